@@ -1,0 +1,39 @@
+//! AFTER_SCRIPT: runs once after every deploy, however it ended, as Bitbucket's `after-script`.
+
+use std::path::Path;
+use std::process::Command;
+
+use tracing::{info, warn};
+
+use crate::deploy::Outcome;
+use crate::exit_code::Exit;
+use crate::recovery::LockState;
+use crate::supervisor::Supervisor;
+
+/// Runs `script`, which learns by its environment how the deploy ended. Its own end changes
+/// nothing: the deploy is over.
+pub(crate) async fn run(
+    supervisor: &Supervisor,
+    script: &str,
+    directory: &Path,
+    outcome: Outcome,
+    exit: Exit,
+    lock: &LockState,
+) {
+    info!("Running AFTER_SCRIPT.");
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-ec", script])
+        .current_dir(directory)
+        .env("SOFTSTOP_OUTCOME", outcome.word())
+        .env("SOFTSTOP_EXIT_CODE", exit.code().to_string())
+        .env("SOFTSTOP_LOCK", lock.word())
+        .env("SOFTSTOP_LOCK_ID", lock.id().unwrap_or_default());
+    match supervisor.run_cleanup(command).await {
+        Ok(status) if status.success() => {}
+        Ok(status) => {
+            warn!("AFTER_SCRIPT failed: {status}. The exit code stays that of the deploy.");
+        }
+        Err(error) => warn!("AFTER_SCRIPT could not be run: {error}."),
+    }
+}

@@ -1,0 +1,74 @@
+//! What a lock says of itself, as every Terraform backend stores it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The lock info that Terraform writes into a lock.
+///
+/// Every field but the ID may be missing in what a foreign server answers; a missing field never
+/// matches anything, so it can only lead to a refusal.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct LockInfo {
+    #[serde(rename = "ID")]
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) operation: String,
+    #[serde(default)]
+    pub(crate) info: String,
+    #[serde(default)]
+    pub(crate) who: String,
+    #[serde(default)]
+    pub(crate) version: String,
+    #[serde(default)]
+    pub(crate) created: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) path: String,
+}
+
+impl fmt::Display for LockInfo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_unknown = |text: &str| match text {
+            "" => "unknown".to_owned(),
+            text => text.to_owned(),
+        };
+        write!(
+            formatter,
+            "lock {}, held by {} for {} since {}",
+            self.id,
+            or_unknown(&self.who),
+            or_unknown(&self.operation),
+            self.created
+                .map_or("an unknown time".to_owned(), |created| created.to_string()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_info_of_an_http_server_is_read() {
+        let text = r#"{"ID":"b197","Operation":"OperationTypeApply","Info":"","Who":"root@vm",
+            "Version":"1.11.4","Created":"2026-11-23T00:09:13.153341218Z","Path":""}"#;
+        let lock: LockInfo = serde_json::from_str(text).unwrap();
+        assert_eq!(lock.id, "b197");
+        assert_eq!(lock.who, "root@vm");
+        assert_eq!(
+            lock.created.unwrap().to_string(),
+            "2026-11-23T00:09:13.153341218Z"
+        );
+    }
+
+    #[test]
+    fn a_lock_that_says_little_is_still_described() {
+        let lock: LockInfo = serde_json::from_str(r#"{"ID":"7"}"#).unwrap();
+        assert_eq!(
+            lock.to_string(),
+            "lock 7, held by unknown for unknown since an unknown time"
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! May this lock be released? A pure function from what is known to a verdict.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::LockInfo;
+
+/// The operations for which a deploy holds a lock.
+///
+/// A lock for anything else, a `state mv` or an `untaint`, was taken by a person or by a look.
+const DEPLOY_OPERATIONS: [&str; 3] = [
+    "OperationTypeApply",
+    "OperationTypePlan",
+    "OperationTypeRefresh",
+];
+
+/// What is known of the run that asks, once it is over.
+#[derive(Clone, Debug)]
+pub(crate) struct Run<'a> {
+    /// The `user@host` that Terraform wrote into the locks of this run.
+    pub(crate) who: &'a str,
+    /// The version of the tool that this run used.
+    pub(crate) version: &'a str,
+    /// When the command was started.
+    pub(crate) started: Timestamp,
+    /// When the last process of the run was gone.
+    pub(crate) ended: Timestamp,
+    /// The ID of the lock that was there before the command was started.
+    pub(crate) lock_before: Option<&'a str>,
+    /// Whether every process of the run is gone.
+    pub(crate) processes_gone: bool,
+    /// Since when deploy tools outside this run, which would sign a lock just as this run does,
+    /// have been running.
+    pub(crate) rivals: &'a [Timestamp],
+}
+
+/// What may be done with a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The holder is this very run, and the run is over.
+    Release,
+    /// Nobody can tell that the holder is over.
+    Refuse(Doubt),
+}
+
+/// Why a lock is not released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    ProcessesRemain,
+    OlderThanTheRun,
+    YoungerThanTheRun,
+    SomebodyElse,
+    OtherVersion,
+    OtherOperation,
+    UnknownTime,
+    RivalOnThisMachine,
+    UnknownHolder,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::ProcessesRemain => "processes of this run are still alive",
+            Self::OlderThanTheRun => "it was taken before this run started",
+            Self::YoungerThanTheRun => "it was taken after this run had ended",
+            Self::SomebodyElse => "another user or host holds it",
+            Self::OtherVersion => "another version of the tool took it",
+            Self::OtherOperation => "it was not taken for a plan or an apply",
+            Self::UnknownTime => "it does not say when it was taken",
+            Self::RivalOnThisMachine => {
+                "another deploy of the same user was running on this machine when it was taken"
+            }
+            Self::UnknownHolder => "the backend does not say who holds it",
+        })
+    }
+}
+
+/// Judges whether `lock` is the lock of `run`, and `run` is over.
+pub(crate) fn judge(lock: &LockInfo, run: &Run) -> Verdict {
+    match doubt(lock, run) {
+        None => Verdict::Release,
+        Some(doubt) => Verdict::Refuse(doubt),
+    }
+}
+
+fn doubt(lock: &LockInfo, run: &Run) -> Option<Doubt> {
+    if !run.processes_gone {
+        return Some(Doubt::ProcessesRemain);
+    }
+    if run.lock_before == Some(lock.id.as_str()) {
+        return Some(Doubt::OlderThanTheRun);
+    }
+    if lock.who.is_empty() || lock.who != run.who {
+        return Some(Doubt::SomebodyElse);
+    }
+    if lock.version != run.version {
+        return Some(Doubt::OtherVersion);
+    }
+    if !DEPLOY_OPERATIONS.contains(&lock.operation.as_str()) {
+        return Some(Doubt::OtherOperation);
+    }
+    match lock.created {
+        None => Some(Doubt::UnknownTime),
+        Some(created) if created < run.started => Some(Doubt::OlderThanTheRun),
+        Some(created) if created > run.ended => Some(Doubt::YoungerThanTheRun),
+        Some(created) if run.rivals.iter().any(|since| *since <= created) => {
+            Some(Doubt::RivalOnThisMachine)
+        }
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WHO: &str = "root@d5c1f0a2";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn run() -> Run<'static> {
+        Run {
+            who: WHO,
+            version: "1.11.4",
+            started: at(10),
+            ended: at(20),
+            lock_before: None,
+            processes_gone: true,
+            rivals: &[],
+        }
+    }
+
+    fn lock() -> LockInfo {
+        LockInfo {
+            id: "4711".to_owned(),
+            operation: "OperationTypeApply".to_owned(),
+            who: WHO.to_owned(),
+            version: "1.11.4".to_owned(),
+            created: Some(at(15)),
+            ..LockInfo::default()
+        }
+    }
+
+    #[test]
+    fn the_lock_of_this_run_is_released_once_the_run_is_over() {
+        assert_eq!(judge(&lock(), &run()), Verdict::Release);
+    }
+
+    #[test]
+    fn every_single_doubt_is_enough_to_refuse() {
+        type Change = fn(&mut LockInfo, &mut Run<'static>);
+        let rows: [(Doubt, Change); 12] = [
+            (Doubt::ProcessesRemain, |_, run| run.processes_gone = false),
+            (Doubt::OlderThanTheRun, |_, run| {
+                run.lock_before = Some("4711");
+            }),
+            (Doubt::OlderThanTheRun, |lock, _| {
+                lock.created = Some(at(9));
+            }),
+            (Doubt::YoungerThanTheRun, |lock, _| {
+                lock.created = Some(at(21));
+            }),
+            (Doubt::SomebodyElse, |lock, _| {
+                lock.who = "root@macbook".to_owned();
+            }),
+            (Doubt::SomebodyElse, |lock, run| {
+                lock.who = String::new();
+                run.who = "";
+            }),
+            (Doubt::OtherVersion, |lock, _| {
+                lock.version = "1.11.5".to_owned();
+            }),
+            (Doubt::OtherVersion, |lock, _| lock.version = String::new()),
+            (Doubt::OtherOperation, |lock, _| {
+                lock.operation = "untaint".to_owned();
+            }),
+            (Doubt::OtherOperation, |lock, _| {
+                lock.operation = String::new();
+            }),
+            (Doubt::UnknownTime, |lock, _| lock.created = None),
+            (Doubt::RivalOnThisMachine, |_, run| {
+                run.rivals = Box::leak(Box::new([at(15), at(16)]));
+            }),
+        ];
+        for (expected, change) in rows {
+            let (mut lock, mut run) = (lock(), run());
+            change(&mut lock, &mut run);
+            assert_eq!(judge(&lock, &run), Verdict::Refuse(expected));
+        }
+    }
+
+    #[test]
+    fn a_rival_that_started_after_the_lock_was_taken_cannot_hold_it() {
+        let rivals = [at(16)];
+        let run = Run {
+            rivals: &rivals,
+            ..run()
+        };
+        assert_eq!(judge(&lock(), &run), Verdict::Release);
+    }
+
+    proptest! {
+        #[test]
+        fn no_lock_of_anybody_else_is_ever_released(
+            id in ".*", who in ".*", version in ".*", operation in ".*", second in -100_i64..100,
+        ) {
+            prop_assume!(who != WHO);
+            let lock = LockInfo { id, who, version, operation, created: Some(at(second)), ..LockInfo::default() };
+            prop_assert_ne!(judge(&lock, &run()), Verdict::Release);
+        }
+
+        #[test]
+        fn no_lock_from_outside_the_run_is_ever_released(second in -1000_i64..1000) {
+            let lock = LockInfo { created: Some(at(second)), ..lock() };
+            let released = judge(&lock, &run()) == Verdict::Release;
+            prop_assert_eq!(released, (10..=20).contains(&second));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The children of softstop: one thread spawns them, and it alone reaps them.
+//!
+//! `tokio::process` reaps too, and where two reap, statuses get lost; so it is not used.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::{Command, ExitStatus};
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, oneshot};
+
+use super::kernel::{self, Reaped};
+
+/// A child that was spawned, and will be reaped.
+pub(super) struct Child {
+    pub(super) pid: Pid,
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
+    /// Answers when the child is reaped.
+    pub(super) status: oneshot::Receiver<ExitStatus>,
+}
+
+/// Everything that softstop has spawned and not reaped yet.
+#[derive(Clone)]
+pub(super) struct Children {
+    registered: Rc<RefCell<HashMap<Pid, oneshot::Sender<ExitStatus>>>>,
+    reaped: Rc<Notify>,
+}
+
+impl Children {
+    /// Starts to reap, on the current thread.
+    pub(super) fn new() -> io::Result<Self> {
+        let children = Self {
+            registered: Rc::default(),
+            reaped: Rc::default(),
+        };
+        let deaths = signal(SignalKind::child())?;
+        tokio::task::spawn_local(children.clone().reap_for_ever(deaths));
+        Ok(children)
+    }
+
+    /// Spawns `command` in a session of its own.
+    ///
+    /// Between the fork and the registration nothing is awaited, so the reaper, which runs on this
+    /// same thread, cannot meet a child that it does not know.
+    pub(super) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        kernel::detach(command);
+        let mut child = command.spawn()?;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let (sender, status) = oneshot::channel();
+        self.registered.borrow_mut().insert(pid, sender);
+        Ok(Child {
+            pid,
+            stdout: child.stdout.take().map(OwnedFd::from),
+            stderr: child.stderr.take().map(OwnedFd::from),
+            status,
+        })
+    }
+
+    /// Waits until a child is reaped, but no longer than `at_most`.
+    pub(super) async fn reaped_or(&self, at_most: Duration) {
+        // Both ends of the wait mean the same to the caller: look again.
+        let _ = tokio::time::timeout(at_most, self.reaped.notified()).await;
+    }
+
+    async fn reap_for_ever(self, mut deaths: Signal) {
+        loop {
+            while let Reaped::Child(pid, status) = kernel::reap() {
+                if let Some(sender) = self.registered.borrow_mut().remove(&pid) {
+                    // Nobody waits any more for a helper that was given up.
+                    let _ = sender.send(status);
+                }
+                self.reaped.notify_one();
+            }
+            deaths.recv().await;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The guard: a second, sleeping process, so that no deploy outlives its supervisor.
+//!
+//! softstop forks. The parent, which the caller knows, is the guard: it passes signals on to the
+//! child, which supervises, and ends as it ended. Whichever of the two is killed, the other one
+//! still has the deploy below it: a guard without its supervisor kills the deploy, and a
+//! supervisor without its guard is sent SIGTERM by the kernel and stops gracefully.
+//!
+//! PID 1 needs no guard: when it dies, the kernel kills all in its namespace.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::{ForkResult, Pid, getpid, setsid};
+
+use super::kernel::{self, Reaped};
+use super::process;
+use super::signals::STOP_SIGNALS;
+
+/// How the guarded part ended, as the guard tells it.
+pub(crate) enum Guarded<T> {
+    /// This is the supervising process, and that is what it did.
+    Supervisor(T),
+    /// This is the guard: its supervisor ended by itself, with this code.
+    Ended(u8),
+    /// This is the guard: its supervisor was killed by the signal of this number, and the deploy
+    /// was killed after it.
+    Killed(i32),
+}
+
+/// Runs `supervise`, in a process of its own where the kernel does not guard it already.
+///
+/// To be called before any thread is started.
+pub(crate) fn guarded<T>(supervise: impl FnOnce() -> T) -> io::Result<Guarded<T>> {
+    kernel::notice_dead_children()?;
+    // Held back until somebody is there to hear them, so that none is lost.
+    let watched = watched_signals();
+    watched.thread_set_mask()?;
+    let guard = getpid();
+    if guard == Pid::from_raw(1) {
+        return Ok(Guarded::Supervisor(supervise()));
+    }
+    prctl::set_child_subreaper(true)?;
+    match kernel::fork()? {
+        ForkResult::Parent { child } => watch(child, &watched),
+        ForkResult::Child => {
+            // A group of its own, so that a Ctrl-C reaches it once, by way of the guard.
+            setsid()?;
+            kernel::die_with(guard, Signal::SIGTERM)?;
+            Ok(Guarded::Supervisor(supervise()))
+        }
+    }
+}
+
+fn watched_signals() -> SigSet {
+    STOP_SIGNALS.into_iter().chain([Signal::SIGCHLD]).collect()
+}
+
+fn watch<T>(supervisor: Pid, watched: &SigSet) -> io::Result<Guarded<T>> {
+    loop {
+        match watched.wait()? {
+            Signal::SIGCHLD => {
+                if let Some(status) = reap_until(supervisor) {
+                    return Ok(conclude(status));
+                }
+            }
+            // A supervisor that has just ended needs no signal.
+            signal => drop(kill(supervisor, signal)),
+        }
+    }
+}
+
+fn reap_until(supervisor: Pid) -> Option<ExitStatus> {
+    while let Reaped::Child(pid, status) = kernel::reap() {
+        if pid == supervisor {
+            return Some(status);
+        }
+    }
+    None
+}
+
+fn conclude<T>(status: ExitStatus) -> Guarded<T> {
+    if let Some(signal) = status.signal() {
+        kill_orphans();
+        return Guarded::Killed(signal);
+    }
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Guarded::Ended(code.unwrap_or(u8::MAX))
+}
+
+/// Kills the deploy that the dead supervisor has left to us, again and again until it is gone.
+fn kill_orphans() {
+    loop {
+        for orphan in process::descendants().unwrap_or_default() {
+            // One that has just ended needs no signal.
+            let _ = kill(orphan.identity.pid, Signal::SIGKILL);
+        }
+        match kernel::reap() {
+            Reaped::NoChildren => return,
+            Reaped::Child(..) => {}
+            Reaped::NoneDead => std::thread::yield_now(),
+        }
+    }
+}

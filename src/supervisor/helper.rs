@@ -1,0 +1,117 @@
+//! Helper processes: short commands whose output we read, each with a deadline.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use thiserror::Error;
+use tokio::time::Instant;
+
+use super::Supervisor;
+
+/// How long a killed helper may take to be gone.
+const KILL_TIME: Duration = Duration::from_millis(500);
+/// How much of a helper's output is read; what we look for comes early.
+const OUTPUT_LIMIT: u64 = 1024 * 1024;
+
+/// What a helper did.
+#[derive(Debug)]
+pub(crate) struct Helped {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Why a helper did nothing.
+#[derive(Debug, Error)]
+pub(crate) enum HelperError {
+    #[error("{program} cannot be started: {source}")]
+    Start { program: String, source: io::Error },
+    #[error("{program} gave no answer within {} and was killed", humantime::format_duration(*.limit))]
+    TimedOut { program: String, limit: Duration },
+    #[error("the output of {program} cannot be kept: {source}")]
+    Output { program: String, source: io::Error },
+}
+
+impl Supervisor {
+    /// Runs `command` to its end, or kills it when `limit` or the grace period is over.
+    ///
+    /// Terraform ignores SIGINT and SIGTERM for ever while a backend hangs, so a late helper gets
+    /// SIGKILL at once. Its output goes to files, not to pipes, so that nothing it leaves behind
+    /// can keep us waiting.
+    pub(crate) async fn run_helper(
+        &self,
+        mut command: Command,
+        limit: Duration,
+    ) -> Result<Helped, HelperError> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let output_error = |source| HelperError::Output {
+            program: program.clone(),
+            source,
+        };
+        let mut stdout = tempfile::tempfile().map_err(output_error)?;
+        let mut stderr = tempfile::tempfile().map_err(output_error)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone().map_err(output_error)?)
+            .stderr(stderr.try_clone().map_err(output_error)?);
+
+        let started = Instant::now();
+        let mut child = self
+            .children
+            .spawn(&mut command)
+            .map_err(|source| HelperError::Start {
+                program: program.clone(),
+                source,
+            })?;
+        let status = self.limited(limit, &mut child.status).await;
+        let Some(Ok(status)) = status else {
+            // The helper leads a session, and so a group, of its own, and is not reaped yet.
+            let _ = killpg(child.pid, Signal::SIGKILL);
+            let _ = tokio::time::timeout(KILL_TIME, child.status).await;
+            return Err(HelperError::TimedOut {
+                program,
+                limit: started.elapsed(),
+            });
+        };
+        Ok(Helped {
+            status,
+            stdout: read_back(&mut stdout).map_err(output_error)?,
+            stderr: read_back(&mut stderr).map_err(output_error)?,
+        })
+    }
+
+    /// Does `work`, but for no longer than `limit`, and not beyond the grace period.
+    ///
+    /// Work that is done counts as done also where the time is over: the pid of a child that was
+    /// reaped may be somebody else's by now, and must not be killed.
+    pub(crate) async fn limited<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let deadline = Instant::now() + limit;
+        let mut interrupts = self.interrupts.clone();
+        tokio::pin!(work);
+        loop {
+            let end = self
+                .grace(Duration::ZERO)
+                .map_or(deadline, |grace| grace.ends().min(deadline));
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                () = tokio::time::sleep_until(end) => return None,
+                _ = interrupts.changed() => {}
+            }
+        }
+    }
+}
+
+fn read_back(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(OUTPUT_LIMIT).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,78 @@
+//! The few system calls that Rust cannot check for us: fork, what runs between fork and exec, and
+//! a wait whose raw status is kept.
+#![expect(unsafe_code, reason = "each block says why it is sound")]
+
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::{self, SigHandler, Signal};
+use nix::unistd::{ForkResult, Pid, getpid, getppid, setsid};
+
+/// What a look for dead children found.
+pub(super) enum Reaped {
+    /// This child is gone.
+    Child(Pid, ExitStatus),
+    /// There are children, and all of them live.
+    NoneDead,
+    /// There is no child at all; as we adopt orphans, nothing below us lives.
+    NoChildren,
+}
+
+/// Takes one dead child off the process table.
+///
+/// nix and std refuse a status that names a real-time signal or belongs to an adopted orphan, so
+/// the call is made by hand.
+pub(super) fn reap() -> Reaped {
+    let mut status = 0;
+    // SAFETY: the pointer is to a live integer of this frame, and waitpid keeps none of it.
+    match unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) } {
+        0 => Reaped::NoneDead,
+        pid if pid > 0 => Reaped::Child(Pid::from_raw(pid), ExitStatus::from_raw(status)),
+        _ if Errno::last() == Errno::EINTR => Reaped::NoneDead,
+        _ => Reaped::NoChildren,
+    }
+}
+
+/// Makes the kernel tell us of dead children, also where whoever started us ignores theirs: an
+/// ignored SIGCHLD is inherited through exec, and then statuses are thrown away.
+pub(super) fn notice_dead_children() -> nix::Result<()> {
+    // SAFETY: no handler of ours is replaced, and the default one runs no code of ours.
+    unsafe { signal::signal(Signal::SIGCHLD, SigHandler::SigDfl) }.map(drop)
+}
+
+/// Makes `command` start in a session of its own, and die with the thread that starts it.
+///
+/// A session of its own keeps a terminal's Ctrl-C away from the deploy: softstop alone decides who
+/// is signalled.
+pub(super) fn detach(command: &mut Command) {
+    let parent = getpid();
+    // SAFETY: setsid, prctl and getppid are async-signal-safe, and the closure allocates nothing.
+    unsafe {
+        command.pre_exec(move || {
+            setsid()?;
+            die_with(parent, Signal::SIGKILL)
+        });
+    }
+}
+
+/// Asks the kernel for `signal` when `parent`, which must be our parent, dies.
+///
+/// The kernel sends it when the parent's thread ends, not its process: spawn from the main thread.
+pub(super) fn die_with(parent: Pid, signal: Signal) -> io::Result<()> {
+    prctl::set_pdeathsig(signal)?;
+    if getppid() == parent {
+        Ok(())
+    } else {
+        Err(Errno::ESRCH.into())
+    }
+}
+
+/// Forks. To be called before the first thread is started.
+pub(super) fn fork() -> nix::Result<ForkResult> {
+    // SAFETY: the process has one thread, so the child inherits no lock that nobody will open.
+    unsafe { nix::unistd::fork() }
+}

@@ -1,0 +1,304 @@
+//! Processes, signals, output and time. Knows no Terraform and no Bitbucket.
+//!
+//! One thread owns all processes: it spawns them, and it alone reaps them. The same thread hears
+//! the signals, so nothing here needs a lock; only the bytes of the deploy are moved by others.
+
+mod children;
+mod grace;
+mod guard;
+mod helper;
+mod kernel;
+mod output;
+mod process;
+mod signals;
+mod stop;
+
+use std::io;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+pub(crate) use grace::Grace;
+pub(crate) use guard::{Guarded, guarded};
+pub(crate) use helper::{Helped, HelperError};
+pub(crate) use output::Outlet;
+pub(crate) use process::{Tools, rivals};
+pub(crate) use signals::{Interrupt, Interrupts};
+
+use children::{Child, Children};
+use stop::{Step, Stop};
+
+/// How long the tree is left alone between two looks while it ends.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long the kernel may take to bury what was killed.
+const BURIAL: Duration = Duration::from_millis(500);
+/// How long a tree may take to end when nobody is in a hurry.
+const UNHURRIED: Duration = Duration::from_secs(60);
+
+/// Owns every process below softstop.
+pub(crate) struct Supervisor {
+    children: Children,
+    interrupts: watch::Receiver<Interrupts>,
+    grace_period: Duration,
+    stdout: Outlet,
+    stderr: Outlet,
+}
+
+/// How a command and everything it started ended.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) status: ExitStatus,
+    /// The signal that asked softstop to stop before the command had ended.
+    pub(crate) interrupt: Option<Interrupt>,
+    /// Whether no process of the command is left.
+    pub(crate) tree_gone: bool,
+}
+
+impl Supervisor {
+    /// Starts to supervise, on the current thread and its tokio `LocalSet`.
+    pub(crate) fn start(
+        grace_period: Duration,
+        stdout: Outlet,
+        stderr: Outlet,
+    ) -> io::Result<Self> {
+        // PID 1 is given orphans in any case; anybody else has to ask for them.
+        prctl::set_child_subreaper(true)?;
+        let supervisor = Self {
+            children: Children::new()?,
+            interrupts: signals::listen()?,
+            grace_period,
+            stdout,
+            stderr,
+        };
+        // What the guard has held back can be heard now.
+        SigSet::empty().thread_set_mask()?;
+        Ok(supervisor)
+    }
+
+    /// The grace period, once it has begun.
+    pub(crate) fn grace(&self, reserve: Duration) -> Option<Grace> {
+        self.interrupt().map(|interrupt| Grace {
+            began: interrupt.at,
+            period: self.grace_period,
+            reserve,
+        })
+    }
+
+    /// The signal that asked softstop to stop, if one did.
+    pub(crate) fn interrupt(&self) -> Option<Interrupt> {
+        self.interrupts.borrow().first
+    }
+
+    /// Runs the deploy to its end, and ends everything that it started.
+    ///
+    /// When softstop is asked to stop, `tools` are stopped the way they want, and what has not
+    /// stopped when the `reserve` of the grace period begins is killed.
+    pub(crate) async fn run_deploy(
+        &self,
+        command: Command,
+        tools: &Tools,
+        reserve: Duration,
+    ) -> io::Result<Ending> {
+        let mut running = Running::new(self.spawn_passing_output(command)?);
+        tokio::select! {
+            biased;
+            () = running.end() => {}
+            interrupt = self.next_interrupt() => announce(interrupt, self.grace_period),
+        }
+        let interrupt = self.interrupt().filter(|_| running.status.is_none());
+        let tree_gone = self.end_tree(&mut running, tools, reserve).await?;
+        Ok(Ending {
+            status: running.into_status().await?,
+            interrupt,
+            tree_gone,
+        })
+    }
+
+    /// Runs a command that is not to be interrupted: it has until the end of the grace period.
+    pub(crate) async fn run_cleanup(&self, command: Command) -> io::Result<ExitStatus> {
+        let mut running = Running::new(self.spawn_passing_output(command)?);
+        let patience = self.stop_waiting_at_the_end(BURIAL);
+        tokio::select! {
+            biased;
+            () = running.end() => {}
+            () = patience => {}
+        }
+        self.kill_tree().await?;
+        running.into_status().await
+    }
+
+    /// Waits until all output has been written, but no longer than the grace period allows.
+    pub(crate) async fn flush(&self) {
+        let written = async {
+            self.stdout.flush(None).await;
+            self.stderr.flush(None).await;
+        };
+        tokio::select! {
+            () = written => {}
+            () = self.stop_waiting_at_the_end(Duration::ZERO) => {}
+        }
+    }
+
+    fn spawn_passing_output(&self, mut command: Command) -> io::Result<Child> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.children.spawn(&mut command)?;
+        if let Some(stdout) = child.stdout.take() {
+            self.stdout.drain(stdout)?;
+        }
+        if let Some(stderr) = child.stderr.take() {
+            self.stderr.drain(stderr)?;
+        }
+        Ok(child)
+    }
+
+    async fn next_interrupt(&self) -> Interrupt {
+        let mut interrupts = self.interrupts.clone();
+        loop {
+            if let Some(interrupt) = interrupts.borrow_and_update().first {
+                return interrupt;
+            }
+            if interrupts.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Returns `before` the end of the grace period, and never where none begins.
+    async fn stop_waiting_at_the_end(&self, before: Duration) {
+        self.next_interrupt().await;
+        self.stdout.wait_for_nobody();
+        self.stderr.wait_for_nobody();
+        if let Some(grace) = self.grace(Duration::ZERO) {
+            tokio::time::sleep_until(grace.ends() - before.min(self.grace_period / 2)).await;
+        }
+    }
+
+    /// Ends everything below softstop, gently as long as there is time for it.
+    async fn end_tree(
+        &self,
+        running: &mut Running,
+        tools: &Tools,
+        reserve: Duration,
+    ) -> io::Result<bool> {
+        let unhurried = Instant::now() + UNHURRIED;
+        let mut stop = Stop::default();
+        let mut told_twice = false;
+        loop {
+            running.look();
+            let tree = process::descendants()?;
+            if tree.is_empty() {
+                return Ok(true);
+            }
+            let now = Instant::now();
+            let kill_at = match self.grace(reserve) {
+                None => unhurried,
+                Some(grace) => {
+                    self.stdout.wait_for_nobody();
+                    self.stderr.wait_for_nobody();
+                    grace.reserve_begins()
+                }
+            };
+            let interrupts = *self.interrupts.borrow();
+            if interrupts.count == 2 && !told_twice {
+                told_twice = true;
+                info!("Already stopping. A third signal kills the deploy at once.");
+            }
+            if now >= kill_at || interrupts.want_it_now() {
+                warn!(
+                    "Still running, and out of time: killing {}.",
+                    count(tree.len())
+                );
+                return self.kill_tree().await;
+            }
+            let command_lives = running.status.is_none();
+            match stop.next(&tree, |process| tools.include(process), command_lives, now) {
+                Step::Signal(signals) => send(&signals),
+                Step::KillAll => return self.kill_tree().await,
+            }
+            self.children.reaped_or(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Kills everything below softstop, again and again until nothing is left.
+    async fn kill_tree(&self) -> io::Result<bool> {
+        let deadline = Instant::now() + BURIAL;
+        loop {
+            let tree = process::descendants()?;
+            if tree.is_empty() {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
+                warn!("{} cannot be killed.", count(tree.len()));
+                return Ok(false);
+            }
+            let kills: Vec<_> = tree
+                .iter()
+                .map(|process| (process.identity.pid, Signal::SIGKILL))
+                .collect();
+            send(&kills);
+            self.children.reaped_or(LOOK_AGAIN / 4).await;
+        }
+    }
+}
+
+/// A command between its start and its end.
+struct Running {
+    answer: oneshot::Receiver<ExitStatus>,
+    status: Option<ExitStatus>,
+}
+
+impl Running {
+    fn new(child: Child) -> Self {
+        Self {
+            answer: child.status,
+            status: None,
+        }
+    }
+
+    async fn end(&mut self) {
+        if self.status.is_none() {
+            self.status = (&mut self.answer).await.ok();
+        }
+    }
+
+    fn look(&mut self) {
+        if self.status.is_none() {
+            self.status = self.answer.try_recv().ok();
+        }
+    }
+
+    async fn into_status(mut self) -> io::Result<ExitStatus> {
+        // A process that cannot be killed is not waited for.
+        let _ = tokio::time::timeout(BURIAL, self.end()).await;
+        self.status
+            .ok_or_else(|| io::Error::other("the command cannot be killed"))
+    }
+}
+
+fn announce(interrupt: Interrupt, grace_period: Duration) {
+    info!(
+        "{} received: stopping the deploy, for {} at the most.",
+        interrupt.signal.as_str(),
+        humantime::format_duration(grace_period)
+    );
+}
+
+fn send(signals: &[(Pid, Signal)]) {
+    for (pid, signal) in signals {
+        // A process that has just ended needs no signal.
+        let _ = kill(*pid, *signal);
+    }
+}
+
+fn count(processes: usize) -> String {
+    match processes {
+        1 => "1 process".to_owned(),
+        processes => format!("{processes} processes"),
+    }
+}

@@ -1,0 +1,121 @@
+//! The deploy tools that softstop can stop and whose locks it can free.
+
+pub(crate) mod terraform;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+use crate::lock::LockInfo;
+use crate::supervisor::{HelperError, Supervisor, Tools};
+
+/// A tool that deploys under a lock.
+pub(crate) trait DeployTool {
+    type Lock: DeployLock;
+
+    /// The programs that must be stopped the way they want.
+    fn programs(&self) -> Tools;
+
+    /// The `user@host` with which the tool signs its locks.
+    fn signature(&self) -> String;
+
+    /// The version with which the tool signs its locks.
+    async fn version(&self, supervisor: &Supervisor) -> Result<String, ToolError>;
+
+    /// Whether there is anything here that the tool could deploy.
+    fn has_work(&self) -> bool;
+
+    /// Whether the state, and with it the lock, is kept nowhere but beside the configuration.
+    fn keeps_state_here(&self) -> bool;
+
+    /// What the tool runs where the user names no command.
+    fn default_command(&self) -> Command;
+
+    /// The state that the tool could not store and left in a file.
+    fn unsaved_state(&self) -> Option<UnsavedState>;
+
+    /// Stores such a state. To be called while nobody holds the lock.
+    async fn save_state(
+        &self,
+        supervisor: &Supervisor,
+        state: &UnsavedState,
+    ) -> Result<(), ToolError>;
+
+    /// The command by which a person stores such a state.
+    fn save_by_hand(&self, state: &UnsavedState) -> String;
+
+    /// Finds the lock of the deploy, without taking it.
+    async fn find_lock(&self, supervisor: &Supervisor) -> Result<Self::Lock, ToolError>;
+
+    /// Whether `lock` is still the one that `find_lock` would find.
+    fn is_current(&self, lock: &Self::Lock) -> bool;
+}
+
+/// The lock of one deploy.
+pub(crate) trait DeployLock {
+    /// Asks who holds the lock.
+    async fn look(&self, supervisor: &Supervisor) -> Result<Look, ToolError>;
+
+    /// Asks for the release. No answer of the tool is a proof: look again.
+    async fn release(&self, supervisor: &Supervisor, lock: &LockInfo) -> Result<(), ToolError>;
+
+    /// Whether the lock dies with the process that holds it, so that it can only be watched.
+    fn dies_with_its_process(&self) -> bool;
+
+    /// The command by which a person releases the lock.
+    fn release_by_hand(&self, lock: &LockInfo) -> String;
+}
+
+/// What a look at a lock has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Free,
+    Held(LockInfo),
+    /// Somebody holds it, and the backend does not say who.
+    HeldBySomebody,
+    /// The backend is set up to take no lock.
+    NeverLocked,
+}
+
+/// A state that lies in a file because it could not be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnsavedState {
+    pub(crate) path: PathBuf,
+    /// Tells the file of this run from one of an earlier run.
+    written: (SystemTime, u64),
+}
+
+impl UnsavedState {
+    fn at(path: PathBuf) -> Option<Self> {
+        let metadata = fs::metadata(&path).ok()?;
+        let written = (metadata.modified().ok()?, metadata.len());
+        Some(Self { path, written })
+    }
+}
+
+/// Why a question about a lock has no answer.
+#[derive(Debug, Error)]
+pub(crate) enum ToolError {
+    #[error("{path} cannot be read: {source}. Make it readable for softstop")]
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path} cannot be understood: {reason}")]
+    Malformed { path: PathBuf, reason: String },
+    #[error(
+        "softstop does not know how locks of the backend {kind:?} are read and released, so it leaves them alone. {advice}"
+    )]
+    Unsupported { kind: String, advice: &'static str },
+    #[error("no directory for temporary files: {0}. Point TMPDIR at a writable directory")]
+    Scratch(std::io::Error),
+    #[error("the backend gave no answer: {0}. Check that it can be reached from here")]
+    Helper(#[from] HelperError),
+    #[error("{command} failed, so the lock cannot be asked about. It said: {output}")]
+    Failed { command: String, output: String },
+    #[error("the lock server {address} could not be asked: {reason}")]
+    LockServer { address: String, reason: String },
+}

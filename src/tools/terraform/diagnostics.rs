@@ -1,0 +1,168 @@
+//! Reads the lock info that Terraform prints for people.
+
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+
+use crate::lock::LockInfo;
+
+/// The operation under which a look by `untaint` takes a lock.
+pub(super) const LOOK_OPERATION: &str = "untaint";
+
+/// Finds the `Lock Info:` block in what Terraform said.
+///
+/// An S3 error before it holds `RequestID:` and `HostID:`, so both the header and the ID are only
+/// taken where they begin a line as Terraform writes them.
+pub(super) fn lock_info(text: &str) -> Option<LockInfo> {
+    let mut lines = text
+        .lines()
+        .skip_while(|line| *line != "Lock Info:")
+        .skip(1);
+    let mut lock = LockInfo {
+        id: lines.next()?.strip_prefix("  ID:")?.trim().to_owned(),
+        ..LockInfo::default()
+    };
+    for line in lines {
+        let Some((name, value)) = line
+            .strip_prefix("  ")
+            .and_then(|line| line.split_once(':'))
+        else {
+            break;
+        };
+        let value = value.trim();
+        match name {
+            "Path" => value.clone_into(&mut lock.path),
+            "Operation" => value.clone_into(&mut lock.operation),
+            "Who" => value.clone_into(&mut lock.who),
+            "Version" => value.clone_into(&mut lock.version),
+            "Created" => lock.created = go_time(value),
+            "Info" => value.clone_into(&mut lock.info),
+            _ => {}
+        }
+    }
+    (!lock.id.is_empty()).then_some(lock)
+}
+
+/// Whether the block shows the lock that the look itself tried to take, as pg always does.
+pub(super) fn is_own_look(lock: &LockInfo, look_began: Timestamp) -> bool {
+    lock.operation == LOOK_OPERATION && lock.created.is_none_or(|created| created >= look_began)
+}
+
+/// Reads a time as Go prints it: `2026-11-22 21:56:25.422332792 +0000 UTC`.
+fn go_time(text: &str) -> Option<Timestamp> {
+    let (time, _zone_name) = text.rsplit_once(' ')?;
+    strtime::parse("%Y-%m-%d %H:%M:%S%.f %z", time)
+        .and_then(|parsed| parsed.to_timestamp())
+        .ok()
+}
+
+/// The part of an output that tells a person what went wrong.
+pub(super) fn essence(output: &str) -> String {
+    let lines: Vec<&str> = output
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .take(8)
+        .collect();
+    if lines.is_empty() {
+        "nothing".to_owned()
+    } else {
+        lines.join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const S3_HELD: &str = "
+Error: Error acquiring the state lock
+
+Error message: operation error S3: PutObject, https response error
+StatusCode: 412, RequestID:
+AAAABBBBCCCC, HostID:
+  ID: not-this-one
+api error PreconditionFailed: At least one of the pre-conditions you
+specified did not hold
+Lock Info:
+  ID:        0b1c2d3e-0001-0002-0003-000000000004
+  Path:      bucket/deploy/state.tfstate
+  Operation: OperationTypeApply
+  Who:       root@d5c1f0a2
+  Version:   1.11.4
+  Created:   2026-11-22 21:56:25.422332792 +0000 UTC
+  Info:      
+
+
+Terraform acquires a state lock to protect the state from being written
+by multiple users at the same time.
+";
+
+    #[test]
+    fn the_block_is_found_behind_an_error_of_s3() {
+        let lock = lock_info(S3_HELD).unwrap();
+        assert_eq!(lock.id, "0b1c2d3e-0001-0002-0003-000000000004");
+        assert_eq!(lock.path, "bucket/deploy/state.tfstate");
+        assert_eq!(lock.operation, "OperationTypeApply");
+        assert_eq!(lock.who, "root@d5c1f0a2");
+        assert_eq!(lock.version, "1.11.4");
+        assert_eq!(
+            lock.created.unwrap().to_string(),
+            "2026-11-22T21:56:25.422332792Z"
+        );
+        assert_eq!(lock.info, "");
+    }
+
+    #[test]
+    fn no_block_is_no_lock() {
+        assert_eq!(lock_info(""), None);
+        assert_eq!(lock_info("Lock Info:"), None);
+        assert_eq!(lock_info("Lock Info:\n  ID:        \n"), None);
+        assert_eq!(lock_info("The Lock Info:\n  ID:  x"), None);
+        assert_eq!(lock_info("Failed: RequestID: x\n  ID: y"), None);
+    }
+
+    #[test]
+    fn a_signature_may_hold_colons_and_blanks() {
+        let text = "Lock Info:\n  ID: 1\n  Who:       a b: c@d\n";
+        assert_eq!(lock_info(text).unwrap().who, "a b: c@d");
+    }
+
+    #[test]
+    fn a_time_in_another_zone_is_the_same_instant() {
+        assert_eq!(
+            go_time("2026-11-22 22:56:25.4 +0100 CET"),
+            go_time("2026-11-22 21:56:25.4 +0000 UTC")
+        );
+        assert_eq!(go_time("yesterday"), None);
+    }
+
+    #[test]
+    fn the_lock_of_the_look_itself_is_told_from_an_older_one() {
+        let created = |text: &str| Some(text.parse().unwrap());
+        let lock = LockInfo {
+            operation: LOOK_OPERATION.to_owned(),
+            created: created("2026-11-22T21:00:10Z"),
+            ..LockInfo::default()
+        };
+        assert!(is_own_look(&lock, "2026-11-22T21:00:09Z".parse().unwrap()));
+        assert!(!is_own_look(&lock, "2026-11-22T21:00:11Z".parse().unwrap()));
+        let apply = LockInfo {
+            operation: "OperationTypeApply".to_owned(),
+            ..lock
+        };
+        assert!(!is_own_look(
+            &apply,
+            "2026-11-22T21:00:09Z".parse().unwrap()
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "(?s).*") {
+            let _ = lock_info(&text);
+            let _ = lock_info(&format!("Lock Info:\n  ID: 1\n  Created: {text}"));
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The locks of Terraform's `http` backend, by requests of our own.
+//!
+//! Terraform's force-unlock sends an empty body up to 1.15, so a strict server refuses it even
+//! with the right ID, and a lax one unlocks whatever is locked. And from 1.3 to 1.14 Terraform
+//! shows the caller's own lock instead of the holder's.
+
+use std::env;
+use std::error::Error;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::{Certificate, Client, Method, Request, StatusCode};
+use uuid::Uuid;
+
+use super::backend::Backend;
+use crate::lock::LockInfo;
+use crate::supervisor::Supervisor;
+use crate::tools::{Look, ToolError};
+
+/// How long one request may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The operation under which a look takes the lock.
+const LOOK_OPERATION: &str = "softstop-look";
+/// How often a look whose answer was lost asks what became of it.
+const TRIES: u32 = 3;
+
+/// The lock of one `http` backend.
+pub(crate) struct HttpLock {
+    client: Client,
+    lock: Endpoint,
+    unlock: Endpoint,
+    credentials: Option<(String, String)>,
+    signature: String,
+    pub(super) backend: Backend,
+}
+
+struct Endpoint {
+    address: String,
+    method: Method,
+}
+
+/// What the server said to a LOCK request.
+enum Answer {
+    Taken,
+    Held(LockInfo),
+    HeldBySomebody,
+}
+
+impl HttpLock {
+    /// The lock that the settings, or else the variables of the environment, name; none where
+    /// they name no address for locking.
+    pub(super) fn open(backend: Backend, signature: String) -> Result<Option<Self>, ToolError> {
+        let setting = |name: &str, variable: &str| {
+            backend
+                .text(name)
+                .map(str::to_owned)
+                .or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
+        };
+        let Some(lock_address) = setting("lock_address", "TF_HTTP_LOCK_ADDRESS") else {
+            return Ok(None);
+        };
+        let Some(unlock_address) = setting("unlock_address", "TF_HTTP_UNLOCK_ADDRESS") else {
+            return Err(refused(
+                &lock_address,
+                "no unlock_address is configured, so what is locked there stays locked",
+            ));
+        };
+        let lock_method = setting("lock_method", "TF_HTTP_LOCK_METHOD");
+        let unlock_method = setting("unlock_method", "TF_HTTP_UNLOCK_METHOD");
+        let username = setting("username", "TF_HTTP_USERNAME");
+        let password = setting("password", "TF_HTTP_PASSWORD");
+        Ok(Some(Self {
+            client: client(&backend).map_err(|reason| refused(&lock_address, &reason))?,
+            lock: Endpoint::new(lock_address, lock_method.as_deref().unwrap_or("LOCK"))?,
+            unlock: Endpoint::new(unlock_address, unlock_method.as_deref().unwrap_or("UNLOCK"))?,
+            credentials: username.map(|username| (username, password.unwrap_or_default())),
+            signature,
+            backend,
+        }))
+    }
+
+    /// Takes the lock, and gives it back at once; where that fails, the server names the holder.
+    ///
+    /// The protocol has no way to ask without taking.
+    pub(super) async fn look(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
+        let own = LockInfo {
+            id: Uuid::new_v4().to_string(),
+            operation: LOOK_OPERATION.to_owned(),
+            who: self.signature.clone(),
+            version: concat!("softstop ", env!("CARGO_PKG_VERSION")).to_owned(),
+            created: Some(Timestamp::now()),
+            ..LockInfo::default()
+        };
+        let mut answer = self.take(supervisor, &own).await;
+        for _ in 1..TRIES {
+            // The server may have taken a LOCK whose answer was lost. An UNLOCK in the blind could
+            // free somebody else's lock on a lax server, so ask again: the server then names us.
+            if answer.is_ok() {
+                break;
+            }
+            answer = self.take(supervisor, &own).await;
+        }
+        match answer? {
+            Answer::Taken => self.release(supervisor, &own).await.map(|()| Look::Free),
+            Answer::Held(holder) if holder.id == own.id => {
+                self.release(supervisor, &own).await.map(|()| Look::Free)
+            }
+            Answer::Held(holder) => Ok(Look::Held(holder)),
+            Answer::HeldBySomebody => Ok(Look::HeldBySomebody),
+        }
+    }
+
+    /// Unlocks `lock`, naming it, so that a server that compares can refuse.
+    pub(super) async fn release(
+        &self,
+        supervisor: &Supervisor,
+        lock: &LockInfo,
+    ) -> Result<(), ToolError> {
+        let (status, _) = self.send(supervisor, &self.unlock, lock).await?;
+        if status.is_success() {
+            Ok(())
+        } else {
+            let reason = format!("it answered the UNLOCK of {} with {status}", lock.id);
+            Err(refused(&self.unlock.address, &reason))
+        }
+    }
+
+    /// The request by which a person releases the lock.
+    pub(super) fn release_by_hand(&self, lock: &LockInfo) -> String {
+        let user = match &self.credentials {
+            Some((username, _)) => format!("--user {username} "),
+            None => String::new(),
+        };
+        format!(
+            "curl --fail --request {} {user}--json '{{\"ID\":\"{}\"}}' '{}'",
+            self.unlock.method, lock.id, self.unlock.address
+        )
+    }
+
+    async fn take(&self, supervisor: &Supervisor, own: &LockInfo) -> Result<Answer, ToolError> {
+        match self.send(supervisor, &self.lock, own).await? {
+            (status, _) if status.is_success() => Ok(Answer::Taken),
+            (StatusCode::LOCKED | StatusCode::CONFLICT, body) => {
+                Ok(match serde_json::from_str::<LockInfo>(&body) {
+                    Ok(holder) if !holder.id.is_empty() => Answer::Held(holder),
+                    _ => Answer::HeldBySomebody,
+                })
+            }
+            (status, _) => {
+                let reason = format!("it answered a LOCK with {status}");
+                Err(refused(&self.lock.address, &reason))
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        supervisor: &Supervisor,
+        endpoint: &Endpoint,
+        lock: &LockInfo,
+    ) -> Result<(StatusCode, String), ToolError> {
+        let exchange = async {
+            let request = self.request(endpoint, lock)?;
+            let response = self.client.execute(request).await?;
+            let status = response.status();
+            Ok((status, response.text().await.unwrap_or_default()))
+        };
+        match supervisor.limited(LIMIT, exchange).await {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(error)) => Err(refused(&endpoint.address, &innermost(&error))),
+            None => Err(refused(&endpoint.address, "it gave no answer in time")),
+        }
+    }
+
+    fn request(&self, endpoint: &Endpoint, lock: &LockInfo) -> reqwest::Result<Request> {
+        let body = serde_json::to_string(lock).unwrap_or_default();
+        let mut request = self
+            .client
+            .request(endpoint.method.clone(), &endpoint.address)
+            .header("Content-Type", "application/json")
+            .body(body);
+        if let Some((username, password)) = &self.credentials {
+            request = request.basic_auth(username, Some(password));
+        }
+        request.build()
+    }
+}
+
+impl Endpoint {
+    fn new(address: String, method: &str) -> Result<Self, ToolError> {
+        match Method::from_bytes(method.as_bytes()) {
+            Ok(method) => Ok(Self { address, method }),
+            Err(_) => Err(refused(&address, &format!("{method:?} is no HTTP method"))),
+        }
+    }
+}
+
+/// A client that trusts the machine's certificates and, where there are none, Mozilla's.
+fn client(backend: &Backend) -> Result<Client, String> {
+    let plain = |error: reqwest::Error| innermost(&error);
+    // Only a second provider could be refused, and this is the one we want.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut roots = Vec::new();
+    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        roots.push(Certificate::from_der(root).map_err(plain)?);
+    }
+    if let Some(authority) = backend.text("client_ca_certificate_pem") {
+        roots.extend(Certificate::from_pem_bundle(authority.as_bytes()).map_err(plain)?);
+    }
+    let mut builder = Client::builder()
+        .tls_certs_merge(roots)
+        .tls_danger_accept_invalid_certs(backend.is_on("skip_cert_verification"));
+    if let (Some(certificate), Some(key)) = (
+        backend.text("client_certificate_pem"),
+        backend.text("client_private_key_pem"),
+    ) {
+        let both = format!("{certificate}\n{key}");
+        let identity = reqwest::Identity::from_pem(both.as_bytes()).map_err(plain)?;
+        builder = builder.identity(identity);
+    }
+    builder.build().map_err(plain)
+}
+
+/// The outer errors of reqwest only say that a request failed; the innermost says why.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut error: &dyn Error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+fn refused(address: &str, reason: &str) -> ToolError {
+    ToolError::LockServer {
+        address: without_secrets(address),
+        reason: reason.to_owned(),
+    }
+}
+
+/// An address may carry a user and a token.
+fn without_secrets(address: &str) -> String {
+    match reqwest::Url::parse(address) {
+        Ok(mut url) => {
+            // An address that can hold no user has none to hide.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.set_query(None);
+            url.to_string()
+        }
+        Err(_) => "(not a valid address)".to_owned(),
+    }
+}

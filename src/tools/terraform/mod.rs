@@ -1,0 +1,273 @@
+//! Terraform and OpenTofu.
+
+mod backend;
+mod configuration;
+mod diagnostics;
+mod http_backend;
+mod lock_view;
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{self, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use nix::unistd::{User, gethostname, getuid};
+use serde::Deserialize;
+
+use super::{DeployLock, DeployTool, Look, ToolError, UnsavedState};
+use crate::lock::LockInfo;
+use crate::supervisor::{Supervisor, Tools};
+use backend::ReleaseBy;
+use configuration::Configuration;
+use http_backend::HttpLock;
+use lock_view::{LockView, helper_command};
+
+/// How long Terraform may take to say its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(10);
+/// How long Terraform may take to push a state.
+const PUSH_LIMIT: Duration = Duration::from_secs(60);
+/// Where Terraform leaves a state that it could not store. By then it has released the lock, so a
+/// deploy that comes first forks the state.
+const ERRORED_STATE: &str = "errored.tfstate";
+
+/// What to deploy, and with which Terraform.
+#[derive(Clone, Debug)]
+pub(crate) struct Terraform {
+    /// The program, as it is found.
+    pub(crate) binary: PathBuf,
+    pub(crate) directory: PathBuf,
+    pub(crate) backend_config: Vec<String>,
+    pub(crate) workspace: Option<String>,
+    pub(crate) lock_timeout: Duration,
+}
+
+/// The lock of one Terraform state.
+pub(crate) enum TerraformLock {
+    /// Asked about through Terraform.
+    View(LockView),
+    /// Asked about through requests of our own.
+    Http(HttpLock),
+    /// The backend is set up to take no lock.
+    None,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    terraform_version: String,
+}
+
+impl Terraform {
+    fn configuration(&self) -> Configuration {
+        let data_directory = env::var_os("TF_DATA_DIR").filter(|value| !value.is_empty());
+        Configuration {
+            directory: self.directory.clone(),
+            data_directory: self
+                .directory
+                .join(data_directory.unwrap_or_else(|| ".terraform".into())),
+            backend_config: self.backend_config.clone(),
+            is_tofu: self
+                .binary
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().contains("tofu")),
+        }
+    }
+
+    /// The workspace whose state the deploy uses.
+    fn workspace(&self) -> String {
+        let selected = self.configuration().data_directory.join("environment");
+        self.workspace
+            .clone()
+            .or_else(|| env::var("TF_WORKSPACE").ok())
+            .or_else(|| fs::read_to_string(selected).ok())
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "default".to_owned())
+    }
+}
+
+impl DeployTool for Terraform {
+    type Lock = TerraformLock;
+
+    fn programs(&self) -> Tools {
+        let real = fs::canonicalize(&self.binary).unwrap_or_else(|_| self.binary.clone());
+        let named = real.file_name().map(OsString::from);
+        Tools::new(
+            ["terraform".into(), "tofu".into()]
+                .into_iter()
+                .chain(named)
+                .collect(),
+        )
+    }
+
+    /// Terraform takes the name from /etc/passwd; USER counts only where the uid has no entry
+    /// there and HOME is set too.
+    fn signature(&self) -> String {
+        let user = match User::from_uid(getuid()) {
+            Ok(Some(user)) => user.name,
+            _ => env::var("USER").unwrap_or_default(),
+        };
+        let host = gethostname().unwrap_or_default();
+        format!("{user}@{}", host.to_string_lossy())
+    }
+
+    async fn version(&self, supervisor: &Supervisor) -> Result<String, ToolError> {
+        let mut command = helper_command(&self.binary);
+        command
+            .args(["version", "-json"])
+            .current_dir(&self.directory);
+        let helped = supervisor.run_helper(command, VERSION_LIMIT).await?;
+        // A warning about the CLI configuration may stand before the JSON.
+        let json = helped.stdout.find('{').map(|begin| &helped.stdout[begin..]);
+        json.and_then(|json| serde_json::from_str::<Version>(json).ok())
+            .map(|version| version.terraform_version)
+            .ok_or_else(|| ToolError::Failed {
+                command: "terraform version -json".to_owned(),
+                output: diagnostics::essence(&helped.stderr),
+            })
+    }
+
+    fn has_work(&self) -> bool {
+        // A directory that cannot be read is told about when it is asked for its backend.
+        self.configuration()
+            .files()
+            .map_or(true, |files| !files.is_empty())
+    }
+
+    fn keeps_state_here(&self) -> bool {
+        matches!(self.configuration().has_backend_block(), Ok(false))
+    }
+
+    /// Initialises, then applies.
+    ///
+    /// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist
+    /// yet; `apply` creates it.
+    fn default_command(&self) -> Command {
+        const SCRIPT: &str = r#"TF_WORKSPACE= "$0" init -input=false "$@"
+exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-ec", SCRIPT])
+            .arg(&self.binary)
+            .args(
+                self.backend_config
+                    .iter()
+                    .map(|given| format!("-backend-config={given}")),
+            )
+            .env(
+                "LOCK_TIMEOUT",
+                format!("{}ms", self.lock_timeout.as_millis()),
+            );
+        command
+    }
+
+    fn unsaved_state(&self) -> Option<UnsavedState> {
+        UnsavedState::at(self.directory.join(ERRORED_STATE))
+    }
+
+    /// Terraform itself refuses where the stored state is newer or another one.
+    async fn save_state(
+        &self,
+        supervisor: &Supervisor,
+        state: &UnsavedState,
+    ) -> Result<(), ToolError> {
+        let mut command = helper_command(&self.binary);
+        command
+            .args(["state", "push", "-lock-timeout=0s"])
+            .arg(&state.path)
+            .env("TF_DATA_DIR", self.configuration().data_directory)
+            .env("TF_WORKSPACE", self.workspace())
+            .current_dir(&self.directory);
+        let helped = supervisor.run_helper(command, PUSH_LIMIT).await?;
+        if helped.status.success() {
+            Ok(())
+        } else {
+            Err(ToolError::Failed {
+                command: self.save_by_hand(state),
+                output: diagnostics::essence(&helped.stderr),
+            })
+        }
+    }
+
+    fn save_by_hand(&self, state: &UnsavedState) -> String {
+        format!("terraform state push {}", state.path.display())
+    }
+
+    async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
+        let backend = self.configuration().backend()?;
+        if backend.strategy()?.release == ReleaseBy::Request {
+            return Ok(HttpLock::open(backend, self.signature())?
+                .map_or(TerraformLock::None, TerraformLock::Http));
+        }
+        LockView::open(
+            supervisor,
+            &self.binary,
+            &self.directory,
+            backend,
+            self.workspace(),
+        )
+        .await
+        .map(TerraformLock::View)
+    }
+
+    fn is_current(&self, lock: &TerraformLock) -> bool {
+        let Ok(backend) = self.configuration().backend() else {
+            return false;
+        };
+        match lock {
+            TerraformLock::View(view) => {
+                view.backend == backend && view.workspace == self.workspace()
+            }
+            TerraformLock::Http(http) => http.backend == backend,
+            TerraformLock::None => false,
+        }
+    }
+}
+
+impl DeployLock for TerraformLock {
+    async fn look(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
+        match self {
+            Self::View(view) => view.look(supervisor).await,
+            Self::Http(http) => http.look(supervisor).await,
+            Self::None => Ok(Look::NeverLocked),
+        }
+    }
+
+    async fn release(&self, supervisor: &Supervisor, lock: &LockInfo) -> Result<(), ToolError> {
+        match self {
+            Self::View(view) => view.release(supervisor, lock).await,
+            Self::Http(http) => http.release(supervisor, lock).await,
+            Self::None => Ok(()),
+        }
+    }
+
+    fn dies_with_its_process(&self) -> bool {
+        match self {
+            Self::View(view) => view.dies_with_its_process(),
+            Self::Http(_) | Self::None => false,
+        }
+    }
+
+    fn release_by_hand(&self, lock: &LockInfo) -> String {
+        match self {
+            Self::Http(http) => http.release_by_hand(lock),
+            Self::View(_) | Self::None => format!("terraform force-unlock {}", lock.id),
+        }
+    }
+}
+
+/// Finds `program` the way a shell does.
+pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
+    let runnable = |path: &PathBuf| {
+        fs::metadata(path)
+            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return path::absolute(program).ok().filter(runnable);
+    }
+    env::split_paths(&env::var_os("PATH")?)
+        .map(|place| place.join(program))
+        .find(runnable)
+}
