@@ -1,1 +1,183 @@
-fn main() {}
+//! A Terraform provider for tests: its resource takes as long as the test wants, and ignores Stop.
+//!
+//! A gate is a file: the provider makes `GATE.reached` when it comes to it, and goes on when the
+//! test makes `GATE`.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tf_provider::schema::{
+    Attribute, AttributeConstraint, AttributeType, Block, Description, Schema,
+};
+use tf_provider::value::{Value, ValueEmpty, ValueString};
+use tf_provider::{
+    AttributePath, Diagnostics, DynamicDataSource, DynamicResource, Provider, Resource, map, serve,
+};
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct State<'a> {
+    #[serde(borrow = "'a")]
+    name: ValueString<'a>,
+    plan_gate: ValueString<'a>,
+    create_gate: ValueString<'a>,
+}
+
+async fn pass(gate: &ValueString<'_>) {
+    let Value::Value(gate) = gate else { return };
+    let gate = Path::new(gate.as_ref());
+    fs::write(gate.with_extension("reached"), "").expect("the test made the directory");
+    while !gate.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+struct Thing;
+
+#[async_trait]
+impl Resource for Thing {
+    type State<'a> = State<'a>;
+    type PrivateState<'a> = ValueEmpty;
+    type ProviderMetaState<'a> = ValueEmpty;
+
+    fn schema(&self, _: &mut Diagnostics) -> Option<Schema> {
+        let text = |constraint| Attribute {
+            attr_type: AttributeType::String,
+            description: Description::plain(""),
+            constraint,
+            ..Default::default()
+        };
+        Some(Schema {
+            version: 1,
+            block: Block {
+                version: 1,
+                description: Description::plain("Takes as long as the test wants"),
+                attributes: map! {
+                    "name" => text(AttributeConstraint::Required),
+                    "plan_gate" => text(AttributeConstraint::Optional),
+                    "create_gate" => text(AttributeConstraint::Optional),
+                },
+                ..Default::default()
+            },
+        })
+    }
+
+    async fn read<'a>(
+        &self,
+        _: &mut Diagnostics,
+        state: State<'a>,
+        private_state: ValueEmpty,
+        _: ValueEmpty,
+    ) -> Option<(State<'a>, ValueEmpty)> {
+        Some((state, private_state))
+    }
+
+    async fn plan_create<'a>(
+        &self,
+        _: &mut Diagnostics,
+        proposed_state: State<'a>,
+        _: State<'a>,
+        _: ValueEmpty,
+    ) -> Option<(State<'a>, ValueEmpty)> {
+        pass(&proposed_state.plan_gate).await;
+        Some((proposed_state, ValueEmpty::default()))
+    }
+
+    async fn plan_update<'a>(
+        &self,
+        _: &mut Diagnostics,
+        _: State<'a>,
+        proposed_state: State<'a>,
+        _: State<'a>,
+        private_state: ValueEmpty,
+        _: ValueEmpty,
+    ) -> Option<(State<'a>, ValueEmpty, Vec<AttributePath>)> {
+        Some((proposed_state, private_state, Vec::new()))
+    }
+
+    async fn plan_destroy<'a>(
+        &self,
+        _: &mut Diagnostics,
+        _: State<'a>,
+        private_state: ValueEmpty,
+        _: ValueEmpty,
+    ) -> Option<ValueEmpty> {
+        Some(private_state)
+    }
+
+    async fn create<'a>(
+        &self,
+        _: &mut Diagnostics,
+        planned_state: State<'a>,
+        _: State<'a>,
+        private_state: ValueEmpty,
+        _: ValueEmpty,
+    ) -> Option<(State<'a>, ValueEmpty)> {
+        pass(&planned_state.create_gate).await;
+        Some((planned_state, private_state))
+    }
+
+    async fn update<'a>(
+        &self,
+        _: &mut Diagnostics,
+        _: State<'a>,
+        planned_state: State<'a>,
+        _: State<'a>,
+        private_state: ValueEmpty,
+        _: ValueEmpty,
+    ) -> Option<(State<'a>, ValueEmpty)> {
+        Some((planned_state, private_state))
+    }
+
+    async fn destroy<'a>(
+        &self,
+        _: &mut Diagnostics,
+        _: State<'a>,
+        _: ValueEmpty,
+        _: ValueEmpty,
+    ) -> Option<()> {
+        Some(())
+    }
+}
+
+struct Slow;
+
+#[async_trait]
+impl Provider for Slow {
+    type Config<'a> = ValueEmpty;
+    type MetaState<'a> = ValueEmpty;
+
+    fn schema(&self, _: &mut Diagnostics) -> Option<Schema> {
+        Some(Schema {
+            version: 1,
+            block: Block::default(),
+        })
+    }
+
+    async fn configure<'a>(&self, _: &mut Diagnostics, _: String, _: ValueEmpty) -> Option<()> {
+        Some(())
+    }
+
+    fn get_resources(
+        &self,
+        _: &mut Diagnostics,
+    ) -> Option<HashMap<String, Box<dyn DynamicResource>>> {
+        Some(map! { "thing" => Thing })
+    }
+
+    fn get_data_sources(
+        &self,
+        _: &mut Diagnostics,
+    ) -> Option<HashMap<String, Box<dyn DynamicDataSource>>> {
+        Some(map! {})
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    serve("slow", Slow).await
+}

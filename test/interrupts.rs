@@ -1,0 +1,146 @@
+//! SIGTERM, SIGINT and SIGHUP at every moment of a deploy, on every backend.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::libc::O_NONBLOCK;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use crate::support::project::thing;
+use crate::support::{Finished, Kind, Project, Run, Softstop, until};
+
+const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+
+/// Does this on every backend, with every signal, side by side.
+fn everywhere(kinds: &[Kind], test: impl Fn(Kind, Signal) + Sync) {
+    for signal in SIGNALS {
+        std::thread::scope(|scope| {
+            for kind in kinds {
+                let test = &test;
+                scope.spawn(move || test(*kind, signal));
+            }
+        });
+    }
+}
+
+/// The remote backends and the local one.
+const KINDS: [Kind; 6] = [
+    Kind::HttpStrict,
+    Kind::HttpLax,
+    Kind::S3Lockfile,
+    Kind::S3DynamoDb,
+    Kind::Postgres,
+    Kind::Local,
+];
+
+/// Nothing is left of an interrupted deploy, and the next one finishes.
+fn expect_clean_stop(project: &Project, finished: &Finished, signal: Signal, resources: &[&str]) {
+    finished.expect_code(128 + signal as i32);
+    assert_eq!(project.store.lock(), None, "{finished}");
+    assert_eq!(project.store.resources(), resources, "{finished}");
+}
+
+fn stop(mut run: Run, signal: Signal, then: impl FnOnce()) -> Finished {
+    run.signal(signal);
+    run.wait_for_stderr("received: stopping the deploy");
+    then();
+    run.finish()
+}
+
+#[test]
+fn an_interrupt_during_init_leaves_nothing_and_starts_no_apply() {
+    everywhere(&KINDS, |kind, signal| {
+        let project = Project::new(kind, &thing("a", ""));
+        let lock_file = project.directory.join(".terraform.lock.hcl");
+        mkfifo(&lock_file, Mode::S_IRWXU).unwrap();
+        let run = Softstop::deploy(&project).start();
+        let mut writer = None;
+        until("init reads the dependency lock file", || {
+            let mut options = OpenOptions::new();
+            writer = options.write(true).custom_flags(O_NONBLOCK).open(&lock_file).ok();
+            writer.is_some()
+        });
+        let finished = stop(run, signal, || drop(writer));
+        expect_clean_stop(&project, &finished, signal, &[]);
+    });
+}
+
+#[test]
+fn an_interrupt_during_plan_leaves_no_lock() {
+    everywhere(&KINDS, |kind, signal| {
+        let project = Project::new(kind, &thing("a", "plan_gate = \"GATES/plan.gate\""));
+        let run = Softstop::deploy(&project).start();
+        let gate = project.gate("plan.gate");
+        gate.wait_until_reached();
+        assert!(project.store.lock().is_some());
+        let finished = stop(run, signal, || gate.open());
+        expect_clean_stop(&project, &finished, signal, &[]);
+    });
+}
+
+#[test]
+fn an_interrupt_while_waiting_for_a_lock_leaves_the_lock_to_its_holder() {
+    everywhere(&KINDS, |kind, signal| {
+        let project = Project::new(kind, &thing("a", ""));
+        let rival = project.start_rival();
+        let lock = project.store.lock();
+        let run = Softstop::deploy(&project).env("LOCK_TIMEOUT", "60s").start();
+        run.wait_for_stdout("Acquiring state lock");
+        let finished = stop(run, signal, || {});
+        finished.expect_code(128 + signal as i32);
+        finished.expect_said("the lock is held");
+        assert_eq!(project.store.lock(), lock, "{finished}");
+        rival.finish();
+        assert_eq!(project.store.resources(), ["rival"]);
+    });
+}
+
+#[test]
+fn an_interrupt_between_two_resources_stores_the_first_one() {
+    everywhere(&KINDS, |kind, signal| {
+        let first = thing("a", "create_gate = \"GATES/a.gate\"");
+        let second = thing("b", "depends_on = [slow_thing.a]\n  create_gate = \"GATES/b.gate\"");
+        let project = Project::new(kind, &format!("{first}{second}"));
+        let mut run = Softstop::deploy(&project).start();
+        project.gate("a.gate").wait_until_reached();
+        run.signal(signal);
+        run.wait_for_stdout("Stopping operation...");
+        project.gate("b.gate").open();
+        project.gate("a.gate").open();
+        let finished = run.finish();
+        expect_clean_stop(&project, &finished, signal, &["a"]);
+        Softstop::deploy(&project).finish().expect_code(0);
+        assert_eq!(project.store.resources(), ["a", "b"]);
+    });
+}
+
+#[test]
+fn an_interrupt_inside_a_resource_waits_for_it_and_stores_it() {
+    everywhere(&KINDS, |kind, signal| {
+        let project = Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""));
+        let run = Softstop::deploy(&project).start();
+        let gate = project.gate("a.gate");
+        gate.wait_until_reached();
+        let finished = stop(run, signal, || gate.open());
+        expect_clean_stop(&project, &finished, signal, &["a"]);
+    });
+}
+
+#[test]
+fn an_interrupt_during_a_slow_state_write_waits_for_it() {
+    let remote: Vec<Kind> = KINDS.into_iter().filter(|kind| *kind != Kind::Local).collect();
+    everywhere(&remote, |kind, signal| {
+        let project = Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""));
+        let run = Softstop::deploy(&project).start();
+        let gate = project.gate("a.gate");
+        gate.wait_until_reached();
+        let proxy = project.store.proxy.as_ref().unwrap();
+        proxy.hold(&project.store.state_write());
+        gate.open();
+        proxy.wait_until_held();
+        let finished = stop(run, signal, || proxy.let_go());
+        expect_clean_stop(&project, &finished, signal, &["a"]);
+    });
+}

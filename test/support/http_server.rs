@@ -1,0 +1,158 @@
+//! A server for Terraform's `http` backend.
+//!
+//! It follows Terraform's documentation of the backend: 423 with the holder's lock info for a
+//! LOCK of what is locked. A strict server compares the ID of an UNLOCK and answers 409; a lax one
+//! unlocks whatever is locked.
+
+use std::io::Cursor;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::Value;
+use tiny_http::{Request, Response, Server};
+
+/// A running server; it stops with the test process.
+pub struct HttpServer {
+    pub address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    is_strict: bool,
+    state: Option<String>,
+    lock: Option<String>,
+    /// Whether POST is refused with this status.
+    refused_posts: Option<u16>,
+    /// After so many refused LOCKs this lock takes the place of the one that is there.
+    rival: Option<(u32, String)>,
+    /// The answers to LOCK that are lost after the lock was taken.
+    lost_answers: u32,
+    unlocks: Vec<String>,
+}
+
+impl HttpServer {
+    pub fn start(is_strict: bool) -> Self {
+        let server = Arc::new(Server::http("127.0.0.1:0").unwrap());
+        let address = server.server_addr().to_ip().unwrap();
+        let shared = Arc::new(Mutex::new(Shared {
+            is_strict,
+            ..Shared::default()
+        }));
+        for _ in 0..4 {
+            let (server, shared) = (Arc::clone(&server), Arc::clone(&shared));
+            thread::spawn(move || {
+                while let Ok(request) = server.recv() {
+                    answer(request, &shared);
+                }
+            });
+        }
+        Self { address, shared }
+    }
+
+    pub fn state(&self) -> Option<String> {
+        self.shared.lock().unwrap().state.clone()
+    }
+
+    pub fn lock(&self) -> Option<String> {
+        self.shared.lock().unwrap().lock.clone()
+    }
+
+    pub fn set_lock(&self, lock: &str) {
+        self.shared.lock().unwrap().lock = Some(lock.to_owned());
+    }
+
+    /// The bodies of all UNLOCK requests.
+    pub fn unlocks(&self) -> Vec<String> {
+        self.shared.lock().unwrap().unlocks.clone()
+    }
+
+    pub fn refuse_posts(&self, status: Option<u16>) {
+        self.shared.lock().unwrap().refused_posts = status;
+    }
+
+    /// Lets a rival have the lock right after so many refused LOCK requests.
+    pub fn hand_over_after(&self, refusals: u32, lock: &str) {
+        self.shared.lock().unwrap().rival = Some((refusals, lock.to_owned()));
+    }
+
+    /// Loses the next answers to LOCK, after the lock was taken.
+    pub fn lose_answers(&self, count: u32) {
+        self.shared.lock().unwrap().lost_answers = count;
+    }
+}
+
+fn answer(mut request: Request, shared: &Mutex<Shared>) {
+    let mut body = String::new();
+    if request.as_reader().read_to_string(&mut body).is_err() {
+        return;
+    }
+    let method = request.method().to_string();
+    let mut shared = shared.lock().unwrap();
+    let (status, text) = shared.answer(&method, body);
+    if method == "LOCK" && status == 200 && shared.lost_answers > 0 {
+        shared.lost_answers -= 1;
+        drop(request.into_writer());
+        return;
+    }
+    drop(shared);
+    let response = Response::new(
+        status.into(),
+        Vec::new(),
+        Cursor::new(text.clone().into_bytes()),
+        Some(text.len()),
+        None,
+    );
+    // A client that was killed wants no answer.
+    let _ = request.respond(response);
+}
+
+impl Shared {
+    fn answer(&mut self, method: &str, body: String) -> (u16, String) {
+        match method {
+            "GET" => match &self.state {
+                Some(state) => (200, state.clone()),
+                None => (204, String::new()),
+            },
+            "POST" => {
+                if let Some(status) = self.refused_posts {
+                    return (status, String::new());
+                }
+                self.state = Some(body);
+                (200, String::new())
+            }
+            "LOCK" => self.lock(body),
+            "UNLOCK" => {
+                let is_right = id_of(&body) == self.lock.as_deref().and_then(id_of);
+                self.unlocks.push(body);
+                if self.is_strict && !is_right {
+                    return (409, String::new());
+                }
+                self.lock = None;
+                (200, String::new())
+            }
+            _ => (405, String::new()),
+        }
+    }
+
+    fn lock(&mut self, body: String) -> (u16, String) {
+        let Some(lock) = self.lock.clone() else {
+            self.lock = Some(body);
+            return (200, String::new());
+        };
+        if let Some((refusals, rival)) = &mut self.rival {
+            *refusals -= 1;
+            if *refusals == 0 {
+                self.lock = Some(rival.clone());
+                self.rival = None;
+            }
+        }
+        (423, lock)
+    }
+}
+
+fn id_of(lock: &str) -> Option<String> {
+    let lock: Value = serde_json::from_str(lock).ok()?;
+    lock["ID"].as_str().map(str::to_owned)
+}

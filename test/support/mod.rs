@@ -1,0 +1,32 @@
+//! What the tests stand on: real backends whose truth can be asked, projects, and runs of softstop.
+
+pub mod http_server;
+pub mod project;
+pub mod proxy;
+pub mod run;
+pub mod store;
+
+use std::env;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use project::Project;
+pub use run::{Finished, Run, Softstop};
+pub use store::{Kind, Store};
+
+/// How long anything may take before a test fails. Nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for an event.
+pub fn until(event: &str, mut happened: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !happened() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain until {event}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What `test/run` has prepared.
+pub fn prepared(variable: &str) -> String {
+    env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: start the tests by test/run"))
+}

@@ -1,0 +1,163 @@
+//! A directory with a Terraform configuration, as a pipeline clones it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{Kind, Store, prepared, until};
+
+/// A configuration, its backend, and the gates of its resources.
+pub struct Project {
+    scratch: TempDir,
+    pub directory: PathBuf,
+    pub store: Store,
+}
+
+/// A point at which a resource waits for the test.
+pub struct Gate(PathBuf);
+
+impl Project {
+    /// A configuration with these resources, see [`thing`].
+    pub fn new(kind: Kind, resources: &str) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path().join("repository");
+        fs::create_dir(&directory).unwrap();
+        let mirror = prepared("SOFTSTOP_TEST_MIRROR");
+        fs::write(
+            scratch.path().join("terraformrc"),
+            format!("provider_installation {{ filesystem_mirror {{ path = \"{mirror}\" }} }}\n"),
+        )
+        .unwrap();
+        let project = Self {
+            store: Store::new(kind, &directory),
+            scratch,
+            directory,
+        };
+        project.write("backend.tf", &format!("terraform {{\n{}}}\n", project.store.block()));
+        project.write("main.tf", &project.with_gates(resources));
+        project
+    }
+
+    /// Resources of the slow provider, whose gates are files of this project.
+    fn with_gates(&self, resources: &str) -> String {
+        let provider = "terraform {\n  required_providers {\n    \
+             slow = { source = \"example.com/test/slow\" }\n  }\n}\n";
+        let gates = self.scratch.path().display().to_string();
+        let needs_provider = resources.contains("slow_thing");
+        let resources = resources.replace("GATES", &gates);
+        if needs_provider {
+            format!("{provider}{resources}")
+        } else {
+            resources
+        }
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.directory.join(name), text).unwrap();
+    }
+
+    pub fn gate(&self, name: &str) -> Gate {
+        Gate(self.scratch.path().join(name))
+    }
+
+    /// A place for files that are no part of the configuration.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Writes an executable script beside the configuration.
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.scratch.path().join(name);
+        fs::write(&path, format!("#!/bin/bash\n{text}")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// A Terraform command of somebody who does not use softstop.
+    pub fn terraform(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("terraform");
+        command
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env("TF_CLI_CONFIG_FILE", self.cli_config())
+            .env("CHECKPOINT_DISABLE", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a Terraform command that must succeed.
+    pub fn run_terraform(&self, arguments: &[&str]) -> String {
+        let output = self.terraform(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Starts a deploy of somebody else from a clone of its own, and waits until it holds the lock.
+    pub fn start_rival(&self) -> Rival {
+        let clone = self.scratch.path().join("rival");
+        fs::create_dir(&clone).unwrap();
+        fs::copy(self.directory.join("backend.tf"), clone.join("backend.tf")).unwrap();
+        if self.store.kind == Kind::Local {
+            let state = self.directory.join("terraform.tfstate");
+            let block = format!("backend \"local\" {{ path = \"{}\" }}", state.display());
+            fs::write(clone.join("backend.tf"), format!("terraform {{\n{block}\n}}\n")).unwrap();
+        }
+        let resources = self.with_gates(&thing("rival", "create_gate = \"GATES/rival.gate\""));
+        fs::write(clone.join("main.tf"), resources).unwrap();
+        let start = |arguments: &[&str]| {
+            let mut command = self.terraform(arguments);
+            command.current_dir(&clone);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        assert!(start(&["init", "-input=false"]).status().unwrap().success());
+        let process = start(&["apply", "-auto-approve", "-input=false"]).spawn().unwrap();
+        let gate = self.gate("rival.gate");
+        gate.wait_until_reached();
+        Rival { process, gate }
+    }
+
+    pub fn cli_config(&self) -> PathBuf {
+        self.scratch.path().join("terraformrc")
+    }
+}
+
+/// A deploy that holds the lock until it is told to finish.
+pub struct Rival {
+    process: Child,
+    gate: Gate,
+}
+
+impl Rival {
+    pub fn finish(mut self) {
+        self.gate.open();
+        assert!(self.process.wait().unwrap().success(), "the rival lost its lock");
+    }
+}
+
+impl Drop for Rival {
+    fn drop(&mut self) {
+        self.gate.open();
+        // It may have finished already.
+        let _ = self.process.wait();
+    }
+}
+
+impl Gate {
+    pub fn wait_until_reached(&self) {
+        let reached = self.0.with_extension("reached");
+        until(&format!("{} is made", reached.display()), || reached.exists());
+    }
+
+    pub fn open(&self) {
+        fs::write(&self.0, "").unwrap();
+    }
+}
+
+/// A resource of the slow provider. Gates are named `GATES/NAME.gate`.
+pub fn thing(name: &str, settings: &str) -> String {
+    format!("resource \"slow_thing\" \"{name}\" {{\n  name = \"{name}\"\n  {settings}\n}}\n")
+}

@@ -1,0 +1,94 @@
+//! A TCP proxy that can hold back what a client says to a backend.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+
+use super::until;
+
+/// Passes bytes on, until it is told to hold them.
+pub struct Proxy {
+    pub address: SocketAddr,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// What is held back when a client says it.
+    needle: Option<Vec<u8>>,
+    held: usize,
+}
+
+impl Proxy {
+    pub fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let gate = Arc::new(Gate::default());
+        let shared = Arc::clone(&gate);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(target) else {
+                    continue;
+                };
+                let gate = Arc::clone(&shared);
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || copy(from, to, |bytes| gate.pass(bytes)));
+                thread::spawn(move || copy(server, client, |_| {}));
+            }
+        });
+        Self { address, gate }
+    }
+
+    /// From now on, whoever says `needle` waits, with all that follows.
+    pub fn hold(&self, needle: &str) {
+        self.gate.state.lock().unwrap().needle = Some(needle.as_bytes().to_vec());
+    }
+
+    pub fn wait_until_held(&self) {
+        until("the backend is asked", || self.gate.state.lock().unwrap().held > 0);
+    }
+
+    pub fn let_go(&self) {
+        self.gate.state.lock().unwrap().needle = None;
+        self.gate.changed.notify_all();
+    }
+}
+
+impl Gate {
+    fn pass(&self, bytes: &[u8]) {
+        let mut state = self.state.lock().unwrap();
+        let is_meant = state
+            .needle
+            .as_ref()
+            .is_some_and(|needle| bytes.windows(needle.len()).any(|window| window == needle));
+        if is_meant {
+            state.held += 1;
+            while state.needle.is_some() {
+                state = self.changed.wait(state).unwrap();
+            }
+        }
+    }
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, before: impl Fn(&[u8])) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length) = from.read(&mut buffer) {
+        if length == 0 {
+            break;
+        }
+        before(&buffer[..length]);
+        if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    // Either side may be gone already.
+    let _ = to.shutdown(Shutdown::Write);
+    let _ = from.shutdown(Shutdown::Read);
+}

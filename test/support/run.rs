@@ -1,0 +1,266 @@
+//! A run of softstop.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use uuid::Uuid;
+
+use super::{Project, until};
+
+/// Marks every process of one run, so that what is left of it can be found.
+const MARK: &str = "SOFTSTOP_TEST_RUN";
+
+/// softstop, about to be started under a host name of its own.
+///
+/// A build container has a host name of its own too. Without one, the other tests that run on
+/// this machine would be rivals that sign their locks alike.
+pub struct Softstop {
+    command: Command,
+    mark: String,
+    outputs: PathBuf,
+}
+
+/// softstop, running.
+pub struct Run {
+    child: Child,
+    mark: String,
+    stdout: PathBuf,
+    stderr: PathBuf,
+    /// When the first signal was sent.
+    signalled: Option<Instant>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    /// From the first signal to the end.
+    pub stopped_in: Option<Duration>,
+}
+
+impl Softstop {
+    /// `softstop deploy` in the project's directory.
+    pub fn deploy(project: &Project) -> Self {
+        let mut softstop = Self::in_directory(&project.directory, project.scratch());
+        softstop.command.env("TF_CLI_CONFIG_FILE", project.cli_config());
+        softstop.arguments(["deploy"])
+    }
+
+    /// softstop in any directory, under a host name of its own.
+    pub fn in_directory(directory: &Path, outputs: &Path) -> Self {
+        let mark = Uuid::new_v4().to_string();
+        let script = format!("echo {mark} > /proc/sys/kernel/hostname; exec \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["--uts", "/bin/sh", "-c", &script, "sh"]);
+        Self::with(command, mark, directory, outputs)
+    }
+
+    /// softstop as PID 1 of a namespace of its own.
+    pub fn as_pid_1(project: &Project) -> Self {
+        let mark = Uuid::new_v4().to_string();
+        let script = format!("echo {mark} > /proc/sys/kernel/hostname; exec \"$@\"");
+        let mut command = Command::new("unshare");
+        command
+            .args(["--uts", "--pid", "--fork", "--mount-proc", "--kill-child"])
+            .args(["/bin/sh", "-c", &script, "sh"])
+            .env("TF_CLI_CONFIG_FILE", project.cli_config());
+        Self::with(command, mark, &project.directory, project.scratch()).arguments(["deploy"])
+    }
+
+    /// `softstop deploy` under the machine's own host name, beside whatever else runs there.
+    pub fn on_a_shared_host(project: &Project) -> Self {
+        let mut command = Command::new("env");
+        command.env("TF_CLI_CONFIG_FILE", project.cli_config());
+        let mark = Uuid::new_v4().to_string();
+        Self::with(command, mark, &project.directory, project.scratch()).arguments(["deploy"])
+    }
+
+    fn with(mut command: Command, mark: String, directory: &Path, outputs: &Path) -> Self {
+        command
+            .arg(env!("CARGO_BIN_EXE_softstop"))
+            .current_dir(directory)
+            .env(MARK, &mark)
+            .env("NO_COLOR", "1")
+            .env("TF_CLI_ARGS", "-no-color")
+            .env("CHECKPOINT_DISABLE", "1")
+            .stdin(Stdio::null());
+        Self {
+            command,
+            mark,
+            outputs: outputs.to_owned(),
+        }
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn arguments<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// A shell script as the command.
+    pub fn script(self, script: &str) -> Self {
+        self.env("COMMAND", script)
+    }
+
+    pub fn start(self) -> Run {
+        let stdout = self.outputs.join(format!("{}.stdout", self.mark));
+        let file = File::create(&stdout).unwrap();
+        self.start_with_stdout(stdout, file)
+    }
+
+    /// Starts with a stdout of the test's own.
+    pub fn start_with_stdout(mut self, name: PathBuf, stdout: impl Into<Stdio>) -> Run {
+        let stderr = self.outputs.join(format!("{}.stderr", self.mark));
+        let child = self
+            .command
+            .stdout(stdout)
+            .stderr(File::create(&stderr).unwrap())
+            .spawn()
+            .unwrap();
+        Run {
+            child,
+            mark: self.mark,
+            stdout: name,
+            stderr,
+            signalled: None,
+        }
+    }
+
+    pub fn finish(self) -> Finished {
+        self.start().finish()
+    }
+}
+
+impl Run {
+    /// softstop's own process, as its caller knows it.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    pub fn signal(&mut self, signal: Signal) {
+        self.signalled.get_or_insert_with(Instant::now);
+        kill(self.pid(), signal).unwrap();
+    }
+
+    pub fn wait_for_stdout(&self, text: &str) {
+        self.wait_for(&self.stdout, text);
+    }
+
+    pub fn wait_for_stderr(&self, text: &str) {
+        self.wait_for(&self.stderr, text);
+    }
+
+    fn wait_for(&self, file: &Path, text: &str) {
+        until(&format!("{text:?} is said"), || read(file).contains(text));
+    }
+
+    /// Every living process of this run but softstop itself.
+    pub fn processes(&self) -> Vec<Pid> {
+        marked(&self.mark)
+            .into_iter()
+            .filter(|pid| *pid != self.pid())
+            .collect()
+    }
+
+    /// Waits until a process of this run has this name, and returns it.
+    pub fn wait_for_process(&self, name: &str) -> Pid {
+        let mut found = None;
+        until(&format!("{name} runs"), || {
+            found = self.processes().into_iter().find(|pid| {
+                read(Path::new(&format!("/proc/{pid}/comm"))).trim() == name
+            });
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// Waits for the end, and checks that no process of the run is left.
+    pub fn finish(mut self) -> Finished {
+        let mut status = None;
+        until("softstop ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        let status = status.unwrap();
+        let finished = Finished {
+            code: status.code(),
+            signal: status.signal(),
+            stdout: read(&self.stdout),
+            stderr: read(&self.stderr),
+            stopped_in: self.signalled.map(|signalled| signalled.elapsed()),
+        };
+        let left = marked(&self.mark);
+        assert!(left.is_empty(), "left behind: {left:?}\n{finished}");
+        finished
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        for pid in marked(&self.mark) {
+            // A failed test must not leave anything behind either.
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Finished {
+    #[track_caller]
+    pub fn expect_code(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        self
+    }
+
+    #[track_caller]
+    pub fn expect_said(&self, text: &str) -> &Self {
+        assert!(self.stderr.contains(text), "expected {text:?}:\n{self}");
+        self
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "code {:?}, signal {:?}, stopped in {:?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.code, self.signal, self.stopped_in, self.stdout, self.stderr
+        )
+    }
+}
+
+fn read(file: &Path) -> String {
+    fs::read(file)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
+}
+
+/// The living processes whose environment holds the mark of a run.
+fn marked(mark: &str) -> Vec<Pid> {
+    let mark = format!("{MARK}={mark}");
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| {
+            fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+                environment
+                    .split(|byte| *byte == 0)
+                    .any(|variable| variable == mark.as_bytes())
+            })
+        })
+        .map(Pid::from_raw)
+        .collect()
+}

@@ -1,0 +1,342 @@
+//! Backends, and the truth about their locks and states, asked from the backend itself.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::http_server::HttpServer;
+use super::prepared;
+use super::proxy::Proxy;
+
+/// The backends that can be had for real.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    HttpStrict,
+    HttpLax,
+    S3Lockfile,
+    S3DynamoDb,
+    S3Both,
+    Postgres,
+    Local,
+}
+
+/// One backend with one state.
+pub struct Store {
+    pub kind: Kind,
+    /// Stands before every backend but the local one.
+    pub proxy: Option<Proxy>,
+    pub http: Option<HttpServer>,
+    /// The name of the bucket, the table or the database.
+    name: String,
+    directory: PathBuf,
+}
+
+const KEY: &str = "deploy/state.tfstate";
+
+impl Kind {
+    pub const ALL: [Self; 7] = [
+        Self::HttpStrict,
+        Self::HttpLax,
+        Self::S3Lockfile,
+        Self::S3DynamoDb,
+        Self::S3Both,
+        Self::Postgres,
+        Self::Local,
+    ];
+
+    /// Whether a lock outlives its holder.
+    pub fn outlives_its_holder(self) -> bool {
+        !matches!(self, Self::Postgres | Self::Local)
+    }
+
+    fn has_lockfile(self) -> bool {
+        matches!(self, Self::S3Lockfile | Self::S3Both)
+    }
+
+    fn has_table(self) -> bool {
+        matches!(self, Self::S3DynamoDb | Self::S3Both)
+    }
+}
+
+impl Store {
+    /// Sets up a new, empty backend for the configuration in `directory`.
+    pub fn new(kind: Kind, directory: &Path) -> Self {
+        let name = format!("test-{}", uuid::Uuid::new_v4());
+        let mut store = Self {
+            kind,
+            proxy: None,
+            http: None,
+            name,
+            directory: directory.to_owned(),
+        };
+        match kind {
+            Kind::HttpStrict | Kind::HttpLax => {
+                let server = HttpServer::start(kind == Kind::HttpStrict);
+                store.proxy = Some(Proxy::to(server.address));
+                store.http = Some(server);
+            }
+            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => {
+                store.proxy = Some(Proxy::to(aws()));
+                assert!(ureq::put(s3_url(&store.name, "")).send_empty().is_ok());
+                if kind.has_table() {
+                    store.dynamodb(
+                        "CreateTable",
+                        &json!({
+                            "TableName": store.name,
+                            "AttributeDefinitions": [{"AttributeName": "LockID", "AttributeType": "S"}],
+                            "KeySchema": [{"AttributeName": "LockID", "KeyType": "HASH"}],
+                            "BillingMode": "PAY_PER_REQUEST",
+                        }),
+                    );
+                }
+            }
+            Kind::Postgres => {
+                store.proxy = Some(Proxy::to(postgres()));
+                sql("postgres", &format!("create database \"{}\"", store.name));
+            }
+            Kind::Local => {}
+        }
+        store
+    }
+
+    /// The backend block.
+    pub fn block(&self) -> String {
+        let settings = match self.kind {
+            Kind::HttpStrict | Kind::HttpLax => {
+                let address = format!("http://{}/state", self.address());
+                format!(
+                    "address = \"{address}\"\nlock_address = \"{address}\"\n\
+                     unlock_address = \"{address}\"\nretry_max = 0\n"
+                )
+            }
+            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => self.s3_settings(),
+            Kind::Postgres => format!(
+                "conn_str = \"postgres://postgres@{}/{}?sslmode=disable\"\n",
+                self.address(),
+                self.name
+            ),
+            Kind::Local => String::new(),
+        };
+        format!("backend \"{}\" {{\n{settings}}}\n", self.backend())
+    }
+
+    pub fn backend(&self) -> &'static str {
+        match self.kind {
+            Kind::HttpStrict | Kind::HttpLax => "http",
+            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => "s3",
+            Kind::Postgres => "pg",
+            Kind::Local => "local",
+        }
+    }
+
+    fn s3_settings(&self) -> String {
+        let endpoint = format!("http://{}", self.address());
+        let mut settings = format!(
+            "bucket = \"{}\"\nkey = \"{KEY}\"\nregion = \"us-east-1\"\naccess_key = \"test\"\n\
+             secret_key = \"test\"\nskip_credentials_validation = true\n\
+             skip_metadata_api_check = true\nskip_requesting_account_id = true\n\
+             use_path_style = true\nmax_retries = 1\n\
+             endpoints = {{ s3 = \"{endpoint}\", dynamodb = \"{endpoint}\" }}\n",
+            self.name
+        );
+        if self.kind.has_lockfile() {
+            settings.push_str("use_lockfile = true\n");
+        }
+        if self.kind.has_table() {
+            settings.push_str(&format!("dynamodb_table = \"{}\"\n", self.name));
+        }
+        settings
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.proxy.as_ref().unwrap().address
+    }
+
+    /// What a client says when it writes the state.
+    pub fn state_write(&self) -> String {
+        match self.kind {
+            Kind::HttpStrict | Kind::HttpLax => "POST /state".to_owned(),
+            Kind::Postgres => "INSERT INTO".to_owned(),
+            _ => format!("PUT /{}/{KEY}?", self.name),
+        }
+    }
+
+    /// The lock, where there is one: its lock info, or what else the backend keeps.
+    pub fn lock(&self) -> Option<String> {
+        match self.kind {
+            Kind::HttpStrict | Kind::HttpLax => self.http.as_ref().unwrap().lock(),
+            Kind::S3Lockfile => self.lockfile(),
+            Kind::S3DynamoDb => self.table_lock(),
+            Kind::S3Both => self.lockfile().or_else(|| self.table_lock()),
+            Kind::Postgres => {
+                let locks = "select string_agg(objid::text, ',') from pg_locks \
+                     where locktype = 'advisory' \
+                     and database = (select oid from pg_database where datname = current_database())";
+                Some(sql(&self.name, locks)).filter(|locks| !locks.is_empty())
+            }
+            Kind::Local => local_lock(&self.directory.join("terraform.tfstate")),
+        }
+    }
+
+    /// The ID of the lock, where the backend keeps one.
+    pub fn lock_id(&self) -> Option<String> {
+        let lock: Value = serde_json::from_str(&self.lock()?).ok()?;
+        lock["ID"].as_str().map(str::to_owned)
+    }
+
+    /// Puts this lock in the place of whatever is there.
+    pub fn set_lock(&self, lock: &Value) {
+        let text = lock.to_string();
+        if let Some(http) = &self.http {
+            http.set_lock(&text);
+        }
+        if self.kind.has_lockfile() {
+            let url = s3_url(&self.name, &format!("{KEY}.tflock"));
+            let (name, value) = AUTHORIZATION_S3.split_once(": ").unwrap();
+            assert!(ureq::put(url).header(name, value).send(&text).is_ok());
+        }
+        if self.kind.has_table() {
+            let item = json!({"LockID": {"S": self.lock_path()}, "Info": {"S": text}});
+            self.dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
+        }
+    }
+
+    /// A script that puts this lock in the place of whatever is there.
+    pub fn script_to_set_lock(&self, lock: &Value) -> String {
+        let mut script = String::new();
+        if self.kind.has_lockfile() {
+            let url = s3_url(&self.name, &format!("{KEY}.tflock"));
+            script.push_str(&format!("curl -sS -X PUT -H '{AUTHORIZATION_S3}' --data '{lock}' '{url}'\n"));
+        }
+        if self.kind.has_table() {
+            let item = json!({"LockID": {"S": self.lock_path()}, "Info": {"S": lock.to_string()}});
+            let body = json!({"TableName": self.name, "Item": item});
+            script.push_str(&format!(
+                "curl -sS -H 'X-Amz-Target: DynamoDB_20120810.PutItem' -H '{AUTHORIZATION_DYNAMODB}' \
+                 -H 'Content-Type: application/x-amz-json-1.0' --data '{body}' 'http://{}/'\n",
+                aws()
+            ));
+        }
+        script
+    }
+
+    /// The names of the resources in the stored state, in order.
+    pub fn resources(&self) -> Vec<String> {
+        let Some(state) = self.state() else {
+            return Vec::new();
+        };
+        let state: Value = serde_json::from_str(&state).expect("the stored state is valid");
+        let mut names: Vec<String> = state["resources"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|resource| resource["name"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn state(&self) -> Option<String> {
+        match self.kind {
+            Kind::HttpStrict | Kind::HttpLax => self.http.as_ref().unwrap().state(),
+            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => self.object(KEY),
+            Kind::Postgres => {
+                let table = sql(&self.name, "select to_regclass('terraform_remote_state.states')");
+                let state = "select data from terraform_remote_state.states where name = 'default'";
+                (!table.is_empty())
+                    .then(|| sql(&self.name, state))
+                    .filter(|state| !state.is_empty())
+            }
+            Kind::Local => fs::read_to_string(self.directory.join("terraform.tfstate"))
+                .ok()
+                .filter(|state| !state.is_empty()),
+        }
+    }
+
+    /// The names of all objects in the bucket.
+    pub fn objects(&self) -> String {
+        self.object("?list-type=2").unwrap_or_default()
+    }
+
+    fn lockfile(&self) -> Option<String> {
+        self.object(&format!("{KEY}.tflock"))
+    }
+
+    fn object(&self, key: &str) -> Option<String> {
+        let (name, value) = AUTHORIZATION_S3.split_once(": ").unwrap();
+        match ureq::get(s3_url(&self.name, key)).header(name, value).call() {
+            Ok(mut response) => Some(response.body_mut().read_to_string().unwrap()),
+            Err(ureq::Error::StatusCode(404)) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn table_lock(&self) -> Option<String> {
+        let key = json!({"LockID": {"S": self.lock_path()}});
+        let answer = self.dynamodb("GetItem", &json!({"TableName": self.name, "Key": key}));
+        answer["Item"]["Info"]["S"].as_str().map(str::to_owned)
+    }
+
+    fn lock_path(&self) -> String {
+        format!("{}/{KEY}", self.name)
+    }
+
+    fn dynamodb(&self, operation: &str, body: &Value) -> Value {
+        let (name, value) = AUTHORIZATION_DYNAMODB.split_once(": ").unwrap();
+        let answer = ureq::post(format!("http://{}/", aws()))
+            .header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"))
+            .header("Content-Type", "application/x-amz-json-1.0")
+            .header(name, value)
+            .send(body.to_string())
+            .unwrap()
+            .body_mut()
+            .read_to_string()
+            .unwrap();
+        serde_json::from_str(&answer).unwrap()
+    }
+}
+
+/// Tells the emulator which service is meant; it checks no signature.
+const AUTHORIZATION_DYNAMODB: &str = "Authorization: AWS4-HMAC-SHA256 \
+    Credential=test/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=none";
+
+const AUTHORIZATION_S3: &str = "Authorization: AWS4-HMAC-SHA256 \
+    Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none";
+
+fn aws() -> SocketAddr {
+    prepared("SOFTSTOP_TEST_AWS").parse().unwrap()
+}
+
+fn postgres() -> SocketAddr {
+    prepared("SOFTSTOP_TEST_POSTGRES").parse().unwrap()
+}
+
+fn s3_url(bucket: &str, key: &str) -> String {
+    format!("http://{}/{bucket}/{key}", aws())
+}
+
+fn sql(database: &str, query: &str) -> String {
+    let server = postgres();
+    let output = Command::new("psql")
+        .args(["--no-psqlrc", "--tuples-only", "--no-align", "--quiet"])
+        .arg(format!("postgres://postgres@{server}/{database}"))
+        .args(["--command", query])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The line of /proc/locks that is about this file.
+fn local_lock(state: &Path) -> Option<String> {
+    let inode = fs::metadata(state).ok()?.ino();
+    fs::read_to_string("/proc/locks")
+        .unwrap()
+        .lines()
+        .find(|line| line.contains(&format!(":{inode} ")))
+        .map(str::to_owned)
+}
