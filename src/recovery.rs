@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::lock::{Doubt, LockInfo, Run, Verdict, judge};
 use crate::supervisor::{Supervisor, rivals};
@@ -136,21 +136,24 @@ async fn release<L: DeployLock>(
         return Ok(LockState::Free);
     }
     let answer = lock.release(supervisor, &holder).await;
-    match lock.look(supervisor).await? {
-        Look::Held(still) if still.id == holder.id => {
-            if let Err(error) = answer {
-                warn!("{error}.");
-            }
+    match (lock.look(supervisor).await?, answer) {
+        (Look::Held(still), answer) if still.id == holder.id => {
+            let reason = answer
+                .err()
+                .map_or_else(String::new, |error| format!(" {error}."));
             warn!(
-                "The lock {} was to be released, but is still there. When the backend can be \
-                 asked again, release it by hand: {}",
+                "The lock {} was to be released, but is still there.{reason} When the backend can \
+                 be asked again, release it by hand: {}",
                 still.id,
                 lock.release_by_hand(&still)
             );
             Ok(LockState::Held(Some(still.id)))
         }
-        look => {
-            debug!("After the release: {look:?}.");
+        (Look::Held(other), Err(_)) => {
+            info!("Somebody else has the lock by now, and keeps it: {other}.");
+            Ok(LockState::Held(Some(other.id)))
+        }
+        _ => {
             info!("It was this run's own, and every process of the run is gone: released.");
             Ok(LockState::Released(holder.id))
         }

@@ -9,19 +9,14 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use crate::support::project::thing;
-use crate::support::{Finished, Kind, Project, Run, Softstop, until};
+use crate::support::{Finished, Kind, Project, Run, Softstop, each, until};
 
 const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
 /// Does this on every backend, with every signal, side by side.
 fn everywhere(kinds: &[Kind], test: impl Fn(Kind, Signal) + Sync) {
     for signal in SIGNALS {
-        std::thread::scope(|scope| {
-            for kind in kinds {
-                let test = &test;
-                scope.spawn(move || test(*kind, signal));
-            }
-        });
+        each(kinds, |kind| test(kind, signal));
     }
 }
 
@@ -59,7 +54,11 @@ fn an_interrupt_during_init_leaves_nothing_and_starts_no_apply() {
         let mut writer = None;
         until("init reads the dependency lock file", || {
             let mut options = OpenOptions::new();
-            writer = options.write(true).custom_flags(O_NONBLOCK).open(&lock_file).ok();
+            writer = options
+                .write(true)
+                .custom_flags(O_NONBLOCK)
+                .open(&lock_file)
+                .ok();
             writer.is_some()
         });
         let finished = stop(run, signal, || drop(writer));
@@ -86,7 +85,9 @@ fn an_interrupt_while_waiting_for_a_lock_leaves_the_lock_to_its_holder() {
         let project = Project::new(kind, &thing("a", ""));
         let rival = project.start_rival();
         let lock = project.store.lock();
-        let run = Softstop::deploy(&project).env("LOCK_TIMEOUT", "60s").start();
+        let run = Softstop::deploy(&project)
+            .env("LOCK_TIMEOUT", "60s")
+            .start();
         run.wait_for_stdout("Acquiring state lock");
         let finished = stop(run, signal, || {});
         finished.expect_code(128 + signal as i32);
@@ -101,7 +102,10 @@ fn an_interrupt_while_waiting_for_a_lock_leaves_the_lock_to_its_holder() {
 fn an_interrupt_between_two_resources_stores_the_first_one() {
     everywhere(&KINDS, |kind, signal| {
         let first = thing("a", "create_gate = \"GATES/a.gate\"");
-        let second = thing("b", "depends_on = [slow_thing.a]\n  create_gate = \"GATES/b.gate\"");
+        let second = thing(
+            "b",
+            "depends_on = [slow_thing.a]\n  create_gate = \"GATES/b.gate\"",
+        );
         let project = Project::new(kind, &format!("{first}{second}"));
         let mut run = Softstop::deploy(&project).start();
         project.gate("a.gate").wait_until_reached();
@@ -130,7 +134,10 @@ fn an_interrupt_inside_a_resource_waits_for_it_and_stores_it() {
 
 #[test]
 fn an_interrupt_during_a_slow_state_write_waits_for_it() {
-    let remote: Vec<Kind> = KINDS.into_iter().filter(|kind| *kind != Kind::Local).collect();
+    let remote: Vec<Kind> = KINDS
+        .into_iter()
+        .filter(|kind| *kind != Kind::Local)
+        .collect();
     everywhere(&remote, |kind, signal| {
         let project = Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""));
         let run = Softstop::deploy(&project).start();

@@ -23,14 +23,17 @@ struct Shared {
     is_strict: bool,
     state: Option<String>,
     lock: Option<String>,
-    /// Whether POST is refused with this status.
-    refused_posts: Option<u16>,
+    /// How many of the next POST requests are refused.
+    refused_posts: u32,
     /// After so many refused LOCKs this lock takes the place of the one that is there.
     rival: Option<(u32, String)>,
     /// The answers to LOCK that are lost after the lock was taken.
     lost_answers: u32,
-    unlocks: Vec<String>,
+    /// Is told of every request before it is answered.
+    witness: Option<Witness>,
 }
+
+type Witness = Box<dyn FnMut(&str, &str) + Send>;
 
 impl HttpServer {
     pub fn start(is_strict: bool) -> Self {
@@ -63,13 +66,14 @@ impl HttpServer {
         self.shared.lock().unwrap().lock = Some(lock.to_owned());
     }
 
-    /// The bodies of all UNLOCK requests.
-    pub fn unlocks(&self) -> Vec<String> {
-        self.shared.lock().unwrap().unlocks.clone()
+    /// Refuses so many POST requests.
+    pub fn refuse_posts(&self, count: u32) {
+        self.shared.lock().unwrap().refused_posts = count;
     }
 
-    pub fn refuse_posts(&self, status: Option<u16>) {
-        self.shared.lock().unwrap().refused_posts = status;
+    /// Tells `witness` the method and the body of every request before it is answered.
+    pub fn watch(&self, witness: impl FnMut(&str, &str) + Send + 'static) {
+        self.shared.lock().unwrap().witness = Some(Box::new(witness));
     }
 
     /// Lets a rival have the lock right after so many refused LOCK requests.
@@ -110,14 +114,18 @@ fn answer(mut request: Request, shared: &Mutex<Shared>) {
 
 impl Shared {
     fn answer(&mut self, method: &str, body: String) -> (u16, String) {
+        if let Some(witness) = &mut self.witness {
+            witness(method, &body);
+        }
         match method {
             "GET" => match &self.state {
                 Some(state) => (200, state.clone()),
                 None => (204, String::new()),
             },
             "POST" => {
-                if let Some(status) = self.refused_posts {
-                    return (status, String::new());
+                if self.refused_posts > 0 {
+                    self.refused_posts -= 1;
+                    return (500, String::new());
                 }
                 self.state = Some(body);
                 (200, String::new())
@@ -125,7 +133,6 @@ impl Shared {
             "LOCK" => self.lock(body),
             "UNLOCK" => {
                 let is_right = id_of(&body) == self.lock.as_deref().and_then(id_of);
-                self.unlocks.push(body);
                 if self.is_strict && !is_right {
                     return (409, String::new());
                 }

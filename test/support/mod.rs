@@ -17,6 +17,16 @@ pub use store::{Kind, Store};
 /// How long anything may take before a test fails. Nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Does this for all of them side by side.
+pub fn each<T: Copy + Sync>(all: &[T], test: impl Fn(T) + Sync) {
+    thread::scope(|scope| {
+        for one in all {
+            let test = &test;
+            scope.spawn(move || test(*one));
+        }
+    });
+}
+
 /// Waits for an event.
 pub fn until(event: &str, mut happened: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -28,5 +38,6 @@ pub fn until(event: &str, mut happened: impl FnMut() -> bool) {
 
 /// What `test/run` has prepared.
 pub fn prepared(variable: &str) -> String {
-    env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: start the tests by test/run"))
+    env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: start the tests by test/run"))
 }

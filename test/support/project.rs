@@ -35,7 +35,10 @@ impl Project {
             scratch,
             directory,
         };
-        project.write("backend.tf", &format!("terraform {{\n{}}}\n", project.store.block()));
+        project.write(
+            "backend.tf",
+            &format!("terraform {{\n{}}}\n", project.store.block()),
+        );
         project.write("main.tf", &project.with_gates(resources));
         project
     }
@@ -103,7 +106,11 @@ impl Project {
         if self.store.kind == Kind::Local {
             let state = self.directory.join("terraform.tfstate");
             let block = format!("backend \"local\" {{ path = \"{}\" }}", state.display());
-            fs::write(clone.join("backend.tf"), format!("terraform {{\n{block}\n}}\n")).unwrap();
+            fs::write(
+                clone.join("backend.tf"),
+                format!("terraform {{\n{block}\n}}\n"),
+            )
+            .unwrap();
         }
         let resources = self.with_gates(&thing("rival", "create_gate = \"GATES/rival.gate\""));
         fs::write(clone.join("main.tf"), resources).unwrap();
@@ -114,7 +121,9 @@ impl Project {
             command
         };
         assert!(start(&["init", "-input=false"]).status().unwrap().success());
-        let process = start(&["apply", "-auto-approve", "-input=false"]).spawn().unwrap();
+        let process = start(&["apply", "-auto-approve", "-input=false"])
+            .spawn()
+            .unwrap();
         let gate = self.gate("rival.gate");
         gate.wait_until_reached();
         Rival { process, gate }
@@ -134,7 +143,10 @@ pub struct Rival {
 impl Rival {
     pub fn finish(mut self) {
         self.gate.open();
-        assert!(self.process.wait().unwrap().success(), "the rival lost its lock");
+        assert!(
+            self.process.wait().unwrap().success(),
+            "the rival lost its lock"
+        );
     }
 }
 
@@ -149,7 +161,9 @@ impl Drop for Rival {
 impl Gate {
     pub fn wait_until_reached(&self) {
         let reached = self.0.with_extension("reached");
-        until(&format!("{} is made", reached.display()), || reached.exists());
+        until(&format!("{} is made", reached.display()), || {
+            reached.exists()
+        });
     }
 
     pub fn open(&self) {

@@ -52,7 +52,9 @@ impl Proxy {
     }
 
     pub fn wait_until_held(&self) {
-        until("the backend is asked", || self.gate.state.lock().unwrap().held > 0);
+        until("the backend is asked", || {
+            self.gate.state.lock().unwrap().held > 0
+        });
     }
 
     pub fn let_go(&self) {

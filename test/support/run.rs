@@ -51,7 +51,9 @@ impl Softstop {
     /// `softstop deploy` in the project's directory.
     pub fn deploy(project: &Project) -> Self {
         let mut softstop = Self::in_directory(&project.directory, project.scratch());
-        softstop.command.env("TF_CLI_CONFIG_FILE", project.cli_config());
+        softstop
+            .command
+            .env("TF_CLI_CONFIG_FILE", project.cli_config());
         softstop.arguments(["deploy"])
     }
 
@@ -110,6 +112,11 @@ impl Softstop {
         self
     }
 
+    /// The mark that the processes of this run will have, see [`marked`].
+    pub fn mark(&self) -> String {
+        self.mark.clone()
+    }
+
     /// A shell script as the command.
     pub fn script(self, script: &str) -> Self {
         self.env("COMMAND", script)
@@ -155,6 +162,11 @@ impl Run {
         kill(self.pid(), signal).unwrap();
     }
 
+    /// The supervising process; `pid` is its guard.
+    pub fn supervisor(&self) -> Pid {
+        self.wait_for_process("softstop")
+    }
+
     pub fn wait_for_stdout(&self, text: &str) {
         self.wait_for(&self.stdout, text);
     }
@@ -179,9 +191,10 @@ impl Run {
     pub fn wait_for_process(&self, name: &str) -> Pid {
         let mut found = None;
         until(&format!("{name} runs"), || {
-            found = self.processes().into_iter().find(|pid| {
-                read(Path::new(&format!("/proc/{pid}/comm"))).trim() == name
-            });
+            found = self
+                .processes()
+                .into_iter()
+                .find(|pid| read(Path::new(&format!("/proc/{pid}/comm"))).trim() == name);
             found.is_some()
         });
         found.unwrap()
@@ -249,7 +262,7 @@ fn read(file: &Path) -> String {
 }
 
 /// The living processes whose environment holds the mark of a run.
-fn marked(mark: &str) -> Vec<Pid> {
+pub fn marked(mark: &str) -> Vec<Pid> {
     let mark = format!("{MARK}={mark}");
     fs::read_dir("/proc")
         .unwrap()

@@ -210,7 +210,9 @@ impl Store {
         let mut script = String::new();
         if self.kind.has_lockfile() {
             let url = s3_url(&self.name, &format!("{KEY}.tflock"));
-            script.push_str(&format!("curl -sS -X PUT -H '{AUTHORIZATION_S3}' --data '{lock}' '{url}'\n"));
+            script.push_str(&format!(
+                "curl -sS -X PUT -H '{AUTHORIZATION_S3}' -H 'Content-Type: application/json' --data '{lock}' '{url}'\n"
+            ));
         }
         if self.kind.has_table() {
             let item = json!({"LockID": {"S": self.lock_path()}, "Info": {"S": lock.to_string()}});
@@ -245,7 +247,10 @@ impl Store {
             Kind::HttpStrict | Kind::HttpLax => self.http.as_ref().unwrap().state(),
             Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => self.object(KEY),
             Kind::Postgres => {
-                let table = sql(&self.name, "select to_regclass('terraform_remote_state.states')");
+                let table = sql(
+                    &self.name,
+                    "select to_regclass('terraform_remote_state.states')",
+                );
                 let state = "select data from terraform_remote_state.states where name = 'default'";
                 (!table.is_empty())
                     .then(|| sql(&self.name, state))
@@ -268,7 +273,10 @@ impl Store {
 
     fn object(&self, key: &str) -> Option<String> {
         let (name, value) = AUTHORIZATION_S3.split_once(": ").unwrap();
-        match ureq::get(s3_url(&self.name, key)).header(name, value).call() {
+        match ureq::get(s3_url(&self.name, key))
+            .header(name, value)
+            .call()
+        {
             Ok(mut response) => Some(response.body_mut().read_to_string().unwrap()),
             Err(ureq::Error::StatusCode(404)) => None,
             Err(error) => panic!("{error}"),

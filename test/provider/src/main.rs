@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -27,13 +28,20 @@ struct State<'a> {
     create_gate: ValueString<'a>,
 }
 
+/// How long the last answer may take to be sent; Terraform ends the provider once it has it.
+const TO_ANSWER: Duration = Duration::from_secs(1);
+/// How many resources wait at a gate.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
 async fn pass(gate: &ValueString<'_>) {
     let Value::Value(gate) = gate else { return };
+    WAITING.fetch_add(1, Ordering::SeqCst);
     let gate = Path::new(gate.as_ref());
     fs::write(gate.with_extension("reached"), "").expect("the test made the directory");
     while !gate.exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    WAITING.fetch_sub(1, Ordering::SeqCst);
 }
 
 struct Thing;
@@ -179,5 +187,14 @@ impl Provider for Slow {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    serve("slow", Slow).await
+    let served = serve("slow", Slow).await;
+    // On Stop the library closes its server, and would end before what is being made is answered
+    // for. A real provider goes on, and so does this one.
+    if WAITING.load(Ordering::SeqCst) > 0 {
+        while WAITING.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(TO_ANSWER).await;
+    }
+    served
 }

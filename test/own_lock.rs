@@ -1,0 +1,215 @@
+//! A lock that the run has left behind is released; everybody else's is not.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use serde_json::json;
+
+use crate::support::project::thing;
+use crate::support::{Kind, Project, Run, Softstop, each};
+
+const LASTING: [Kind; 5] = [
+    Kind::HttpStrict,
+    Kind::HttpLax,
+    Kind::S3Lockfile,
+    Kind::S3DynamoDb,
+    Kind::S3Both,
+];
+
+fn slow_project(kind: Kind) -> Project {
+    Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""))
+}
+
+fn start_and_reach_the_gate(project: &Project, softstop: Softstop) -> Run {
+    let run = softstop.start();
+    project.gate("a.gate").wait_until_reached();
+    run
+}
+
+#[test]
+fn the_lock_of_a_terraform_that_was_killed_is_released_and_the_next_deploy_finishes() {
+    each(&Kind::ALL, |kind| {
+        let project = slow_project(kind);
+        let run = start_and_reach_the_gate(&project, Softstop::deploy(&project));
+        kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+        let finished = run.finish();
+        finished.expect_code(137).expect_said("Deploy was killed");
+        assert_eq!(project.store.lock(), None, "{finished}");
+        if kind.outlives_its_holder() {
+            finished.expect_said("its lock was released");
+        }
+        project.gate("a.gate").open();
+        Softstop::deploy(&project).finish().expect_code(0);
+        assert_eq!(project.store.resources(), ["a"]);
+    });
+}
+
+#[test]
+fn a_provider_that_ignores_stop_is_killed_in_time_and_then_the_lock_is_released() {
+    each(&Kind::ALL, |kind| {
+        let project = slow_project(kind);
+        let softstop = Softstop::deploy(&project).env("GRACE_PERIOD", "6s");
+        let mut run = start_and_reach_the_gate(&project, softstop);
+        run.signal(Signal::SIGTERM);
+        let finished = run.finish();
+        finished
+            .expect_code(143)
+            .expect_said("out of time: killing");
+        assert_eq!(project.store.lock(), None, "{finished}");
+        assert!(
+            finished.stopped_in.unwrap() < Duration::from_secs(7),
+            "{finished}"
+        );
+        if kind.outlives_its_holder() {
+            finished.expect_said("its lock was released");
+        }
+    });
+}
+
+#[test]
+fn a_hanging_state_write_gets_no_second_signal_and_is_killed_when_the_reserve_begins() {
+    let remote: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::Local)
+        .collect();
+    each(&remote, |kind| {
+        let project = slow_project(kind);
+        let softstop = Softstop::deploy(&project).env("GRACE_PERIOD", "6s");
+        let mut run = start_and_reach_the_gate(&project, softstop);
+        let proxy = project.store.proxy.as_ref().unwrap();
+        proxy.hold(&project.store.state_write());
+        project.gate("a.gate").open();
+        proxy.wait_until_held();
+        run.signal(Signal::SIGTERM);
+        run.wait_for_stderr("out of time: killing");
+        let finished = run.finish();
+        finished.expect_code(143);
+        assert!(!finished.stdout.contains("Two interrupts"), "{finished}");
+        assert!(!finished.stderr.contains("Two interrupts"), "{finished}");
+        let stopped_in = finished.stopped_in.unwrap();
+        assert!(stopped_in >= Duration::from_secs(3), "{finished}");
+        assert!(stopped_in < Duration::from_secs(7), "{finished}");
+        assert_eq!(project.store.lock(), None, "{finished}");
+    });
+}
+
+#[test]
+fn a_second_signal_changes_nothing_and_a_third_one_means_now() {
+    let project = slow_project(Kind::HttpStrict);
+    let softstop = Softstop::deploy(&project).env("GRACE_PERIOD", "10m");
+    let mut run = start_and_reach_the_gate(&project, softstop);
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stdout("Stopping operation...");
+    run.signal(Signal::SIGINT);
+    run.wait_for_stderr("Already stopping");
+    let terraform = run.wait_for_process("terraform");
+    assert!(kill(terraform, None).is_ok(), "terraform lives on");
+    run.signal(Signal::SIGTERM);
+    let finished = run.finish();
+    finished
+        .expect_code(143)
+        .expect_said("its lock was released");
+    assert!(!finished.stdout.contains("Two interrupts"), "{finished}");
+    assert_eq!(project.store.lock(), None);
+}
+
+#[test]
+fn a_lock_that_somebody_takes_between_our_look_and_our_release_survives() {
+    // A lax http server unlocks whatever is locked, so there nothing can be shown.
+    let checking = [
+        Kind::HttpStrict,
+        Kind::S3Lockfile,
+        Kind::S3DynamoDb,
+        Kind::S3Both,
+    ];
+    each(&checking, |kind| {
+        let project = slow_project(kind);
+        let rival = json!({
+            "ID": "99999999-0000-0000-0000-000000000000", "Operation": "OperationTypeApply",
+            "Info": "", "Who": "root@macbook", "Version": "1.11.4",
+            "Created": "2026-11-22T21:56:25.422332792Z", "Path": "",
+        });
+        let mut softstop = Softstop::deploy(&project);
+        if let Some(http) = &project.store.http {
+            // The look and the look right before the release.
+            http.hand_over_after(2, &rival.to_string());
+        } else {
+            let take_over = project.store.script_to_set_lock(&rival);
+            let terraform = project.script(
+                "terraform-with-a-rival",
+                &format!(
+                    "if [ \"$1\" = force-unlock ] && [ \"${{!#}}\" != 0 ]; then\n{take_over}fi\n\
+                     exec terraform \"$@\"\n"
+                ),
+            );
+            softstop = softstop.env("TERRAFORM_BIN", terraform);
+        }
+        let run = start_and_reach_the_gate(&project, softstop);
+        kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+        let finished = run.finish();
+        finished
+            .expect_code(137)
+            .expect_said("Somebody else has the lock by now");
+        assert_eq!(
+            project.store.lock_id().as_deref(),
+            rival["ID"].as_str(),
+            "{finished}"
+        );
+    });
+}
+
+#[test]
+fn a_lock_of_another_deploy_on_the_same_host_is_never_released() {
+    each(&LASTING, |kind| {
+        let project = slow_project(kind);
+        let script = "terraform init -input=false; touch GATES/begun.reached
+             until [ -e GATES/begun.gate ]; do sleep 0.01; done
+             exec terraform apply -input=false -auto-approve -lock-timeout=60s";
+        let script = script.replace("GATES", &project.scratch().display().to_string());
+        let mut run = Softstop::on_a_shared_host(&project).script(&script).start();
+        project.gate("begun.gate").wait_until_reached();
+        // The rival signs as our run does, and takes the lock while our run lives.
+        let rival = project.start_rival();
+        let lock = project.store.lock_id();
+        project.gate("begun.gate").open();
+        run.wait_for_stdout("Acquiring state lock");
+        run.signal(Signal::SIGTERM);
+        let finished = run.finish();
+        finished
+            .expect_code(143)
+            .expect_said("is left alone: another deploy of the same user");
+        assert_eq!(project.store.lock_id(), lock, "{finished}");
+        rival.finish();
+    });
+}
+
+#[test]
+fn a_lock_from_before_the_run_is_never_released() {
+    each(&LASTING, |kind| {
+        let project = Project::new(kind, &thing("a", ""));
+        let lock = json!({
+            "ID": "88888888-0000-0000-0000-000000000000", "Operation": "OperationTypeApply",
+            "Info": "", "Who": "anna@macbook", "Version": "1.11.4",
+            "Created": "2026-11-22T21:56:25.422332792Z", "Path": "",
+        });
+        project.store.set_lock(&lock);
+        let finished = Softstop::deploy(&project).finish();
+        finished
+            .expect_code(1)
+            .expect_said("The state is locked already: lock 88888888")
+            .expect_said("anna@macbook")
+            .expect_said("is left alone: it was taken before this run started");
+        assert_eq!(project.store.lock_id().as_deref(), lock["ID"].as_str());
+    });
+}
+
+#[test]
+fn a_look_whose_answer_is_lost_leaves_no_lock() {
+    each(&[Kind::HttpStrict, Kind::HttpLax], |kind| {
+        let project = Project::new(kind, &thing("a", ""));
+        project.store.http.as_ref().unwrap().lose_answers(1);
+        let finished = Softstop::deploy(&project).script("exit 5").finish();
+        finished.expect_code(5).expect_said("the lock is free");
+        assert_eq!(project.store.lock(), None);
+    });
+}

@@ -1,0 +1,196 @@
+//! Terraform deep in a tree of processes, and what else lives in that tree.
+
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::support::project::thing;
+use crate::support::run::marked;
+use crate::support::{Kind, Project, Softstop, each};
+
+fn slow_project(kind: Kind) -> Project {
+    Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""))
+}
+
+#[test]
+fn terraform_is_interrupted_wherever_it_is_in_the_tree() {
+    let commands: [&[&str]; 6] = [
+        &[
+            "sh",
+            "-c",
+            "terraform init && terraform apply -auto-approve; true",
+        ],
+        &[
+            "bash",
+            "-c",
+            "terraform init; terraform apply -auto-approve & wait",
+        ],
+        &[
+            "setsid",
+            "--wait",
+            "sh",
+            "-c",
+            "terraform init; terraform apply -auto-approve",
+        ],
+        &["make", "--silent", "deploy"],
+        &["./deploy.sh"],
+        &[
+            "sh",
+            "-c",
+            "terraform init; sh -c 'sh -c \"terraform apply -auto-approve | cat\" | cat'",
+        ],
+    ];
+    each(&commands, |command| {
+        let project = slow_project(Kind::HttpStrict);
+        project.write(
+            "Makefile",
+            "deploy:\n\tterraform init\n\tterraform apply -auto-approve\n",
+        );
+        fs::copy(
+            project.script(
+                "deploy.sh",
+                "set -e\nterraform init\nterraform apply -auto-approve\n",
+            ),
+            project.directory.join("deploy.sh"),
+        )
+        .unwrap();
+        let mut run = Softstop::deploy(&project)
+            .arguments(["--"])
+            .arguments(command)
+            .start();
+        let gate = project.gate("a.gate");
+        gate.wait_until_reached();
+        run.signal(Signal::SIGTERM);
+        run.wait_for_stdout("Stopping operation...");
+        gate.open();
+        let finished = run.finish();
+        finished.expect_code(143);
+        assert!(!finished.stdout.contains("Two interrupts"), "{finished}");
+        assert_eq!(project.store.lock(), None, "{finished}");
+        assert_eq!(project.store.resources(), ["a"], "{finished}");
+    });
+}
+
+#[test]
+fn a_tee_behind_terraform_gets_every_line_and_no_lock_is_left() {
+    each(
+        &[Kind::HttpStrict, Kind::S3Lockfile, Kind::Postgres],
+        |kind| {
+            let project = slow_project(kind);
+            let mut run = Softstop::deploy(&project)
+                .script("terraform init; terraform apply -auto-approve | tee log")
+                .start();
+            let gate = project.gate("a.gate");
+            gate.wait_until_reached();
+            run.signal(Signal::SIGINT);
+            run.wait_for_stdout("Stopping operation...");
+            gate.open();
+            let finished = run.finish();
+            finished.expect_code(130);
+            let log = fs::read_to_string(project.directory.join("log")).unwrap();
+            assert!(log.contains("Creation complete"), "{log}");
+            assert_eq!(project.store.lock(), None, "{finished}");
+            assert_eq!(project.store.resources(), ["a"], "{finished}");
+        },
+    );
+}
+
+#[test]
+fn a_terraform_that_a_script_starts_after_the_interrupt_is_interrupted_too() {
+    let project = slow_project(Kind::HttpStrict);
+    let mut run = Softstop::deploy(&project)
+        .script("trap '' TERM; terraform init; terraform apply -auto-approve || terraform apply -auto-approve")
+        .start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stdout("Stopping operation...");
+    gate.open();
+    let finished = run.finish();
+    finished.expect_code(143);
+    assert_eq!(project.store.lock(), None, "{finished}");
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+}
+
+#[test]
+fn twenty_children_that_ignore_term_are_gone_before_the_lock_is_touched() {
+    let project = slow_project(Kind::HttpStrict);
+    let stubborn = "trap '' TERM INT HUP; while :; do sleep 60; done";
+    let script = format!(
+        "for i in 1 2 3 4 5 6 7 8 9 10; do
+           bash -c \"{stubborn}\" &
+           setsid bash -c \"{stubborn}\" &
+         done
+         terraform init; exec terraform apply -auto-approve"
+    );
+    let softstop = Softstop::deploy(&project).script(&script);
+    let mark = softstop.mark();
+    let at_looks = Arc::new(Mutex::new(Vec::new()));
+    let counts = Arc::clone(&at_looks);
+    project
+        .store
+        .http
+        .as_ref()
+        .unwrap()
+        .watch(move |method, body| {
+            if method == "LOCK" && body.contains("softstop-look") {
+                counts.lock().unwrap().push(marked(&mark).len());
+            }
+        });
+    let run = softstop.start();
+    project.gate("a.gate").wait_until_reached();
+    assert!(
+        run.processes().len() > 40,
+        "twenty shells and their sleeps run"
+    );
+    kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+    let finished = run.finish();
+    finished
+        .expect_code(137)
+        .expect_said("its lock was released");
+    assert_eq!(project.store.lock(), None);
+    let at_looks = at_looks.lock().unwrap();
+    assert!(at_looks.len() >= 4, "{at_looks:?}");
+    // The guard and the supervisor.
+    assert!(at_looks.iter().all(|count| *count == 2), "{at_looks:?}");
+}
+
+#[test]
+fn an_orphaned_plugin_is_ended_before_the_lock_is_touched() {
+    let project = slow_project(Kind::HttpStrict);
+    let run = Softstop::deploy(&project).start();
+    project.gate("a.gate").wait_until_reached();
+    kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+    // Without its Terraform, the plugin would go on creating.
+    let finished = run.finish();
+    finished
+        .expect_code(137)
+        .expect_said("every process of the run is gone");
+}
+
+#[test]
+fn a_process_that_a_successful_command_leaves_behind_is_ended() {
+    let project = Project::new(Kind::Local, "");
+    let finished = Softstop::deploy(&project)
+        .script("sleep 600 & setsid sleep 600 & true")
+        .finish();
+    finished.expect_code(0);
+}
+
+#[test]
+fn everything_works_as_pid_1_too() {
+    each(&[Kind::HttpStrict, Kind::S3Lockfile], |kind| {
+        let project = slow_project(kind);
+        let run = Softstop::as_pid_1(&project).start();
+        project.gate("a.gate").wait_until_reached();
+        let pid_1 = run.supervisor();
+        kill(pid_1, Signal::SIGTERM).unwrap();
+        run.wait_for_stdout("Stopping operation...");
+        project.gate("a.gate").open();
+        let finished = run.finish();
+        finished.expect_code(143);
+        assert_eq!(project.store.lock(), None, "{finished}");
+        assert_eq!(project.store.resources(), ["a"], "{finished}");
+    });
+}
