@@ -38,6 +38,8 @@ use stop::{Step, Stop};
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long the kernel may take to bury what was killed.
 const BURIAL: Duration = Duration::from_millis(500);
+/// How long a reader that was always slow may take for the next bytes, once softstop stops.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long a tree may take to end when nobody is in a hurry.
 const UNHURRIED: Duration = Duration::from_secs(60);
 
@@ -123,26 +125,49 @@ impl Supervisor {
     /// Runs a command that is not to be interrupted: it has until the end of the grace period.
     pub(crate) async fn run_cleanup(&self, command: Command) -> io::Result<ExitStatus> {
         let mut running = Running::new(self.spawn_passing_output(command)?);
-        let patience = self.stop_waiting_at_the_end(BURIAL);
         tokio::select! {
             biased;
             () = running.end() => {}
-            () = patience => {}
+            () = self.grace_ends() => {}
         }
         self.kill_tree().await?;
         running.into_status().await
     }
 
-    /// Waits until all output has been written, but no longer than the grace period allows.
+    /// Waits until all output has been written, but not for a stuck reader once softstop was
+    /// asked to stop.
     pub(crate) async fn flush(&self) {
         let written = async {
-            self.stdout.flush(None).await;
-            self.stderr.flush(None).await;
+            self.stdout.flush().await;
+            self.stderr.flush().await;
         };
         tokio::select! {
+            biased;
             () = written => {}
-            () = self.stop_waiting_at_the_end(Duration::ZERO) => {}
+            () = self.readers_stuck() => {}
         }
+    }
+
+    /// Returns when softstop was asked to stop, and nobody reads what it still has to say.
+    async fn readers_stuck(&self) {
+        self.next_interrupt().await;
+        self.wait_for_no_reader();
+        let written = || (self.stdout.written(), self.stderr.written());
+        loop {
+            let before = written();
+            tokio::time::sleep(LAST_WORDS).await;
+            let is_late = self
+                .grace(Duration::ZERO)
+                .is_some_and(|grace| Instant::now() >= grace.ends());
+            if is_late || written() == before {
+                return;
+            }
+        }
+    }
+
+    fn wait_for_no_reader(&self) {
+        self.stdout.wait_for_nobody();
+        self.stderr.wait_for_nobody();
     }
 
     fn spawn_passing_output(&self, mut command: Command) -> io::Result<Child> {
@@ -169,13 +194,12 @@ impl Supervisor {
         }
     }
 
-    /// Returns `before` the end of the grace period, and never where none begins.
-    async fn stop_waiting_at_the_end(&self, before: Duration) {
+    /// Returns when the grace period ends, with just enough left of it to bury the dead.
+    async fn grace_ends(&self) {
         self.next_interrupt().await;
-        self.stdout.wait_for_nobody();
-        self.stderr.wait_for_nobody();
-        if let Some(grace) = self.grace(Duration::ZERO) {
-            tokio::time::sleep_until(grace.ends() - before.min(self.grace_period / 2)).await;
+        self.wait_for_no_reader();
+        if let Some(grace) = self.grace(BURIAL) {
+            tokio::time::sleep_until(grace.reserve_begins()).await;
         }
     }
 
@@ -199,8 +223,7 @@ impl Supervisor {
             let kill_at = match self.grace(reserve) {
                 None => unhurried,
                 Some(grace) => {
-                    self.stdout.wait_for_nobody();
-                    self.stderr.wait_for_nobody();
+                    self.wait_for_no_reader();
                     grace.reserve_begins()
                 }
             };

@@ -14,7 +14,6 @@ use std::thread;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 /// How many bytes one read takes: as many as a Linux pipe holds.
 const CHUNK: usize = 64 * 1024;
@@ -46,6 +45,8 @@ struct Queue {
     /// Buffers that were written out, to be filled again.
     spare: Vec<Vec<u8>>,
     bytes: usize,
+    /// How many bytes were ever written out.
+    written: u64,
     /// How many pipes are being drained into this queue.
     sources: usize,
     writing: bool,
@@ -116,21 +117,15 @@ impl Outlet {
         self.0.push(&mut queue, chunk);
     }
 
+    /// How many bytes were written out so far.
+    pub(super) fn written(&self) -> u64 {
+        self.0.lock().written
+    }
+
     /// Waits until all that came has been written, or is known to have no reader.
-    pub(crate) async fn flush(&self, deadline: Option<Instant>) {
-        loop {
-            if self.0.lock().is_idle() {
-                return;
-            }
-            match deadline {
-                None => self.0.idle.notified().await,
-                Some(deadline) => {
-                    let notified = self.0.idle.notified();
-                    if tokio::time::timeout_at(deadline, notified).await.is_err() {
-                        return;
-                    }
-                }
-            }
+    pub(crate) async fn flush(&self) {
+        while !self.0.lock().is_idle() {
+            self.0.idle.notified().await;
         }
     }
 }
@@ -202,6 +197,7 @@ impl Shared {
                 queue = self.lock();
                 queue.writing = false;
                 queue.bytes -= chunk.len();
+                queue.written += chunk.len() as u64;
                 queue.spare.push(chunk);
                 if written.is_err() {
                     queue.reader = Reader::Gone;

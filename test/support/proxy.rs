@@ -4,8 +4,14 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::until;
+
+/// How often a connection that is held back is looked at: who was killed must not seem alive.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Passes bytes on, until it is told to hold them.
 pub struct Proxy {
@@ -39,8 +45,10 @@ impl Proxy {
                 };
                 let gate = Arc::clone(&shared);
                 let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                thread::spawn(move || copy(from, to, |bytes| gate.pass(bytes)));
-                thread::spawn(move || copy(server, client, |_| {}));
+                thread::spawn(move || {
+                    copy(from, to, |client, bytes| gate.pass(client, bytes));
+                });
+                thread::spawn(move || copy(server, client, |_, _| true));
             }
         });
         Self { address, gate }
@@ -64,7 +72,8 @@ impl Proxy {
 }
 
 impl Gate {
-    fn pass(&self, bytes: &[u8]) {
+    /// Waits where these bytes are held back; false where the client has gone in the meantime.
+    fn pass(&self, client: &TcpStream, bytes: &[u8]) -> bool {
         let mut state = self.state.lock().unwrap();
         let is_meant = state
             .needle
@@ -73,20 +82,30 @@ impl Gate {
         if is_meant {
             state.held += 1;
             while state.needle.is_some() {
-                state = self.changed.wait(state).unwrap();
+                if has_gone(client) {
+                    return false;
+                }
+                (state, _) = self.changed.wait_timeout(state, LOOK_AGAIN).unwrap();
             }
         }
+        true
     }
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream, before: impl Fn(&[u8])) {
+fn has_gone(client: &TcpStream) -> bool {
+    let gone = PollFlags::RDHUP | PollFlags::HUP;
+    let now = Timespec::default();
+    poll(&mut [PollFd::new(client, gone)], Some(&now)).unwrap() > 0
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, may_pass: impl Fn(&TcpStream, &[u8]) -> bool) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length) = from.read(&mut buffer) {
         if length == 0 {
             break;
         }
-        before(&buffer[..length]);
-        if to.write_all(&buffer[..length]).is_err() {
+        let may_pass = may_pass(&from, &buffer[..length]);
+        if !may_pass || to.write_all(&buffer[..length]).is_err() {
             break;
         }
     }

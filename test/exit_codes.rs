@@ -1,0 +1,129 @@
+//! What the caller of softstop is told.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::support::{Kind, Project, Softstop};
+
+fn softstop(directory: &TempDir) -> Softstop {
+    Softstop::in_directory(directory.path(), directory.path()).arguments(["deploy"])
+}
+
+#[test]
+fn every_code_of_the_command_passes_through() {
+    let scratch = tempfile::tempdir().unwrap();
+    for code in 0..=255 {
+        let exit = format!("exit {code}");
+        softstop(&scratch)
+            .arguments(["--", "sh", "-c", &exit])
+            .finish()
+            .expect_code(code);
+    }
+}
+
+#[test]
+fn a_command_that_a_signal_ends_gives_128_and_the_signal() {
+    let scratch = tempfile::tempdir().unwrap();
+    // All that end a process by default, real-time signals included.
+    let fatal = (1..=16).chain([24, 25, 26, 27, 29, 30, 31]).chain(34..=64);
+    for signal in fatal {
+        let end = format!("ulimit -c 0; kill -{signal} $$");
+        let finished = softstop(&scratch)
+            .arguments(["--", "sh", "-c", &end])
+            .finish();
+        finished.expect_code(128 + signal);
+    }
+}
+
+#[test]
+fn a_missing_command_is_127_and_one_that_cannot_be_run_is_126() {
+    let scratch = tempfile::tempdir().unwrap();
+    softstop(&scratch)
+        .arguments(["--", "no-such-program"])
+        .finish()
+        .expect_code(127);
+    softstop(&scratch)
+        .script("no-such-program")
+        .finish()
+        .expect_code(127);
+    softstop(&scratch)
+        .arguments(["--", "/etc/passwd"])
+        .finish()
+        .expect_code(126);
+}
+
+#[test]
+fn what_the_caller_ignores_or_blocks_changes_no_exit_code() {
+    let scratch = tempfile::tempdir().unwrap();
+    let through_env = |option: &str, script: &str| {
+        let status = std::process::Command::new("env")
+            .args([
+                option,
+                env!("CARGO_BIN_EXE_softstop"),
+                "deploy",
+                "--",
+                "sh",
+                "-c",
+                script,
+            ])
+            .current_dir(scratch.path())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        status.code()
+    };
+    assert_eq!(through_env("--ignore-signal=CHLD", "exit 7"), Some(7));
+    assert_eq!(through_env("--block-signal=CHLD,TERM", "exit 7"), Some(7));
+    assert_eq!(
+        through_env("--block-signal=TERM", "kill -TERM $$; exit 7"),
+        Some(143)
+    );
+    assert_eq!(
+        through_env("--ignore-signal=PIPE", "kill -PIPE $$; exit 7"),
+        Some(141)
+    );
+}
+
+#[test]
+fn exit_codes_pass_through_pid_1_too() {
+    let project = Project::new(Kind::Local, "");
+    for (script, code) in [("exit 0", 0), ("exit 42", 42), ("kill -KILL $$", 137)] {
+        let finished = Softstop::as_pid_1(&project).script(script).finish();
+        finished.expect_code(code);
+    }
+}
+
+#[test]
+fn the_last_line_tells_how_it_ended() {
+    let scratch = tempfile::tempdir().unwrap();
+    let last_line = |script: &str| {
+        let finished = softstop(&scratch).script(script).finish();
+        finished.stderr.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(last_line("true"), "✔ Deploy succeeded.");
+    assert_eq!(
+        last_line("exit 3"),
+        "✖ Deploy failed with exit code 3; there is no lock to look after."
+    );
+    assert_eq!(
+        last_line("kill -9 $$"),
+        "✖ Deploy was killed (exit code 137); there is no lock to look after."
+    );
+}
+
+#[test]
+fn no_trace_is_left_in_the_directory_for_temporary_files() {
+    let project = Project::new(Kind::Local, "");
+    let temporary = tempfile::tempdir().unwrap();
+    Softstop::deploy(&project)
+        .env("TMPDIR", temporary.path())
+        .script("exit 1")
+        .finish()
+        .expect_code(1);
+    assert!(is_empty(temporary.path()));
+}
+
+fn is_empty(directory: &Path) -> bool {
+    directory.read_dir().unwrap().next().is_none()
+}

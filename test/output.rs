@@ -1,0 +1,141 @@
+//! The deploy's output, whatever its reader does.
+
+use std::fs::{self, File};
+use std::io::{PipeReader, PipeWriter, Read, pipe};
+
+use nix::sys::signal::{Signal, kill};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::support::project::thing;
+use crate::support::{Kind, Project, Run, Softstop, until};
+
+const MIB: usize = 1024 * 1024;
+
+#[test]
+fn a_gibibyte_passes_bit_for_bit() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut part = vec![0; 32 * MIB];
+    File::open("/dev/urandom")
+        .unwrap()
+        .read_exact(&mut part)
+        .unwrap();
+    fs::write(scratch.path().join("part"), &part).unwrap();
+    let (mut reader, writer) = pipe().unwrap();
+    let run = Softstop::in_directory(scratch.path(), scratch.path())
+        .arguments(["deploy"])
+        .script("for i in 1 2 3 4 5 6 7 8; do cat part part part part; done")
+        .start_with_stdout("stdout".into(), writer);
+    let mut chunk = vec![0; MIB];
+    for offset in (0..1024 * MIB).step_by(MIB) {
+        reader.read_exact(&mut chunk).unwrap();
+        let begin = offset % part.len();
+        assert!(
+            chunk == part[begin..begin + MIB],
+            "the MiB from byte {offset} on differs"
+        );
+    }
+    run.finish().expect_code(0);
+    assert_eq!(reader.read(&mut chunk).unwrap(), 0, "nothing comes on top");
+}
+
+#[test]
+fn stdout_and_stderr_stay_apart_and_are_not_changed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let bytes = "\\377\\000\\033[1mno end of line";
+    let finished = Softstop::in_directory(scratch.path(), scratch.path())
+        .arguments(["deploy"])
+        .script(&format!("printf '{bytes}'; printf 'to stderr' >&2"))
+        .finish();
+    finished.expect_code(0);
+    assert_eq!(finished.stdout, "\u{fffd}\0\u{1b}[1mno end of line");
+    // Our own words come on a line of their own.
+    finished.expect_said("\nto stderr\n✔ Deploy succeeded.");
+}
+
+/// A deploy with a gate, whose stdout is the test's own pipe.
+fn start_with_pipe(project: &Project, script: &str) -> (Run, PipeReader, PipeWriter) {
+    let (reader, writer) = pipe().unwrap();
+    let run = Softstop::deploy(project)
+        .script(script)
+        .start_with_stdout("stdout".into(), writer.try_clone().unwrap());
+    (run, reader, writer)
+}
+
+#[test]
+fn a_reader_that_goes_half_way_leaves_no_lock() {
+    let project = Project::new(
+        Kind::HttpStrict,
+        &thing("a", "create_gate = \"GATES/a.gate\""),
+    );
+    let script = "terraform init; exec terraform apply -auto-approve";
+    let (mut run, reader, _) = start_with_pipe(&project, script);
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    drop(reader);
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stderr("stopping the deploy");
+    gate.open();
+    let finished = run.finish();
+    finished.expect_code(143);
+    assert_eq!(project.store.lock(), None, "{finished}");
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+}
+
+#[test]
+fn a_deploy_without_any_reader_finishes() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let (run, reader, _) = start_with_pipe(
+        &project,
+        "terraform init; exec terraform apply -auto-approve",
+    );
+    drop(reader);
+    run.finish().expect_code(0);
+    assert_eq!(project.store.resources(), ["a"]);
+}
+
+/// Waits until nobody can write into the pipe any more.
+fn wait_until_full(writer: &PipeWriter) {
+    let now = Timespec::default();
+    until("the pipe is full", || {
+        poll(&mut [PollFd::new(writer, PollFlags::OUT)], Some(&now)).unwrap() == 0
+    });
+}
+
+#[test]
+fn a_reader_that_stops_reading_leaves_no_lock() {
+    let chatty = "resource \"terraform_data\" \"chatty\" {\n  provisioner \"local-exec\" {\n    \
+        command = \"yes | head -c 4000000\"\n  }\n}\n";
+    let project = Project::new(Kind::HttpStrict, chatty);
+    let script = "terraform init; exec terraform apply -auto-approve";
+    let (mut run, reader, writer) = start_with_pipe(&project, script);
+    wait_until_full(&writer);
+    until("terraform holds the lock", || {
+        project.store.lock().is_some()
+    });
+    run.signal(Signal::SIGTERM);
+    let finished = run.finish();
+    finished.expect_code(143).expect_said("the lock is free");
+    assert_eq!(project.store.lock(), None, "{finished}");
+    assert_eq!(project.store.resources(), ["chatty"], "{finished}");
+    assert!(!finished.stderr.contains("out of time"), "{finished}");
+    drop(reader);
+}
+
+#[test]
+fn a_slow_reader_slows_the_deploy_down_and_gets_everything() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (mut reader, writer) = pipe().unwrap();
+    let run = Softstop::in_directory(scratch.path(), scratch.path())
+        .arguments(["deploy"])
+        .script("yes 0123456789 | head -c 33000000; touch written")
+        .start_with_stdout("stdout".into(), writer.try_clone().unwrap());
+    wait_until_full(&writer);
+    drop(writer);
+    assert!(!scratch.path().join("written").exists());
+    assert!(kill(run.supervisor(), None).is_ok());
+    let mut all = String::new();
+    reader.read_to_string(&mut all).unwrap();
+    assert_eq!(all.len(), 33_000_000);
+    assert!(all.lines().all(|line| line == "0123456789"));
+    run.finish().expect_code(0);
+}
