@@ -61,7 +61,7 @@ pub(crate) struct DeployOptions {
 
     /// What to run, by `/bin/sh -ec` [default: terraform init, then terraform apply with
     /// -auto-approve]
-    #[arg(long, value_name = "SCRIPT", env = "COMMAND", hide_env_values = true)]
+    #[arg(long, value_name = "SCRIPT", env = "COMMAND")]
     pub(crate) command: Option<String>,
 
     /// The directory of the configuration, and where the command runs [default: .]
@@ -72,12 +72,7 @@ pub(crate) struct DeployOptions {
     /// What to run after the deploy, however it ended, by `/bin/sh -ec`; it finds
     /// SOFTSTOP_OUTCOME, SOFTSTOP_EXIT_CODE, SOFTSTOP_LOCK and SOFTSTOP_LOCK_ID in its
     /// environment
-    #[arg(
-        long,
-        value_name = "SCRIPT",
-        env = "AFTER_SCRIPT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "SCRIPT", env = "AFTER_SCRIPT")]
     pub(crate) after_script: Option<String>,
 
     /// The whole time from the first signal to the exit, such as 9s or 2m; `docker stop` gives
@@ -156,9 +151,12 @@ fn with_mode(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Refusal> {
 
 /// The definition of the command line, without the variables that the pipeline leaves empty:
 /// Bitbucket passes those too.
+///
+/// Values of variables stay out of the help, because some of them are secrets.
 fn definition() -> Command {
     Cli::command().mut_subcommands(|mode| {
         mode.mut_args(|argument| {
+            let argument = argument.hide_env_values(true);
             let is_empty = argument
                 .get_env()
                 .and_then(env::var_os)

@@ -1,7 +1,13 @@
 //! End-to-end tests: real Terraform, real backends, real signals.
-#![expect(missing_docs, reason = "tests are named as sentences")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that panics tells what went wrong"
+)]
 
 mod after_script;
+mod documents;
 mod exit_codes;
 mod guard;
 mod interrupts;
@@ -9,3 +15,5 @@ mod output;
 mod own_lock;
 mod support;
 mod trees;
+mod unsaved_state;
+mod variables;

@@ -129,23 +129,28 @@ fn a_lock_that_somebody_takes_between_our_look_and_our_release_survives() {
             "Info": "", "Who": "root@macbook", "Version": "1.11.4",
             "Created": "2026-11-22T21:56:25.422332792Z", "Path": "",
         });
-        let mut softstop = Softstop::deploy(&project);
+        let scratch = project.scratch().display();
+        let terraform = project.script(
+            "terraform-that-waits-before-a-release",
+            &format!(
+                "if [ \"$1\" = force-unlock ] && [ \"${{!#}}\" != 0 ]; then\n\
+                 touch {scratch}/release.reached\n\
+                 until [ -e {scratch}/release.gate ]; do sleep 0.01; done\nfi\n\
+                 exec terraform \"$@\"\n"
+            ),
+        );
+        let softstop = Softstop::deploy(&project).env("TERRAFORM_BIN", terraform);
         if let Some(http) = &project.store.http {
-            // The look and the look right before the release.
+            // After the look, and the look right before the release.
             http.hand_over_after(2, &rival.to_string());
-        } else {
-            let take_over = project.store.script_to_set_lock(&rival);
-            let terraform = project.script(
-                "terraform-with-a-rival",
-                &format!(
-                    "if [ \"$1\" = force-unlock ] && [ \"${{!#}}\" != 0 ]; then\n{take_over}fi\n\
-                     exec terraform \"$@\"\n"
-                ),
-            );
-            softstop = softstop.env("TERRAFORM_BIN", terraform);
         }
         let run = start_and_reach_the_gate(&project, softstop);
         kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+        if project.store.http.is_none() {
+            project.gate("release.gate").wait_until_reached();
+            project.store.set_lock(&rival);
+            project.gate("release.gate").open();
+        }
         let finished = run.finish();
         finished
             .expect_code(137)

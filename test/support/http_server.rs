@@ -13,8 +13,8 @@ use serde_json::Value;
 use tiny_http::{Request, Response, Server};
 
 /// A running server; it stops with the test process.
-pub struct HttpServer {
-    pub address: SocketAddr,
+pub(crate) struct HttpServer {
+    pub(crate) address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -36,7 +36,7 @@ struct Shared {
 type Witness = Box<dyn FnMut(&str, &str) + Send>;
 
 impl HttpServer {
-    pub fn start(is_strict: bool) -> Self {
+    pub(crate) fn start(is_strict: bool) -> Self {
         let server = Arc::new(Server::http("127.0.0.1:0").unwrap());
         let address = server.server_addr().to_ip().unwrap();
         let shared = Arc::new(Mutex::new(Shared {
@@ -54,35 +54,35 @@ impl HttpServer {
         Self { address, shared }
     }
 
-    pub fn state(&self) -> Option<String> {
+    pub(crate) fn state(&self) -> Option<String> {
         self.shared.lock().unwrap().state.clone()
     }
 
-    pub fn lock(&self) -> Option<String> {
+    pub(crate) fn lock(&self) -> Option<String> {
         self.shared.lock().unwrap().lock.clone()
     }
 
-    pub fn set_lock(&self, lock: &str) {
+    pub(crate) fn set_lock(&self, lock: &str) {
         self.shared.lock().unwrap().lock = Some(lock.to_owned());
     }
 
     /// Refuses so many POST requests.
-    pub fn refuse_posts(&self, count: u32) {
+    pub(crate) fn refuse_posts(&self, count: u32) {
         self.shared.lock().unwrap().refused_posts = count;
     }
 
     /// Tells `witness` the method and the body of every request before it is answered.
-    pub fn watch(&self, witness: impl FnMut(&str, &str) + Send + 'static) {
+    pub(crate) fn watch(&self, witness: impl FnMut(&str, &str) + Send + 'static) {
         self.shared.lock().unwrap().witness = Some(Box::new(witness));
     }
 
     /// Lets a rival have the lock right after so many refused LOCK requests.
-    pub fn hand_over_after(&self, refusals: u32, lock: &str) {
+    pub(crate) fn hand_over_after(&self, refusals: u32, lock: &str) {
         self.shared.lock().unwrap().rival = Some((refusals, lock.to_owned()));
     }
 
     /// Loses the next answers to LOCK, after the lock was taken.
-    pub fn lose_answers(&self, count: u32) {
+    pub(crate) fn lose_answers(&self, count: u32) {
         self.shared.lock().unwrap().lost_answers = count;
     }
 }

@@ -1,24 +1,25 @@
 //! What the tests stand on: real backends whose truth can be asked, projects, and runs of softstop.
 
-pub mod http_server;
-pub mod project;
-pub mod proxy;
-pub mod run;
-pub mod store;
+pub(crate) mod aws;
+pub(crate) mod http_server;
+pub(crate) mod project;
+pub(crate) mod proxy;
+pub(crate) mod run;
+pub(crate) mod store;
 
 use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use project::Project;
-pub use run::{Finished, Run, Softstop};
-pub use store::{Kind, Store};
+pub(crate) use project::Project;
+pub(crate) use run::{Finished, Run, Softstop};
+pub(crate) use store::{Kind, Store};
 
 /// How long anything may take before a test fails. Nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Does this for all of them side by side.
-pub fn each<T: Copy + Sync>(all: &[T], test: impl Fn(T) + Sync) {
+pub(crate) fn each<T: Copy + Sync>(all: &[T], test: impl Fn(T) + Sync) {
     thread::scope(|scope| {
         for one in all {
             let test = &test;
@@ -28,7 +29,7 @@ pub fn each<T: Copy + Sync>(all: &[T], test: impl Fn(T) + Sync) {
 }
 
 /// Waits for an event.
-pub fn until(event: &str, mut happened: impl FnMut() -> bool) {
+pub(crate) fn until(event: &str, mut happened: impl FnMut() -> bool) {
     let began = Instant::now();
     while !happened() {
         assert!(began.elapsed() < PATIENCE, "waited in vain until {event}");
@@ -37,7 +38,7 @@ pub fn until(event: &str, mut happened: impl FnMut() -> bool) {
 }
 
 /// What `test/run` has prepared.
-pub fn prepared(variable: &str) -> String {
+pub(crate) fn prepared(variable: &str) -> String {
     env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: start the tests by test/run"))
 }

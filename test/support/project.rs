@@ -9,18 +9,18 @@ use tempfile::TempDir;
 use super::{Kind, Store, prepared, until};
 
 /// A configuration, its backend, and the gates of its resources.
-pub struct Project {
+pub(crate) struct Project {
     scratch: TempDir,
-    pub directory: PathBuf,
-    pub store: Store,
+    pub(crate) directory: PathBuf,
+    pub(crate) store: Store,
 }
 
 /// A point at which a resource waits for the test.
-pub struct Gate(PathBuf);
+pub(crate) struct Gate(PathBuf);
 
 impl Project {
     /// A configuration with these resources, see [`thing`].
-    pub fn new(kind: Kind, resources: &str) -> Self {
+    pub(crate) fn new(kind: Kind, resources: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let directory = scratch.path().join("repository");
         fs::create_dir(&directory).unwrap();
@@ -57,21 +57,21 @@ impl Project {
         }
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.directory.join(name), text).unwrap();
     }
 
-    pub fn gate(&self, name: &str) -> Gate {
+    pub(crate) fn gate(&self, name: &str) -> Gate {
         Gate(self.scratch.path().join(name))
     }
 
     /// A place for files that are no part of the configuration.
-    pub fn scratch(&self) -> &Path {
+    pub(crate) fn scratch(&self) -> &Path {
         self.scratch.path()
     }
 
     /// Writes an executable script beside the configuration.
-    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn script(&self, name: &str, text: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let path = self.scratch.path().join(name);
         fs::write(&path, format!("#!/bin/bash\n{text}")).unwrap();
@@ -80,7 +80,7 @@ impl Project {
     }
 
     /// A Terraform command of somebody who does not use softstop.
-    pub fn terraform(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn terraform(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("terraform");
         command
             .args(arguments)
@@ -92,14 +92,14 @@ impl Project {
     }
 
     /// Runs a Terraform command that must succeed.
-    pub fn run_terraform(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run_terraform(&self, arguments: &[&str]) -> String {
         let output = self.terraform(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// Starts a deploy of somebody else from a clone of its own, and waits until it holds the lock.
-    pub fn start_rival(&self) -> Rival {
+    pub(crate) fn start_rival(&self) -> Rival {
         let clone = self.scratch.path().join("rival");
         fs::create_dir(&clone).unwrap();
         fs::copy(self.directory.join("backend.tf"), clone.join("backend.tf")).unwrap();
@@ -129,19 +129,19 @@ impl Project {
         Rival { process, gate }
     }
 
-    pub fn cli_config(&self) -> PathBuf {
+    pub(crate) fn cli_config(&self) -> PathBuf {
         self.scratch.path().join("terraformrc")
     }
 }
 
 /// A deploy that holds the lock until it is told to finish.
-pub struct Rival {
+pub(crate) struct Rival {
     process: Child,
     gate: Gate,
 }
 
 impl Rival {
-    pub fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         self.gate.open();
         assert!(
             self.process.wait().unwrap().success(),
@@ -159,19 +159,19 @@ impl Drop for Rival {
 }
 
 impl Gate {
-    pub fn wait_until_reached(&self) {
+    pub(crate) fn wait_until_reached(&self) {
         let reached = self.0.with_extension("reached");
         until(&format!("{} is made", reached.display()), || {
             reached.exists()
         });
     }
 
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         fs::write(&self.0, "").unwrap();
     }
 }
 
 /// A resource of the slow provider. Gates are named `GATES/NAME.gate`.
-pub fn thing(name: &str, settings: &str) -> String {
+pub(crate) fn thing(name: &str, settings: &str) -> String {
     format!("resource \"slow_thing\" \"{name}\" {{\n  name = \"{name}\"\n  {settings}\n}}\n")
 }

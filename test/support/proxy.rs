@@ -14,8 +14,8 @@ use super::until;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Passes bytes on, until it is told to hold them.
-pub struct Proxy {
-    pub address: SocketAddr,
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
     gate: Arc<Gate>,
 }
 
@@ -33,7 +33,7 @@ struct State {
 }
 
 impl Proxy {
-    pub fn to(target: SocketAddr) -> Self {
+    pub(crate) fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let gate = Arc::new(Gate::default());
@@ -55,17 +55,17 @@ impl Proxy {
     }
 
     /// From now on, whoever says `needle` waits, with all that follows.
-    pub fn hold(&self, needle: &str) {
+    pub(crate) fn hold(&self, needle: &str) {
         self.gate.state.lock().unwrap().needle = Some(needle.as_bytes().to_vec());
     }
 
-    pub fn wait_until_held(&self) {
+    pub(crate) fn wait_until_held(&self) {
         until("the backend is asked", || {
             self.gate.state.lock().unwrap().held > 0
         });
     }
 
-    pub fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         self.gate.state.lock().unwrap().needle = None;
         self.gate.changed.notify_all();
     }
@@ -78,7 +78,7 @@ impl Gate {
         let is_meant = state
             .needle
             .as_ref()
-            .is_some_and(|needle| bytes.windows(needle.len()).any(|window| window == needle));
+            .is_some_and(|needle| contains(bytes, needle));
         if is_meant {
             state.held += 1;
             while state.needle.is_some() {
@@ -90,6 +90,11 @@ impl Gate {
         }
         true
     }
+}
+
+/// Everything contains nothing.
+fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    needle.is_empty() || bytes.windows(needle.len()).any(|window| window == needle)
 }
 
 fn has_gone(client: &TcpStream) -> bool {

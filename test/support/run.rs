@@ -20,14 +20,14 @@ const MARK: &str = "SOFTSTOP_TEST_RUN";
 ///
 /// A build container has a host name of its own too. Without one, the other tests that run on
 /// this machine would be rivals that sign their locks alike.
-pub struct Softstop {
+pub(crate) struct Softstop {
     command: Command,
     mark: String,
     outputs: PathBuf,
 }
 
 /// softstop, running.
-pub struct Run {
+pub(crate) struct Run {
     child: Child,
     mark: String,
     stdout: PathBuf,
@@ -38,18 +38,18 @@ pub struct Run {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Finished {
-    pub code: Option<i32>,
-    pub signal: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
     /// From the first signal to the end.
-    pub stopped_in: Option<Duration>,
+    pub(crate) stopped_in: Option<Duration>,
 }
 
 impl Softstop {
     /// `softstop deploy` in the project's directory.
-    pub fn deploy(project: &Project) -> Self {
+    pub(crate) fn deploy(project: &Project) -> Self {
         let mut softstop = Self::in_directory(&project.directory, project.scratch());
         softstop
             .command
@@ -58,7 +58,7 @@ impl Softstop {
     }
 
     /// softstop in any directory, under a host name of its own.
-    pub fn in_directory(directory: &Path, outputs: &Path) -> Self {
+    pub(crate) fn in_directory(directory: &Path, outputs: &Path) -> Self {
         let mark = Uuid::new_v4().to_string();
         let script = format!("echo {mark} > /proc/sys/kernel/hostname; exec \"$@\"");
         let mut command = Command::new("unshare");
@@ -67,7 +67,7 @@ impl Softstop {
     }
 
     /// softstop as PID 1 of a namespace of its own.
-    pub fn as_pid_1(project: &Project) -> Self {
+    pub(crate) fn as_pid_1(project: &Project) -> Self {
         let mark = Uuid::new_v4().to_string();
         let script = format!("echo {mark} > /proc/sys/kernel/hostname; exec \"$@\"");
         let mut command = Command::new("unshare");
@@ -79,7 +79,7 @@ impl Softstop {
     }
 
     /// `softstop deploy` under the machine's own host name, beside whatever else runs there.
-    pub fn on_a_shared_host(project: &Project) -> Self {
+    pub(crate) fn on_a_shared_host(project: &Project) -> Self {
         let mut command = Command::new("env");
         command.env("TF_CLI_CONFIG_FILE", project.cli_config());
         let mark = Uuid::new_v4().to_string();
@@ -102,34 +102,37 @@ impl Softstop {
         }
     }
 
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    pub fn arguments<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn arguments<A: AsRef<OsStr>>(
+        mut self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
         self.command.args(arguments);
         self
     }
 
     /// The mark that the processes of this run will have, see [`marked`].
-    pub fn mark(&self) -> String {
+    pub(crate) fn mark(&self) -> String {
         self.mark.clone()
     }
 
     /// A shell script as the command.
-    pub fn script(self, script: &str) -> Self {
+    pub(crate) fn script(self, script: &str) -> Self {
         self.env("COMMAND", script)
     }
 
-    pub fn start(self) -> Run {
+    pub(crate) fn start(self) -> Run {
         let stdout = self.outputs.join(format!("{}.stdout", self.mark));
         let file = File::create(&stdout).unwrap();
         self.start_with_stdout(stdout, file)
     }
 
     /// Starts with a stdout of the test's own.
-    pub fn start_with_stdout(mut self, name: PathBuf, stdout: impl Into<Stdio>) -> Run {
+    pub(crate) fn start_with_stdout(mut self, name: PathBuf, stdout: impl Into<Stdio>) -> Run {
         let stderr = self.outputs.join(format!("{}.stderr", self.mark));
         let child = self
             .command
@@ -146,41 +149,37 @@ impl Softstop {
         }
     }
 
-    pub fn finish(self) -> Finished {
+    pub(crate) fn finish(self) -> Finished {
         self.start().finish()
     }
 }
 
 impl Run {
     /// softstop's own process, as its caller knows it.
-    pub fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
-    pub fn signal(&mut self, signal: Signal) {
+    pub(crate) fn signal(&mut self, signal: Signal) {
         self.signalled.get_or_insert_with(Instant::now);
         kill(self.pid(), signal).unwrap();
     }
 
     /// The supervising process; `pid` is its guard.
-    pub fn supervisor(&self) -> Pid {
+    pub(crate) fn supervisor(&self) -> Pid {
         self.wait_for_process("softstop")
     }
 
-    pub fn wait_for_stdout(&self, text: &str) {
-        self.wait_for(&self.stdout, text);
+    pub(crate) fn wait_for_stdout(&self, text: &str) {
+        wait_for(&self.stdout, text);
     }
 
-    pub fn wait_for_stderr(&self, text: &str) {
-        self.wait_for(&self.stderr, text);
-    }
-
-    fn wait_for(&self, file: &Path, text: &str) {
-        until(&format!("{text:?} is said"), || read(file).contains(text));
+    pub(crate) fn wait_for_stderr(&self, text: &str) {
+        wait_for(&self.stderr, text);
     }
 
     /// Every living process of this run but softstop itself.
-    pub fn processes(&self) -> Vec<Pid> {
+    pub(crate) fn processes(&self) -> Vec<Pid> {
         marked(&self.mark)
             .into_iter()
             .filter(|pid| *pid != self.pid())
@@ -188,7 +187,7 @@ impl Run {
     }
 
     /// Waits until a process of this run has this name, and returns it.
-    pub fn wait_for_process(&self, name: &str) -> Pid {
+    pub(crate) fn wait_for_process(&self, name: &str) -> Pid {
         let mut found = None;
         until(&format!("{name} runs"), || {
             found = self
@@ -201,7 +200,7 @@ impl Run {
     }
 
     /// Waits for the end, and checks that no process of the run is left.
-    pub fn finish(mut self) -> Finished {
+    pub(crate) fn finish(mut self) -> Finished {
         let mut status = None;
         until("softstop ends", || {
             status = self.child.try_wait().unwrap();
@@ -233,13 +232,13 @@ impl Drop for Run {
 
 impl Finished {
     #[track_caller]
-    pub fn expect_code(&self, code: i32) -> &Self {
+    pub(crate) fn expect_code(&self, code: i32) -> &Self {
         assert_eq!(self.code, Some(code), "{self}");
         self
     }
 
     #[track_caller]
-    pub fn expect_said(&self, text: &str) -> &Self {
+    pub(crate) fn expect_said(&self, text: &str) -> &Self {
         assert!(self.stderr.contains(text), "expected {text:?}:\n{self}");
         self
     }
@@ -255,6 +254,10 @@ impl std::fmt::Display for Finished {
     }
 }
 
+fn wait_for(file: &Path, text: &str) {
+    until(&format!("{text:?} is said"), || read(file).contains(text));
+}
+
 fn read(file: &Path) -> String {
     fs::read(file)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -262,7 +265,7 @@ fn read(file: &Path) -> String {
 }
 
 /// The living processes whose environment holds the mark of a run.
-pub fn marked(mark: &str) -> Vec<Pid> {
+pub(crate) fn marked(mark: &str) -> Vec<Pid> {
     let mark = format!("{MARK}={mark}");
     fs::read_dir("/proc")
         .unwrap()

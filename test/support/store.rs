@@ -8,13 +8,14 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::aws;
 use super::http_server::HttpServer;
 use super::prepared;
 use super::proxy::Proxy;
 
 /// The backends that can be had for real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     HttpStrict,
     HttpLax,
     S3Lockfile,
@@ -25,11 +26,11 @@ pub enum Kind {
 }
 
 /// One backend with one state.
-pub struct Store {
-    pub kind: Kind,
+pub(crate) struct Store {
+    pub(crate) kind: Kind,
     /// Stands before every backend but the local one.
-    pub proxy: Option<Proxy>,
-    pub http: Option<HttpServer>,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) http: Option<HttpServer>,
     /// The name of the bucket, the table or the database.
     name: String,
     directory: PathBuf,
@@ -38,7 +39,7 @@ pub struct Store {
 const KEY: &str = "deploy/state.tfstate";
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::HttpStrict,
         Self::HttpLax,
         Self::S3Lockfile,
@@ -49,7 +50,7 @@ impl Kind {
     ];
 
     /// Whether a lock outlives its holder.
-    pub fn outlives_its_holder(self) -> bool {
+    pub(crate) fn outlives_its_holder(self) -> bool {
         !matches!(self, Self::Postgres | Self::Local)
     }
 
@@ -64,7 +65,7 @@ impl Kind {
 
 impl Store {
     /// Sets up a new, empty backend for the configuration in `directory`.
-    pub fn new(kind: Kind, directory: &Path) -> Self {
+    pub(crate) fn new(kind: Kind, directory: &Path) -> Self {
         let name = format!("test-{}", uuid::Uuid::new_v4());
         let mut store = Self {
             kind,
@@ -80,10 +81,10 @@ impl Store {
                 store.http = Some(server);
             }
             Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => {
-                store.proxy = Some(Proxy::to(aws()));
-                assert!(ureq::put(s3_url(&store.name, "")).send_empty().is_ok());
+                store.proxy = Some(Proxy::to(aws::address()));
+                aws::put_object(&store.name, "", "");
                 if kind.has_table() {
-                    store.dynamodb(
+                    aws::dynamodb(
                         "CreateTable",
                         &json!({
                             "TableName": store.name,
@@ -104,7 +105,7 @@ impl Store {
     }
 
     /// The backend block.
-    pub fn block(&self) -> String {
+    pub(crate) fn block(&self) -> String {
         let settings = match self.kind {
             Kind::HttpStrict | Kind::HttpLax => {
                 let address = format!("http://{}/state", self.address());
@@ -124,7 +125,7 @@ impl Store {
         format!("backend \"{}\" {{\n{settings}}}\n", self.backend())
     }
 
-    pub fn backend(&self) -> &'static str {
+    pub(crate) fn backend(&self) -> &'static str {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => "http",
             Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => "s3",
@@ -147,7 +148,7 @@ impl Store {
             settings.push_str("use_lockfile = true\n");
         }
         if self.kind.has_table() {
-            settings.push_str(&format!("dynamodb_table = \"{}\"\n", self.name));
+            settings = format!("{settings}dynamodb_table = \"{}\"\n", self.name);
         }
         settings
     }
@@ -157,7 +158,7 @@ impl Store {
     }
 
     /// What a client says when it writes the state.
-    pub fn state_write(&self) -> String {
+    pub(crate) fn state_write(&self) -> String {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => "POST /state".to_owned(),
             Kind::Postgres => "INSERT INTO".to_owned(),
@@ -166,7 +167,7 @@ impl Store {
     }
 
     /// The lock, where there is one: its lock info, or what else the backend keeps.
-    pub fn lock(&self) -> Option<String> {
+    pub(crate) fn lock(&self) -> Option<String> {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => self.http.as_ref().unwrap().lock(),
             Kind::S3Lockfile => self.lockfile(),
@@ -183,51 +184,28 @@ impl Store {
     }
 
     /// The ID of the lock, where the backend keeps one.
-    pub fn lock_id(&self) -> Option<String> {
+    pub(crate) fn lock_id(&self) -> Option<String> {
         let lock: Value = serde_json::from_str(&self.lock()?).ok()?;
         lock["ID"].as_str().map(str::to_owned)
     }
 
     /// Puts this lock in the place of whatever is there.
-    pub fn set_lock(&self, lock: &Value) {
+    pub(crate) fn set_lock(&self, lock: &Value) {
         let text = lock.to_string();
         if let Some(http) = &self.http {
             http.set_lock(&text);
         }
         if self.kind.has_lockfile() {
-            let url = s3_url(&self.name, &format!("{KEY}.tflock"));
-            let (name, value) = AUTHORIZATION_S3.split_once(": ").unwrap();
-            assert!(ureq::put(url).header(name, value).send(&text).is_ok());
+            aws::put_object(&self.name, &format!("{KEY}.tflock"), &text);
         }
         if self.kind.has_table() {
             let item = json!({"LockID": {"S": self.lock_path()}, "Info": {"S": text}});
-            self.dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
+            aws::dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
         }
-    }
-
-    /// A script that puts this lock in the place of whatever is there.
-    pub fn script_to_set_lock(&self, lock: &Value) -> String {
-        let mut script = String::new();
-        if self.kind.has_lockfile() {
-            let url = s3_url(&self.name, &format!("{KEY}.tflock"));
-            script.push_str(&format!(
-                "curl -sS -X PUT -H '{AUTHORIZATION_S3}' -H 'Content-Type: application/json' --data '{lock}' '{url}'\n"
-            ));
-        }
-        if self.kind.has_table() {
-            let item = json!({"LockID": {"S": self.lock_path()}, "Info": {"S": lock.to_string()}});
-            let body = json!({"TableName": self.name, "Item": item});
-            script.push_str(&format!(
-                "curl -sS -H 'X-Amz-Target: DynamoDB_20120810.PutItem' -H '{AUTHORIZATION_DYNAMODB}' \
-                 -H 'Content-Type: application/x-amz-json-1.0' --data '{body}' 'http://{}/'\n",
-                aws()
-            ));
-        }
-        script
     }
 
     /// The names of the resources in the stored state, in order.
-    pub fn resources(&self) -> Vec<String> {
+    pub(crate) fn resources(&self) -> Vec<String> {
         let Some(state) = self.state() else {
             return Vec::new();
         };
@@ -245,7 +223,7 @@ impl Store {
     fn state(&self) -> Option<String> {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => self.http.as_ref().unwrap().state(),
-            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => self.object(KEY),
+            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => aws::object(&self.name, KEY),
             Kind::Postgres => {
                 let table = sql(
                     &self.name,
@@ -263,68 +241,27 @@ impl Store {
     }
 
     /// The names of all objects in the bucket.
-    pub fn objects(&self) -> String {
-        self.object("?list-type=2").unwrap_or_default()
+    pub(crate) fn objects(&self) -> String {
+        aws::object(&self.name, "?list-type=2").unwrap_or_default()
     }
 
     fn lockfile(&self) -> Option<String> {
-        self.object(&format!("{KEY}.tflock"))
-    }
-
-    fn object(&self, key: &str) -> Option<String> {
-        let (name, value) = AUTHORIZATION_S3.split_once(": ").unwrap();
-        match ureq::get(s3_url(&self.name, key))
-            .header(name, value)
-            .call()
-        {
-            Ok(mut response) => Some(response.body_mut().read_to_string().unwrap()),
-            Err(ureq::Error::StatusCode(404)) => None,
-            Err(error) => panic!("{error}"),
-        }
+        aws::object(&self.name, &format!("{KEY}.tflock"))
     }
 
     fn table_lock(&self) -> Option<String> {
         let key = json!({"LockID": {"S": self.lock_path()}});
-        let answer = self.dynamodb("GetItem", &json!({"TableName": self.name, "Key": key}));
+        let answer = aws::dynamodb("GetItem", &json!({"TableName": self.name, "Key": key}));
         answer["Item"]["Info"]["S"].as_str().map(str::to_owned)
     }
 
     fn lock_path(&self) -> String {
         format!("{}/{KEY}", self.name)
     }
-
-    fn dynamodb(&self, operation: &str, body: &Value) -> Value {
-        let (name, value) = AUTHORIZATION_DYNAMODB.split_once(": ").unwrap();
-        let answer = ureq::post(format!("http://{}/", aws()))
-            .header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"))
-            .header("Content-Type", "application/x-amz-json-1.0")
-            .header(name, value)
-            .send(body.to_string())
-            .unwrap()
-            .body_mut()
-            .read_to_string()
-            .unwrap();
-        serde_json::from_str(&answer).unwrap()
-    }
-}
-
-/// Tells the emulator which service is meant; it checks no signature.
-const AUTHORIZATION_DYNAMODB: &str = "Authorization: AWS4-HMAC-SHA256 \
-    Credential=test/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=none";
-
-const AUTHORIZATION_S3: &str = "Authorization: AWS4-HMAC-SHA256 \
-    Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none";
-
-fn aws() -> SocketAddr {
-    prepared("SOFTSTOP_TEST_AWS").parse().unwrap()
 }
 
 fn postgres() -> SocketAddr {
     prepared("SOFTSTOP_TEST_POSTGRES").parse().unwrap()
-}
-
-fn s3_url(bucket: &str, key: &str) -> String {
-    format!("http://{}/{bucket}/{key}", aws())
 }
 
 fn sql(database: &str, query: &str) -> String {

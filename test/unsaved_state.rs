@@ -1,0 +1,46 @@
+//! A state that Terraform could not store.
+
+use std::fs;
+
+use crate::support::project::thing;
+use crate::support::{Kind, Project, Softstop};
+
+#[test]
+fn a_state_that_could_not_be_stored_is_stored_once_the_lock_is_free() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project.store.http.as_ref().unwrap().refuse_posts(1);
+    let finished = Softstop::deploy(&project).finish();
+    finished
+        .expect_code(1)
+        .expect_said("errored.tfstate")
+        .expect_said("The state is stored now");
+    assert_eq!(project.store.lock(), None, "{finished}");
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+    Softstop::deploy(&project).finish().expect_code(0);
+}
+
+#[test]
+fn a_state_that_cannot_be_stored_is_kept_with_the_command_to_store_it() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project.store.http.as_ref().unwrap().refuse_posts(100);
+    let finished = Softstop::deploy(&project).finish();
+    let kept = fs::canonicalize(project.directory.join("errored.tfstate")).unwrap();
+    finished
+        .expect_code(1)
+        .expect_said("It cannot be stored now either")
+        .expect_said(&format!("terraform state push {}", kept.display()));
+    project.store.http.as_ref().unwrap().refuse_posts(0);
+    project.run_terraform(&["state", "push", "errored.tfstate"]);
+    assert_eq!(project.store.resources(), ["a"]);
+}
+
+#[test]
+fn a_state_of_an_earlier_run_is_left_alone() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project.write("errored.tfstate", "of an earlier run");
+    let finished = Softstop::deploy(&project)
+        .script("terraform init; exit 3")
+        .finish();
+    finished.expect_code(3);
+    assert!(!finished.stderr.contains("errored.tfstate"), "{finished}");
+}

@@ -1,0 +1,389 @@
+//! Variables: the bad ones are refused before anything runs, the good ones are all heeded.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::support::project::thing;
+use crate::support::{Finished, Kind, Project, Softstop, each};
+
+fn slow_project(kind: Kind) -> Project {
+    Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""))
+}
+
+/// Kills Terraform while it holds the lock, and expects that the lock is released all the same.
+fn expect_release(project: &Project, softstop: Softstop) -> Finished {
+    let run = softstop.start();
+    project.gate("a.gate").wait_until_reached();
+    assert!(project.store.lock().is_some(), "the deploy uses this lock");
+    kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+    let finished = run.finish();
+    finished
+        .expect_code(137)
+        .expect_said("its lock was released");
+    assert_eq!(project.store.lock(), None, "{finished}");
+    finished
+}
+
+#[test]
+fn a_bad_variable_is_refused_by_name_value_and_what_is_allowed_before_anything_runs() {
+    let project = Project::new(Kind::Local, "");
+    let rows = [
+        (
+            "GRACE_PERIOD",
+            "soon",
+            "GRACE_PERIOD (--grace-period <DURATION>) is \"soon\": expected a duration with its unit, such as 90s or 2m",
+        ),
+        ("GRACE_PERIOD", "0s", "expected a duration from 1s to 24h"),
+        (
+            "LOCK_TIMEOUT",
+            "90",
+            "LOCK_TIMEOUT (--lock-timeout <DURATION>) is \"90\": expected a duration",
+        ),
+        ("MODE", "destroy", "MODE is \"destroy\": expected deploy"),
+        ("DEBUG", "loud", "DEBUG"),
+        (
+            "WORKING_DIR",
+            "no/such",
+            "WORKING_DIR is \"no/such\": expected a directory that can be read",
+        ),
+        (
+            "WORKING_DIR_COUNT",
+            "2",
+            "WORKING_DIR_COUNT is 2, but WORKING_DIR_0 is missing",
+        ),
+        (
+            "BACKEND_CONFIG",
+            "no-such-file",
+            "BACKEND_CONFIG has \"no-such-file\": expected NAME=VALUE, or a file",
+        ),
+        (
+            "BACKEND_CONFIG_COUNT",
+            "many",
+            "BACKEND_CONFIG_COUNT is \"many\"",
+        ),
+        (
+            "TERRAFORM_BIN",
+            "no-such-terraform",
+            "TERRAFORM_BIN is \"no-such-terraform\": there is no such program",
+        ),
+    ];
+    for (name, value, message) in rows {
+        let finished = Softstop::in_directory(&project.directory, project.scratch())
+            .script("touch ran")
+            .env(name, value)
+            .finish();
+        finished
+            .expect_code(2)
+            .expect_said("✖ Validation errors:")
+            .expect_said(message);
+        assert!(!project.directory.join("ran").exists(), "{name}={value}");
+    }
+}
+
+#[test]
+fn a_variable_that_the_pipeline_leaves_empty_counts_as_not_given() {
+    let project = Project::new(Kind::Local, "");
+    let mut softstop = Softstop::in_directory(&project.directory, project.scratch());
+    for name in [
+        "MODE",
+        "WORKING_DIR",
+        "AFTER_SCRIPT",
+        "GRACE_PERIOD",
+        "LOCK_TIMEOUT",
+        "BACKEND_CONFIG",
+        "WORKSPACE",
+        "TERRAFORM_BIN",
+        "DEBUG",
+        "COMMAND",
+    ] {
+        softstop = softstop.env(name, "");
+    }
+    let finished = softstop.finish();
+    finished.expect_code(0);
+    assert!(finished.stdout.contains("Apply complete!"), "{finished}");
+}
+
+#[test]
+fn an_unknown_option_is_refused_with_a_hint() {
+    let scratch = tempfile::tempdir().unwrap();
+    let finished = Softstop::in_directory(scratch.path(), scratch.path())
+        .arguments(["deploy", "--grace", "5s"])
+        .finish();
+    finished
+        .expect_code(2)
+        .expect_said("unexpected argument '--grace'")
+        .expect_said("see --help");
+}
+
+#[test]
+fn options_are_the_same_as_variables() {
+    let project = Project::new(Kind::Local, "");
+    let finished = Softstop::in_directory(project.scratch(), project.scratch())
+        .arguments([
+            "--working-dir",
+            "repository",
+            "--after-script",
+            "echo after",
+            "--",
+            "pwd",
+        ])
+        .finish();
+    finished.expect_code(0);
+    let directory = fs::canonicalize(&project.directory).unwrap();
+    assert_eq!(finished.stdout, format!("{}\nafter\n", directory.display()));
+}
+
+#[test]
+fn arguments_of_terraform_in_the_environment_break_nothing() {
+    each(
+        &[Kind::S3Lockfile, Kind::S3DynamoDb, Kind::HttpStrict],
+        |kind| {
+            let project = slow_project(kind);
+            let softstop = Softstop::deploy(&project)
+                .script("terraform init -lock-timeout=1s; exec terraform apply -auto-approve")
+                .env("TF_CLI_ARGS_apply", "-lock-timeout=1s")
+                .env("TF_CLI_ARGS", "-lock-timeout=1s");
+            let run_with_bad_arguments = expect_release(&project, softstop);
+            assert!(!run_with_bad_arguments.stderr.contains("could not be asked"));
+        },
+    );
+}
+
+#[test]
+fn logs_of_terraform_are_not_taken_for_answers() {
+    let project = slow_project(Kind::S3Lockfile);
+    expect_release(&project, Softstop::deploy(&project).env("TF_LOG", "TRACE"));
+}
+
+#[test]
+fn a_workspace_is_created_by_the_deploy_and_its_lock_is_found() {
+    for variable in ["TF_WORKSPACE", "WORKSPACE"] {
+        let project = slow_project(Kind::S3Lockfile);
+        let run = Softstop::deploy(&project).env(variable, "staging").start();
+        project.gate("a.gate").wait_until_reached();
+        let objects = project.store.objects();
+        assert!(
+            objects.contains("env:/staging/deploy/state.tfstate.tflock"),
+            "{objects}"
+        );
+        kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+        let finished = run.finish();
+        finished
+            .expect_code(137)
+            .expect_said("its lock was released");
+        let objects = project.store.objects();
+        assert!(!objects.contains(".tflock"), "{objects}");
+
+        project.gate("a.gate").open();
+        Softstop::deploy(&project)
+            .env(variable, "staging")
+            .finish()
+            .expect_code(0);
+        assert!(
+            project.store.resources().is_empty(),
+            "the default workspace is left alone"
+        );
+    }
+}
+
+#[test]
+fn asking_about_a_workspace_that_does_not_exist_does_not_create_it() {
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    let finished = Softstop::deploy(&project)
+        .env("TF_WORKSPACE", "nowhere")
+        .script("exit 3")
+        .finish();
+    finished.expect_code(3).expect_said("the lock is free");
+    let objects = project.store.objects();
+    assert!(!objects.contains("nowhere"), "{objects}");
+}
+
+#[test]
+fn a_workspace_that_was_selected_before_is_heeded() {
+    let project = slow_project(Kind::Local);
+    project.run_terraform(&["init"]);
+    project.run_terraform(&["workspace", "new", "staging"]);
+    let run = Softstop::deploy(&project).start();
+    project.gate("a.gate").wait_until_reached();
+    kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+    run.finish()
+        .expect_code(137)
+        .expect_said("the lock is free");
+}
+
+#[test]
+fn a_data_directory_elsewhere_is_heeded() {
+    let project = slow_project(Kind::S3DynamoDb);
+    let elsewhere = project.scratch().join("data");
+    expect_release(
+        &project,
+        Softstop::deploy(&project).env("TF_DATA_DIR", &elsewhere),
+    );
+    assert!(elsewhere.join("terraform.tfstate").exists());
+}
+
+#[test]
+fn settings_of_the_backend_come_from_files_and_pairs() {
+    each(
+        &[Kind::HttpStrict, Kind::S3Lockfile, Kind::Postgres],
+        |kind| {
+            let project = slow_project(kind);
+            let block = project.store.block();
+            let settings: Vec<&str> = block.lines().collect();
+            let (pair, file) = (settings[1], &settings[2..settings.len() - 1]);
+            project.write(
+                "backend.tf",
+                &format!(
+                    "terraform {{\n  backend \"{}\" {{}}\n}}\n",
+                    project.store.backend()
+                ),
+            );
+            project.write("settings.hcl", &file.join("\n"));
+            let (name, value) = pair.split_once(" = ").unwrap();
+            let pair = format!("{name}={}", value.trim_matches('"'));
+            let softstop = Softstop::deploy(&project)
+                .env("BACKEND_CONFIG_COUNT", "2")
+                .env("BACKEND_CONFIG_0", "settings.hcl")
+                .env("BACKEND_CONFIG_1", pair);
+            if kind.outlives_its_holder() {
+                expect_release(&project, softstop);
+            } else {
+                project.gate("a.gate").open();
+                softstop.finish().expect_code(0);
+            }
+        },
+    );
+}
+
+#[test]
+fn a_backend_in_json_and_in_an_override_file_is_found() {
+    let project = slow_project(Kind::HttpStrict);
+    let block = project.store.block();
+    project.write("backend.tf", "terraform {\n  backend \"local\" {}\n}\n");
+    project.write("backend_override.tf", &format!("terraform {{\n{block}}}\n"));
+    expect_release(&project, Softstop::deploy(&project));
+}
+
+#[test]
+fn a_command_that_initialises_another_backend_is_followed() {
+    let project = slow_project(Kind::S3Lockfile);
+    let block = project.store.block();
+    project.write(
+        "real.hcl",
+        &block
+            .lines()
+            .skip(1)
+            .filter(|line| *line != "}")
+            .collect::<Vec<_>>()
+            .join("\n"),
+    );
+    project.write("backend.tf", "terraform {\n  backend \"s3\" {}\n}\n");
+    let softstop = Softstop::deploy(&project)
+        .script("terraform init -backend-config=real.hcl; exec terraform apply -auto-approve");
+    let finished = expect_release(&project, softstop);
+    finished.expect_said("The lock cannot be looked after yet");
+}
+
+#[test]
+fn a_configuration_without_a_backend_block_is_warned_about_and_deployed() {
+    let project = Project::new(Kind::Local, "resource \"terraform_data\" \"a\" {}\n");
+    fs::remove_file(project.directory.join("backend.tf")).unwrap();
+    let finished = Softstop::deploy(&project).finish();
+    finished.expect_code(0).expect_said("has no backend block");
+    assert_eq!(project.store.resources(), ["a"]);
+}
+
+#[test]
+fn a_backend_without_locking_is_warned_about() {
+    let project = Project::new(Kind::S3Lockfile, "");
+    let block = project
+        .store
+        .block()
+        .replace("use_lockfile = true", "use_lockfile = false");
+    project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
+    let finished = Softstop::deploy(&project).finish();
+    finished
+        .expect_code(0)
+        .expect_said("set up without locking");
+}
+
+#[test]
+fn a_backend_that_softstop_does_not_know_is_left_alone_and_deployed() {
+    let project = Project::new(Kind::Local, "");
+    project.write("backend.tf", "terraform {\n  backend \"inmem\" {}\n}\n");
+    let finished = Softstop::deploy(&project).finish();
+    finished
+        .expect_code(0)
+        .expect_said("does not know how locks of the backend \"inmem\"");
+}
+
+#[test]
+fn a_backend_that_cannot_be_reached_is_told_and_nothing_is_lost() {
+    each(
+        &[Kind::HttpStrict, Kind::S3Lockfile, Kind::Postgres],
+        |kind| {
+            let project = Project::new(kind, &thing("a", ""));
+            let address = project.store.proxy.as_ref().unwrap().address.to_string();
+            let block = project.store.block().replace(&address, "127.0.0.1:9");
+            project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
+            let finished = Softstop::deploy(&project).finish();
+            finished
+                .expect_code(1)
+                .expect_said("The lock cannot be looked after yet")
+                .expect_said("connect")
+                .expect_said("refused");
+        },
+    );
+}
+
+#[test]
+fn a_backend_that_hangs_keeps_nobody_beyond_the_grace_period() {
+    each(
+        &[Kind::HttpStrict, Kind::S3Lockfile, Kind::Postgres],
+        |kind| {
+            let project = Project::new(kind, &thing("a", ""));
+            let proxy = project.store.proxy.as_ref().unwrap();
+            proxy.hold("");
+            let mut run = Softstop::deploy(&project).env("GRACE_PERIOD", "2s").start();
+            proxy.wait_until_held();
+            run.signal(Signal::SIGTERM);
+            let finished = run.finish();
+            finished
+                .expect_code(143)
+                .expect_said("before the deploy began");
+            assert!(finished.stopped_in.unwrap().as_secs() < 3, "{finished}");
+        },
+    );
+}
+
+#[test]
+fn no_secret_of_the_backend_is_ever_said() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let address = project.store.proxy.as_ref().unwrap().address;
+    let block = project.store.block().replace(
+        &format!("http://{address}/state\"\nunlock"),
+        "http://anna:s3cret@127.0.0.1:9/state?token=s3cret\"\nunlock",
+    );
+    project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
+    let finished = Softstop::deploy(&project)
+        .env("DEBUG", "true")
+        .script("exit 3")
+        .finish();
+    finished
+        .expect_code(3)
+        .expect_said("the lock server http://127.0.0.1:9/state");
+    assert!(!finished.stderr.contains("s3cret"), "{finished}");
+    project.write(
+        "backend.tf",
+        "terraform {\n  backend \"http\" {\n    password = \"s3cret\n  }\n}\n",
+    );
+    let finished = Softstop::deploy(&project)
+        .env("DEBUG", "true")
+        .script("exit 3")
+        .finish();
+    finished
+        .expect_code(3)
+        .expect_said("cannot be understood: line 3");
+    assert!(!finished.stderr.contains("s3cret"), "{finished}");
+}
