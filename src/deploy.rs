@@ -81,7 +81,7 @@ pub(crate) async fn run<T: DeployTool>(supervisor: &Supervisor, tool: &T, deploy
 
     let lock = if !tool.has_work() {
         LockState::None
-    } else if outcome == Outcome::Succeeded || ending.is_err() {
+    } else if has_released_its_lock(&ending) {
         LockState::Free
     } else {
         look_after(supervisor, tool, before.lock, &finished).await
@@ -192,6 +192,14 @@ fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
             (None, signal) => (Outcome::Killed, signal.map_or(Exit::Failure, Exit::Signal)),
         },
     }
+}
+
+/// Whether the deploy has surely left no lock: it never began, or it ended well and left no tool
+/// running.
+fn has_released_its_lock(ending: &io::Result<Ending>) -> bool {
+    ending.as_ref().map_or(true, |ending| {
+        ending.status.success() && !ending.tool_was_stopped
+    })
 }
 
 /// Looks at the lock after a deploy that may have left it behind, and releases it if it has.

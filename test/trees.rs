@@ -179,6 +179,27 @@ fn a_process_that_a_successful_command_leaves_behind_is_ended() {
 }
 
 #[test]
+fn a_terraform_that_a_successful_command_leaves_behind_is_stopped_and_its_lock_freed() {
+    each(&[Kind::HttpStrict, Kind::S3Lockfile], |kind| {
+        let project = slow_project(kind);
+        let gate = project.gate("a.gate");
+        let path = project.scratch().display();
+        let run = Softstop::deploy(&project)
+            .script(&format!(
+                "terraform init; terraform apply -auto-approve &
+                 until [ -e {path}/a.reached ]; do sleep 0.01; done; true"
+            ))
+            .start();
+        run.wait_for_stdout("Stopping operation...");
+        gate.open();
+        let finished = run.finish();
+        finished.expect_code(0);
+        assert_eq!(project.store.lock(), None, "{finished}");
+        assert_eq!(project.store.resources(), ["a"], "{finished}");
+    });
+}
+
+#[test]
 fn everything_works_as_pid_1_too() {
     each(&[Kind::HttpStrict, Kind::S3Lockfile], |kind| {
         let project = slow_project(kind);

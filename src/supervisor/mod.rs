@@ -58,6 +58,8 @@ pub(crate) struct Ending {
     pub(crate) status: ExitStatus,
     /// The signal that asked softstop to stop before the command had ended.
     pub(crate) interrupt: Option<Interrupt>,
+    /// Whether a tool was still running when its command had ended or was to end.
+    pub(crate) tool_was_stopped: bool,
     /// Whether no process of the command is left.
     pub(crate) tree_gone: bool,
 }
@@ -114,10 +116,14 @@ impl Supervisor {
             interrupt = self.next_interrupt() => announce(interrupt, self.grace_period),
         }
         let interrupt = self.interrupt().filter(|_| running.status.is_none());
-        let tree_gone = self.end_tree(&mut running, tools, reserve).await?;
+        let mut stop = Stop::default();
+        let tree_gone = self
+            .end_tree(&mut running, &mut stop, tools, reserve)
+            .await?;
         Ok(Ending {
             status: running.into_status().await?,
             interrupt,
+            tool_was_stopped: stop.tool_seen,
             tree_gone,
         })
     }
@@ -207,11 +213,11 @@ impl Supervisor {
     async fn end_tree(
         &self,
         running: &mut Running,
+        stop: &mut Stop,
         tools: &Tools,
         reserve: Duration,
     ) -> io::Result<bool> {
         let unhurried = Instant::now() + UNHURRIED;
-        let mut stop = Stop::default();
         let mut told_twice = false;
         loop {
             running.look();
