@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::after_script;
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND};
+use crate::lock::{OF_A_DEPLOY, OF_A_STATE_PUSH};
 use crate::pipe::console::{FAILURE, SUCCESS};
 use crate::recovery::{Finished, LockState, free_own_lock};
 use crate::supervisor::{Ending, Supervisor};
@@ -23,6 +24,10 @@ const TO_END_THE_TREE: Duration = Duration::from_millis(700);
 const FOR_THE_AFTER_SCRIPT: Duration = Duration::from_secs(1);
 /// How long a look is expected to take on a backend that has not been asked yet.
 const UNKNOWN_LOOK: Duration = Duration::from_millis(500);
+/// The least that is expected of a question, because some start a Terraform in any case.
+const SHORTEST_QUESTION: Duration = Duration::from_millis(100);
+/// How long the look before the deploy may go on once softstop is asked to stop.
+const PATIENCE_BEFORE: Duration = Duration::from_secs(2);
 /// How many questions a release takes: look, version, look, release, look.
 const QUESTIONS: u32 = 5;
 /// How a shell tells that its command was killed.
@@ -57,40 +62,48 @@ struct Before<L> {
 
 /// Runs the deploy, and leaves no lock of its own behind.
 pub(crate) async fn run<T: DeployTool>(supervisor: &Supervisor, tool: &T, deploy: &Deploy) -> Exit {
-    let before = look_before(supervisor, tool).await;
+    let before = tokio::select! {
+        biased;
+        before = look_before(supervisor, tool) => before,
+        () = patience_with_the_first_look(supervisor) => Before::unknown(),
+    };
     if let Some(interrupt) = supervisor.interrupt() {
-        let exit = Exit::Signal(interrupt.signal as i32);
+        supervisor.kill_tree().await;
         error!(target: FAILURE, "Stopped by {} before the deploy began.", interrupt.signal);
-        return exit;
+        return Exit::Signal(interrupt.signal as i32);
     }
 
     let unsaved_before = tool.unsaved_state();
+    let last = if deploy.after_script.is_some() {
+        FOR_THE_AFTER_SCRIPT
+    } else {
+        Duration::ZERO
+    };
+    supervisor.keep_back(last);
     let started = Timestamp::now();
-    let command = command(tool, deploy);
-    let reserve = reserve(before.question, deploy.after_script.is_some());
+    let reserve = TO_END_THE_TREE + before.question * QUESTIONS + last;
     let ending = supervisor
-        .run_deploy(command, &tool.programs(), reserve)
+        .run_deploy(command(tool, deploy), &tool.programs(), reserve)
         .await;
     let (outcome, exit) = conclude(&ending);
-    let finished = Finished {
-        started,
-        ended: Timestamp::now(),
-        look_before: before.look.as_ref(),
-        tree_gone: ending.as_ref().is_ok_and(|ending| ending.tree_gone),
-    };
 
-    let lock = if !tool.has_work() {
-        LockState::None
-    } else if has_released_its_lock(&ending) {
-        LockState::Free
-    } else {
-        look_after(supervisor, tool, before.lock, &finished).await
+    let mut lock = match &ending {
+        Ok(ending) if tool.has_work() => {
+            let finished = Finished {
+                started,
+                ended: Timestamp::now(),
+                look_before: before.look.as_ref(),
+                tree_gone: ending.tree_gone,
+                tool_was_killed: ending.tool_was_killed || outcome == Outcome::Killed,
+                operations: OF_A_DEPLOY,
+            };
+            look_after(supervisor, tool, before.lock, &finished).await
+        }
+        _ => LockState::None,
     };
-    let unsaved = tool
-        .unsaved_state()
-        .filter(|state| unsaved_before.as_ref() != Some(state));
-    if let Some(state) = unsaved {
-        save(supervisor, tool, &state, &lock).await;
+    let unsaved = tool.unsaved_state();
+    if let Some(state) = unsaved.filter(|state| unsaved_before.as_ref() != Some(state)) {
+        lock = save(supervisor, tool, &state, lock, reserve, last).await;
     }
     if let Some(script) = &deploy.after_script {
         after_script::run(supervisor, script, &deploy.directory, outcome, exit, &lock).await;
@@ -99,13 +112,16 @@ pub(crate) async fn run<T: DeployTool>(supervisor: &Supervisor, tool: &T, deploy
     exit
 }
 
+/// Returns some time after softstop was asked to stop: a look that holds the lock for a moment
+/// should give it back, but nobody waits for a backend that hangs before anything has begun.
+async fn patience_with_the_first_look(supervisor: &Supervisor) {
+    supervisor.next_interrupt().await;
+    tokio::time::sleep(PATIENCE_BEFORE).await;
+}
+
 /// Looks at the lock before anything runs: to learn whose it is, and how long a look takes here.
 async fn look_before<T: DeployTool>(supervisor: &Supervisor, tool: &T) -> Before<T::Lock> {
-    let mut before = Before {
-        lock: None,
-        look: None,
-        question: UNKNOWN_LOOK,
-    };
+    let mut before = Before::unknown();
     if !tool.has_work() {
         info!("There is no configuration here, and so no lock to look after.");
         return before;
@@ -124,7 +140,7 @@ async fn look_before<T: DeployTool>(supervisor: &Supervisor, tool: &T) -> Before
     };
     match (found, looked) {
         (Ok(lock), Ok(look)) => {
-            before.question = began.elapsed();
+            before.question = began.elapsed().max(SHORTEST_QUESTION);
             match &look {
                 Look::Held(holder) => info!("The state is locked already: {holder}."),
                 Look::HeldBySomebody => info!("The state is locked already, by somebody."),
@@ -157,16 +173,6 @@ fn command<T: DeployTool>(tool: &T, deploy: &Deploy) -> Command {
     command
 }
 
-/// The end of the grace period that is kept for ending the tree, the lock and the after-script.
-fn reserve(question: Duration, has_after_script: bool) -> Duration {
-    let for_the_script = if has_after_script {
-        FOR_THE_AFTER_SCRIPT
-    } else {
-        Duration::ZERO
-    };
-    TO_END_THE_TREE + question * QUESTIONS + for_the_script
-}
-
 fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
     match ending {
         Err(problem) => {
@@ -182,7 +188,14 @@ fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
             interrupt: Some(interrupt),
             ..
         }) => (Outcome::Interrupted, Exit::Signal(interrupt.signal as i32)),
-        Ok(Ending { status, .. }) => match (status.code(), status.signal()) {
+        Ok(Ending { status: None, .. }) => {
+            error!("The command cannot be killed. Is it another user's?");
+            (Outcome::Failed, Exit::Failure)
+        }
+        Ok(Ending {
+            status: Some(status),
+            ..
+        }) => match (status.code(), status.signal()) {
             (Some(0), _) => (Outcome::Succeeded, Exit::Done),
             (Some(KILLED), _) => (Outcome::Killed, Exit::Signal(nix::libc::SIGKILL)),
             (Some(code), _) => {
@@ -194,15 +207,10 @@ fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
     }
 }
 
-/// Whether the deploy has surely left no lock: it never began, or it ended well and left no tool
-/// running.
-fn has_released_its_lock(ending: &io::Result<Ending>) -> bool {
-    ending.as_ref().map_or(true, |ending| {
-        ending.status.success() && !ending.tool_was_stopped
-    })
-}
-
-/// Looks at the lock after a deploy that may have left it behind, and releases it if it has.
+/// Looks at the lock after the deploy, and releases it if the deploy has left it behind.
+///
+/// Also after a deploy that ended well: in `terraform apply | tee log` nobody tells that Terraform
+/// was killed.
 async fn look_after<T: DeployTool>(
     supervisor: &Supervisor,
     tool: &T,
@@ -229,23 +237,37 @@ async fn save<T: DeployTool>(
     supervisor: &Supervisor,
     tool: &T,
     state: &UnsavedState,
-    lock: &LockState,
-) {
+    lock: LockState,
+    reserve: Duration,
+    last: Duration,
+) -> LockState {
     let path = state.path.display();
     info!("The deploy could not store its state and left it in {path}.");
-    let saved = if lock.is_free() {
-        tool.save_state(supervisor, state).await
-    } else {
+    if !lock.is_free() {
         warn!("It is not stored now, because {lock}.");
-        return keep(tool, state);
-    };
-    match saved {
-        Ok(()) => info!("The state is stored now. {path} is no longer needed."),
-        Err(error) => {
-            warn!("It cannot be stored now either: {error}.");
-            keep(tool, state);
-        }
+        keep(tool, state);
+        return lock;
     }
+    let started = Timestamp::now();
+    // Storing takes the lock; where it hangs, there must be time to free that again.
+    supervisor.keep_back(reserve);
+    let saved = tool.save_state(supervisor, state).await;
+    supervisor.keep_back(last);
+    let Err(error) = saved else {
+        info!("The state is stored now. {path} is no longer needed.");
+        return lock;
+    };
+    warn!("It cannot be stored now either: {error}.");
+    keep(tool, state);
+    let finished = Finished {
+        started,
+        ended: Timestamp::now(),
+        look_before: None,
+        tree_gone: supervisor.kill_tree().await,
+        tool_was_killed: true,
+        operations: OF_A_STATE_PUSH,
+    };
+    look_after(supervisor, tool, None, &finished).await
 }
 
 fn keep<T: DeployTool>(tool: &T, state: &UnsavedState) {
@@ -259,11 +281,24 @@ fn keep<T: DeployTool>(tool: &T, state: &UnsavedState) {
 
 fn tell(outcome: Outcome, exit: Exit, lock: &LockState) {
     match outcome {
-        Outcome::Succeeded => info!(target: SUCCESS, "Deploy succeeded."),
+        Outcome::Succeeded if matches!(lock, LockState::Free | LockState::None) => {
+            info!(target: SUCCESS, "Deploy succeeded.");
+        }
+        Outcome::Succeeded => info!(target: SUCCESS, "Deploy succeeded, but {lock}."),
         Outcome::Failed => error!(target: FAILURE, "Deploy failed with {exit}; {lock}."),
         Outcome::Killed => error!(target: FAILURE, "Deploy was killed ({exit}); {lock}."),
         Outcome::Interrupted => {
             error!(target: FAILURE, "Deploy was interrupted ({exit}); {lock}.");
+        }
+    }
+}
+
+impl<L> Before<L> {
+    fn unknown() -> Self {
+        Self {
+            lock: None,
+            look: None,
+            question: UNKNOWN_LOOK,
         }
     }
 }

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::lock::{Doubt, LockInfo, Run, Verdict, judge};
-use crate::supervisor::{Supervisor, rivals};
+use crate::lock::{Doubt, LockInfo, Others, Run, Verdict, judge};
+use crate::supervisor::{Neighbours, Supervisor, neighbours};
 use crate::tools::{DeployLock, DeployTool, Look};
 
 /// How long a lock that dies with its process may outlive it: a database has to notice first.
@@ -75,6 +75,9 @@ pub(crate) struct Finished<'a> {
     /// What the look before the run has shown.
     pub(crate) look_before: Option<&'a Look>,
     pub(crate) tree_gone: bool,
+    pub(crate) tool_was_killed: bool,
+    /// The operations for which it can hold a lock.
+    pub(crate) operations: &'a [&'a str],
 }
 
 /// Releases the lock that this run has left behind, if it has.
@@ -90,22 +93,18 @@ pub(crate) async fn free_own_lock<T: DeployTool>(
         lock.look(supervisor).await?
     };
     let holder = match look {
-        Look::Free => return Ok(LockState::Free),
-        Look::NeverLocked => return Ok(LockState::None),
+        Look::Held(holder) if !lock.dies_with_its_process() => holder,
         Look::HeldBySomebody => {
             warn!("The lock is held, and {}.", Doubt::UnknownHolder);
             return Ok(LockState::Held(None));
         }
-        Look::Held(holder) => holder,
+        look => return Ok(somebody_elses(look)),
     };
-    if lock.dies_with_its_process() {
-        info!("Somebody else has the lock by now: {holder}.");
-        return Ok(LockState::Held(Some(holder.id)));
-    }
     info!("After the run there is still a lock: {holder}.");
     let signature = tool.signature();
     let version = tool.version(supervisor).await?;
-    let rivals = rivals(&tool.programs()).context("the processes of this machine are hidden")?;
+    let neighbours =
+        neighbours(&tool.programs()).context("the processes of this machine are hidden")?;
     let run = Run {
         who: &signature,
         version: &version,
@@ -113,7 +112,14 @@ pub(crate) async fn free_own_lock<T: DeployTool>(
         ended: finished.ended,
         lock_before: finished.look_before.and_then(id_of),
         processes_gone: finished.tree_gone,
-        rivals: &rivals,
+        tool_was_killed: finished.tool_was_killed,
+        operations: finished.operations,
+        others: match neighbours {
+            Neighbours::NonePossible => Others::Impossible,
+            Neighbours::NoneHere => Others::NotHere,
+            Neighbours::Some => Others::Running,
+            Neighbours::Hidden => Others::Hidden,
+        },
     };
     match judge(&holder, &run) {
         Verdict::Refuse(doubt) => {
@@ -131,32 +137,42 @@ async fn release<L: DeployLock>(
     holder: LockInfo,
 ) -> anyhow::Result<LockState> {
     // Gathering the evidence took time, in which the lock may have changed hands.
-    if lock.look(supervisor).await? != Look::Held(holder.clone()) {
+    let again = lock.look(supervisor).await?;
+    if again != Look::Held(holder.clone()) {
         info!("It has gone by itself in the meantime.");
-        return Ok(LockState::Free);
+        return Ok(somebody_elses(again));
     }
     let answer = lock.release(supervisor, &holder).await;
-    match (lock.look(supervisor).await?, answer) {
-        (Look::Held(still), answer) if still.id == holder.id => {
-            let reason = answer
-                .err()
-                .map_or_else(String::new, |error| format!(" {error}."));
-            warn!(
-                "The lock {} was to be released, but is still there.{reason} When the backend can \
-                 be asked again, release it by hand: {}",
-                still.id,
-                lock.release_by_hand(&still)
-            );
-            Ok(LockState::Held(Some(still.id)))
+    let after = lock.look(supervisor).await?;
+    if matches!(&after, Look::Held(still) if still.id == holder.id) {
+        let reason = answer
+            .err()
+            .map_or_else(String::new, |error| format!(" {error}."));
+        warn!(
+            "The lock {} was to be released, but is still there.{reason} When the backend can be \
+             asked again, release it by hand: {}",
+            holder.id,
+            lock.release_by_hand(&holder)
+        );
+        return Ok(LockState::Held(Some(holder.id)));
+    }
+    if answer.is_err() && !matches!(after, Look::Free) {
+        return Ok(somebody_elses(after));
+    }
+    info!("It was this run's own, and every process of the run is gone: released.");
+    Ok(LockState::Released(holder.id))
+}
+
+/// What a look says of a lock that is surely not this run's.
+fn somebody_elses(look: Look) -> LockState {
+    match look {
+        Look::Free => LockState::Free,
+        Look::NeverLocked => LockState::None,
+        Look::Held(holder) => {
+            info!("Somebody else has the lock by now, and keeps it: {holder}.");
+            LockState::Held(Some(holder.id))
         }
-        (Look::Held(other), Err(_)) => {
-            info!("Somebody else has the lock by now, and keeps it: {other}.");
-            Ok(LockState::Held(Some(other.id)))
-        }
-        _ => {
-            info!("It was this run's own, and every process of the run is gone: released.");
-            Ok(LockState::Released(holder.id))
-        }
+        Look::HeldBySomebody => LockState::Held(None),
     }
 }
 

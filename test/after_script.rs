@@ -132,3 +132,22 @@ fn a_signal_while_it_runs_starts_the_grace_period_and_lets_it_finish() {
     run.finish().expect_code(4);
     assert_eq!(told(&project), "failed 4 free \n");
 }
+
+#[test]
+fn it_gets_its_time_although_the_lock_server_hangs() {
+    let project = slow_project();
+    let mut run = Softstop::deploy(&project)
+        .env("GRACE_PERIOD", "5s")
+        .env("AFTER_SCRIPT", TELL)
+        .start();
+    project.gate("a.gate").wait_until_reached();
+    project.store.proxy.as_ref().unwrap().hold("LOCK /state");
+    run.signal(Signal::SIGTERM);
+    let finished = run.finish();
+    finished.expect_code(143);
+    assert!(
+        finished.stopped_in.unwrap() < Duration::from_secs(6),
+        "{finished}"
+    );
+    assert_eq!(told(&project), "interrupted 143 held \n");
+}

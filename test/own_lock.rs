@@ -1,12 +1,13 @@
 //! A lock that the run has left behind is released; everybody else's is not.
 
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::json;
 
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Run, Softstop, each};
+use crate::support::{Kind, Project, Run, Softstop, each, until};
 
 const LASTING: [Kind; 5] = [
     Kind::HttpStrict,
@@ -100,11 +101,17 @@ fn a_second_signal_changes_nothing_and_a_third_one_means_now() {
     let mut run = start_and_reach_the_gate(&project, softstop);
     run.signal(Signal::SIGTERM);
     run.wait_for_stdout("Stopping operation...");
-    run.signal(Signal::SIGINT);
-    run.wait_for_stderr("Already stopping");
+    // Signals that come close together count as one, so each is repeated until it is heard.
+    until("the second one is heard", || {
+        run.signal(Signal::SIGINT);
+        run.has_said("Already stopping")
+    });
     let terraform = run.wait_for_process("terraform");
     assert!(kill(terraform, None).is_ok(), "terraform lives on");
-    run.signal(Signal::SIGTERM);
+    until("the third one is heard", || {
+        run.signal(Signal::SIGTERM);
+        run.has_said("out of time: killing")
+    });
     let finished = run.finish();
     finished
         .expect_code(143)
@@ -182,7 +189,7 @@ fn a_lock_of_another_deploy_on_the_same_host_is_never_released() {
         let finished = run.finish();
         finished
             .expect_code(143)
-            .expect_said("is left alone: another deploy of the same user");
+            .expect_said("is left alone: another deploy is running");
         assert_eq!(project.store.lock_id(), lock, "{finished}");
         rival.finish();
     });
@@ -209,12 +216,54 @@ fn a_lock_from_before_the_run_is_never_released() {
 }
 
 #[test]
+fn a_lock_of_a_twin_that_cannot_be_seen_is_never_released() {
+    each(&[Kind::HttpStrict, Kind::S3Lockfile], |kind| {
+        let project = slow_project(kind);
+        let script = "terraform init -input=false; touch GATES/begun.reached
+             until [ -e GATES/begun.gate ]; do sleep 0.01; done
+             terraform apply -input=false -auto-approve || kill -KILL $$";
+        let script = script.replace("GATES", &project.scratch().display().to_string());
+        // Two containers that were given the same host name do not see each other.
+        let host = String::from_utf8(Command::new("hostname").output().unwrap().stdout).unwrap();
+        let run = Softstop::as_pid_1_of(&project, host.trim())
+            .script(&script)
+            .start();
+        project.gate("begun.gate").wait_until_reached();
+        let twin = project.start_rival();
+        let lock = project.store.lock_id();
+        project.gate("begun.gate").open();
+        let finished = run.finish();
+        finished
+            .expect_code(137)
+            .expect_said("is left alone: the host name is not this container's alone");
+        assert_eq!(project.store.lock_id(), lock, "{finished}");
+        twin.finish();
+    });
+}
+
+#[test]
 fn a_look_whose_answer_is_lost_leaves_no_lock() {
     each(&[Kind::HttpStrict, Kind::HttpLax], |kind| {
         let project = Project::new(kind, &thing("a", ""));
-        project.store.http.as_ref().unwrap().lose_answers(1);
-        let finished = Softstop::deploy(&project).script("exit 5").finish();
-        finished.expect_code(5).expect_said("the lock is free");
-        assert_eq!(project.store.lock(), None);
+        for method in ["LOCK", "UNLOCK"] {
+            project.store.http.as_ref().unwrap().lose_answer_to(method);
+            let finished = Softstop::deploy(&project).script("exit 5").finish();
+            finished.expect_code(5).expect_said("the lock is free");
+            assert_eq!(project.store.lock(), None);
+        }
     });
+}
+
+#[test]
+fn a_terraform_that_was_killed_before_a_tee_has_its_lock_released_although_nobody_tells() {
+    let project = slow_project(Kind::HttpStrict);
+    let softstop = Softstop::deploy(&project)
+        .script("terraform init; terraform apply -auto-approve | tee log");
+    let run = start_and_reach_the_gate(&project, softstop);
+    kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+    let finished = run.finish();
+    finished
+        .expect_code(0)
+        .expect_said("Deploy succeeded, but its lock was released");
+    assert_eq!(project.store.lock(), None, "{finished}");
 }

@@ -1,6 +1,7 @@
 //! Terraform deep in a tree of processes, and what else lives in that tree.
 
 use std::fs;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::{Signal, kill};
@@ -214,4 +215,51 @@ fn everything_works_as_pid_1_too() {
         assert_eq!(project.store.lock(), None, "{finished}");
         assert_eq!(project.store.resources(), ["a"], "{finished}");
     });
+}
+
+#[test]
+fn a_terraform_with_a_version_in_its_name_is_known() {
+    let project = slow_project(Kind::HttpStrict);
+    let real = Command::new("which")
+        .arg("terraform")
+        .output()
+        .unwrap()
+        .stdout;
+    let real = fs::canonicalize(String::from_utf8(real).unwrap().trim()).unwrap();
+    let versioned = project.scratch().join("terraform_1.11.4");
+    fs::copy(real, &versioned).unwrap();
+    let mut run = Softstop::deploy(&project)
+        .script(&format!(
+            "terraform init; {} apply -auto-approve",
+            versioned.display()
+        ))
+        .start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stdout("Stopping operation...");
+    gate.open();
+    let finished = run.finish();
+    finished.expect_code(143);
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+}
+
+#[test]
+fn a_process_whose_main_thread_is_dead_is_ended_too() {
+    // The system call `exit` ends one thread; the process then looks dead in /proc, and works on.
+    let half_dead = "import ctypes, threading, time
+threading.Thread(target=lambda: time.sleep(600)).start()
+open('half-dead', 'w').close()
+ctypes.CDLL(None).syscall(60, 0)";
+    let project = Project::new(Kind::Local, "");
+    let program = project.scratch().join("half-dead.py");
+    fs::write(&program, half_dead).unwrap();
+    let script = format!(
+        "python3 {} & until [ -e half-dead ]; do sleep 0.01; done",
+        program.display()
+    );
+    Softstop::deploy(&project)
+        .script(&script)
+        .finish()
+        .expect_code(0);
 }

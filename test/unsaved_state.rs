@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
+
 use crate::support::project::thing;
 use crate::support::{Kind, Project, Softstop};
 
@@ -43,4 +45,34 @@ fn a_state_of_an_earlier_run_is_left_alone() {
         .finish();
     finished.expect_code(3);
     assert!(!finished.stderr.contains("errored.tfstate"), "{finished}");
+}
+
+#[test]
+fn a_state_push_that_hangs_is_killed_in_time_and_leaves_no_lock() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project.store.http.as_ref().unwrap().refuse_posts(1);
+    let path = project.scratch().display();
+    let script = format!(
+        "terraform init; terraform apply -auto-approve || status=$?; touch {path}/apply.reached
+         until [ -e {path}/apply.gate ]; do sleep 0.01; done; exit $status"
+    );
+    let mut run = Softstop::deploy(&project)
+        .script(&script)
+        .env("GRACE_PERIOD", "6s")
+        .start();
+    let gate = project.gate("apply.gate");
+    gate.wait_until_reached();
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.hold(&project.store.state_write());
+    gate.open();
+    proxy.wait_until_held();
+    assert!(project.store.lock().is_some(), "storing takes the lock");
+    run.signal(Signal::SIGTERM);
+    let finished = run.finish();
+    finished
+        .expect_code(1)
+        .expect_said("terraform state push")
+        .expect_said("its lock was released");
+    assert!(finished.stopped_in.unwrap().as_secs() < 7, "{finished}");
+    assert_eq!(project.store.lock(), None, "{finished}");
 }

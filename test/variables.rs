@@ -200,16 +200,20 @@ fn asking_about_a_workspace_that_does_not_exist_does_not_create_it() {
 }
 
 #[test]
-fn a_workspace_that_was_selected_before_is_heeded() {
-    let project = slow_project(Kind::Local);
+fn a_workspace_that_was_selected_before_is_heeded_also_where_tf_workspace_is_empty() {
+    let project = slow_project(Kind::S3Lockfile);
     project.run_terraform(&["init"]);
     project.run_terraform(&["workspace", "new", "staging"]);
-    let run = Softstop::deploy(&project).start();
+    // The default command would initialise anew, so the lock is that of the selected workspace.
+    let run = Softstop::deploy(&project).env("TF_WORKSPACE", "").start();
     project.gate("a.gate").wait_until_reached();
     kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
     run.finish()
         .expect_code(137)
-        .expect_said("the lock is free");
+        .expect_said("its lock was released");
+    let objects = project.store.objects();
+    assert!(objects.contains("env:/staging/"), "{objects}");
+    assert!(!objects.contains(".tflock"), "{objects}");
 }
 
 #[test]
@@ -338,7 +342,7 @@ fn a_backend_that_cannot_be_reached_is_told_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_backend_that_hangs_keeps_nobody_beyond_the_grace_period() {
+fn a_backend_that_hangs_before_the_deploy_keeps_nobody_waiting() {
     each(
         &[Kind::HttpStrict, Kind::S3Lockfile, Kind::Postgres],
         |kind| {
@@ -352,7 +356,7 @@ fn a_backend_that_hangs_keeps_nobody_beyond_the_grace_period() {
             finished
                 .expect_code(143)
                 .expect_said("before the deploy began");
-            assert!(finished.stopped_in.unwrap().as_secs() < 3, "{finished}");
+            assert!(finished.stopped_in.unwrap().as_secs() < 4, "{finished}");
         },
     );
 }
@@ -385,5 +389,25 @@ fn no_secret_of_the_backend_is_ever_said() {
     finished
         .expect_code(3)
         .expect_said("cannot be understood: line 3");
+    assert!(!finished.stderr.contains("s3cret"), "{finished}");
+}
+
+#[test]
+fn a_command_for_a_person_holds_no_secret() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let address = project.store.proxy.as_ref().unwrap().address;
+    let block = project.store.block().replace(
+        &format!("http://{address}/state"),
+        &format!("http://anna:s3cret@{address}/state?token=s3cret"),
+    );
+    project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
+    project
+        .store
+        .set_lock(&serde_json::json!({"ID": "x'; reboot", "Who": "anna@macbook"}));
+    let finished = Softstop::deploy(&project).script("exit 3").finish();
+    finished
+        .expect_code(3)
+        .expect_said(&format!("http://{address}/state"))
+        .expect_said(r#"'{"ID":"x'\''; reboot"}'"#);
     assert!(!finished.stderr.contains("s3cret"), "{finished}");
 }

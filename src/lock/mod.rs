@@ -6,4 +6,4 @@ mod info;
 mod verdict;
 
 pub(crate) use info::LockInfo;
-pub(crate) use verdict::{Doubt, Run, Verdict, judge};
+pub(crate) use verdict::{Doubt, OF_A_DEPLOY, OF_A_STATE_PUSH, Others, Run, Verdict, judge};

@@ -6,14 +6,17 @@ use jiff::Timestamp;
 
 use super::LockInfo;
 
-/// The operations for which a deploy holds a lock.
+/// The operations for which a deploy holds a lock; `init` moves states and makes workspaces.
 ///
 /// A lock for anything else, a `state mv` or an `untaint`, was taken by a person or by a look.
-const DEPLOY_OPERATIONS: [&str; 3] = [
+pub(crate) const OF_A_DEPLOY: &[&str] = &[
     "OperationTypeApply",
     "OperationTypePlan",
     "OperationTypeRefresh",
+    "init",
 ];
+/// The operation for which storing a left-over state holds a lock.
+pub(crate) const OF_A_STATE_PUSH: &[&str] = &["state-push"];
 
 /// What is known of the run that asks, once it is over.
 #[derive(Clone, Debug)]
@@ -30,9 +33,25 @@ pub(crate) struct Run<'a> {
     pub(crate) lock_before: Option<&'a str>,
     /// Whether every process of the run is gone.
     pub(crate) processes_gone: bool,
-    /// Since when deploy tools outside this run, which would sign a lock just as this run does,
-    /// have been running.
-    pub(crate) rivals: &'a [Timestamp],
+    /// Whether the run's tool was killed; one that ends by itself gives its lock back.
+    pub(crate) tool_was_killed: bool,
+    /// The operations for which the run can hold a lock.
+    pub(crate) operations: &'a [&'a str],
+    /// What is known of others that would sign a lock just as this run does.
+    pub(crate) others: Others,
+}
+
+/// Whether anybody else could have signed a lock just as a run did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// The signature is this run's alone.
+    Impossible,
+    /// Nobody on this machine, but another machine may have the same name.
+    NotHere,
+    /// Somebody who is running now.
+    Running,
+    /// Perhaps somebody who cannot be seen.
+    Hidden,
 }
 
 /// What may be done with a lock.
@@ -54,7 +73,9 @@ pub(crate) enum Doubt {
     OtherVersion,
     OtherOperation,
     UnknownTime,
-    RivalOnThisMachine,
+    ToolEndedByItself,
+    OthersRun,
+    OthersHidden,
     UnknownHolder,
 }
 
@@ -66,10 +87,14 @@ impl fmt::Display for Doubt {
             Self::YoungerThanTheRun => "it was taken after this run had ended",
             Self::SomebodyElse => "another user or host holds it",
             Self::OtherVersion => "another version of the tool took it",
-            Self::OtherOperation => "it was not taken for a plan or an apply",
+            Self::OtherOperation => "it was taken for something that this run does not do",
             Self::UnknownTime => "it does not say when it was taken",
-            Self::RivalOnThisMachine => {
-                "another deploy of the same user was running on this machine when it was taken"
+            Self::ToolEndedByItself => {
+                "the Terraform of this run ended by itself, and so has given its lock back"
+            }
+            Self::OthersRun => "another deploy is running that signs its locks as this run does",
+            Self::OthersHidden => {
+                "the host name is not this container's alone, so another deploy may have taken it"
             }
             Self::UnknownHolder => "the backend does not say who holds it",
         })
@@ -97,17 +122,21 @@ fn doubt(lock: &LockInfo, run: &Run) -> Option<Doubt> {
     if lock.version != run.version {
         return Some(Doubt::OtherVersion);
     }
-    if !DEPLOY_OPERATIONS.contains(&lock.operation.as_str()) {
+    if !run.operations.contains(&lock.operation.as_str()) {
         return Some(Doubt::OtherOperation);
     }
     match lock.created {
-        None => Some(Doubt::UnknownTime),
-        Some(created) if created < run.started => Some(Doubt::OlderThanTheRun),
-        Some(created) if created > run.ended => Some(Doubt::YoungerThanTheRun),
-        Some(created) if run.rivals.iter().any(|since| *since <= created) => {
-            Some(Doubt::RivalOnThisMachine)
-        }
-        Some(_) => None,
+        None => return Some(Doubt::UnknownTime),
+        Some(created) if created < run.started => return Some(Doubt::OlderThanTheRun),
+        Some(created) if created > run.ended => return Some(Doubt::YoungerThanTheRun),
+        Some(_) => {}
+    }
+    match run.others {
+        Others::Impossible => None,
+        Others::NotHere if run.tool_was_killed => None,
+        Others::NotHere => Some(Doubt::ToolEndedByItself),
+        Others::Running => Some(Doubt::OthersRun),
+        Others::Hidden => Some(Doubt::OthersHidden),
     }
 }
 
@@ -131,7 +160,9 @@ mod tests {
             ended: at(20),
             lock_before: None,
             processes_gone: true,
-            rivals: &[],
+            tool_was_killed: true,
+            operations: OF_A_DEPLOY,
+            others: Others::NotHere,
         }
     }
 
@@ -154,7 +185,7 @@ mod tests {
     #[test]
     fn every_single_doubt_is_enough_to_refuse() {
         type Change = fn(&mut LockInfo, &mut Run<'static>);
-        let rows: [(Doubt, Change); 12] = [
+        let rows: [(Doubt, Change); 14] = [
             (Doubt::ProcessesRemain, |_, run| run.processes_gone = false),
             (Doubt::OlderThanTheRun, |_, run| {
                 run.lock_before = Some("4711");
@@ -183,9 +214,11 @@ mod tests {
                 lock.operation = String::new();
             }),
             (Doubt::UnknownTime, |lock, _| lock.created = None),
-            (Doubt::RivalOnThisMachine, |_, run| {
-                run.rivals = Box::leak(Box::new([at(15), at(16)]));
+            (Doubt::ToolEndedByItself, |_, run| {
+                run.tool_was_killed = false;
             }),
+            (Doubt::OthersRun, |_, run| run.others = Others::Running),
+            (Doubt::OthersHidden, |_, run| run.others = Others::Hidden),
         ];
         for (expected, change) in rows {
             let (mut lock, mut run) = (lock(), run());
@@ -195,10 +228,10 @@ mod tests {
     }
 
     #[test]
-    fn a_rival_that_started_after_the_lock_was_taken_cannot_hold_it() {
-        let rivals = [at(16)];
+    fn a_signature_that_is_this_runs_alone_needs_no_kill() {
         let run = Run {
-            rivals: &rivals,
+            others: Others::Impossible,
+            tool_was_killed: false,
             ..run()
         };
         assert_eq!(judge(&lock(), &run), Verdict::Release);

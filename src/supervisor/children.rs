@@ -10,6 +10,8 @@ use std::process::{Command, ExitStatus};
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
@@ -80,4 +82,10 @@ impl Children {
             deaths.recv().await;
         }
     }
+}
+
+/// Whether the kernel knows no child of ours, and so, as we adopt orphans, nothing below us.
+pub(super) fn none_left() -> bool {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::All, look) == Err(Errno::ECHILD)
 }

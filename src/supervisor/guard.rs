@@ -10,6 +10,8 @@
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -18,6 +20,11 @@ use nix::unistd::{ForkResult, Pid, getpid, setsid};
 use super::kernel::{self, Reaped};
 use super::process;
 use super::signals::STOP_SIGNALS;
+
+/// How long the kernel may take to bury what was killed; what cannot be killed is not waited for.
+const BURIAL: Duration = Duration::from_secs(5);
+/// How long to wait between two sweeps.
+const SWEEP: Duration = Duration::from_millis(5);
 
 /// How the guarded part ended, as the guard tells it.
 pub(crate) enum Guarded<T> {
@@ -92,7 +99,8 @@ fn conclude<T>(status: ExitStatus) -> Guarded<T> {
 
 /// Kills the deploy that the dead supervisor has left to us, again and again until it is gone.
 fn kill_orphans() {
-    loop {
+    let deadline = Instant::now() + BURIAL;
+    while Instant::now() < deadline {
         for orphan in process::descendants().unwrap_or_default() {
             // One that has just ended needs no signal.
             let _ = kill(orphan.identity.pid, Signal::SIGKILL);
@@ -100,7 +108,7 @@ fn kill_orphans() {
         match kernel::reap() {
             Reaped::NoChildren => return,
             Reaped::Child(..) => {}
-            Reaped::NoneDead => std::thread::yield_now(),
+            Reaped::NoneDead => thread::sleep(SWEEP),
         }
     }
 }

@@ -29,8 +29,8 @@ pub(crate) struct Helped {
 pub(crate) enum HelperError {
     #[error("{program} cannot be started: {source}")]
     Start { program: String, source: io::Error },
-    #[error("{program} gave no answer within {} and was killed", humantime::format_duration(*.limit))]
-    TimedOut { program: String, limit: Duration },
+    #[error("{program} gave no answer within {seconds:.1} s and was killed")]
+    TimedOut { program: String, seconds: f32 },
     #[error("the output of {program} cannot be kept: {source}")]
     Output { program: String, source: io::Error },
 }
@@ -71,10 +71,8 @@ impl Supervisor {
             // The helper leads a session, and so a group, of its own, and is not reaped yet.
             let _ = killpg(child.pid, Signal::SIGKILL);
             let _ = tokio::time::timeout(KILL_TIME, child.status).await;
-            return Err(HelperError::TimedOut {
-                program,
-                limit: started.elapsed(),
-            });
+            let seconds = started.elapsed().as_secs_f32();
+            return Err(HelperError::TimedOut { program, seconds });
         };
         Ok(Helped {
             status,
@@ -83,7 +81,8 @@ impl Supervisor {
         })
     }
 
-    /// Does `work`, but for no longer than `limit`, and not beyond the grace period.
+    /// Does `work`, but for no longer than `limit`, and not beyond the grace period, less what is
+    /// kept back of it.
     ///
     /// Work that is done counts as done also where the time is over: the pid of a child that was
     /// reaped may be somebody else's by now, and must not be killed.
@@ -96,9 +95,9 @@ impl Supervisor {
         let mut interrupts = self.interrupts.clone();
         tokio::pin!(work);
         loop {
-            let end = self
-                .grace(Duration::ZERO)
-                .map_or(deadline, |grace| grace.ends().min(deadline));
+            let end = self.grace(Duration::ZERO).map_or(deadline, |grace| {
+                (grace.ends() - self.kept_back.get()).min(deadline)
+            });
             tokio::select! {
                 biased;
                 done = &mut work => return Some(done),

@@ -8,11 +8,13 @@ mod grace;
 mod guard;
 mod helper;
 mod kernel;
+mod neighbours;
 mod output;
 mod process;
 mod signals;
 mod stop;
 
+use std::cell::Cell;
 use std::io;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -27,11 +29,13 @@ use tracing::{info, warn};
 pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
 pub(crate) use helper::{Helped, HelperError};
+pub(crate) use neighbours::{Neighbours, neighbours};
 pub(crate) use output::Outlet;
-pub(crate) use process::{Tools, rivals};
+pub(crate) use process::Tools;
 pub(crate) use signals::{Interrupt, Interrupts};
 
-use children::{Child, Children};
+use children::{Child, Children, none_left};
+use process::Process;
 use stop::{Step, Stop};
 
 /// How long the tree is left alone between two looks while it ends.
@@ -48,6 +52,8 @@ pub(crate) struct Supervisor {
     children: Children,
     interrupts: watch::Receiver<Interrupts>,
     grace_period: Duration,
+    /// The end of the grace period that is kept for what comes last.
+    kept_back: Cell<Duration>,
     stdout: Outlet,
     stderr: Outlet,
 }
@@ -55,11 +61,12 @@ pub(crate) struct Supervisor {
 /// How a command and everything it started ended.
 #[derive(Debug)]
 pub(crate) struct Ending {
-    pub(crate) status: ExitStatus,
+    /// Nothing where the command cannot even be killed.
+    pub(crate) status: Option<ExitStatus>,
     /// The signal that asked softstop to stop before the command had ended.
     pub(crate) interrupt: Option<Interrupt>,
-    /// Whether a tool was still running when its command had ended or was to end.
-    pub(crate) tool_was_stopped: bool,
+    /// Whether softstop had to kill a tool.
+    pub(crate) tool_was_killed: bool,
     /// Whether no process of the command is left.
     pub(crate) tree_gone: bool,
 }
@@ -77,6 +84,7 @@ impl Supervisor {
             children: Children::new()?,
             interrupts: signals::listen()?,
             grace_period,
+            kept_back: Cell::default(),
             stdout,
             stderr,
         };
@@ -116,15 +124,13 @@ impl Supervisor {
             interrupt = self.next_interrupt() => announce(interrupt, self.grace_period),
         }
         let interrupt = self.interrupt().filter(|_| running.status.is_none());
-        let mut stop = Stop::default();
-        let tree_gone = self
-            .end_tree(&mut running, &mut stop, tools, reserve)
-            .await?;
+        let tree = self.end_tree(&mut running, tools, reserve).await;
+        self.output_drained().await;
         Ok(Ending {
-            status: running.into_status().await?,
+            status: running.into_status().await,
             interrupt,
-            tool_was_stopped: stop.tool_seen,
-            tree_gone,
+            tool_was_killed: tree.tool_was_killed,
+            tree_gone: tree.is_gone,
         })
     }
 
@@ -136,8 +142,17 @@ impl Supervisor {
             () = running.end() => {}
             () = self.grace_ends() => {}
         }
-        self.kill_tree().await?;
-        running.into_status().await
+        self.kill_tree().await;
+        self.output_drained().await;
+        running
+            .into_status()
+            .await
+            .ok_or_else(|| io::Error::other("it cannot be killed"))
+    }
+
+    /// Keeps the last part of the grace period for what comes last: no helper runs in it.
+    pub(crate) fn keep_back(&self, time: Duration) {
+        self.kept_back.set(time);
     }
 
     /// Waits until all output has been written, but not for a stuck reader once softstop was
@@ -150,6 +165,19 @@ impl Supervisor {
         tokio::select! {
             biased;
             () = written => {}
+            () = self.readers_stuck() => {}
+        }
+    }
+
+    /// Waits until all that the dead have said is in our hands, so that our own words come after it.
+    async fn output_drained(&self) {
+        let drained = async {
+            self.stdout.drained().await;
+            self.stderr.drained().await;
+        };
+        tokio::select! {
+            biased;
+            () = drained => {}
             () = self.readers_stuck() => {}
         }
     }
@@ -179,16 +207,21 @@ impl Supervisor {
     fn spawn_passing_output(&self, mut command: Command) -> io::Result<Child> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.children.spawn(&mut command)?;
-        if let Some(stdout) = child.stdout.take() {
-            self.stdout.drain(stdout)?;
-        }
-        if let Some(stderr) = child.stderr.take() {
-            self.stderr.drain(stderr)?;
+        let pumps = [
+            (&self.stdout, child.stdout.take()),
+            (&self.stderr, child.stderr.take()),
+        ];
+        for (outlet, source) in pumps {
+            if let Some(Err(error)) = source.map(|source| outlet.drain(source)) {
+                send(&[(child.pid, Signal::SIGKILL)]);
+                return Err(error);
+            }
         }
         Ok(child)
     }
 
-    async fn next_interrupt(&self) -> Interrupt {
+    /// Waits until softstop is asked to stop.
+    pub(crate) async fn next_interrupt(&self) -> Interrupt {
         let mut interrupts = self.interrupts.clone();
         loop {
             if let Some(interrupt) = interrupts.borrow_and_update().first {
@@ -210,22 +243,13 @@ impl Supervisor {
     }
 
     /// Ends everything below softstop, gently as long as there is time for it.
-    async fn end_tree(
-        &self,
-        running: &mut Running,
-        stop: &mut Stop,
-        tools: &Tools,
-        reserve: Duration,
-    ) -> io::Result<bool> {
+    async fn end_tree(&self, running: &mut Running, tools: &Tools, reserve: Duration) -> Tree {
         let unhurried = Instant::now() + UNHURRIED;
+        let mut stop = Stop::default();
         let mut told_twice = false;
-        loop {
+        while !none_left() {
             running.look();
-            let tree = process::descendants()?;
-            if tree.is_empty() {
-                return Ok(true);
-            }
-            let now = Instant::now();
+            let tree = process::descendants().unwrap_or_default();
             let kill_at = match self.grace(reserve) {
                 None => unhurried,
                 Some(grace) => {
@@ -238,33 +262,38 @@ impl Supervisor {
                 told_twice = true;
                 info!("Already stopping. A third signal kills the deploy at once.");
             }
+            let now = Instant::now();
+            let is_tool = |process: &Process| tools.include(process);
             if now >= kill_at || interrupts.want_it_now() {
                 warn!(
                     "Still running, and out of time: killing {}.",
                     count(tree.len())
                 );
-                return self.kill_tree().await;
+                return Tree {
+                    tool_was_killed: tree.iter().any(is_tool),
+                    is_gone: self.kill_tree().await,
+                };
             }
-            let command_lives = running.status.is_none();
-            match stop.next(&tree, |process| tools.include(process), command_lives, now) {
+            match stop.next(&tree, is_tool, running.status.is_none(), now) {
                 Step::Signal(signals) => send(&signals),
-                Step::KillAll => return self.kill_tree().await,
+                Step::KillAll => break,
             }
             self.children.reaped_or(LOOK_AGAIN).await;
         }
+        Tree {
+            tool_was_killed: false,
+            is_gone: self.kill_tree().await,
+        }
     }
 
-    /// Kills everything below softstop, again and again until nothing is left.
-    async fn kill_tree(&self) -> io::Result<bool> {
+    /// Kills everything below softstop, again and again until the kernel says that nothing is left.
+    pub(crate) async fn kill_tree(&self) -> bool {
         let deadline = Instant::now() + BURIAL;
-        loop {
-            let tree = process::descendants()?;
-            if tree.is_empty() {
-                return Ok(true);
-            }
+        while !none_left() {
+            let tree = process::descendants().unwrap_or_default();
             if Instant::now() >= deadline {
                 warn!("{} cannot be killed.", count(tree.len()));
-                return Ok(false);
+                return false;
             }
             let kills: Vec<_> = tree
                 .iter()
@@ -273,7 +302,14 @@ impl Supervisor {
             send(&kills);
             self.children.reaped_or(LOOK_AGAIN / 4).await;
         }
+        true
     }
+}
+
+/// What became of a tree of processes.
+struct Tree {
+    tool_was_killed: bool,
+    is_gone: bool,
 }
 
 /// A command between its start and its end.
@@ -302,11 +338,11 @@ impl Running {
         }
     }
 
-    async fn into_status(mut self) -> io::Result<ExitStatus> {
-        // A process that cannot be killed is not waited for.
+    /// The status, where the command has one: a process that cannot be killed is not waited for.
+    async fn into_status(mut self) -> Option<ExitStatus> {
+        // What is not there in time is not there.
         let _ = tokio::time::timeout(BURIAL, self.end()).await;
         self.status
-            .ok_or_else(|| io::Error::other("the command cannot be killed"))
     }
 }
 

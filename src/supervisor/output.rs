@@ -122,6 +122,13 @@ impl Outlet {
         self.0.lock().written
     }
 
+    /// Waits until every pipe that was drained into this stream is at its end.
+    pub(super) async fn drained(&self) {
+        while self.0.lock().sources > 0 {
+            self.0.idle.notified().await;
+        }
+    }
+
     /// Waits until all that came has been written, or is known to have no reader.
     pub(crate) async fn flush(&self) {
         while !self.0.lock().is_idle() {

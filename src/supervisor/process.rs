@@ -1,15 +1,12 @@
 //! What /proc tells of the processes on this machine.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
-use nix::unistd::{Pid, SysconfVar, getpid, getuid, sysconf};
+use nix::unistd::{Pid, getpid};
 
-/// A living process.
+/// A process. It may be dead and wait to be reaped, or have a dead main thread and live ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) identity: Identity,
@@ -31,26 +28,48 @@ pub(crate) struct Identity {
 /// The executable counts, not the command line: a wrapper script that is called `terraform` is a
 /// shell, and a shell may die of the signal that Terraform survives.
 #[derive(Clone, Debug)]
-pub(crate) struct Tools(Vec<OsString>);
+pub(crate) struct Tools {
+    names: Vec<String>,
+    except: &'static [&'static str],
+}
 
 impl Tools {
-    pub(crate) fn new(names: Vec<OsString>) -> Self {
-        Self(names)
+    /// Programs of these names, also with a version behind the name, but for those whose names
+    /// begin with one of the exceptions.
+    pub(crate) fn new(names: Vec<String>, except: &'static [&'static str]) -> Self {
+        Self { names, except }
     }
 
     pub(super) fn include(&self, process: &Process) -> bool {
-        executable(process.identity.pid)
-            .is_some_and(|path| path.file_name().is_some_and(|name| self.contain(name)))
+        fs::read_link(format!("/proc/{}/exe", process.identity.pid)).is_ok_and(|path| {
+            path.file_name()
+                .is_some_and(|name| self.contain(&name.to_string_lossy()))
+        })
     }
 
-    fn contain(&self, name: &OsStr) -> bool {
-        self.0.iter().any(|tool| tool == name)
+    fn contain(&self, executable: &str) -> bool {
+        // The kernel says so where the file was replaced while it runs.
+        let name = executable.strip_suffix(" (deleted)").unwrap_or(executable);
+        let is_tool = self.names.iter().any(|tool| {
+            name.strip_prefix(tool.as_str()).is_some_and(|version| {
+                version.is_empty()
+                    || version.starts_with(['_', '-', '.'])
+                    || starts_with_digit(version)
+            })
+        });
+        is_tool && !self.except.iter().any(|except| name.starts_with(except))
     }
 }
 
-/// Every living process below this one, however deep, in whatever session.
+fn starts_with_digit(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// Every process below this one, however deep, in whatever session.
 ///
-/// As softstop adopts orphans, no process of the deploy can leave this tree.
+/// As softstop adopts orphans, no process of the deploy can leave this tree. One that moves while
+/// this looks may be missed, so only the kernel's word that there are no children proves that
+/// nothing is left.
 pub(crate) fn descendants() -> io::Result<Vec<Process>> {
     let mut children: HashMap<Pid, Vec<Process>> = HashMap::new();
     for process in all()? {
@@ -67,57 +86,8 @@ pub(crate) fn descendants() -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
-/// When each of the tools that run beside this process, as the same user under the same host
-/// name, was started.
-///
-/// Terraform signs a lock with user and host name, so such a process signs just as our deploy
-/// does. One that another host name hides (a container's, seen from the host) is no such process.
-pub(crate) fn rivals(tools: &Tools) -> io::Result<Vec<Timestamp>> {
-    let host = fs::read_link("/proc/self/ns/uts")?;
-    let uptime = uptime()?;
-    let now = Timestamp::now();
-    let own: Vec<Identity> = descendants()?.iter().map(|own| own.identity).collect();
-    Ok(all()?
-        .iter()
-        .filter(|process| !own.contains(&process.identity))
-        .filter(|process| signs_as_we_do(process.identity.pid, &host) && tools.include(process))
-        .map(|process| now - (uptime - process.identity.since_boot()))
-        .collect())
-}
-
-impl Identity {
-    fn since_boot(self) -> SignedDuration {
-        let ticks_per_second = sysconf(SysconfVar::CLK_TCK)
-            .ok()
-            .flatten()
-            .and_then(|ticks| u64::try_from(ticks).ok())
-            .unwrap_or(100);
-        // Rounded down to the second: a rival that seems older only makes us more careful.
-        SignedDuration::from_secs((self.started / ticks_per_second).cast_signed())
-    }
-}
-
-fn uptime() -> io::Result<SignedDuration> {
-    fs::read_to_string("/proc/uptime")?
-        .split_whitespace()
-        .next()
-        .and_then(|seconds| seconds.parse().ok())
-        .and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| io::Error::other("/proc/uptime does not say how long the machine is up"))
-}
-
-fn signs_as_we_do(pid: Pid, host: &Path) -> bool {
-    let same_user = fs::metadata(format!("/proc/{pid}"))
-        .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == getuid().as_raw());
-    // What cannot be read may be a rival.
-    same_user && fs::read_link(format!("/proc/{pid}/ns/uts")).map_or(true, |its| its == host)
-}
-
-fn executable(pid: Pid) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{pid}/exe")).ok()
-}
-
-fn all() -> io::Result<Vec<Process>> {
+/// Every process that can be seen from here.
+pub(super) fn all() -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -135,23 +105,19 @@ fn all() -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
-/// Reads a line of /proc/PID/stat; nothing comes of a dead process that waits to be reaped.
+/// Reads a line of /proc/PID/stat.
 ///
 /// The name in it may hold blanks and brackets, so the fields are counted from the last bracket.
 fn parse_stat(pid: Pid, stat: &str) -> Option<Process> {
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
-    let state = *fields.first()?;
-    if matches!(state, "Z" | "X" | "x") {
-        return None;
-    }
     Some(Process {
         identity: Identity {
             pid,
             started: fields.get(19)?.parse().ok()?,
         },
         parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
-        stopped: state == "T",
+        stopped: *fields.first()? == "T",
     })
 }
 
@@ -181,12 +147,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_zombie_is_no_living_process() {
-        let stat = "42 (sh) Z 7 42 42 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 9876 0 0";
-        assert_eq!(parse_stat(Pid::from_raw(42), stat), None);
-    }
-
-    #[test]
     fn this_very_process_is_among_all() {
         assert!(
             all()
@@ -197,13 +157,29 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn this_very_program_is_found_as_its_own_rival_with_the_time_of_its_start() {
-        let program = std::env::current_exe().unwrap();
-        let tools = Tools::new(vec![program.file_name().unwrap().to_owned()]);
-        let rivals = rivals(&tools).unwrap();
-        let now = Timestamp::now();
-        assert!(rivals.iter().any(
-            |since| *since <= now && now.duration_since(*since) < SignedDuration::from_mins(60)
-        ));
+    fn a_tool_is_known_by_its_name_with_or_without_a_version() {
+        let tools = Tools::new(
+            vec!["terraform".to_owned(), "tofu".to_owned()],
+            &["terraform-provider-"],
+        );
+        for name in [
+            "terraform",
+            "tofu",
+            "terraform_1.5.7",
+            "terraform-1.9",
+            "terraform1.9",
+            "terraform (deleted)",
+        ] {
+            assert!(tools.contain(name), "{name}");
+        }
+        for name in [
+            "terraform-provider-aws_v5.0.0",
+            "terraformer",
+            "sh",
+            "",
+            "tofuish",
+        ] {
+            assert!(!tools.contain(name), "{name}");
+        }
     }
 }

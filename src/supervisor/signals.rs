@@ -1,6 +1,7 @@
 //! The signals that ask softstop to stop.
 
 use std::io;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,11 +16,16 @@ pub(super) const STOP_SIGNALS: [Signal; 4] = [
     Signal::SIGQUIT,
 ];
 
+/// Signals that come closer together than this are one request: some senders signal every process
+/// there is, the guard and the supervisor, and with more than one signal.
+const ONE_REQUEST: Duration = Duration::from_millis(200);
+
 /// How often we were asked to stop, and when first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Interrupts {
     pub(crate) count: u32,
     pub(crate) first: Option<Interrupt>,
+    last: Option<Instant>,
 }
 
 /// The signal that began the end.
@@ -30,6 +36,15 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupts {
+    fn add(&mut self, signal: Signal, at: Instant) {
+        if self.last.is_some_and(|last| at < last + ONE_REQUEST) {
+            return;
+        }
+        self.count += 1;
+        self.last = Some(at);
+        self.first.get_or_insert(Interrupt { signal, at });
+    }
+
     /// The first signal asks to stop, the second changes nothing, the third means "now".
     pub(crate) fn want_it_now(self) -> bool {
         self.count >= 3
@@ -44,15 +59,34 @@ pub(super) fn listen() -> io::Result<watch::Receiver<Interrupts>> {
         let sender = sender.clone();
         tokio::task::spawn_local(async move {
             while stream.recv().await.is_some() {
-                sender.send_modify(|interrupts| {
-                    interrupts.count += 1;
-                    interrupts.first.get_or_insert(Interrupt {
-                        signal: number,
-                        at: Instant::now(),
-                    });
-                });
+                sender.send_modify(|interrupts| interrupts.add(number, Instant::now()));
             }
         });
     }
     Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_in_quick_succession_are_one_request() {
+        let (mut interrupts, now) = (Interrupts::default(), Instant::now());
+        for signal in STOP_SIGNALS {
+            interrupts.add(signal, now);
+        }
+        assert_eq!(interrupts.count, 1);
+        assert_eq!(interrupts.first.unwrap().signal, Signal::SIGINT);
+    }
+
+    #[test]
+    fn the_third_request_wants_it_now() {
+        let (mut interrupts, now) = (Interrupts::default(), Instant::now());
+        for request in 0..3 {
+            assert!(!interrupts.want_it_now());
+            interrupts.add(Signal::SIGTERM, now + ONE_REQUEST * request);
+        }
+        assert!(interrupts.want_it_now());
+    }
 }

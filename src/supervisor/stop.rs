@@ -25,7 +25,7 @@ const STRAGGLE: Duration = Duration::from_secs(1);
 pub(super) struct Stop {
     signalled: HashSet<Identity>,
     /// Whether a tool was seen in this tree.
-    pub(super) tool_seen: bool,
+    tool_seen: bool,
     /// Since when no tool lives.
     quiet_since: Option<Instant>,
     /// When the first SIGTERM was sent.

@@ -116,6 +116,8 @@ pub(crate) enum ToolError {
     Helper(#[from] HelperError),
     #[error("{command} failed, so the lock cannot be asked about. It said: {output}")]
     Failed { command: String, output: String },
+    #[error("{command} failed. It said: {output}")]
+    NotStored { command: String, output: String },
     #[error("the lock server {address} could not be asked: {reason}")]
     LockServer { address: String, reason: String },
 }

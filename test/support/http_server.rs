@@ -27,8 +27,8 @@ struct Shared {
     refused_posts: u32,
     /// After so many refused LOCKs this lock takes the place of the one that is there.
     rival: Option<(u32, String)>,
-    /// The answers to LOCK that are lost after the lock was taken.
-    lost_answers: u32,
+    /// The method of the next request whose answer is lost after it was done.
+    lost_answer: Option<&'static str>,
     /// Is told of every request before it is answered.
     witness: Option<Witness>,
 }
@@ -81,9 +81,9 @@ impl HttpServer {
         self.shared.lock().unwrap().rival = Some((refusals, lock.to_owned()));
     }
 
-    /// Loses the next answers to LOCK, after the lock was taken.
-    pub(crate) fn lose_answers(&self, count: u32) {
-        self.shared.lock().unwrap().lost_answers = count;
+    /// Loses the next answer to this method, after doing what was asked.
+    pub(crate) fn lose_answer_to(&self, method: &'static str) {
+        self.shared.lock().unwrap().lost_answer = Some(method);
     }
 }
 
@@ -95,8 +95,8 @@ fn answer(mut request: Request, shared: &Mutex<Shared>) {
     let method = request.method().to_string();
     let mut shared = shared.lock().unwrap();
     let (status, text) = shared.answer(&method, body);
-    if method == "LOCK" && status == 200 && shared.lost_answers > 0 {
-        shared.lost_answers -= 1;
+    if shared.lost_answer == Some(method.as_str()) {
+        shared.lost_answer = None;
         drop(request.into_writer());
         return;
     }

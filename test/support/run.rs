@@ -68,8 +68,13 @@ impl Softstop {
 
     /// softstop as PID 1 of a namespace of its own.
     pub(crate) fn as_pid_1(project: &Project) -> Self {
+        Self::as_pid_1_of(project, &Uuid::new_v4().to_string())
+    }
+
+    /// softstop as PID 1 of a namespace of its own, under this host name.
+    pub(crate) fn as_pid_1_of(project: &Project, host: &str) -> Self {
         let mark = Uuid::new_v4().to_string();
-        let script = format!("echo {mark} > /proc/sys/kernel/hostname; exec \"$@\"");
+        let script = format!("echo {host} > /proc/sys/kernel/hostname; exec \"$@\"");
         let mut command = Command::new("unshare");
         command
             .args(["--uts", "--pid", "--fork", "--mount-proc", "--kill-child"])
@@ -176,6 +181,10 @@ impl Run {
 
     pub(crate) fn wait_for_stderr(&self, text: &str) {
         wait_for(&self.stderr, text);
+    }
+
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        read(&self.stderr).contains(text)
     }
 
     /// Every living process of this run but softstop itself.

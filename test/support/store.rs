@@ -276,12 +276,13 @@ fn sql(database: &str, query: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// The line of /proc/locks that is about this file.
+/// What /proc/locks says of this file, without the number of the line.
 fn local_lock(state: &Path) -> Option<String> {
     let inode = fs::metadata(state).ok()?.ino();
     fs::read_to_string("/proc/locks")
         .unwrap()
         .lines()
         .find(|line| line.contains(&format!(":{inode} ")))
-        .map(str::to_owned)
+        .and_then(|line| line.split_once(": "))
+        .map(|(_, lock)| lock.to_owned())
 }

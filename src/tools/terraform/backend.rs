@@ -85,9 +85,9 @@ impl Backend {
                 ],
                 ..WRONG_ID
             },
-            // The ID is a lease, which the service checks.
+            // The ID is a lease, which the service checks. The lease is taken before the lock info
+            // is written and given back after it is deleted, so no lock info is not yet no lock.
             "azurerm" => Strategy {
-                free_texts: &["blob metadata \"terraformlockid\" was empty"],
                 path_settings: &[
                     "client_certificate_path",
                     "client_id_file_path",
@@ -116,13 +116,14 @@ impl Backend {
             },
             "cos" => UNTAINT,
             "oci" => Strategy {
-                path_settings: &["config_file_profile", "private_key_path"],
+                path_settings: &["private_key_path"],
                 ..UNTAINT
             },
             // The ID is a session, which is destroyed, and then the keys are deleted without any
             // condition: safe only right after a look that saw the same session.
             "consul" => Strategy {
                 path_settings: &["ca_file", "cert_file", "key_file"],
+                path_variables: &["CONSUL_CACERT", "CONSUL_CLIENT_CERT", "CONSUL_CLIENT_KEY"],
                 ..UNTAINT
             },
             // The server decides: a strict one compares the ID that we send, a lax one unlocks

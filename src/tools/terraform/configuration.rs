@@ -204,7 +204,7 @@ fn each(value: Option<&Value>) -> &[Value] {
 fn settings_of(path: &Path, body: &hcl::Body) -> Result<Map<String, Value>, ToolError> {
     let mut settings = Map::new();
     for attribute in body.attributes() {
-        let value = literal(path, attribute.expr())?;
+        let value = literal(path, attribute.key(), attribute.expr())?;
         settings.insert(attribute.key().to_owned(), value);
     }
     for block in body.blocks() {
@@ -257,11 +257,18 @@ fn parse(path: &Path, text: &str) -> Result<hcl::Body, ToolError> {
     })
 }
 
-fn literal(path: &Path, expression: &hcl::Expression) -> Result<Value, ToolError> {
-    let value = expression
-        .evaluate(&Context::new())
-        .map_err(|reason| malformed(path, &reason))?;
-    serde_json::to_value(value).map_err(|reason| malformed(path, &reason))
+/// The value of a setting, which must be a literal as Terraform wants it. OpenTofu allows
+/// variables too; those are only known once the deploy has initialised.
+fn literal(path: &Path, setting: &str, expression: &hcl::Expression) -> Result<Value, ToolError> {
+    let value = expression.evaluate(&Context::new()).ok();
+    value
+        .and_then(|value| serde_json::to_value(value).ok())
+        .ok_or_else(|| {
+            malformed(
+                path,
+                &format!("the setting {setting:?} is no literal value"),
+            )
+        })
 }
 
 fn read(path: &Path) -> Result<String, ToolError> {

@@ -10,18 +10,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{Certificate, Client, Method, Request, StatusCode};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::backend::Backend;
+use super::quoted;
 use crate::lock::LockInfo;
 use crate::supervisor::Supervisor;
 use crate::tools::{Look, ToolError};
 
 /// How long one request may take.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(4);
 /// The operation under which a look takes the lock.
 const LOOK_OPERATION: &str = "softstop-look";
-/// How often a look whose answer was lost asks what became of it.
+/// How often a look is tried.
 const TRIES: u32 = 3;
 
 /// The lock of one `http` backend.
@@ -50,12 +52,7 @@ impl HttpLock {
     /// The lock that the settings, or else the variables of the environment, name; none where
     /// they name no address for locking.
     pub(super) fn open(backend: Backend, signature: String) -> Result<Option<Self>, ToolError> {
-        let setting = |name: &str, variable: &str| {
-            backend
-                .text(name)
-                .map(str::to_owned)
-                .or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
-        };
+        let setting = |name, variable| setting(&backend, name, variable);
         let Some(lock_address) = setting("lock_address", "TF_HTTP_LOCK_ADDRESS") else {
             return Ok(None);
         };
@@ -91,23 +88,28 @@ impl HttpLock {
             created: Some(Timestamp::now()),
             ..LockInfo::default()
         };
-        let mut answer = self.take(supervisor, &own).await;
-        for _ in 1..TRIES {
-            // The server may have taken a LOCK whose answer was lost. An UNLOCK in the blind could
-            // free somebody else's lock on a lax server, so ask again: the server then names us.
-            if answer.is_ok() {
-                break;
+        let mut problem = None;
+        for _ in 0..TRIES {
+            // Where an answer was lost, the server may have done what we asked. An UNLOCK in the
+            // blind could then free somebody else's lock on a lax server, so every try begins with
+            // a LOCK: if the lock is still ours, the server names us.
+            match self.take(supervisor, &own).await {
+                Ok(Answer::Held(holder)) if holder.id != own.id => return Ok(Look::Held(holder)),
+                Ok(Answer::HeldBySomebody) => return Ok(Look::HeldBySomebody),
+                Ok(Answer::Taken | Answer::Held(_)) => match self.release(supervisor, &own).await {
+                    Ok(()) => return Ok(Look::Free),
+                    Err(error) => problem = Some(error),
+                },
+                Err(error) => problem = Some(error),
             }
-            answer = self.take(supervisor, &own).await;
         }
-        match answer? {
-            Answer::Taken => self.release(supervisor, &own).await.map(|()| Look::Free),
-            Answer::Held(holder) if holder.id == own.id => {
-                self.release(supervisor, &own).await.map(|()| Look::Free)
-            }
-            Answer::Held(holder) => Ok(Look::Held(holder)),
-            Answer::HeldBySomebody => Ok(Look::HeldBySomebody),
-        }
+        let problem = problem.map_or_else(String::new, |error| format!("{error}. "));
+        let reason = format!(
+            "{problem}If the lock {} of this very question is left there, release it by hand: {}",
+            own.id,
+            self.release_by_hand(&own)
+        );
+        Err(refused(&self.lock.address, &reason))
     }
 
     /// Unlocks `lock`, naming it, so that a server that compares can refuse.
@@ -128,12 +130,15 @@ impl HttpLock {
     /// The request by which a person releases the lock.
     pub(super) fn release_by_hand(&self, lock: &LockInfo) -> String {
         let user = match &self.credentials {
-            Some((username, _)) => format!("--user {username} "),
+            Some((username, _)) => format!("--user {} ", quoted(username)),
             None => String::new(),
         };
+        let body = json!({"ID": lock.id}).to_string();
         format!(
-            "curl --fail --request {} {user}--json '{{\"ID\":\"{}\"}}' '{}'",
-            self.unlock.method, lock.id, self.unlock.address
+            "curl --fail --request {} {user}--json {} {}",
+            self.unlock.method,
+            quoted(&body),
+            quoted(&without_secrets(&self.unlock.address))
         )
     }
 
@@ -195,6 +200,14 @@ impl Endpoint {
     }
 }
 
+/// What the configuration says, or else the environment.
+fn setting(backend: &Backend, name: &str, variable: &str) -> Option<String> {
+    backend
+        .text(name)
+        .map(str::to_owned)
+        .or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
+}
+
 /// A client that trusts the machine's certificates and, where there are none, Mozilla's.
 fn client(backend: &Backend) -> Result<Client, String> {
     let plain = |error: reqwest::Error| innermost(&error);
@@ -204,15 +217,22 @@ fn client(backend: &Backend) -> Result<Client, String> {
     for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         roots.push(Certificate::from_der(root).map_err(plain)?);
     }
-    if let Some(authority) = backend.text("client_ca_certificate_pem") {
+    let setting = |name, variable| setting(backend, name, variable);
+    if let Some(authority) = setting(
+        "client_ca_certificate_pem",
+        "TF_HTTP_CLIENT_CA_CERTIFICATE_PEM",
+    ) {
         roots.extend(Certificate::from_pem_bundle(authority.as_bytes()).map_err(plain)?);
     }
+    let skips_verification = backend.is_on("skip_cert_verification")
+        || setting("skip_cert_verification", "TF_HTTP_SKIP_CERT_VERIFICATION")
+            .is_some_and(|skips| skips == "true" || skips == "1");
     let mut builder = Client::builder()
         .tls_certs_merge(roots)
-        .tls_danger_accept_invalid_certs(backend.is_on("skip_cert_verification"));
+        .tls_danger_accept_invalid_certs(skips_verification);
     if let (Some(certificate), Some(key)) = (
-        backend.text("client_certificate_pem"),
-        backend.text("client_private_key_pem"),
+        setting("client_certificate_pem", "TF_HTTP_CLIENT_CERTIFICATE_PEM"),
+        setting("client_private_key_pem", "TF_HTTP_CLIENT_PRIVATE_KEY_PEM"),
     ) {
         let both = format!("{certificate}\n{key}");
         let identity = reqwest::Identity::from_pem(both.as_bytes()).map_err(plain)?;

@@ -7,7 +7,6 @@ mod http_backend;
 mod lock_view;
 
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{self, PathBuf};
@@ -78,12 +77,16 @@ impl Terraform {
     /// The workspace whose state the deploy uses.
     fn workspace(&self) -> String {
         let selected = self.configuration().data_directory.join("environment");
-        self.workspace
-            .clone()
-            .or_else(|| env::var("TF_WORKSPACE").ok())
-            .or_else(|| fs::read_to_string(selected).ok())
+        let candidates = [
+            self.workspace.clone(),
+            env::var("TF_WORKSPACE").ok(),
+            fs::read_to_string(selected).ok(),
+        ];
+        candidates
+            .into_iter()
+            .flatten()
             .map(|name| name.trim().to_owned())
-            .filter(|name| !name.is_empty())
+            .find(|name| !name.is_empty())
             .unwrap_or_else(|| "default".to_owned())
     }
 }
@@ -93,12 +96,13 @@ impl DeployTool for Terraform {
 
     fn programs(&self) -> Tools {
         let real = fs::canonicalize(&self.binary).unwrap_or_else(|_| self.binary.clone());
-        let named = real.file_name().map(OsString::from);
+        let named = real
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let names = ["terraform".to_owned(), "tofu".to_owned()];
         Tools::new(
-            ["terraform".into(), "tofu".into()]
-                .into_iter()
-                .chain(named)
-                .collect(),
+            names.into_iter().chain(named).collect(),
+            &["terraform-provider-", "terraform-provisioner-"],
         )
     }
 
@@ -175,7 +179,7 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
     ) -> Result<(), ToolError> {
         let mut command = helper_command(&self.binary);
         command
-            .args(["state", "push", "-lock-timeout=0s"])
+            .args(["state", "push", "-no-color", "-lock-timeout=0s"])
             .arg(&state.path)
             .env("TF_DATA_DIR", self.configuration().data_directory)
             .env("TF_WORKSPACE", self.workspace())
@@ -184,7 +188,7 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
         if helped.status.success() {
             Ok(())
         } else {
-            Err(ToolError::Failed {
+            Err(ToolError::NotStored {
                 command: self.save_by_hand(state),
                 output: diagnostics::essence(&helped.stderr),
             })
@@ -192,7 +196,10 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
     }
 
     fn save_by_hand(&self, state: &UnsavedState) -> String {
-        format!("terraform state push {}", state.path.display())
+        format!(
+            "terraform state push {}",
+            quoted(&state.path.to_string_lossy())
+        )
     }
 
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
@@ -253,7 +260,7 @@ impl DeployLock for TerraformLock {
     fn release_by_hand(&self, lock: &LockInfo) -> String {
         match self {
             Self::Http(http) => http.release_by_hand(lock),
-            Self::View(_) | Self::None => format!("terraform force-unlock {}", lock.id),
+            Self::View(_) | Self::None => format!("terraform force-unlock {}", quoted(&lock.id)),
         }
     }
 }
@@ -268,6 +275,29 @@ pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
         return path::absolute(program).ok().filter(runnable);
     }
     env::split_paths(&env::var_os("PATH")?)
-        .map(|place| place.join(program))
+        .filter_map(|place| path::absolute(place.join(program)).ok())
         .find(runnable)
+}
+
+/// A word as a shell takes it, whatever is in it: what a backend says must not become a command.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./@:".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_backend_says_cannot_become_a_command() {
+        assert_eq!(quoted("0b1c-2d3e"), "0b1c-2d3e");
+        assert_eq!(quoted("x; rm -rf /"), "'x; rm -rf /'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 }

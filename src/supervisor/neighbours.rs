@@ -1,0 +1,105 @@
+//! Who else could sign a lock as the deploy does: with the same user name and host name.
+
+use std::fs;
+use std::io;
+
+use nix::unistd::gethostname;
+use uuid::Uuid;
+
+use super::process::{self, Tools};
+
+/// The PID namespace of the machine itself, whose number the kernel fixes; only from there every
+/// process can be seen.
+const MACHINE: &str = "pid:[4026531836]";
+
+/// What can be said of other deploys that would sign as ours does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Neighbours {
+    /// The host name is this container's alone, and no other deploy runs under it.
+    NonePossible,
+    /// No other deploy runs on this machine, but another machine may have the same name.
+    NoneHere,
+    /// Another deploy runs.
+    Some,
+    /// Other deploys may run where they cannot be seen.
+    Hidden,
+}
+
+/// Looks for other deploys.
+///
+/// A container that was given a host name, or shares its host's, can have a twin that no look at
+/// /proc will ever show; only a name that was made for this container alone excludes that.
+pub(crate) fn neighbours(tools: &Tools) -> io::Result<Neighbours> {
+    let host = gethostname()?.to_string_lossy().into_owned();
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let own: Vec<_> = process::descendants()?
+        .iter()
+        .map(|own| own.identity)
+        .collect();
+    let others = process::all()?
+        .into_iter()
+        .filter(|process| !own.contains(&process.identity) && tools.include(process));
+    if is_unique(&host, &mounts) {
+        let here = fs::read_link("/proc/self/ns/uts")?;
+        let is_here = |process: &process::Process| {
+            // What cannot be read may be here.
+            fs::read_link(format!("/proc/{}/ns/uts", process.identity.pid))
+                .map_or(true, |its| its == here)
+        };
+        return Ok(if others.into_iter().any(|process| is_here(&process)) {
+            Neighbours::Some
+        } else {
+            Neighbours::NonePossible
+        });
+    }
+    if others.count() > 0 {
+        return Ok(Neighbours::Some);
+    }
+    let sees_all = fs::read_link("/proc/self/ns/pid")?.as_os_str() == MACHINE;
+    Ok(if sees_all {
+        Neighbours::NoneHere
+    } else {
+        Neighbours::Hidden
+    })
+}
+
+/// Whether a host name was made for one container alone: it is the id under which the container
+/// engine mounts the container's files, or a UUID.
+fn is_unique(host: &str, mounts: &str) -> bool {
+    const SHORT_ID: usize = 12;
+    let is_id = host.len() >= SHORT_ID && host.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_mounted = mounts
+        .split(['/', ' '])
+        .any(|part| part.len() == 64 && part.starts_with(host));
+    is_id && is_mounted || Uuid::parse_str(host).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "611 598 254:1 /docker/containers/\
+        d5c1f0a2b3c4d5c1f0a2b3c4d5c1f0a2b3c4d5c1f0a2b3c4d5c1f0a2b3c4d5c1/hostname \
+        /etc/hostname rw,relatime - ext4 /dev/vda1 rw\n";
+
+    #[test]
+    fn the_id_of_this_container_is_unique() {
+        assert!(is_unique("d5c1f0a2b3c4", MOUNTS));
+        assert!(is_unique("0b1c2d3e-0001-4002-8003-000000000004", ""));
+    }
+
+    #[test]
+    fn a_name_that_was_given_is_not_unique() {
+        for host in ["vm", "runner-0", "d5c1f0a2b3", "ffffffffffff", "", "d"] {
+            assert!(!is_unique(host, MOUNTS), "{host}");
+        }
+    }
+
+    #[test]
+    fn this_very_program_is_found_as_a_neighbour_of_what_it_starts() {
+        let program = std::env::current_exe().unwrap();
+        let name = program.file_name().unwrap().to_string_lossy().into_owned();
+        let tools = Tools::new(vec![name], &[]);
+        assert_eq!(neighbours(&tools).unwrap(), Neighbours::Some);
+    }
+}
