@@ -12,13 +12,6 @@ use crate::support::{Finished, Kind, Project, Softstop};
 const TELL: &str =
     "echo \"$SOFTSTOP_OUTCOME $SOFTSTOP_EXIT_CODE $SOFTSTOP_LOCK $SOFTSTOP_LOCK_ID\" >> told";
 
-fn slow_project() -> Project {
-    Project::new(
-        Kind::HttpStrict,
-        &thing("a", "create_gate = \"GATES/a.gate\""),
-    )
-}
-
 fn told(project: &Project) -> String {
     fs::read_to_string(project.directory.join("told")).unwrap()
 }
@@ -43,7 +36,7 @@ fn it_knows_that_the_deploy_failed() {
 
 #[test]
 fn it_knows_that_the_deploy_was_interrupted() {
-    let project = slow_project();
+    let project = Project::slow(Kind::HttpStrict);
     let mut run = Softstop::deploy(&project).env("AFTER_SCRIPT", TELL).start();
     project.gate("a.gate").wait_until_reached();
     run.signal(Signal::SIGINT);
@@ -55,7 +48,7 @@ fn it_knows_that_the_deploy_was_interrupted() {
 
 #[test]
 fn it_knows_that_the_deploy_was_killed_and_which_lock_was_released() {
-    let project = slow_project();
+    let project = Project::slow(Kind::HttpStrict);
     let run = Softstop::deploy(&project).env("AFTER_SCRIPT", TELL).start();
     project.gate("a.gate").wait_until_reached();
     let lock = project.store.lock_id().unwrap();
@@ -94,7 +87,7 @@ fn its_own_failure_is_told_and_changes_no_exit_code() {
 
 #[test]
 fn one_that_hangs_is_killed_within_the_grace_period_with_all_it_started() {
-    let project = slow_project();
+    let project = Project::slow(Kind::HttpStrict);
     let mut run = Softstop::deploy(&project)
         .env("GRACE_PERIOD", "5s")
         .env(
@@ -135,7 +128,7 @@ fn a_signal_while_it_runs_starts_the_grace_period_and_lets_it_finish() {
 
 #[test]
 fn it_gets_its_time_although_the_lock_server_hangs() {
-    let project = slow_project();
+    let project = Project::slow(Kind::HttpStrict);
     let mut run = Softstop::deploy(&project)
         .env("GRACE_PERIOD", "5s")
         .env("AFTER_SCRIPT", TELL)

@@ -2,15 +2,11 @@
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::support::project::thing;
 use crate::support::{Kind, Project, Softstop, until};
 
 #[test]
 fn a_deploy_dies_with_its_supervisor() {
-    let project = Project::new(
-        Kind::HttpStrict,
-        &thing("a", "create_gate = \"GATES/a.gate\""),
-    );
+    let project = Project::slow(Kind::HttpStrict);
     let run = Softstop::deploy(&project).start();
     project.gate("a.gate").wait_until_reached();
     kill(run.supervisor(), Signal::SIGKILL).unwrap();
@@ -22,10 +18,7 @@ fn a_deploy_dies_with_its_supervisor() {
 
 #[test]
 fn a_deploy_whose_guard_is_killed_stops_gracefully() {
-    let project = Project::new(
-        Kind::HttpStrict,
-        &thing("a", "create_gate = \"GATES/a.gate\""),
-    );
+    let project = Project::slow(Kind::HttpStrict);
     let run = Softstop::deploy(&project).start();
     let gate = project.gate("a.gate");
     gate.wait_until_reached();
@@ -41,10 +34,7 @@ fn a_deploy_whose_guard_is_killed_stops_gracefully() {
 #[test]
 fn a_ctrl_c_in_a_terminal_counts_once() {
     // A terminal signals the whole group, the guard and whatever shares it.
-    let project = Project::new(
-        Kind::HttpStrict,
-        &thing("a", "create_gate = \"GATES/a.gate\""),
-    );
+    let project = Project::slow(Kind::HttpStrict);
     let run = Softstop::deploy(&project).start();
     let gate = project.gate("a.gate");
     gate.wait_until_reached();

@@ -123,7 +123,7 @@ fn an_interrupt_between_two_resources_stores_the_first_one() {
 #[test]
 fn an_interrupt_inside_a_resource_waits_for_it_and_stores_it() {
     everywhere(&KINDS, |kind, signal| {
-        let project = Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""));
+        let project = Project::slow(kind);
         let run = Softstop::deploy(&project).start();
         let gate = project.gate("a.gate");
         gate.wait_until_reached();
@@ -139,7 +139,7 @@ fn an_interrupt_during_a_slow_state_write_waits_for_it() {
         .filter(|kind| *kind != Kind::Local)
         .collect();
     everywhere(&remote, |kind, signal| {
-        let project = Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""));
+        let project = Project::slow(kind);
         let run = Softstop::deploy(&project).start();
         let gate = project.gate("a.gate");
         gate.wait_until_reached();

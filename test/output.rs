@@ -63,10 +63,7 @@ fn start_with_pipe(project: &Project, script: &str) -> (Run, PipeReader, PipeWri
 
 #[test]
 fn a_reader_that_goes_half_way_leaves_no_lock() {
-    let project = Project::new(
-        Kind::HttpStrict,
-        &thing("a", "create_gate = \"GATES/a.gate\""),
-    );
+    let project = Project::slow(Kind::HttpStrict);
     let script = "terraform init; exec terraform apply -auto-approve";
     let (mut run, reader, _) = start_with_pipe(&project, script);
     let gate = project.gate("a.gate");

@@ -17,10 +17,6 @@ const LASTING: [Kind; 5] = [
     Kind::S3Both,
 ];
 
-fn slow_project(kind: Kind) -> Project {
-    Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""))
-}
-
 fn start_and_reach_the_gate(project: &Project, softstop: Softstop) -> Run {
     let run = softstop.start();
     project.gate("a.gate").wait_until_reached();
@@ -30,7 +26,7 @@ fn start_and_reach_the_gate(project: &Project, softstop: Softstop) -> Run {
 #[test]
 fn the_lock_of_a_terraform_that_was_killed_is_released_and_the_next_deploy_finishes() {
     each(&Kind::ALL, |kind| {
-        let project = slow_project(kind);
+        let project = Project::slow(kind);
         let run = start_and_reach_the_gate(&project, Softstop::deploy(&project));
         kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
         let finished = run.finish();
@@ -48,7 +44,7 @@ fn the_lock_of_a_terraform_that_was_killed_is_released_and_the_next_deploy_finis
 #[test]
 fn a_provider_that_ignores_stop_is_killed_in_time_and_then_the_lock_is_released() {
     each(&Kind::ALL, |kind| {
-        let project = slow_project(kind);
+        let project = Project::slow(kind);
         let softstop = Softstop::deploy(&project).env("GRACE_PERIOD", "6s");
         let mut run = start_and_reach_the_gate(&project, softstop);
         run.signal(Signal::SIGTERM);
@@ -74,7 +70,7 @@ fn a_hanging_state_write_gets_no_second_signal_and_is_killed_when_the_reserve_be
         .filter(|kind| *kind != Kind::Local)
         .collect();
     each(&remote, |kind| {
-        let project = slow_project(kind);
+        let project = Project::slow(kind);
         let softstop = Softstop::deploy(&project).env("GRACE_PERIOD", "6s");
         let mut run = start_and_reach_the_gate(&project, softstop);
         let proxy = project.store.proxy.as_ref().unwrap();
@@ -96,7 +92,7 @@ fn a_hanging_state_write_gets_no_second_signal_and_is_killed_when_the_reserve_be
 
 #[test]
 fn a_second_signal_changes_nothing_and_a_third_one_means_now() {
-    let project = slow_project(Kind::HttpStrict);
+    let project = Project::slow(Kind::HttpStrict);
     let softstop = Softstop::deploy(&project).env("GRACE_PERIOD", "10m");
     let mut run = start_and_reach_the_gate(&project, softstop);
     run.signal(Signal::SIGTERM);
@@ -130,7 +126,7 @@ fn a_lock_that_somebody_takes_between_our_look_and_our_release_survives() {
         Kind::S3Both,
     ];
     each(&checking, |kind| {
-        let project = slow_project(kind);
+        let project = Project::slow(kind);
         let rival = json!({
             "ID": "99999999-0000-0000-0000-000000000000", "Operation": "OperationTypeApply",
             "Info": "", "Who": "root@macbook", "Version": "1.11.4",
@@ -173,7 +169,7 @@ fn a_lock_that_somebody_takes_between_our_look_and_our_release_survives() {
 #[test]
 fn a_lock_of_another_deploy_on_the_same_host_is_never_released() {
     each(&LASTING, |kind| {
-        let project = slow_project(kind);
+        let project = Project::slow(kind);
         let script = "terraform init -input=false; touch GATES/begun.reached
              until [ -e GATES/begun.gate ]; do sleep 0.01; done
              exec terraform apply -input=false -auto-approve -lock-timeout=60s";
@@ -218,7 +214,7 @@ fn a_lock_from_before_the_run_is_never_released() {
 #[test]
 fn a_lock_of_a_twin_that_cannot_be_seen_is_never_released() {
     each(&[Kind::HttpStrict, Kind::S3Lockfile], |kind| {
-        let project = slow_project(kind);
+        let project = Project::slow(kind);
         let script = "terraform init -input=false; touch GATES/begun.reached
              until [ -e GATES/begun.gate ]; do sleep 0.01; done
              terraform apply -input=false -auto-approve || kill -KILL $$";
@@ -256,7 +252,7 @@ fn a_look_whose_answer_is_lost_leaves_no_lock() {
 
 #[test]
 fn a_terraform_that_was_killed_before_a_tee_has_its_lock_released_although_nobody_tells() {
-    let project = slow_project(Kind::HttpStrict);
+    let project = Project::slow(Kind::HttpStrict);
     let softstop = Softstop::deploy(&project)
         .script("terraform init; terraform apply -auto-approve | tee log");
     let run = start_and_reach_the_gate(&project, softstop);

@@ -6,13 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::support::project::thing;
 use crate::support::run::marked;
 use crate::support::{Kind, Project, Softstop, each};
-
-fn slow_project(kind: Kind) -> Project {
-    Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""))
-}
 
 #[test]
 fn terraform_is_interrupted_wherever_it_is_in_the_tree() {
@@ -43,7 +38,7 @@ fn terraform_is_interrupted_wherever_it_is_in_the_tree() {
         ],
     ];
     each(&commands, |command| {
-        let project = slow_project(Kind::HttpStrict);
+        let project = Project::slow(Kind::HttpStrict);
         project.write(
             "Makefile",
             "deploy:\n\tterraform init\n\tterraform apply -auto-approve\n",
@@ -56,16 +51,11 @@ fn terraform_is_interrupted_wherever_it_is_in_the_tree() {
             project.directory.join("deploy.sh"),
         )
         .unwrap();
-        let mut run = Softstop::deploy(&project)
+        let run = Softstop::deploy(&project)
             .arguments(["--"])
             .arguments(command)
             .start();
-        let gate = project.gate("a.gate");
-        gate.wait_until_reached();
-        run.signal(Signal::SIGTERM);
-        run.wait_for_stdout("Stopping operation...");
-        gate.open();
-        let finished = run.finish();
+        let finished = run.interrupt_at(&project.gate("a.gate"), Signal::SIGTERM);
         finished.expect_code(143);
         assert!(!finished.stdout.contains("Two interrupts"), "{finished}");
         assert_eq!(project.store.lock(), None, "{finished}");
@@ -78,16 +68,11 @@ fn a_tee_behind_terraform_gets_every_line_and_no_lock_is_left() {
     each(
         &[Kind::HttpStrict, Kind::S3Lockfile, Kind::Postgres],
         |kind| {
-            let project = slow_project(kind);
-            let mut run = Softstop::deploy(&project)
+            let project = Project::slow(kind);
+            let run = Softstop::deploy(&project)
                 .script("terraform init; terraform apply -auto-approve | tee log")
                 .start();
-            let gate = project.gate("a.gate");
-            gate.wait_until_reached();
-            run.signal(Signal::SIGINT);
-            run.wait_for_stdout("Stopping operation...");
-            gate.open();
-            let finished = run.finish();
+            let finished = run.interrupt_at(&project.gate("a.gate"), Signal::SIGINT);
             finished.expect_code(130);
             let log = fs::read_to_string(project.directory.join("log")).unwrap();
             assert!(log.contains("Creation complete"), "{log}");
@@ -99,16 +84,11 @@ fn a_tee_behind_terraform_gets_every_line_and_no_lock_is_left() {
 
 #[test]
 fn a_terraform_that_a_script_starts_after_the_interrupt_is_interrupted_too() {
-    let project = slow_project(Kind::HttpStrict);
-    let mut run = Softstop::deploy(&project)
+    let project = Project::slow(Kind::HttpStrict);
+    let run = Softstop::deploy(&project)
         .script("trap '' TERM; terraform init; terraform apply -auto-approve || terraform apply -auto-approve")
         .start();
-    let gate = project.gate("a.gate");
-    gate.wait_until_reached();
-    run.signal(Signal::SIGTERM);
-    run.wait_for_stdout("Stopping operation...");
-    gate.open();
-    let finished = run.finish();
+    let finished = run.interrupt_at(&project.gate("a.gate"), Signal::SIGTERM);
     finished.expect_code(143);
     assert_eq!(project.store.lock(), None, "{finished}");
     assert_eq!(project.store.resources(), ["a"], "{finished}");
@@ -116,7 +96,7 @@ fn a_terraform_that_a_script_starts_after_the_interrupt_is_interrupted_too() {
 
 #[test]
 fn twenty_children_that_ignore_term_are_gone_before_the_lock_is_touched() {
-    let project = slow_project(Kind::HttpStrict);
+    let project = Project::slow(Kind::HttpStrict);
     let stubborn = "trap '' TERM INT HUP; while :; do sleep 60; done";
     let script = format!(
         "for i in 1 2 3 4 5 6 7 8 9 10; do
@@ -159,12 +139,9 @@ fn twenty_children_that_ignore_term_are_gone_before_the_lock_is_touched() {
 
 #[test]
 fn an_orphaned_plugin_is_ended_before_the_lock_is_touched() {
-    let project = slow_project(Kind::HttpStrict);
+    let project = Project::slow(Kind::HttpStrict);
     let run = Softstop::deploy(&project).start();
-    project.gate("a.gate").wait_until_reached();
-    kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
-    // Without its Terraform, the plugin would go on creating.
-    let finished = run.finish();
+    let finished = run.kill_terraform_at(&project.gate("a.gate"));
     finished
         .expect_code(137)
         .expect_said("every process of the run is gone");
@@ -182,7 +159,7 @@ fn a_process_that_a_successful_command_leaves_behind_is_ended() {
 #[test]
 fn a_terraform_that_a_successful_command_leaves_behind_is_stopped_and_its_lock_freed() {
     each(&[Kind::HttpStrict, Kind::S3Lockfile], |kind| {
-        let project = slow_project(kind);
+        let project = Project::slow(kind);
         let gate = project.gate("a.gate");
         let path = project.scratch().display();
         let run = Softstop::deploy(&project)
@@ -203,7 +180,7 @@ fn a_terraform_that_a_successful_command_leaves_behind_is_stopped_and_its_lock_f
 #[test]
 fn everything_works_as_pid_1_too() {
     each(&[Kind::HttpStrict, Kind::S3Lockfile], |kind| {
-        let project = slow_project(kind);
+        let project = Project::slow(kind);
         let run = Softstop::as_pid_1(&project).start();
         project.gate("a.gate").wait_until_reached();
         let pid_1 = run.supervisor();
@@ -219,7 +196,7 @@ fn everything_works_as_pid_1_too() {
 
 #[test]
 fn a_terraform_with_a_version_in_its_name_is_known() {
-    let project = slow_project(Kind::HttpStrict);
+    let project = Project::slow(Kind::HttpStrict);
     let real = Command::new("which")
         .arg("terraform")
         .output()
@@ -228,18 +205,13 @@ fn a_terraform_with_a_version_in_its_name_is_known() {
     let real = fs::canonicalize(String::from_utf8(real).unwrap().trim()).unwrap();
     let versioned = project.scratch().join("terraform_1.11.4");
     fs::copy(real, &versioned).unwrap();
-    let mut run = Softstop::deploy(&project)
+    let run = Softstop::deploy(&project)
         .script(&format!(
             "terraform init; {} apply -auto-approve",
             versioned.display()
         ))
         .start();
-    let gate = project.gate("a.gate");
-    gate.wait_until_reached();
-    run.signal(Signal::SIGTERM);
-    run.wait_for_stdout("Stopping operation...");
-    gate.open();
-    let finished = run.finish();
+    let finished = run.interrupt_at(&project.gate("a.gate"), Signal::SIGTERM);
     finished.expect_code(143);
     assert_eq!(project.store.resources(), ["a"], "{finished}");
 }

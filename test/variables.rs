@@ -7,10 +7,6 @@ use nix::sys::signal::{Signal, kill};
 use crate::support::project::thing;
 use crate::support::{Finished, Kind, Project, Softstop, each};
 
-fn slow_project(kind: Kind) -> Project {
-    Project::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""))
-}
-
 /// Kills Terraform while it holds the lock, and expects that the lock is released all the same.
 fn expect_release(project: &Project, softstop: Softstop) -> Finished {
     let run = softstop.start();
@@ -139,7 +135,7 @@ fn arguments_of_terraform_in_the_environment_break_nothing() {
     each(
         &[Kind::S3Lockfile, Kind::S3DynamoDb, Kind::HttpStrict],
         |kind| {
-            let project = slow_project(kind);
+            let project = Project::slow(kind);
             let softstop = Softstop::deploy(&project)
                 .script("terraform init -lock-timeout=1s; exec terraform apply -auto-approve")
                 .env("TF_CLI_ARGS_apply", "-lock-timeout=1s")
@@ -152,14 +148,14 @@ fn arguments_of_terraform_in_the_environment_break_nothing() {
 
 #[test]
 fn logs_of_terraform_are_not_taken_for_answers() {
-    let project = slow_project(Kind::S3Lockfile);
+    let project = Project::slow(Kind::S3Lockfile);
     expect_release(&project, Softstop::deploy(&project).env("TF_LOG", "TRACE"));
 }
 
 #[test]
 fn a_workspace_is_created_by_the_deploy_and_its_lock_is_found() {
     for variable in ["TF_WORKSPACE", "WORKSPACE"] {
-        let project = slow_project(Kind::S3Lockfile);
+        let project = Project::slow(Kind::S3Lockfile);
         let run = Softstop::deploy(&project).env(variable, "staging").start();
         project.gate("a.gate").wait_until_reached();
         let objects = project.store.objects();
@@ -201,7 +197,7 @@ fn asking_about_a_workspace_that_does_not_exist_does_not_create_it() {
 
 #[test]
 fn a_workspace_that_was_selected_before_is_heeded_also_where_tf_workspace_is_empty() {
-    let project = slow_project(Kind::S3Lockfile);
+    let project = Project::slow(Kind::S3Lockfile);
     project.run_terraform(&["init"]);
     project.run_terraform(&["workspace", "new", "staging"]);
     // The default command would initialise anew, so the lock is that of the selected workspace.
@@ -218,7 +214,7 @@ fn a_workspace_that_was_selected_before_is_heeded_also_where_tf_workspace_is_emp
 
 #[test]
 fn a_data_directory_elsewhere_is_heeded() {
-    let project = slow_project(Kind::S3DynamoDb);
+    let project = Project::slow(Kind::S3DynamoDb);
     let elsewhere = project.scratch().join("data");
     expect_release(
         &project,
@@ -232,7 +228,7 @@ fn settings_of_the_backend_come_from_files_and_pairs() {
     each(
         &[Kind::HttpStrict, Kind::S3Lockfile, Kind::Postgres],
         |kind| {
-            let project = slow_project(kind);
+            let project = Project::slow(kind);
             let block = project.store.block();
             let settings: Vec<&str> = block.lines().collect();
             let (pair, file) = (settings[1], &settings[2..settings.len() - 1]);
@@ -262,7 +258,7 @@ fn settings_of_the_backend_come_from_files_and_pairs() {
 
 #[test]
 fn a_backend_in_json_and_in_an_override_file_is_found() {
-    let project = slow_project(Kind::HttpStrict);
+    let project = Project::slow(Kind::HttpStrict);
     let block = project.store.block();
     project.write("backend.tf", "terraform {\n  backend \"local\" {}\n}\n");
     project.write("backend_override.tf", &format!("terraform {{\n{block}}}\n"));
@@ -271,7 +267,7 @@ fn a_backend_in_json_and_in_an_override_file_is_found() {
 
 #[test]
 fn a_command_that_initialises_another_backend_is_followed() {
-    let project = slow_project(Kind::S3Lockfile);
+    let project = Project::slow(Kind::S3Lockfile);
     let block = project.store.block();
     project.write(
         "real.hcl",

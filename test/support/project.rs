@@ -43,6 +43,11 @@ impl Project {
         project
     }
 
+    /// A configuration with one resource, `a`, that waits at the gate `a.gate` when it is made.
+    pub(crate) fn slow(kind: Kind) -> Self {
+        Self::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""))
+    }
+
     /// Resources of the slow provider, whose gates are files of this project.
     fn with_gates(&self, resources: &str) -> String {
         let provider = "terraform {\n  required_providers {\n    \

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use uuid::Uuid;
 
+use super::project::Gate;
 use super::{Project, until};
 
 /// Marks every process of one run, so that what is left of it can be found.
@@ -173,6 +174,22 @@ impl Run {
     /// The supervising process; `pid` is its guard.
     pub(crate) fn supervisor(&self) -> Pid {
         self.wait_for_process("softstop")
+    }
+
+    /// Signals softstop while Terraform is at `gate`, and opens it once Terraform is stopping.
+    pub(crate) fn interrupt_at(mut self, gate: &Gate, signal: Signal) -> Finished {
+        gate.wait_until_reached();
+        self.signal(signal);
+        self.wait_for_stdout("Stopping operation...");
+        gate.open();
+        self.finish()
+    }
+
+    /// Kills Terraform while it is at `gate` and holds the lock.
+    pub(crate) fn kill_terraform_at(self, gate: &Gate) -> Finished {
+        gate.wait_until_reached();
+        kill(self.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+        self.finish()
     }
 
     pub(crate) fn wait_for_stdout(&self, text: &str) {
