@@ -28,20 +28,23 @@ struct State<'a> {
     create_gate: ValueString<'a>,
 }
 
-/// How long the last answer may take to be sent; Terraform ends the provider once it has it.
-const TO_ANSWER: Duration = Duration::from_secs(1);
-/// How many resources wait at a gate.
-static WAITING: AtomicUsize = AtomicUsize::new(0);
+/// How long the last answer may take to be sent.
+const TO_ANSWER: Duration = Duration::from_millis(300);
+/// How many resources are at a gate, or were until TO_ANSWER ago.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
 
 async fn pass(gate: &ValueString<'_>) {
     let Value::Value(gate) = gate else { return };
-    WAITING.fetch_add(1, Ordering::SeqCst);
+    BUSY.fetch_add(1, Ordering::SeqCst);
     let gate = Path::new(gate.as_ref());
     fs::write(gate.with_extension("reached"), "").expect("the test made the directory");
     while !gate.exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    WAITING.fetch_sub(1, Ordering::SeqCst);
+    tokio::spawn(async {
+        tokio::time::sleep(TO_ANSWER).await;
+        BUSY.fetch_sub(1, Ordering::SeqCst);
+    });
 }
 
 struct Thing;
@@ -190,11 +193,8 @@ async fn main() -> Result<()> {
     let served = serve("slow", Slow).await;
     // On Stop the library closes its server, and would end before what is being made is answered
     // for. A real provider goes on, and so does this one.
-    if WAITING.load(Ordering::SeqCst) > 0 {
-        while WAITING.load(Ordering::SeqCst) > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        tokio::time::sleep(TO_ANSWER).await;
+    while BUSY.load(Ordering::SeqCst) > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     served
 }
