@@ -15,8 +15,8 @@ use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND};
 use crate::lock::{OF_A_DEPLOY, OF_A_STATE_PUSH};
 use crate::pipe::console::{FAILURE, SUCCESS};
 use crate::recovery::{Finished, LockState, free_own_lock};
-use crate::supervisor::{Ending, Supervisor};
-use crate::tools::{DeployLock, DeployTool, Look, UnsavedState};
+use crate::supervisor::{Ending, HelperError, Supervisor};
+use crate::tools::{DeployLock, DeployTool, Look, ToolError, UnsavedState};
 
 /// How much of the grace period ending the tree may take.
 const TO_END_THE_TREE: Duration = Duration::from_millis(700);
@@ -24,8 +24,9 @@ const TO_END_THE_TREE: Duration = Duration::from_millis(700);
 const FOR_THE_AFTER_SCRIPT: Duration = Duration::from_secs(1);
 /// How long a look is expected to take on a backend that has not been asked yet.
 const UNKNOWN_LOOK: Duration = Duration::from_millis(500);
-/// The least that is expected of a question, because some start a Terraform in any case.
-const SHORTEST_QUESTION: Duration = Duration::from_millis(100);
+/// The least that is expected of a question, because some start a Terraform in any case. Machine
+/// and backend may be slower at the end than at the beginning, so twice the first look is reserved.
+const SHORTEST_QUESTION: Duration = Duration::from_millis(250);
 /// How long the look before the deploy may go on once softstop is asked to stop.
 const PATIENCE_BEFORE: Duration = Duration::from_secs(2);
 /// How many questions a release takes: look, version, look, release, look.
@@ -62,11 +63,10 @@ struct Before<L> {
 
 /// Runs the deploy, and leaves no lock of its own behind.
 pub(crate) async fn run<T: DeployTool>(supervisor: &Supervisor, tool: &T, deploy: &Deploy) -> Exit {
-    let before = tokio::select! {
-        biased;
-        before = look_before(supervisor, tool) => before,
-        () = patience_with_the_first_look(supervisor) => Before::unknown(),
-    };
+    // A look that has taken the lock for a moment should give it back, but nobody waits for a
+    // backend that hangs before anything has begun.
+    supervisor.hurry(PATIENCE_BEFORE);
+    let before = look_before(supervisor, tool).await;
     if let Some(interrupt) = supervisor.interrupt() {
         supervisor.kill_tree().await;
         error!(target: FAILURE, "Stopped by {} before the deploy began.", interrupt.signal);
@@ -94,7 +94,7 @@ pub(crate) async fn run<T: DeployTool>(supervisor: &Supervisor, tool: &T, deploy
                 ended: Timestamp::now(),
                 look_before: before.look.as_ref(),
                 tree_gone: ending.tree_gone,
-                tool_was_killed: ending.tool_was_killed || outcome == Outcome::Killed,
+                tool_was_killed: ending.tool_was_killed,
                 operations: OF_A_DEPLOY,
             };
             look_after(supervisor, tool, before.lock, &finished).await
@@ -110,13 +110,6 @@ pub(crate) async fn run<T: DeployTool>(supervisor: &Supervisor, tool: &T, deploy
     }
     tell(outcome, exit, &lock);
     exit
-}
-
-/// Returns some time after softstop was asked to stop: a look that holds the lock for a moment
-/// should give it back, but nobody waits for a backend that hangs before anything has begun.
-async fn patience_with_the_first_look(supervisor: &Supervisor) {
-    supervisor.next_interrupt().await;
-    tokio::time::sleep(PATIENCE_BEFORE).await;
 }
 
 /// Looks at the lock before anything runs: to learn whose it is, and how long a look takes here.
@@ -140,7 +133,7 @@ async fn look_before<T: DeployTool>(supervisor: &Supervisor, tool: &T) -> Before
     };
     match (found, looked) {
         (Ok(lock), Ok(look)) => {
-            before.question = began.elapsed().max(SHORTEST_QUESTION);
+            before.question = (began.elapsed() * 2).max(SHORTEST_QUESTION);
             match &look {
                 Look::Held(holder) => info!("The state is locked already: {holder}."),
                 Look::HeldBySomebody => info!("The state is locked already, by somebody."),
@@ -264,7 +257,7 @@ async fn save<T: DeployTool>(
         ended: Timestamp::now(),
         look_before: None,
         tree_gone: supervisor.kill_tree().await,
-        tool_was_killed: true,
+        tool_was_killed: matches!(error, ToolError::Helper(HelperError::TimedOut { .. })),
         operations: OF_A_STATE_PUSH,
     };
     look_after(supervisor, tool, None, &finished).await

@@ -84,13 +84,16 @@ fn supervise(plan: &Plan) -> anyhow::Result<Exit> {
         .enable_all()
         .build()
         .context("the event loop cannot be started")?;
-    LocalSet::new().block_on(&runtime, async {
+    let exit = LocalSet::new().block_on(&runtime, async {
         let supervisor = Supervisor::start(plan.grace_period, stdout, stderr)
             .context("processes cannot be supervised")?;
         let exit = deploy::run(&supervisor, &plan.terraform, &plan.deploy).await;
         supervisor.flush().await;
         Ok(exit)
-    })
+    });
+    // A name server that does not answer must not keep us: the look-up blocks a thread.
+    runtime.shutdown_background();
+    exit
 }
 
 fn fail(error: &anyhow::Error) -> Exit {

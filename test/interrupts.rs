@@ -99,7 +99,7 @@ fn an_interrupt_while_waiting_for_a_lock_leaves_the_lock_to_its_holder() {
 }
 
 #[test]
-fn an_interrupt_between_two_resources_stores_the_first_one() {
+fn an_interrupt_between_two_resources_stores_what_was_made() {
     everywhere(&KINDS, |kind, signal| {
         let first = thing("a", "create_gate = \"GATES/a.gate\"");
         let second = thing(
@@ -114,7 +114,13 @@ fn an_interrupt_between_two_resources_stores_the_first_one() {
         project.gate("b.gate").open();
         project.gate("a.gate").open();
         let finished = run.finish();
-        expect_clean_stop(&project, &finished, signal, &["a"]);
+        // Terraform says that it stops an instant before it does, so the second one may be made.
+        let made: &[&str] = if project.gate("b.gate").was_reached() {
+            &["a", "b"]
+        } else {
+            &["a"]
+        };
+        expect_clean_stop(&project, &finished, signal, made);
         Softstop::deploy(&project).finish().expect_code(0);
         assert_eq!(project.store.resources(), ["a", "b"]);
     });

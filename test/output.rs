@@ -136,3 +136,24 @@ fn a_slow_reader_slows_the_deploy_down_and_gets_everything() {
     assert!(all.lines().all(|line| line == "0123456789"));
     run.finish().expect_code(0);
 }
+
+#[test]
+fn a_stranger_who_holds_the_deploys_output_keeps_nobody_waiting() {
+    let scratch = tempfile::tempdir().unwrap();
+    let gate = scratch.path().join("gate");
+    let script = "echo $$ > shell; until [ -e gate ]; do sleep 0.01; done; exit 7";
+    let run = Softstop::in_directory(scratch.path(), scratch.path())
+        .arguments(["deploy"])
+        .script(script)
+        .start();
+    let mut shell = String::new();
+    until("the shell runs", || {
+        shell = fs::read_to_string(scratch.path().join("shell")).unwrap_or_default();
+        shell.ends_with('\n')
+    });
+    let output = format!("/proc/{}/fd/1", shell.trim());
+    let stranger = File::options().write(true).open(output).unwrap();
+    fs::write(gate, "").unwrap();
+    run.finish().expect_code(7);
+    drop(stranger);
+}

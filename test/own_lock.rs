@@ -263,3 +263,29 @@ fn a_terraform_that_was_killed_before_a_tee_has_its_lock_released_although_nobod
         .expect_said("Deploy succeeded, but its lock was released");
     assert_eq!(project.store.lock(), None, "{finished}");
 }
+
+#[test]
+fn a_look_whose_lock_may_be_left_says_which_and_how_to_release_it() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let server = project.store.http.as_ref().unwrap();
+    server.name_nobody();
+    server.lose_answer_to("LOCK");
+    let finished = Softstop::deploy(&project).script("exit 5").finish();
+    let left = project.store.lock_id().unwrap();
+    finished.expect_code(5).expect_said(&format!(
+        "If the lock {left} of this very question is left there"
+    ));
+}
+
+#[test]
+fn a_lock_that_nobody_is_named_for_is_left_alone() {
+    let project = Project::slow(Kind::HttpStrict);
+    project.store.http.as_ref().unwrap().name_nobody();
+    let finished = Softstop::deploy(&project)
+        .start()
+        .kill_terraform_at(&project.gate("a.gate"));
+    finished
+        .expect_code(137)
+        .expect_said("The lock is held, and the backend does not say who holds it");
+    assert!(project.store.lock().is_some());
+}

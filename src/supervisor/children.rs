@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
 
 use super::kernel::{self, Reaped};
+use super::process;
 
 /// A child that was spawned, and will be reaped.
 pub(super) struct Child {
@@ -24,13 +25,21 @@ pub(super) struct Child {
     pub(super) stdout: Option<OwnedFd>,
     pub(super) stderr: Option<OwnedFd>,
     /// Answers when the child is reaped.
-    pub(super) status: oneshot::Receiver<ExitStatus>,
+    pub(super) death: oneshot::Receiver<Death>,
+}
+
+/// How a child died.
+#[derive(Debug)]
+pub(super) struct Death {
+    pub(super) status: ExitStatus,
+    /// What it was when it died: a shell may have become a tool.
+    pub(super) name: String,
 }
 
 /// Everything that softstop has spawned and not reaped yet.
 #[derive(Clone)]
 pub(super) struct Children {
-    registered: Rc<RefCell<HashMap<Pid, oneshot::Sender<ExitStatus>>>>,
+    registered: Rc<RefCell<HashMap<Pid, oneshot::Sender<Death>>>>,
     reaped: Rc<Notify>,
 }
 
@@ -54,13 +63,13 @@ impl Children {
         kernel::detach(command);
         let mut child = command.spawn()?;
         let pid = Pid::from_raw(child.id().cast_signed());
-        let (sender, status) = oneshot::channel();
+        let (sender, death) = oneshot::channel();
         self.registered.borrow_mut().insert(pid, sender);
         Ok(Child {
             pid,
             stdout: child.stdout.take().map(OwnedFd::from),
             stderr: child.stderr.take().map(OwnedFd::from),
-            status,
+            death,
         })
     }
 
@@ -70,12 +79,22 @@ impl Children {
         let _ = tokio::time::timeout(at_most, self.reaped.notified()).await;
     }
 
+    fn names(&self) -> HashMap<Pid, String> {
+        let registered = self.registered.borrow();
+        registered
+            .keys()
+            .map(|pid| (*pid, process::name(*pid)))
+            .collect()
+    }
+
     async fn reap_for_ever(self, mut deaths: Signal) {
         loop {
+            let mut names = self.names();
             while let Reaped::Child(pid, status) = kernel::reap() {
                 if let Some(sender) = self.registered.borrow_mut().remove(&pid) {
+                    let name = names.remove(&pid).unwrap_or_default();
                     // Nobody waits any more for a helper that was given up.
-                    let _ = sender.send(status);
+                    let _ = sender.send(Death { status, name });
                 }
                 self.reaped.notify_one();
             }

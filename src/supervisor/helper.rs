@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::Supervisor;
+use super::children::Death;
 
 /// How long a killed helper may take to be gone.
 const KILL_TIME: Duration = Duration::from_millis(500);
@@ -66,11 +67,11 @@ impl Supervisor {
                 program: program.clone(),
                 source,
             })?;
-        let status = self.limited(limit, &mut child.status).await;
-        let Some(Ok(status)) = status else {
+        let death = self.limited(limit, &mut child.death).await;
+        let Some(Ok(Death { status, .. })) = death else {
             // The helper leads a session, and so a group, of its own, and is not reaped yet.
             let _ = killpg(child.pid, Signal::SIGKILL);
-            let _ = tokio::time::timeout(KILL_TIME, child.status).await;
+            let _ = tokio::time::timeout(KILL_TIME, child.death).await;
             let seconds = started.elapsed().as_secs_f32();
             return Err(HelperError::TimedOut { program, seconds });
         };

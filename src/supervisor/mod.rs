@@ -16,6 +16,7 @@ mod stop;
 
 use std::cell::Cell;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub(crate) use output::Outlet;
 pub(crate) use process::Tools;
 pub(crate) use signals::{Interrupt, Interrupts};
 
-use children::{Child, Children, none_left};
+use children::{Child, Children, Death, none_left};
 use process::Process;
 use stop::{Step, Stop};
 
@@ -42,7 +43,7 @@ use stop::{Step, Stop};
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long the kernel may take to bury what was killed.
 const BURIAL: Duration = Duration::from_millis(500);
-/// How long a reader that was always slow may take for the next bytes, once softstop stops.
+/// How long the next bytes may take to move when the deploy is over.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long a tree may take to end when nobody is in a hurry.
 const UNHURRIED: Duration = Duration::from_secs(60);
@@ -65,7 +66,7 @@ pub(crate) struct Ending {
     pub(crate) status: Option<ExitStatus>,
     /// The signal that asked softstop to stop before the command had ended.
     pub(crate) interrupt: Option<Interrupt>,
-    /// Whether softstop had to kill a tool.
+    /// Whether a tool was surely killed: softstop had to, or the command was one and was.
     pub(crate) tool_was_killed: bool,
     /// Whether no process of the command is left.
     pub(crate) tree_gone: bool,
@@ -123,13 +124,16 @@ impl Supervisor {
             () = running.end() => {}
             interrupt = self.next_interrupt() => announce(interrupt, self.grace_period),
         }
-        let interrupt = self.interrupt().filter(|_| running.status.is_none());
+        let interrupt = self.interrupt().filter(|_| running.death.is_none());
         let tree = self.end_tree(&mut running, tools, reserve).await;
         self.output_drained().await;
+        let death = running.into_death().await;
+        let was_killed =
+            |death: &Death| death.status.signal().is_some() && tools.contain(&death.name);
         Ok(Ending {
-            status: running.into_status().await,
+            tool_was_killed: tree.tool_was_killed || death.as_ref().is_some_and(was_killed),
+            status: death.map(|death| death.status),
             interrupt,
-            tool_was_killed: tree.tool_was_killed,
             tree_gone: tree.is_gone,
         })
     }
@@ -144,15 +148,26 @@ impl Supervisor {
         }
         self.kill_tree().await;
         self.output_drained().await;
-        running
-            .into_status()
-            .await
+        let death = running.into_death().await;
+        death
+            .map(|death| death.status)
             .ok_or_else(|| io::Error::other("it cannot be killed"))
     }
 
-    /// Keeps the last part of the grace period for what comes last: no helper runs in it.
+    /// Keeps the last part of the grace period for what comes last, at most half of what is left:
+    /// no helper runs in it.
     pub(crate) fn keep_back(&self, time: Duration) {
-        self.kept_back.set(time);
+        let left = self
+            .grace(Duration::ZERO)
+            .map_or(self.grace_period, |grace| {
+                grace.ends().saturating_duration_since(Instant::now())
+            });
+        self.kept_back.set(time.min(left / 2));
+    }
+
+    /// Gives helpers no more than `time` once softstop is asked to stop.
+    pub(crate) fn hurry(&self, time: Duration) {
+        self.kept_back.set(self.grace_period.saturating_sub(time));
     }
 
     /// Waits until all output has been written, but not for a stuck reader once softstop was
@@ -166,6 +181,7 @@ impl Supervisor {
             biased;
             () = written => {}
             () = self.readers_stuck() => {}
+            () = self.nothing_left_to_write() => {}
         }
     }
 
@@ -178,7 +194,30 @@ impl Supervisor {
         tokio::select! {
             biased;
             () = drained => {}
-            () = self.readers_stuck() => {}
+            () = self.no_progress() => {}
+        }
+    }
+
+    /// Returns when all that came has been written, and nothing more comes from a process that is
+    /// not below softstop, but was given the deploy's output.
+    async fn nothing_left_to_write(&self) {
+        loop {
+            self.no_progress().await;
+            if self.stdout.is_empty() && self.stderr.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Returns when for a while no byte has come or gone.
+    async fn no_progress(&self) {
+        let moved = || (self.stdout.moved(), self.stderr.moved());
+        loop {
+            let before = moved();
+            tokio::time::sleep(LAST_WORDS).await;
+            if moved() == before {
+                return;
+            }
         }
     }
 
@@ -186,16 +225,11 @@ impl Supervisor {
     async fn readers_stuck(&self) {
         self.next_interrupt().await;
         self.wait_for_no_reader();
-        let written = || (self.stdout.written(), self.stderr.written());
-        loop {
-            let before = written();
-            tokio::time::sleep(LAST_WORDS).await;
-            let is_late = self
-                .grace(Duration::ZERO)
-                .is_some_and(|grace| Instant::now() >= grace.ends());
-            if is_late || written() == before {
-                return;
-            }
+        let end = self.grace(LAST_WORDS).map(Grace::ends);
+        let is_late = tokio::time::sleep_until(end.unwrap_or_else(Instant::now));
+        tokio::select! {
+            () = self.no_progress() => {}
+            () = is_late => tokio::time::sleep(LAST_WORDS).await,
         }
     }
 
@@ -274,7 +308,7 @@ impl Supervisor {
                     is_gone: self.kill_tree().await,
                 };
             }
-            match stop.next(&tree, is_tool, running.status.is_none(), now) {
+            match stop.next(&tree, is_tool, running.death.is_none(), now) {
                 Step::Signal(signals) => send(&signals),
                 Step::KillAll => break,
             }
@@ -314,35 +348,35 @@ struct Tree {
 
 /// A command between its start and its end.
 struct Running {
-    answer: oneshot::Receiver<ExitStatus>,
-    status: Option<ExitStatus>,
+    answer: oneshot::Receiver<Death>,
+    death: Option<Death>,
 }
 
 impl Running {
     fn new(child: Child) -> Self {
         Self {
-            answer: child.status,
-            status: None,
+            answer: child.death,
+            death: None,
         }
     }
 
     async fn end(&mut self) {
-        if self.status.is_none() {
-            self.status = (&mut self.answer).await.ok();
+        if self.death.is_none() {
+            self.death = (&mut self.answer).await.ok();
         }
     }
 
     fn look(&mut self) {
-        if self.status.is_none() {
-            self.status = self.answer.try_recv().ok();
+        if self.death.is_none() {
+            self.death = self.answer.try_recv().ok();
         }
     }
 
-    /// The status, where the command has one: a process that cannot be killed is not waited for.
-    async fn into_status(mut self) -> Option<ExitStatus> {
+    /// How it died, where it has: a process that cannot be killed is not waited for.
+    async fn into_death(mut self) -> Option<Death> {
         // What is not there in time is not there.
         let _ = tokio::time::timeout(BURIAL, self.end()).await;
-        self.status
+        self.death
     }
 }
 

@@ -1,12 +1,11 @@
 //! Who else could sign a lock as the deploy does: with the same user name and host name.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 
 use nix::unistd::gethostname;
-use uuid::Uuid;
 
-use super::process::{self, Tools};
+use super::process::{self, Process, Tools};
 
 /// The PID namespace of the machine itself, whose number the kernel fixes; only from there every
 /// process can be seen.
@@ -38,13 +37,15 @@ pub(crate) fn neighbours(tools: &Tools) -> io::Result<Neighbours> {
         .collect();
     let others = process::all()?
         .into_iter()
-        .filter(|process| !own.contains(&process.identity) && tools.include(process));
+        .filter(|process| !own.contains(&process.identity) && may_be_tool(process, tools));
     if is_unique(&host, &mounts) {
         let here = fs::read_link("/proc/self/ns/uts")?;
-        let is_here = |process: &process::Process| {
-            // What cannot be read may be here.
-            fs::read_link(format!("/proc/{}/ns/uts", process.identity.pid))
-                .map_or(true, |its| its == here)
+        let is_here = |process: &Process| {
+            // What is hidden from us may be here; what has just ended is nowhere.
+            match fs::read_link(format!("/proc/{}/ns/uts", process.identity.pid)) {
+                Ok(its) => its == here,
+                Err(error) => error.kind() == ErrorKind::PermissionDenied,
+            }
         };
         return Ok(if others.into_iter().any(|process| is_here(&process)) {
             Neighbours::Some
@@ -63,15 +64,35 @@ pub(crate) fn neighbours(tools: &Tools) -> io::Result<Neighbours> {
     })
 }
 
+/// Where the executable of a living process is hidden from us, the name that everybody may read
+/// counts.
+fn may_be_tool(process: &Process, tools: &Tools) -> bool {
+    match process.executable() {
+        Ok(executable) => tools.contain(&executable),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            tools.contain(&process::name(process.identity.pid))
+        }
+        Err(_) => false,
+    }
+}
+
 /// Whether a host name was made for one container alone: it is the id under which the container
-/// engine mounts the container's files, or a UUID.
+/// engine keeps the container's files, one of which it mounts on /etc/hostname.
 fn is_unique(host: &str, mounts: &str) -> bool {
     const SHORT_ID: usize = 12;
+    const ROOT: usize = 3;
+    const MOUNT_POINT: usize = 4;
     let is_id = host.len() >= SHORT_ID && host.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_mounted = mounts
-        .split(['/', ' '])
-        .any(|part| part.len() == 64 && part.starts_with(host));
-    is_id && is_mounted || Uuid::parse_str(host).is_ok()
+    let keeps_it = |root: &str| {
+        root.split('/')
+            .any(|part| part.len() == 64 && part.starts_with(host))
+    };
+    is_id
+        && mounts.lines().any(|mount| {
+            let fields: Vec<&str> = mount.split(' ').collect();
+            fields.get(MOUNT_POINT) == Some(&"/etc/hostname")
+                && fields.get(ROOT).is_some_and(|root| keeps_it(root))
+        })
 }
 
 #[cfg(test)]
@@ -85,7 +106,6 @@ mod tests {
     #[test]
     fn the_id_of_this_container_is_unique() {
         assert!(is_unique("d5c1f0a2b3c4", MOUNTS));
-        assert!(is_unique("0b1c2d3e-0001-4002-8003-000000000004", ""));
     }
 
     #[test]
@@ -93,6 +113,8 @@ mod tests {
         for host in ["vm", "runner-0", "d5c1f0a2b3", "ffffffffffff", "", "d"] {
             assert!(!is_unique(host, MOUNTS), "{host}");
         }
+        let elsewhere = MOUNTS.replace("/etc/hostname", "/mnt");
+        assert!(!is_unique("d5c1f0a2b3c4", &elsewhere));
     }
 
     #[test]

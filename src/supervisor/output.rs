@@ -45,8 +45,8 @@ struct Queue {
     /// Buffers that were written out, to be filled again.
     spare: Vec<Vec<u8>>,
     bytes: usize,
-    /// How many bytes were ever written out.
-    written: u64,
+    /// How many bytes ever came, and were written out.
+    moved: u64,
     /// How many pipes are being drained into this queue.
     sources: usize,
     writing: bool,
@@ -117,9 +117,15 @@ impl Outlet {
         self.0.push(&mut queue, chunk);
     }
 
-    /// How many bytes were written out so far.
-    pub(super) fn written(&self) -> u64 {
-        self.0.lock().written
+    /// A number that changes whenever bytes come or are written out.
+    pub(super) fn moved(&self) -> u64 {
+        self.0.lock().moved
+    }
+
+    /// Whether all that came so far has been written out.
+    pub(super) fn is_empty(&self) -> bool {
+        let queue = self.0.lock();
+        queue.chunks.is_empty() && !queue.writing
     }
 
     /// Waits until every pipe that was drained into this stream is at its end.
@@ -162,6 +168,7 @@ impl Shared {
             return;
         }
         queue.bytes += chunk.len();
+        queue.moved += chunk.len() as u64;
         match queue.chunks.back_mut() {
             // Short lines share a buffer: a queue of bytes must not become a queue of buffers.
             Some(last) if last.len() + chunk.len() <= CHUNK => {
@@ -204,7 +211,7 @@ impl Shared {
                 queue = self.lock();
                 queue.writing = false;
                 queue.bytes -= chunk.len();
-                queue.written += chunk.len() as u64;
+                queue.moved += chunk.len() as u64;
                 queue.spare.push(chunk);
                 if written.is_err() {
                     queue.reader = Reader::Gone;

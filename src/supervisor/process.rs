@@ -41,13 +41,13 @@ impl Tools {
     }
 
     pub(super) fn include(&self, process: &Process) -> bool {
-        fs::read_link(format!("/proc/{}/exe", process.identity.pid)).is_ok_and(|path| {
-            path.file_name()
-                .is_some_and(|name| self.contain(&name.to_string_lossy()))
-        })
+        process
+            .executable()
+            .is_ok_and(|executable| self.contain(&executable))
     }
 
-    fn contain(&self, executable: &str) -> bool {
+    /// Whether a file, or a process, of this name is a tool.
+    pub(super) fn contain(&self, executable: &str) -> bool {
         // The kernel says so where the file was replaced while it runs.
         let name = executable.strip_suffix(" (deleted)").unwrap_or(executable);
         let is_tool = self.names.iter().any(|tool| {
@@ -59,6 +59,21 @@ impl Tools {
         });
         is_tool && !self.except.iter().any(|except| name.starts_with(except))
     }
+}
+
+impl Process {
+    /// The file name of what it executes.
+    pub(super) fn executable(&self) -> io::Result<String> {
+        let path = fs::read_link(format!("/proc/{}/exe", self.identity.pid))?;
+        let name = path.file_name().unwrap_or_default();
+        Ok(name.to_string_lossy().into_owned())
+    }
+}
+
+/// The name that the kernel keeps for a process, also for a dead one until it is reaped.
+pub(super) fn name(pid: Pid) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim_end().to_owned()
 }
 
 fn starts_with_digit(text: &str) -> bool {

@@ -29,6 +29,8 @@ struct Shared {
     rival: Option<(u32, String)>,
     /// The method of the next request whose answer is lost after it was done.
     lost_answer: Option<&'static str>,
+    /// Whether the answer to a refused LOCK does not say who holds the lock.
+    names_nobody: bool,
     /// Is told of every request before it is answered.
     witness: Option<Witness>,
 }
@@ -79,6 +81,11 @@ impl HttpServer {
     /// Lets a rival have the lock right after so many refused LOCK requests.
     pub(crate) fn hand_over_after(&self, refusals: u32, lock: &str) {
         self.shared.lock().unwrap().rival = Some((refusals, lock.to_owned()));
+    }
+
+    /// From now on, no answer says who holds the lock.
+    pub(crate) fn name_nobody(&self) {
+        self.shared.lock().unwrap().names_nobody = true;
     }
 
     /// Loses the next answer to this method, after doing what was asked.
@@ -155,7 +162,12 @@ impl Shared {
                 self.rival = None;
             }
         }
-        (423, lock)
+        let answer = if self.names_nobody {
+            String::new()
+        } else {
+            lock
+        };
+        (423, answer)
     }
 }
 

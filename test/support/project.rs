@@ -165,10 +165,13 @@ impl Drop for Rival {
 
 impl Gate {
     pub(crate) fn wait_until_reached(&self) {
-        let reached = self.0.with_extension("reached");
-        until(&format!("{} is made", reached.display()), || {
-            reached.exists()
+        until(&format!("{} is reached", self.0.display()), || {
+            self.was_reached()
         });
+    }
+
+    pub(crate) fn was_reached(&self) -> bool {
+        self.0.with_extension("reached").exists()
     }
 
     pub(crate) fn open(&self) {

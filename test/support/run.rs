@@ -60,28 +60,40 @@ impl Softstop {
 
     /// softstop in any directory, under a host name of its own.
     pub(crate) fn in_directory(directory: &Path, outputs: &Path) -> Self {
-        let mark = Uuid::new_v4().to_string();
-        let script = format!("echo {mark} > /proc/sys/kernel/hostname; exec \"$@\"");
-        let mut command = Command::new("unshare");
-        command.args(["--uts", "/bin/sh", "-c", &script, "sh"]);
-        Self::with(command, mark, directory, outputs)
+        Self::in_container(&[], &container_id(), directory, outputs)
     }
 
     /// softstop as PID 1 of a namespace of its own.
     pub(crate) fn as_pid_1(project: &Project) -> Self {
-        Self::as_pid_1_of(project, &Uuid::new_v4().to_string())
+        Self::as_pid_1_of(project, &container_id())
     }
 
     /// softstop as PID 1 of a namespace of its own, under this host name.
     pub(crate) fn as_pid_1_of(project: &Project, host: &str) -> Self {
-        let mark = Uuid::new_v4().to_string();
-        let script = format!("echo {host} > /proc/sys/kernel/hostname; exec \"$@\"");
+        let pid_1 = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+        Self::in_container(&pid_1, host, &project.directory, project.scratch())
+            .env("TF_CLI_CONFIG_FILE", project.cli_config())
+            .arguments(["deploy"])
+    }
+
+    /// Gives softstop a host name, and mounts /etc/hostname from a directory that is named after
+    /// the container's id, as Docker does.
+    fn in_container(namespaces: &[&str], host: &str, directory: &Path, outputs: &Path) -> Self {
+        let files = outputs.join("containers").join(format!("{host:0<64}"));
+        fs::create_dir_all(&files).unwrap();
+        fs::write(files.join("hostname"), host).unwrap();
+        let script = format!(
+            "mount --bind '{}/hostname' /etc/hostname
+             echo {host} > /proc/sys/kernel/hostname; exec \"$@\"",
+            files.display()
+        );
         let mut command = Command::new("unshare");
         command
-            .args(["--uts", "--pid", "--fork", "--mount-proc", "--kill-child"])
-            .args(["/bin/sh", "-c", &script, "sh"])
-            .env("TF_CLI_CONFIG_FILE", project.cli_config());
-        Self::with(command, mark, &project.directory, project.scratch()).arguments(["deploy"])
+            .args(["--uts", "--mount"])
+            .args(namespaces)
+            .args(["/bin/sh", "-ec", &script, "sh"]);
+        let mark = Uuid::new_v4().to_string();
+        Self::with(command, mark, directory, outputs)
     }
 
     /// `softstop deploy` under the machine's own host name, beside whatever else runs there.
@@ -278,6 +290,11 @@ impl std::fmt::Display for Finished {
             self.code, self.signal, self.stopped_in, self.stdout, self.stderr
         )
     }
+}
+
+/// The id of a container, as Docker shortens it for the host name.
+fn container_id() -> String {
+    Uuid::new_v4().simple().to_string()[..12].to_owned()
 }
 
 fn wait_for(file: &Path, text: &str) {

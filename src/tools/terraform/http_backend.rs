@@ -95,7 +95,9 @@ impl HttpLock {
             // a LOCK: if the lock is still ours, the server names us.
             match self.take(supervisor, &own).await {
                 Ok(Answer::Held(holder)) if holder.id != own.id => return Ok(Look::Held(holder)),
-                Ok(Answer::HeldBySomebody) => return Ok(Look::HeldBySomebody),
+                // After a lost answer, this may be ourselves.
+                Ok(Answer::HeldBySomebody) if problem.is_none() => return Ok(Look::HeldBySomebody),
+                Ok(Answer::HeldBySomebody) => break,
                 Ok(Answer::Taken | Answer::Held(_)) => match self.release(supervisor, &own).await {
                     Ok(()) => return Ok(Look::Free),
                     Err(error) => problem = Some(error),
@@ -257,15 +259,24 @@ fn refused(address: &str, reason: &str) -> ToolError {
     }
 }
 
-/// An address may carry a user and a token.
+/// An address may carry a user and a token; what is left out is marked, so that nobody asks about
+/// another state by mistake.
 fn without_secrets(address: &str) -> String {
     match reqwest::Url::parse(address) {
         Ok(mut url) => {
             // An address that can hold no user has none to hide.
             let _ = url.set_username("");
             let _ = url.set_password(None);
+            let names: Vec<String> = url
+                .query_pairs()
+                .map(|(name, _)| format!("{name}=…"))
+                .collect();
             url.set_query(None);
-            url.to_string()
+            if names.is_empty() {
+                url.to_string()
+            } else {
+                format!("{url}?{}", names.join("&"))
+            }
         }
         Err(_) => "(not a valid address)".to_owned(),
     }
