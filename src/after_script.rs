@@ -5,8 +5,7 @@ use std::process::Command;
 
 use tracing::{info, warn};
 
-use crate::deploy::Outcome;
-use crate::exit_code::Exit;
+use crate::exit_code::{Exit, Outcome};
 use crate::recovery::LockState;
 use crate::supervisor::Supervisor;
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::after_script;
-use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND};
+use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
 use crate::lock::{OF_A_DEPLOY, OF_A_STATE_PUSH};
 use crate::pipe::console::{FAILURE, SUCCESS};
 use crate::recovery::{Finished, LockState, free_own_lock};
@@ -41,17 +41,6 @@ pub(crate) struct Deploy {
     pub(crate) directory: PathBuf,
     pub(crate) workspace: Option<String>,
     pub(crate) after_script: Option<String>,
-}
-
-/// How the deploy ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Succeeded,
-    Failed,
-    /// softstop was asked to stop.
-    Interrupted,
-    /// The command was killed, and not by softstop.
-    Killed,
 }
 
 /// The lock as it was before the deploy, and how long it took to ask.
@@ -292,18 +281,6 @@ impl<L> Before<L> {
             lock: None,
             look: None,
             question: UNKNOWN_LOOK,
-        }
-    }
-}
-
-impl Outcome {
-    /// The word for it in SOFTSTOP_OUTCOME.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-            Self::Killed => "killed",
         }
     }
 }

@@ -1,7 +1,18 @@
-//! The exit codes of softstop, in one place.
+//! How a deploy ended, and the exit codes of softstop, in one place.
 
 use std::fmt;
 use std::process::{ExitCode, Termination};
+
+/// How the deploy ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Succeeded,
+    Failed,
+    /// softstop was asked to stop.
+    Interrupted,
+    /// The command was killed, and not by softstop.
+    Killed,
+}
 
 /// How softstop ends, as its caller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +33,18 @@ pub(crate) enum Exit {
 pub(crate) const CANNOT_RUN: u8 = 126;
 /// The code of a shell for a command that is not found.
 pub(crate) const NOT_FOUND: u8 = 127;
+
+impl Outcome {
+    /// The word for it in SOFTSTOP_OUTCOME.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Killed => "killed",
+        }
+    }
+}
 
 impl Exit {
     /// The code that the caller of softstop reads.

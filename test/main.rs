@@ -7,6 +7,7 @@
 )]
 
 mod after_script;
+mod backends;
 mod documents;
 mod exit_codes;
 mod guard;

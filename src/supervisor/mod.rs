@@ -8,6 +8,7 @@ mod grace;
 mod guard;
 mod helper;
 mod kernel;
+mod last_words;
 mod neighbours;
 mod output;
 mod process;
@@ -43,8 +44,6 @@ use stop::{Step, Stop};
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long the kernel may take to bury what was killed.
 const BURIAL: Duration = Duration::from_millis(500);
-/// How long the next bytes may take to move when the deploy is over.
-const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long a tree may take to end when nobody is in a hurry.
 const UNHURRIED: Duration = Duration::from_secs(60);
 
@@ -168,74 +167,6 @@ impl Supervisor {
     /// Gives helpers no more than `time` once softstop is asked to stop.
     pub(crate) fn hurry(&self, time: Duration) {
         self.kept_back.set(self.grace_period.saturating_sub(time));
-    }
-
-    /// Waits until all output has been written, but not for a stuck reader once softstop was
-    /// asked to stop.
-    pub(crate) async fn flush(&self) {
-        let written = async {
-            self.stdout.flush().await;
-            self.stderr.flush().await;
-        };
-        tokio::select! {
-            biased;
-            () = written => {}
-            () = self.readers_stuck() => {}
-            () = self.nothing_left_to_write() => {}
-        }
-    }
-
-    /// Waits until all that the dead have said is in our hands, so that our own words come after it.
-    async fn output_drained(&self) {
-        let drained = async {
-            self.stdout.drained().await;
-            self.stderr.drained().await;
-        };
-        tokio::select! {
-            biased;
-            () = drained => {}
-            () = self.no_progress() => {}
-        }
-    }
-
-    /// Returns when all that came has been written, and nothing more comes from a process that is
-    /// not below softstop, but was given the deploy's output.
-    async fn nothing_left_to_write(&self) {
-        loop {
-            self.no_progress().await;
-            if self.stdout.is_empty() && self.stderr.is_empty() {
-                return;
-            }
-        }
-    }
-
-    /// Returns when for a while no byte has come or gone.
-    async fn no_progress(&self) {
-        let moved = || (self.stdout.moved(), self.stderr.moved());
-        loop {
-            let before = moved();
-            tokio::time::sleep(LAST_WORDS).await;
-            if moved() == before {
-                return;
-            }
-        }
-    }
-
-    /// Returns when softstop was asked to stop, and nobody reads what it still has to say.
-    async fn readers_stuck(&self) {
-        self.next_interrupt().await;
-        self.wait_for_no_reader();
-        let end = self.grace(LAST_WORDS).map(Grace::ends);
-        let is_late = tokio::time::sleep_until(end.unwrap_or_else(Instant::now));
-        tokio::select! {
-            () = self.no_progress() => {}
-            () = is_late => tokio::time::sleep(LAST_WORDS).await,
-        }
-    }
-
-    fn wait_for_no_reader(&self) {
-        self.stdout.wait_for_nobody();
-        self.stderr.wait_for_nobody();
     }
 
     fn spawn_passing_output(&self, mut command: Command) -> io::Result<Child> {

@@ -292,6 +292,20 @@ impl std::fmt::Display for Finished {
     }
 }
 
+/// Kills Terraform while it holds the lock, and expects that the lock is released all the same.
+pub(crate) fn expect_release(project: &Project, softstop: Softstop) -> Finished {
+    let run = softstop.start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    assert!(project.store.lock().is_some(), "the deploy uses this lock");
+    let finished = run.kill_terraform_at(&gate);
+    finished
+        .expect_code(137)
+        .expect_said("its lock was released");
+    assert_eq!(project.store.lock(), None, "{finished}");
+    finished
+}
+
 /// The id of a container, as Docker shortens it for the host name.
 fn container_id() -> String {
     Uuid::new_v4().simple().to_string()[..12].to_owned()

@@ -204,7 +204,9 @@ impl Store {
         }
     }
 
-    /// The names of the resources in the stored state, in order.
+    /// The names of the resources that exist by the stored state, in order.
+    ///
+    /// Terraform lists a resource that an interrupt has kept it from making, without any instance.
     pub(crate) fn resources(&self) -> Vec<String> {
         let Some(state) = self.state() else {
             return Vec::new();
@@ -214,6 +216,10 @@ impl Store {
             .as_array()
             .into_iter()
             .flatten()
+            .filter(|resource| {
+                let instances = resource["instances"].as_array();
+                instances.is_some_and(|instances| !instances.is_empty())
+            })
             .map(|resource| resource["name"].as_str().unwrap().to_owned())
             .collect();
         names.sort();
