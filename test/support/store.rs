@@ -140,7 +140,7 @@ impl Store {
             "bucket = \"{}\"\nkey = \"{KEY}\"\nregion = \"us-east-1\"\naccess_key = \"test\"\n\
              secret_key = \"test\"\nskip_credentials_validation = true\n\
              skip_metadata_api_check = true\nskip_requesting_account_id = true\n\
-             use_path_style = true\nmax_retries = 1\n\
+             use_path_style = true\nmax_retries = 3\n\
              endpoints = {{ s3 = \"{endpoint}\", dynamodb = \"{endpoint}\" }}\n",
             self.name
         );
