@@ -130,7 +130,9 @@ fn a_backend_that_hangs_before_the_deploy_keeps_nobody_waiting() {
             let project = Project::new(kind, &thing("a", ""));
             let proxy = project.store.proxy.as_ref().unwrap();
             proxy.hold("");
-            let mut run = Softstop::deploy(&project).env("GRACE_PERIOD", "2s").start();
+            let mut run = Softstop::deploy(&project)
+                .env("GRACE_PERIOD", "60s")
+                .start();
             proxy.wait_until_held();
             run.signal(Signal::SIGTERM);
             let finished = run.finish();

@@ -124,8 +124,7 @@ impl Outlet {
 
     /// Whether all that came so far has been written out.
     pub(super) fn is_empty(&self) -> bool {
-        let queue = self.0.lock();
-        queue.chunks.is_empty() && !queue.writing
+        self.0.lock().is_written()
     }
 
     /// Waits until every pipe that was drained into this stream is at its end.
@@ -145,7 +144,11 @@ impl Outlet {
 
 impl Queue {
     fn is_idle(&self) -> bool {
-        self.sources == 0 && self.chunks.is_empty() && !self.writing
+        self.sources == 0 && self.is_written()
+    }
+
+    fn is_written(&self) -> bool {
+        self.chunks.is_empty() && !self.writing
     }
 
     fn is_full(&self) -> bool {
