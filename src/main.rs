@@ -1,9 +1,12 @@
 //! softstop makes the Stop button safe for deploys that hold a lock.
 
 mod after_script;
+mod bitbucket;
 mod cli;
 mod deploy;
+mod docker;
 mod exit_code;
+mod http_client;
 mod lock;
 mod pipe;
 mod recovery;

@@ -3,7 +3,9 @@
 //! Nothing here does I/O or reads a clock, so every conclusion can be tested from a table.
 
 mod info;
+mod step;
 mod verdict;
 
 pub(crate) use info::LockInfo;
+pub(crate) use step::StepReport;
 pub(crate) use verdict::{Doubt, OF_A_DEPLOY, OF_A_STATE_PUSH, Others, Run, Verdict, judge};

@@ -5,7 +5,6 @@
 //! shows the caller's own lock instead of the holder's.
 
 use std::env;
-use std::error::Error;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +14,7 @@ use uuid::Uuid;
 
 use super::backend::Backend;
 use super::quoted;
+use crate::http_client::{self, innermost};
 use crate::lock::LockInfo;
 use crate::supervisor::Supervisor;
 use crate::tools::{Look, ToolError};
@@ -170,7 +170,8 @@ impl HttpLock {
             let request = self.request(endpoint, lock)?;
             let response = self.client.execute(request).await?;
             let status = response.status();
-            Ok((status, response.text().await.unwrap_or_default()))
+            let body = http_client::body(response).await.ok().flatten();
+            Ok((status, body.unwrap_or_default()))
         };
         match supervisor.limited(LIMIT, exchange).await {
             Some(Ok(answer)) => Ok(answer),
@@ -210,28 +211,22 @@ fn setting(backend: &Backend, name: &str, variable: &str) -> Option<String> {
         .or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
 }
 
-/// A client that trusts the machine's certificates and, where there are none, Mozilla's.
+/// A client that trusts what the configuration says, beside what all our clients trust.
 fn client(backend: &Backend) -> Result<Client, String> {
     let plain = |error: reqwest::Error| innermost(&error);
-    // Only a second provider could be refused, and this is the one we want.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut roots = Vec::new();
-    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-        roots.push(Certificate::from_der(root).map_err(plain)?);
-    }
+    let mut builder = http_client::builder().map_err(plain)?;
     let setting = |name, variable| setting(backend, name, variable);
     if let Some(authority) = setting(
         "client_ca_certificate_pem",
         "TF_HTTP_CLIENT_CA_CERTIFICATE_PEM",
     ) {
-        roots.extend(Certificate::from_pem_bundle(authority.as_bytes()).map_err(plain)?);
+        let authorities = Certificate::from_pem_bundle(authority.as_bytes()).map_err(plain)?;
+        builder = builder.tls_certs_merge(authorities);
     }
     let skips_verification = backend.is_on("skip_cert_verification")
         || setting("skip_cert_verification", "TF_HTTP_SKIP_CERT_VERIFICATION")
             .is_some_and(|skips| skips == "true" || skips == "1");
-    let mut builder = Client::builder()
-        .tls_certs_merge(roots)
-        .tls_danger_accept_invalid_certs(skips_verification);
+    builder = builder.tls_danger_accept_invalid_certs(skips_verification);
     if let (Some(certificate), Some(key)) = (
         setting("client_certificate_pem", "TF_HTTP_CLIENT_CERTIFICATE_PEM"),
         setting("client_private_key_pem", "TF_HTTP_CLIENT_PRIVATE_KEY_PEM"),
@@ -241,15 +236,6 @@ fn client(backend: &Backend) -> Result<Client, String> {
         builder = builder.identity(identity);
     }
     builder.build().map_err(plain)
-}
-
-/// The outer errors of reqwest only say that a request failed; the innermost says why.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut error: &dyn Error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 fn refused(address: &str, reason: &str) -> ToolError {

@@ -1,0 +1,324 @@
+//! Asks Bitbucket whether a step is over.
+//!
+//! The token goes to the address that was configured and nowhere else: no redirect is followed. And
+//! no word of a server is used before the token is struck out of it.
+#![cfg_attr(
+    not(test),
+    expect(dead_code, reason = "it is to be asked when a lock is judged")
+)]
+
+mod answer;
+mod error;
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use crate::http_client::{self, innermost};
+use crate::lock::StepReport;
+use answer::without_braces;
+pub(crate) use error::ApiError;
+use error::Said;
+
+/// Where Bitbucket Cloud's API is.
+pub(crate) const ADDRESS: &str = "https://api.bitbucket.org";
+
+const LIMITS: Limits = Limits {
+    request: Duration::from_secs(5),
+    question: Duration::from_secs(15),
+    first_pause: Duration::from_millis(500),
+};
+/// How often a question is asked again.
+const RETRIES: usize = 3;
+/// How much of a text is quoted.
+const QUOTE_LIMIT: usize = 200;
+
+/// With which a question is asked.
+#[derive(Debug)]
+pub(crate) enum Credentials {
+    AccessToken(SecretString),
+    ApiToken { email: String, token: SecretString },
+}
+
+/// Which step is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) workspace: &'a str,
+    pub(crate) repository: &'a str,
+    pub(crate) pipeline: &'a str,
+    pub(crate) step: &'a str,
+}
+
+/// Bitbucket's API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    client: Client,
+    /// Without the version of the API.
+    address: Url,
+    authorization: HeaderValue,
+    /// What must never be shown.
+    secrets: Vec<SecretString>,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    request: Duration,
+    /// Everything that belongs to one question: requests and pauses.
+    question: Duration,
+    first_pause: Duration,
+}
+
+struct Answer {
+    status: StatusCode,
+    /// How long Bitbucket asks us to keep quiet.
+    wait: Option<Duration>,
+    json: Option<Value>,
+}
+
+impl Api {
+    pub(crate) fn new(address: &str, credentials: &Credentials) -> Result<Self, String> {
+        Self::limited(address, credentials, LIMITS)
+    }
+
+    fn limited(address: &str, credentials: &Credentials, limits: Limits) -> Result<Self, String> {
+        let address = base(address)?;
+        let client = http_client::builder()
+            .and_then(|builder| {
+                builder
+                    .redirect(Policy::none())
+                    .user_agent(concat!("softstop/", env!("CARGO_PKG_VERSION")))
+                    .build()
+            })
+            .map_err(|error| innermost(&error))?;
+        let (authorization, secrets) = authorization(&client, &address, credentials)?;
+        Ok(Self {
+            client,
+            address,
+            authorization,
+            secrets,
+            limits,
+        })
+    }
+
+    /// Asks how a step stands, and asks again where that may help and there is time left.
+    pub(crate) async fn step(&self, question: Question<'_>) -> Result<StepReport, ApiError> {
+        let deadline = Instant::now() + self.limits.question;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(self.limits.first_pause)
+            .with_max_times(RETRIES)
+            .with_jitter();
+        let ask = || self.ask(question, self.limits.request.min(left()));
+        ask.retry(pauses)
+            .when(ApiError::may_pass)
+            .adjust(|error, planned| pause(error, planned, left()))
+            .await
+    }
+
+    async fn ask(&self, question: Question<'_>, limit: Duration) -> Result<StepReport, ApiError> {
+        let place = self.place();
+        match timeout(limit, self.exchange(question)).await {
+            Ok(Ok(answer)) => self.conclude(question, answer),
+            Ok(Err(error)) => Err(ApiError::Unreachable {
+                place,
+                reason: self.clean(&innermost(&error)),
+            }),
+            Err(_) => Err(ApiError::TimedOut { place }),
+        }
+    }
+
+    async fn exchange(&self, question: Question<'_>) -> reqwest::Result<Answer> {
+        let response = self
+            .client
+            .get(self.address_of(question))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .send()
+            .await?;
+        let (status, wait) = (response.status(), wait(&response));
+        let body = http_client::body(response).await?.unwrap_or_default();
+        let json = serde_json::from_str(&body).ok();
+        Ok(Answer {
+            status,
+            wait,
+            json: json.map(|json| self.cleaned(json)),
+        })
+    }
+
+    fn conclude(&self, question: Question<'_>, answer: Answer) -> Result<StepReport, ApiError> {
+        let Answer { status, wait, json } = answer;
+        let place = self.place();
+        let step = without_braces(question.step).to_owned();
+        let repository = format!("{}/{}", question.workspace, question.repository);
+        let said = Said(json.as_ref().and_then(message));
+        Err(match status {
+            StatusCode::UNAUTHORIZED => ApiError::Refused { place, said },
+            StatusCode::FORBIDDEN => ApiError::Forbidden {
+                place,
+                repository,
+                said,
+            },
+            // Any server can lack a page; Bitbucket says so in JSON.
+            StatusCode::NOT_FOUND if json.is_some() => ApiError::NotFound {
+                place,
+                repository,
+                step,
+                said,
+            },
+            StatusCode::TOO_MANY_REQUESTS => ApiError::TooManyRequests { place, wait, said },
+            status if status.is_server_error() => ApiError::ServerError {
+                place,
+                status,
+                said,
+            },
+            status if !status.is_success() => ApiError::Unexpected {
+                place,
+                step,
+                status,
+                said,
+            },
+            _ => match json {
+                Some(json) => return answer::read(&json, &step),
+                None => ApiError::NotJson { place, step },
+            },
+        })
+    }
+
+    fn address_of(&self, question: Question<'_>) -> Url {
+        let in_braces = |uuid| format!("{{{}}}", without_braces(uuid));
+        let mut address = self.address.clone();
+        // Every http address has segments.
+        if let Ok(mut segments) = address.path_segments_mut() {
+            segments
+                .pop_if_empty()
+                .extend(["2.0", "repositories"])
+                .extend([question.workspace, question.repository])
+                .extend(["pipelines", &in_braces(question.pipeline)])
+                .extend(["steps", &in_braces(question.step)]);
+        }
+        address
+    }
+
+    /// The address as it is shown.
+    fn place(&self) -> String {
+        self.address.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// Cleans all that a server says, before anything is made of it.
+    fn cleaned(&self, json: Value) -> Value {
+        match json {
+            Value::String(text) => Value::String(self.clean(&text)),
+            Value::Array(values) => values
+                .into_iter()
+                .map(|value| self.cleaned(value))
+                .collect(),
+            Value::Object(fields) => fields
+                .into_iter()
+                .map(|(name, value)| (name, self.cleaned(value)))
+                .collect(),
+            other => other,
+        }
+    }
+
+    /// Makes a foreign text fit to be shown: without secrets, on one line, and short.
+    fn clean(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.secrets {
+            text = text.replace(secret.expose_secret(), "…");
+        }
+        // A blank, not nothing: what is left must not read as a word that was not there.
+        let mut clean: String = text
+            .chars()
+            .map(|character| {
+                if character.is_control() {
+                    ' '
+                } else {
+                    character
+                }
+            })
+            .take(QUOTE_LIMIT)
+            .collect();
+        if text.chars().nth(QUOTE_LIMIT).is_some() {
+            clean.push('…');
+        }
+        clean
+    }
+}
+
+/// Reads the address of the API, with or without the version that all its paths begin with.
+fn base(address: &str) -> Result<Url, String> {
+    let mut url = Url::parse(address.trim())
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .ok_or_else(|| format!("expected an http or https address, such as {ADDRESS}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("expected an address without a user or a password".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("expected an address that ends with its path".to_owned());
+    }
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix("/2.0").unwrap_or(path).to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// The header that carries the credentials, and what of it must never be shown.
+fn authorization(
+    client: &Client,
+    address: &Url,
+    credentials: &Credentials,
+) -> Result<(HeaderValue, Vec<SecretString>), String> {
+    let (Credentials::AccessToken(token) | Credentials::ApiToken { token, .. }) = credentials;
+    let bare = token.expose_secret();
+    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            "the token for Bitbucket is empty, or has a blank or a line break in it".to_owned(),
+        );
+    }
+    let request = client.get(address.clone());
+    let request = match credentials {
+        Credentials::AccessToken(_) => request.bearer_auth(bare),
+        Credentials::ApiToken { email, .. } => request.basic_auth(email, Some(bare)),
+    };
+    let mut request = request.build().map_err(|error| innermost(&error))?;
+    let header = request
+        .headers_mut()
+        .remove(AUTHORIZATION)
+        .ok_or("the token for Bitbucket cannot be sent")?;
+    let mut secrets = vec![token.clone()];
+    // The encoded form of an e-mail address and a token gives both away.
+    if let Some((_, encoded)) = header.to_str().ok().and_then(|text| text.split_once(' ')) {
+        secrets.push(encoded.into());
+    }
+    Ok((header, secrets))
+}
+
+/// How long to wait before the next request; none where there is no time left for it.
+fn pause(error: &ApiError, planned: Option<Duration>, left: Duration) -> Option<Duration> {
+    let wanted = match error {
+        ApiError::TooManyRequests { wait, .. } => wait.unwrap_or_default(),
+        _ => Duration::ZERO,
+    };
+    planned
+        .map(|planned| planned.max(wanted))
+        .filter(|pause| *pause < left)
+}
+
+fn wait(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn message(json: &Value) -> Option<String> {
+    json["error"]["message"].as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

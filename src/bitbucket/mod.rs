@@ -1,0 +1,3 @@
+//! What Bitbucket knows.
+
+pub(crate) mod api;

@@ -1,0 +1,40 @@
+//! What all our HTTP clients have in common.
+
+use std::error::Error;
+
+use reqwest::{Certificate, Client, ClientBuilder, Response};
+
+/// How long an answer may be: no server shall fill our memory.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Begins a client that trusts the machine's certificates and, where there are none, Mozilla's.
+pub(crate) fn builder() -> reqwest::Result<ClientBuilder> {
+    // Only a second provider could be refused, and this is the one we want.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut roots = Vec::new();
+    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        roots.push(Certificate::from_der(root)?);
+    }
+    Ok(Client::builder().tls_certs_merge(roots))
+}
+
+/// Reads an answer; there is none where it is too long, since half an answer can mislead.
+pub(crate) async fn body(mut response: Response) -> reqwest::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > BODY_LIMIT {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// The outer errors of reqwest only say that a request failed; the innermost says why.
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
+    let mut error: &dyn Error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,265 @@
+//! An emulator of what Bitbucket's API says of steps, after its published specification.
+//!
+//! It stands on bare sockets, because no server library lets go of a connection without an answer.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Value, json};
+
+/// A running server; it stops with the test process.
+pub(crate) struct Bitbucket {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// How a question about a step is answered.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// With this result.
+    Completed(&'static str),
+    InProgress,
+    Paused,
+    Pending,
+    /// A state of tomorrow.
+    Named(&'static str),
+    Status(u16),
+    /// Asks to be left alone for so many seconds.
+    RetryAfter(u64),
+    Redirect(String),
+    /// Never, while the connection stays open.
+    Slow,
+    /// By closing the connection.
+    Cut,
+    Html,
+    Raw(u16, String),
+}
+
+#[derive(Default)]
+struct Shared {
+    /// The only credentials that are taken, if not all are.
+    authorization: Option<String>,
+    steps: HashMap<String, Step>,
+    /// The credentials of all requests.
+    authorizations: Vec<Option<String>>,
+    /// Connections that wait for ever.
+    waiting: Vec<TcpStream>,
+}
+
+struct Step {
+    pipeline: String,
+    uuid: String,
+    run: Option<u32>,
+    completed_on: Option<String>,
+    /// In their order; the last one stays.
+    answers: Vec<Answer>,
+}
+
+struct Response {
+    status: u16,
+    header: String,
+    body: String,
+}
+
+impl Bitbucket {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let state = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let state = Arc::clone(&state);
+                // A client that was killed wants no answer.
+                thread::spawn(move || serve(stream, &state).unwrap_or_default());
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// What BITBUCKET_API_URL has to say.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Takes only this Authorization header.
+    pub(crate) fn expect(&self, authorization: &str) {
+        self.shared.lock().unwrap().authorization = Some(authorization.to_owned());
+    }
+
+    /// Gives these answers about a step, one after the other, and then the last one again.
+    pub(crate) fn set_step(
+        &self,
+        workspace: &str,
+        repository: &str,
+        pipeline: &str,
+        step: &str,
+        answers: impl IntoIterator<Item = Answer>,
+    ) {
+        let path = format!(
+            "/2.0/repositories/{workspace}/{repository}/pipelines/%7B{pipeline}%7D/steps/%7B{step}%7D"
+        );
+        let step = Step {
+            pipeline: pipeline.to_owned(),
+            uuid: step.to_owned(),
+            run: Some(1),
+            completed_on: Some("2026-11-23T00:10:00.123456Z".to_owned()),
+            answers: answers.into_iter().collect(),
+        };
+        self.shared.lock().unwrap().steps.insert(path, step);
+    }
+
+    /// Says this of every step that is known by now.
+    pub(crate) fn set_run(&self, run: Option<u32>, completed_on: Option<&str>) {
+        for step in self.shared.lock().unwrap().steps.values_mut() {
+            step.run = run;
+            step.completed_on = completed_on.map(str::to_owned);
+        }
+    }
+
+    /// How many requests there were.
+    pub(crate) fn requests(&self) -> usize {
+        self.authorizations().len()
+    }
+
+    /// The Authorization header of every request.
+    pub(crate) fn authorizations(&self) -> Vec<Option<String>> {
+        self.shared.lock().unwrap().authorizations.clone()
+    }
+}
+
+fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
+    let mut lines = BufReader::new(&stream).lines();
+    let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+    let mut authorization = None;
+    for line in lines {
+        let line = line?;
+        match line.split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
+                authorization = Some(value.to_owned());
+            }
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let mut shared = shared.lock().unwrap();
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let response = match shared.answer(path, authorization) {
+        Answer::Cut => return Ok(()),
+        Answer::Slow => {
+            shared.waiting.push(stream);
+            return Ok(());
+        }
+        answer => shared.respond(path, answer),
+    };
+    drop(shared);
+    let Response {
+        status,
+        header,
+        body,
+    } = response;
+    let length = body.len();
+    write!(
+        &stream,
+        "HTTP/1.1 {status} \r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+impl Shared {
+    fn answer(&mut self, path: &str, authorization: Option<String>) -> Answer {
+        let is_known = match &self.authorization {
+            Some(_) => authorization == self.authorization,
+            None => authorization.is_some(),
+        };
+        self.authorizations.push(authorization);
+        if !is_known {
+            return Answer::Status(401);
+        }
+        match self.steps.get_mut(path).map(|step| &mut step.answers) {
+            Some(answers) if answers.len() > 1 => answers.remove(0),
+            Some(answers) => answers[0].clone(),
+            None => Answer::Status(404),
+        }
+    }
+
+    fn respond(&self, path: &str, answer: Answer) -> Response {
+        let step = self.steps.get(path);
+        let state = |name: &str, detail: Option<(&str, &str)>| {
+            let body = step.map(|step| step.describe(name, detail));
+            Response::new(200, body.unwrap_or_default().to_string())
+        };
+        match answer {
+            Answer::Completed(result) => state("COMPLETED", Some(("result", result))),
+            Answer::InProgress => state("IN_PROGRESS", Some(("stage", "RUNNING"))),
+            Answer::Paused => state("IN_PROGRESS", Some(("stage", "PAUSED"))),
+            Answer::Pending => state("PENDING", None),
+            Answer::Named(name) => state(name, None),
+            Answer::Status(status) => Response::error(status),
+            Answer::RetryAfter(seconds) => Response {
+                header: format!("Retry-After: {seconds}\r\n"),
+                ..Response::error(429)
+            },
+            Answer::Redirect(address) => Response {
+                header: format!("Location: {address}\r\n"),
+                ..Response::error(302)
+            },
+            Answer::Html => Response::new(200, "<html><p>Please log in.</p></html>".to_owned()),
+            Answer::Raw(status, body) => Response::new(status, body),
+            Answer::Slow | Answer::Cut => unreachable!("that is no response"),
+        }
+    }
+}
+
+impl Step {
+    /// The step in this state; the detail is its stage or its result.
+    fn describe(&self, name: &str, detail: Option<(&str, &str)>) -> Value {
+        let kind = format!("pipeline_step_state_{}", name.to_lowercase());
+        let mut state = json!({"type": kind, "name": name});
+        if let Some((field, value)) = detail {
+            let kind = format!("{kind}_{}", value.to_lowercase());
+            state[field] = json!({"type": kind, "name": value});
+        }
+        let mut step = json!({
+            "type": "pipeline_step",
+            "uuid": format!("{{{}}}", self.uuid),
+            "name": "Deploy",
+            "pipeline": {"type": "pipeline", "uuid": format!("{{{}}}", self.pipeline)},
+            "started_on": "2026-11-23T00:09:00.654321Z",
+            "state": state,
+        });
+        if let Some(run) = self.run {
+            step["run_number"] = run.into();
+        }
+        if let (true, Some(time)) = (name == "COMPLETED", &self.completed_on) {
+            step["completed_on"] = time.as_str().into();
+            step["duration_in_seconds"] = 60.into();
+        }
+        step
+    }
+}
+
+impl Response {
+    fn new(status: u16, body: String) -> Self {
+        let header = String::new();
+        Self {
+            status,
+            header,
+            body,
+        }
+    }
+
+    fn error(status: u16) -> Self {
+        let message = match status {
+            401 => "Token is invalid, expired, or not supported for this endpoint.",
+            403 => "Your credentials lack one or more required privilege scopes.",
+            404 => "Resource not found",
+            429 => "Rate limit for this resource has been exceeded",
+            _ => "Something went wrong",
+        };
+        let error = json!({"type": "error", "error": {"message": message}});
+        Self::new(status, error.to_string())
+    }
+}
