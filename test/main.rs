@@ -8,6 +8,7 @@
 
 mod after_script;
 mod backends;
+mod containers;
 mod documents;
 mod exit_codes;
 mod guard;

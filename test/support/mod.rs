@@ -1,6 +1,7 @@
 //! What the tests stand on: real backends whose truth can be asked, projects, and runs of softstop.
 
 pub(crate) mod aws;
+pub(crate) mod container;
 pub(crate) mod http_server;
 pub(crate) mod project;
 pub(crate) mod proxy;
@@ -11,6 +12,7 @@ use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use container::Container;
 pub(crate) use project::Project;
 pub(crate) use run::{Finished, Run, Softstop};
 pub(crate) use store::{Kind, Store};

@@ -1,14 +1,14 @@
 //! A TCP proxy that can hold back what a client says to a backend.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::until;
+use super::{prepared, until};
 
 /// How often a connection that is held back is looked at: who was killed must not seem alive.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -34,7 +34,9 @@ struct State {
 
 impl Proxy {
     pub(crate) fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // An address of this machine that containers reach too.
+        let gateway: IpAddr = prepared("SOFTSTOP_TEST_GATEWAY").parse().unwrap();
+        let listener = TcpListener::bind((gateway, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let gate = Arc::new(Gate::default());
         let shared = Arc::clone(&gate);

@@ -15,7 +15,14 @@ use super::project::Gate;
 use super::{Project, until};
 
 /// Marks every process of one run, so that what is left of it can be found.
-const MARK: &str = "SOFTSTOP_TEST_RUN";
+pub(super) const MARK: &str = "SOFTSTOP_TEST_RUN";
+
+/// Keeps what is printed, and what is asked from elsewhere, the same in every run.
+pub(super) const SURROUNDINGS: [(&str, &str); 3] = [
+    ("NO_COLOR", "1"),
+    ("TF_CLI_ARGS", "-no-color"),
+    ("CHECKPOINT_DISABLE", "1"),
+];
 
 /// softstop, about to be started under a host name of its own.
 ///
@@ -109,10 +116,13 @@ impl Softstop {
             .arg(env!("CARGO_BIN_EXE_softstop"))
             .current_dir(directory)
             .env(MARK, &mark)
-            .env("NO_COLOR", "1")
-            .env("TF_CLI_ARGS", "-no-color")
-            .env("CHECKPOINT_DISABLE", "1")
-            .stdin(Stdio::null());
+            .envs(SURROUNDINGS);
+        Self::started_by(command, mark, outputs)
+    }
+
+    /// softstop by a command that starts it, so that all its processes have this mark.
+    pub(super) fn started_by(mut command: Command, mark: String, outputs: &Path) -> Self {
+        command.stdin(Stdio::null());
         Self {
             command,
             mark,
@@ -179,8 +189,13 @@ impl Run {
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {
-        self.signalled.get_or_insert_with(Instant::now);
+        self.note_signal();
         kill(self.pid(), signal).unwrap();
+    }
+
+    /// The time that it takes to stop counts from now on.
+    pub(super) fn note_signal(&mut self) {
+        self.signalled.get_or_insert_with(Instant::now);
     }
 
     /// The supervising process; `pid` is its guard.

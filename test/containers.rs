@@ -1,0 +1,85 @@
+//! Deploys in real containers.
+
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::support::project::thing;
+use crate::support::{Container, Kind, Project};
+
+#[test]
+fn a_deploy_as_the_first_process_of_a_container_finishes_and_stores_what_was_made() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let finished = Container::deploy(&project).finish();
+    finished.expect_code(0).expect_said("Deploy succeeded");
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+    assert_eq!(project.store.lock(), None, "{finished}");
+}
+
+#[test]
+fn docker_stop_waits_for_the_resource_that_is_being_made_and_leaves_no_lock() {
+    let project = Project::slow(Kind::HttpStrict);
+    let container = Container::deploy(&project).start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    assert!(project.store.lock().is_some(), "the deploy holds the lock");
+    thread::scope(|scope| {
+        scope.spawn(|| container.stop());
+        container.wait_for_stdout("Stopping operation...");
+        gate.open();
+    });
+    let finished = container.finish();
+    finished.expect_code(143);
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+    assert_eq!(project.store.lock(), None, "{finished}");
+}
+
+#[test]
+fn a_signal_to_softstop_in_a_build_container_ends_the_deploy_and_the_script_goes_on() {
+    let project = Project::slow(Kind::HttpStrict);
+    let container = Container::with_script(&project, "softstop \"$@\"; echo \"it ended with $?\"")
+        .arguments(["the script", "deploy"])
+        .user("1000")
+        .start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    let first = container.exec(&["cat", "/proc/1/comm"]);
+    assert_eq!(String::from_utf8(first.stdout).unwrap(), "bash\n");
+    let sent = container.exec(&["pkill", "--oldest", "--exact", "softstop"]);
+    assert!(sent.status.success(), "{sent:?}");
+    container.wait_for_stderr("received: stopping the deploy");
+    gate.open();
+    let finished = container.finish();
+    finished.expect_code(0);
+    assert!(
+        finished.stdout.contains("it ended with 143"),
+        "expected a stop:\n{finished}"
+    );
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+    assert_eq!(project.store.lock(), None, "{finished}");
+}
+
+#[test]
+fn the_lock_of_a_container_that_was_killed_stays_and_names_the_container() {
+    let project = Project::slow(Kind::HttpStrict);
+    let mut container = Container::deploy(&project).start();
+    project.gate("a.gate").wait_until_reached();
+    let host = format!("@{}\"", container.short_id());
+    container.kill();
+    container.finish().expect_code(137);
+    let lock = project.store.lock().unwrap();
+    assert!(lock.contains(&host), "expected {host:?} in {lock}");
+}
+
+#[test]
+fn the_lock_of_a_terraform_that_was_killed_in_a_container_is_released() {
+    let project = Project::slow(Kind::HttpStrict);
+    let container = Container::deploy(&project).start();
+    project.gate("a.gate").wait_until_reached();
+    kill(container.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+    let finished = container.finish();
+    finished
+        .expect_code(137)
+        .expect_said("its lock was released");
+    assert_eq!(project.store.lock(), None, "{finished}");
+}

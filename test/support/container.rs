@@ -1,0 +1,190 @@
+//! softstop in a real container, with the rights that Docker gives by default.
+
+use std::process::{Command, Output};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use uuid::Uuid;
+
+use super::run::{MARK, SURROUNDINGS};
+use super::{Finished, Project, Run, Softstop, prepared};
+
+/// A container in which a project's directory and tools are where they are outside.
+pub(crate) struct Container<'project> {
+    project: &'project Project,
+    docker_arguments: Vec<String>,
+    command: Vec<String>,
+    mark: String,
+}
+
+/// A container that is running, or has run.
+pub(crate) struct RunningContainer {
+    // Dropped first: the run would wait for the end of the container.
+    removal: Removal,
+    run: Run,
+}
+
+/// Removes the container of this id when it is dropped.
+struct Removal(String);
+
+impl<'project> Container<'project> {
+    /// `softstop deploy` as the first process, as in a pipe.
+    pub(crate) fn deploy(project: &'project Project) -> Self {
+        Self::new(project, &["softstop", "deploy"])
+    }
+
+    /// A build container, whose script calls softstop.
+    pub(crate) fn with_script(project: &'project Project, script: &str) -> Self {
+        Self::new(project, &["/bin/bash", "-c", script])
+    }
+
+    fn new(project: &'project Project, command: &[&str]) -> Self {
+        let mark = Uuid::new_v4().to_string();
+        let scratch = project.scratch().display();
+        let mirror = prepared("SOFTSTOP_TEST_MIRROR");
+        let terraform = prepared("SOFTSTOP_TEST_TERRAFORM");
+        let softstop = env!("CARGO_BIN_EXE_softstop");
+        let mut container = Self {
+            project,
+            docker_arguments: Vec::new(),
+            command: command.iter().map(ToString::to_string).collect(),
+            mark: mark.clone(),
+        };
+        for volume in [
+            format!("{scratch}:{scratch}"),
+            format!("{mirror}:{mirror}:ro"),
+            format!("{terraform}:/usr/local/bin/terraform:ro"),
+            format!("{softstop}:/usr/local/bin/softstop:ro"),
+        ] {
+            container = container.docker_arguments(["--volume", &volume]);
+        }
+        for (name, value) in SURROUNDINGS {
+            container = container.env(name, value);
+        }
+        container
+            .env(MARK, mark)
+            .env("TF_CLI_CONFIG_FILE", project.cli_config().display())
+            .docker_arguments(["--workdir", &project.directory.display().to_string()])
+    }
+
+    /// Arguments of `docker create`.
+    pub(crate) fn docker_arguments<'a>(
+        mut self,
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(str::to_owned);
+        self.docker_arguments.extend(arguments);
+        self
+    }
+
+    pub(crate) fn env(self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.docker_arguments(["--env", &format!("{name}={value}")])
+    }
+
+    /// Runs as this user, whom the project then belongs to.
+    pub(crate) fn user(self, user: &str) -> Self {
+        let mut give = Command::new("chown");
+        give.args(["--recursive", user]).arg(self.project.scratch());
+        assert!(give.status().unwrap().success());
+        self.docker_arguments(["--user", user])
+    }
+
+    /// Further arguments of softstop, or of the script.
+    pub(crate) fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        self.command
+            .extend(arguments.into_iter().map(str::to_owned));
+        self
+    }
+
+    pub(crate) fn start(self) -> RunningContainer {
+        let created = succeed(
+            docker("create")
+                .args(self.docker_arguments)
+                .arg("softstop-test/debian")
+                .args(self.command),
+        );
+        let removal = Removal(String::from_utf8(created.stdout).unwrap().trim().to_owned());
+        let mut start = docker("start");
+        start.args(["--attach", &removal.0]);
+        let run = Softstop::started_by(start, self.mark, self.project.scratch()).start();
+        RunningContainer { removal, run }
+    }
+
+    pub(crate) fn finish(self) -> Finished {
+        self.start().finish()
+    }
+}
+
+impl RunningContainer {
+    pub(crate) fn id(&self) -> &str {
+        &self.removal.0
+    }
+
+    /// The id as Docker shortens it for the host name.
+    pub(crate) fn short_id(&self) -> &str {
+        &self.id()[..12]
+    }
+
+    /// Signals the first process.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.run.note_signal();
+        succeed(docker("kill").args(["--signal", signal.as_str(), self.id()]));
+    }
+
+    /// Kills every process, as the Stop button does.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// Asks the first process to end, kills it if it does not, and returns after its end.
+    pub(crate) fn stop(&self) {
+        succeed(docker("stop").arg(self.id()));
+    }
+
+    /// Runs a command beside softstop.
+    pub(crate) fn exec(&self, command: &[&str]) -> Output {
+        docker("exec")
+            .arg(self.id())
+            .args(command)
+            .output()
+            .unwrap()
+    }
+
+    pub(crate) fn wait_for_stdout(&self, text: &str) {
+        self.run.wait_for_stdout(text);
+    }
+
+    pub(crate) fn wait_for_stderr(&self, text: &str) {
+        self.run.wait_for_stderr(text);
+    }
+
+    /// Waits until a process has this name, and returns its number outside of the container.
+    pub(crate) fn wait_for_process(&self, name: &str) -> Pid {
+        self.run.wait_for_process(name)
+    }
+
+    /// Waits for the end, and checks that no process is left.
+    pub(crate) fn finish(self) -> Finished {
+        self.run.finish()
+    }
+}
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        // Nothing more can be done for a container that cannot be removed.
+        let _ = docker("rm").args(["--force", &self.0]).output();
+    }
+}
+
+/// The daemon of the tests, whatever daemon this machine has.
+fn docker(command: &str) -> Command {
+    let mut docker = Command::new("docker");
+    docker.args(["--host", &prepared("SOFTSTOP_TEST_DOCKER"), command]);
+    docker
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    output
+}
