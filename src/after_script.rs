@@ -6,7 +6,7 @@ use std::process::Command;
 use tracing::{info, warn};
 
 use crate::exit_code::{Exit, Outcome};
-use crate::recovery::LockState;
+use crate::lock_state::LockState;
 use crate::supervisor::Supervisor;
 
 /// Runs `script`, which learns by its environment how the deploy ended. Its own end changes

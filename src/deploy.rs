@@ -11,10 +11,12 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::after_script;
+use crate::evidence::{Finished, Inquiry, judge_finished};
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
-use crate::lock::{OF_A_DEPLOY, OF_A_STATE_PUSH};
+use crate::lock::{LockInfo, OF_A_DEPLOY, OF_A_STATE_PUSH};
+use crate::lock_state::LockState;
 use crate::pipe::console::{FAILURE, SUCCESS};
-use crate::recovery::{Finished, LockState, free_own_lock};
+use crate::recovery::{Finding, Patience, Recovery, recover, recover_with_patience};
 use crate::supervisor::{Ending, HelperError, Supervisor};
 use crate::tools::{DeployLock, DeployTool, Look, ToolError, UnsavedState};
 
@@ -41,118 +43,236 @@ pub(crate) struct Deploy {
     pub(crate) directory: PathBuf,
     pub(crate) workspace: Option<String>,
     pub(crate) after_script: Option<String>,
+    pub(crate) lock_timeout: Duration,
+}
+
+/// Everybody who has a part in the story.
+pub(crate) struct Story<'a, T> {
+    pub(crate) supervisor: &'a Supervisor,
+    pub(crate) tool: &'a T,
+    pub(crate) inquiry: &'a Inquiry,
+    pub(crate) deploy: &'a Deploy,
 }
 
 /// The lock as it was before the deploy, and how long it took to ask.
 struct Before<L> {
     lock: Option<L>,
-    look: Option<Look>,
     question: Duration,
+    /// Why the deploy cannot begin, where the lock is held and stays held.
+    locked: Option<Recovery>,
 }
 
-/// Runs the deploy, and leaves no lock of its own behind.
-pub(crate) async fn run<T: DeployTool>(supervisor: &Supervisor, tool: &T, deploy: &Deploy) -> Exit {
-    // A look that has taken the lock for a moment should give it back, but nobody waits for a
-    // backend that hangs before anything has begun.
-    supervisor.hurry(PATIENCE_BEFORE);
-    let before = look_before(supervisor, tool).await;
-    if let Some(interrupt) = supervisor.interrupt() {
-        supervisor.kill_tree().await;
-        error!(target: FAILURE, "Stopped by {} before the deploy began.", interrupt.signal);
-        return Exit::Signal(interrupt.signal as i32);
-    }
+/// How much of the grace period is kept for what comes after the deploy.
+#[derive(Clone, Copy)]
+struct Reserve {
+    /// For all of it.
+    whole: Duration,
+    /// For what comes last.
+    last: Duration,
+}
 
-    let unsaved_before = tool.unsaved_state();
-    let last = if deploy.after_script.is_some() {
-        FOR_THE_AFTER_SCRIPT
-    } else {
-        Duration::ZERO
-    };
-    supervisor.keep_back(last);
-    let started = Timestamp::now();
-    let reserve = TO_END_THE_TREE + before.question * QUESTIONS + last;
-    let ending = supervisor
-        .run_deploy(command(tool, deploy), &tool.programs(), reserve)
-        .await;
-    let (outcome, exit) = conclude(&ending);
-
-    let mut lock = match &ending {
-        Ok(ending) if tool.has_work() => {
-            let finished = Finished {
-                started,
-                ended: Timestamp::now(),
-                look_before: before.look.as_ref(),
-                tree_gone: ending.tree_gone,
-                tool_was_killed: ending.tool_was_killed,
-                operations: OF_A_DEPLOY,
-            };
-            look_after(supervisor, tool, before.lock, &finished).await
+impl<T: DeployTool> Story<'_, T> {
+    /// Runs the deploy, and leaves no lock of its own behind.
+    pub(crate) async fn run(&self) -> Exit {
+        // A look that has taken the lock for a moment should give it back, but nobody waits for a
+        // backend that hangs before anything has begun.
+        self.supervisor.hurry(PATIENCE_BEFORE);
+        let before = self.free_before().await;
+        if let Some(interrupt) = self.supervisor.interrupt() {
+            self.supervisor.kill_tree().await;
+            error!(target: FAILURE, "Stopped by {} before the deploy began.", interrupt.signal);
+            return Exit::Signal(interrupt.signal as i32);
         }
-        _ => LockState::None,
-    };
-    let unsaved = tool.unsaved_state();
-    if let Some(state) = unsaved.filter(|state| unsaved_before.as_ref() != Some(state)) {
-        lock = save(supervisor, tool, &state, lock, reserve, last).await;
-    }
-    if let Some(script) = &deploy.after_script {
-        after_script::run(supervisor, script, &deploy.directory, outcome, exit, &lock).await;
-    }
-    tell(outcome, exit, &lock);
-    exit
-}
+        if let Some(locked) = before.locked {
+            error!(target: FAILURE, "Nothing was deployed. {locked}");
+            return Exit::of_held(&locked);
+        }
 
-/// Looks at the lock before anything runs: to learn whose it is, and how long a look takes here.
-async fn look_before<T: DeployTool>(supervisor: &Supervisor, tool: &T) -> Before<T::Lock> {
-    let mut before = Before::unknown();
-    if !tool.has_work() {
-        info!("There is no configuration here, and so no lock to look after.");
-        return before;
+        let unsaved_before = self.tool.unsaved_state();
+        let reserve = self.reserve(before.question);
+        self.supervisor.keep_back(reserve.last);
+        let started = Timestamp::now();
+        let ending = self
+            .supervisor
+            .run_deploy(self.command(), &self.tool.programs(), reserve.whole)
+            .await;
+        let (outcome, exit) = conclude(&ending);
+
+        let mut lock = match &ending {
+            Ok(ending) if self.tool.has_work() => {
+                let finished = Finished {
+                    started,
+                    ended: Timestamp::now(),
+                    tree_gone: ending.tree_gone,
+                    tool_was_killed: ending.tool_was_killed,
+                    operations: OF_A_DEPLOY,
+                };
+                self.free_after(before.lock, &finished).await
+            }
+            _ => LockState::None,
+        };
+        let unsaved = self.tool.unsaved_state();
+        if let Some(state) = unsaved.filter(|state| unsaved_before.as_ref() != Some(state)) {
+            lock = self.save(&state, lock, reserve).await;
+        }
+        if let Some(script) = &self.deploy.after_script {
+            let directory = &self.deploy.directory;
+            after_script::run(self.supervisor, script, directory, outcome, exit, &lock).await;
+        }
+        tell(outcome, exit, &lock);
+        exit
     }
-    if tool.keeps_state_here() {
+
+    /// Looks at the lock before anything runs, releases it where its holder is over, and waits for
+    /// it where its holder is not. Learns how long a look takes here.
+    async fn free_before(&self) -> Before<T::Lock> {
+        let mut before = Before {
+            lock: None,
+            question: UNKNOWN_LOOK,
+            locked: None,
+        };
+        if !self.tool.has_work() {
+            info!("There is no configuration here, and so no lock to look after.");
+            return before;
+        }
+        if self.tool.keeps_state_here() {
+            warn!(
+                "The configuration has no backend block: state and lock are kept beside it, and in \
+                 a pipeline they are gone with the step."
+            );
+        }
+        match self.look_before(&mut before.question).await {
+            Ok((lock, recovery)) => {
+                match &recovery {
+                    Recovery::Untouched(Finding::Free) => {}
+                    Recovery::Untouched(Finding::NeverLocked) => warn!("{recovery}"),
+                    Recovery::Released(..) => info!("{recovery}"),
+                    _ => before.locked = Some(recovery),
+                }
+                before.lock = Some(lock);
+            }
+            Err(error) => warn!("The lock cannot be looked after yet: {error}."),
+        }
+        before
+    }
+
+    async fn look_before(&self, question: &mut Duration) -> Result<(T::Lock, Recovery), ToolError> {
+        let lock = self.tool.find_lock(self.supervisor).await?;
+        let began = Instant::now();
+        let look = lock.look(self.supervisor).await?;
+        *question = (began.elapsed() * 2).max(SHORTEST_QUESTION);
+        let recovery = match look {
+            Look::Free => Recovery::Untouched(Finding::Free),
+            Look::NeverLocked => Recovery::Untouched(Finding::NeverLocked),
+            Look::Held(_) | Look::HeldBySomebody => {
+                let judge = async |holder: &LockInfo| {
+                    Ok(self.inquiry.judge(self.supervisor, self.tool, holder).await)
+                };
+                let patience = Patience {
+                    time: self.deploy.lock_timeout,
+                    also_in_doubt: true,
+                };
+                recover_with_patience(self.supervisor, &lock, &judge, patience).await?
+            }
+        };
+        Ok((lock, recovery))
+    }
+
+    fn reserve(&self, question: Duration) -> Reserve {
+        let last = if self.deploy.after_script.is_some() {
+            FOR_THE_AFTER_SCRIPT
+        } else {
+            Duration::ZERO
+        };
+        Reserve {
+            whole: TO_END_THE_TREE + question * QUESTIONS + last,
+            last,
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = match self.deploy.command.split_first() {
+            None => self.tool.default_command(),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments);
+                command
+            }
+        };
+        if let Some(workspace) = &self.deploy.workspace {
+            command.env("TF_WORKSPACE", workspace);
+        }
+        command.current_dir(&self.deploy.directory);
+        command
+    }
+
+    /// Looks at the lock after the deploy, and releases it if the deploy has left it behind.
+    ///
+    /// Also after a deploy that ended well: in `terraform apply | tee log` nobody tells that
+    /// Terraform was killed.
+    async fn free_after(&self, lock_before: Option<T::Lock>, finished: &Finished<'_>) -> LockState {
+        // The deploy itself may have initialised another backend or another workspace.
+        let lock = match lock_before.filter(|lock| self.tool.is_current(lock)) {
+            Some(lock) => Ok(lock),
+            None => self.tool.find_lock(self.supervisor).await,
+        };
+        let recovery = match lock {
+            Ok(lock) => {
+                let judge = async |holder: &LockInfo| {
+                    judge_finished(self.supervisor, self.tool, holder, finished).await
+                };
+                recover(self.supervisor, &lock, &judge).await
+            }
+            Err(error) => Err(error),
+        };
+        match &recovery {
+            Ok(released @ Recovery::Released(..)) => info!("{released}"),
+            Ok(recovery) if recovery.is_free() => {}
+            Ok(recovery) => warn!("{recovery}"),
+            Err(error) => warn!("Whether the lock is free is not known: {error}."),
+        }
+        recovery.map_or(LockState::Unknown, LockState::from)
+    }
+
+    /// Stores a state that the deploy could not store, while nobody can have built upon the old
+    /// one.
+    async fn save(&self, state: &UnsavedState, lock: LockState, reserve: Reserve) -> LockState {
+        let path = state.path.display();
+        info!("The deploy could not store its state and left it in {path}.");
+        if !lock.is_free() {
+            warn!("It is not stored now, because {lock}.");
+            self.keep(state);
+            return lock;
+        }
+        let started = Timestamp::now();
+        // Storing takes the lock; where it hangs, there must be time to free that again.
+        self.supervisor.keep_back(reserve.whole);
+        let saved = self.tool.save_state(self.supervisor, state).await;
+        self.supervisor.keep_back(reserve.last);
+        let Err(error) = saved else {
+            info!("The state is stored now. {path} is no longer needed.");
+            return lock;
+        };
+        warn!("It cannot be stored now either: {error}.");
+        self.keep(state);
+        let finished = Finished {
+            started,
+            ended: Timestamp::now(),
+            tree_gone: self.supervisor.kill_tree().await,
+            tool_was_killed: matches!(error, ToolError::Helper(HelperError::TimedOut { .. })),
+            operations: OF_A_STATE_PUSH,
+        };
+        self.free_after(None, &finished).await
+    }
+
+    fn keep(&self, state: &UnsavedState) {
         warn!(
-            "The configuration has no backend block: state and lock are kept beside it, and in a \
-             pipeline they are gone with the step."
+            "Keep {}: it is the only record of what was created. Before the next deploy, store it \
+             by hand: {}",
+            state.path.display(),
+            self.tool.save_by_hand(state)
         );
     }
-    let found = tool.find_lock(supervisor).await;
-    let began = Instant::now();
-    let looked = match &found {
-        Ok(lock) => lock.look(supervisor).await,
-        Err(_) => Ok(Look::Free),
-    };
-    match (found, looked) {
-        (Ok(lock), Ok(look)) => {
-            before.question = (began.elapsed() * 2).max(SHORTEST_QUESTION);
-            match &look {
-                Look::Held(holder) => info!("The state is locked already: {holder}."),
-                Look::HeldBySomebody => info!("The state is locked already, by somebody."),
-                Look::NeverLocked => warn!("The backend is set up without locking."),
-                Look::Free => {}
-            }
-            before.look = Some(look);
-            before.lock = Some(lock);
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            warn!("The lock cannot be looked after yet: {error}.");
-        }
-    }
-    before
-}
-
-fn command<T: DeployTool>(tool: &T, deploy: &Deploy) -> Command {
-    let mut command = match deploy.command.split_first() {
-        None => tool.default_command(),
-        Some((program, arguments)) => {
-            let mut command = Command::new(program);
-            command.args(arguments);
-            command
-        }
-    };
-    if let Some(workspace) = &deploy.workspace {
-        command.env("TF_WORKSPACE", workspace);
-    }
-    command.current_dir(&deploy.directory);
-    command
 }
 
 fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
@@ -189,78 +309,6 @@ fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
     }
 }
 
-/// Looks at the lock after the deploy, and releases it if the deploy has left it behind.
-///
-/// Also after a deploy that ended well: in `terraform apply | tee log` nobody tells that Terraform
-/// was killed.
-async fn look_after<T: DeployTool>(
-    supervisor: &Supervisor,
-    tool: &T,
-    lock_before: Option<T::Lock>,
-    finished: &Finished<'_>,
-) -> LockState {
-    // The deploy itself may have initialised another backend or another workspace.
-    let lock = match lock_before.filter(|lock| tool.is_current(lock)) {
-        Some(lock) => Ok(lock),
-        None => tool.find_lock(supervisor).await,
-    };
-    let state = match lock {
-        Ok(lock) => free_own_lock(supervisor, tool, &lock, finished).await,
-        Err(error) => Err(error.into()),
-    };
-    state.unwrap_or_else(|error| {
-        warn!("Whether the lock is free is not known: {error:#}.");
-        LockState::Unknown
-    })
-}
-
-/// Stores a state that the deploy could not store, while nobody can have built upon the old one.
-async fn save<T: DeployTool>(
-    supervisor: &Supervisor,
-    tool: &T,
-    state: &UnsavedState,
-    lock: LockState,
-    reserve: Duration,
-    last: Duration,
-) -> LockState {
-    let path = state.path.display();
-    info!("The deploy could not store its state and left it in {path}.");
-    if !lock.is_free() {
-        warn!("It is not stored now, because {lock}.");
-        keep(tool, state);
-        return lock;
-    }
-    let started = Timestamp::now();
-    // Storing takes the lock; where it hangs, there must be time to free that again.
-    supervisor.keep_back(reserve);
-    let saved = tool.save_state(supervisor, state).await;
-    supervisor.keep_back(last);
-    let Err(error) = saved else {
-        info!("The state is stored now. {path} is no longer needed.");
-        return lock;
-    };
-    warn!("It cannot be stored now either: {error}.");
-    keep(tool, state);
-    let finished = Finished {
-        started,
-        ended: Timestamp::now(),
-        look_before: None,
-        tree_gone: supervisor.kill_tree().await,
-        tool_was_killed: matches!(error, ToolError::Helper(HelperError::TimedOut { .. })),
-        operations: OF_A_STATE_PUSH,
-    };
-    look_after(supervisor, tool, None, &finished).await
-}
-
-fn keep<T: DeployTool>(tool: &T, state: &UnsavedState) {
-    warn!(
-        "Keep {}: it is the only record of what was created. Before the next deploy, store it by \
-         hand: {}",
-        state.path.display(),
-        tool.save_by_hand(state)
-    );
-}
-
 fn tell(outcome: Outcome, exit: Exit, lock: &LockState) {
     match outcome {
         Outcome::Succeeded if matches!(lock, LockState::Free | LockState::None) => {
@@ -271,16 +319,6 @@ fn tell(outcome: Outcome, exit: Exit, lock: &LockState) {
         Outcome::Killed => error!(target: FAILURE, "Deploy was killed ({exit}); {lock}."),
         Outcome::Interrupted => {
             error!(target: FAILURE, "Deploy was interrupted ({exit}); {lock}.");
-        }
-    }
-}
-
-impl<L> Before<L> {
-    fn unknown() -> Self {
-        Self {
-            lock: None,
-            look: None,
-            question: UNKNOWN_LOOK,
         }
     }
 }

@@ -1,8 +1,4 @@
 //! Asks the Docker daemon, where one is in reach, whether a container is running.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "it is to be asked when a lock is judged")
-)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::{ExitCode, Termination};
 
+use crate::recovery::{Finding, Recovery};
+
 /// How the deploy ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -25,6 +27,10 @@ pub(crate) enum Exit {
     Signal(i32),
     /// A variable has a value that cannot be used.
     BadVariable,
+    /// The lock is held and stays held.
+    Locked,
+    /// The backend, or Bitbucket, could not be asked.
+    Unanswered,
     /// Anything else.
     Failure,
 }
@@ -47,6 +53,18 @@ impl Outcome {
 }
 
 impl Exit {
+    /// The exit where a lock stays that somebody would like to be free.
+    pub(crate) fn of_held(recovery: &Recovery) -> Self {
+        match recovery {
+            Recovery::Untouched(Finding::Doubtful(_, doubt, _))
+                if doubt.is_for_want_of_an_answer() =>
+            {
+                Self::Unanswered
+            }
+            _ => Self::Locked,
+        }
+    }
+
     /// The code that the caller of softstop reads.
     pub(crate) fn code(self) -> u8 {
         match self {
@@ -54,6 +72,8 @@ impl Exit {
             Self::Command(code) => code,
             Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
             Self::BadVariable => 2,
+            Self::Locked => 3,
+            Self::Unanswered => 4,
             Self::Failure => 1,
         }
     }

@@ -5,32 +5,37 @@ mod bitbucket;
 mod cli;
 mod deploy;
 mod docker;
+mod evidence;
 mod exit_code;
 mod http_client;
 mod lock;
+mod lock_state;
 mod pipe;
 mod recovery;
+mod release;
+mod status;
 mod supervisor;
 mod tools;
 
+use std::env;
 use std::io;
-use std::time::Duration;
+use std::os::fd::AsFd;
 
 use anyhow::Context;
 use tokio::task::LocalSet;
+use tracing::{debug, warn};
 
-use cli::{DeployOptions, Mode, Refusal};
-use deploy::Deploy;
+use bitbucket::build::Build;
+use cli::{Plan, Refusal, Task};
+use deploy::Story;
+use docker::Daemon;
+use evidence::Inquiry;
 use exit_code::Exit;
 use pipe::console;
-use supervisor::{Guarded, Outlet, Supervisor, guarded};
-use tools::terraform::Terraform;
+use supervisor::{Guarded, Outlet, Supervisor, UserName, guarded};
 
 fn main() -> Exit {
-    let checked = cli::parse().and_then(|cli| match cli.mode {
-        Mode::Deploy(options) => check(options),
-    });
-    let plan = match checked {
+    let plan = match cli::parse().and_then(|cli| cli::check(cli.mode)) {
         Ok(plan) => plan,
         Err(Refusal::Help(text)) => {
             // There is nobody left to tell where this fails.
@@ -42,7 +47,7 @@ fn main() -> Exit {
             return Exit::BadVariable;
         }
     };
-    match guarded(|| supervise(&plan)) {
+    match guarded(|| supervise(plan)) {
         Ok(Guarded::Supervisor(Ok(exit))) => exit,
         Ok(Guarded::Ended(code)) => Exit::Command(code),
         Ok(Guarded::Killed(signal)) => {
@@ -56,47 +61,71 @@ fn main() -> Exit {
     }
 }
 
-/// All that is known before anything runs.
-struct Plan {
-    deploy: Deploy,
-    terraform: Terraform,
-    grace_period: Duration,
-    debug: bool,
-}
-
-fn check(options: DeployOptions) -> Result<Plan, Refusal> {
-    let (grace_period, debug) = (options.grace_period, options.debug);
-    let (deploy, terraform) = options.check()?;
-    Ok(Plan {
-        deploy,
-        terraform,
-        grace_period,
-        debug,
-    })
-}
-
-/// Runs the deploy in this process: one thread for all that decides, and a few that move bytes.
-fn supervise(plan: &Plan) -> anyhow::Result<Exit> {
-    use std::os::fd::AsFd;
+/// Does the work in this process: one thread for all that decides, and a few that move bytes.
+fn supervise(plan: Plan) -> anyhow::Result<Exit> {
+    let build = Build::from_environment();
+    // Before the first thread is started, because it changes what all of them see.
+    let name = match &build {
+        Ok(Some(build)) => Some(UserName::give(&build.owner.to_string())),
+        Ok(None) | Err(_) => None,
+    };
     let stdout = Outlet::open(io::stdout().as_fd()).context("stdout cannot be used")?;
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
     let words = stderr.clone();
     console::start(plan.debug, move |message| words.say(message));
+    match (&build, &name) {
+        (Err(variable), _) => unstamped(&format!("{variable} is missing or cannot be used")),
+        (_, Some(Err(error))) => unstamped(&error.to_string()),
+        (_, Some(Ok(name))) => debug!("Locks are signed by the build, {name}."),
+        (_, None) => {}
+    }
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the event loop cannot be started")?;
     let exit = LocalSet::new().block_on(&runtime, async {
+        let answers = stdout.clone();
         let supervisor = Supervisor::start(plan.grace_period, stdout, stderr)
             .context("processes cannot be supervised")?;
-        let exit = deploy::run(&supervisor, &plan.terraform, &plan.deploy).await;
+        let inquiry = Inquiry::new(
+            build.unwrap_or_default(),
+            plan.api,
+            Daemon::from_environment(|name| env::var(name).ok()),
+            matches!(plan.task, Task::Release(..)),
+        );
+        let exit = run(&plan.task, &supervisor, &inquiry, &answers).await;
         supervisor.flush().await;
         Ok(exit)
     });
     // A name server that does not answer must not keep us: the look-up blocks a thread.
     runtime.shutdown_background();
     exit
+}
+
+async fn run(task: &Task, supervisor: &Supervisor, inquiry: &Inquiry, answers: &Outlet) -> Exit {
+    match task {
+        Task::Deploy(deploy, tool) => {
+            let story = Story {
+                supervisor,
+                tool,
+                inquiry,
+                deploy,
+            };
+            story.run().await
+        }
+        Task::Release(places, release) => release::run(supervisor, inquiry, places, release).await,
+        Task::Status { places, json } => {
+            status::run(supervisor, inquiry, places, json.then_some(answers)).await
+        }
+    }
+}
+
+fn unstamped(reason: &str) {
+    warn!(
+        "Locks will not say that this build holds them: {reason}. A lock that is left behind by a \
+         hard stop has to be released by a person."
+    );
 }
 
 fn fail(error: &anyhow::Error) -> Exit {

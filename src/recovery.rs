@@ -1,204 +1,257 @@
-//! Look, judge, look again, release, look again.
+//! Look, judge, look again, release, look again: what the stories have in common.
 
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::Context;
-use jiff::Timestamp;
+use humantime::format_duration;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::lock::{Doubt, LockInfo, Others, Run, Verdict, judge};
-use crate::supervisor::{Neighbours, Supervisor, neighbours};
-use crate::tools::{DeployLock, DeployTool, Look};
+use crate::lock::{Doubt, Life, LockInfo, Proof, Verdict};
+use crate::supervisor::Supervisor;
+use crate::tools::{DeployLock, Look, ToolError};
 
-/// How long a lock that dies with its process may outlive it: a database has to notice first.
+/// How long a lock may outlive its holder where it dies with it: a database has to notice first.
+/// And how long a look, which holds a lock for an instant, may take.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long to wait between two looks at such a lock.
 const LINGER_STEP: Duration = Duration::from_millis(100);
+/// How often a lock may change hands while it is judged.
+const ROUNDS: u32 = 5;
+/// How long to wait between two looks at a lock that is waited for.
+const WAIT_STEP: Duration = Duration::from_secs(2);
+/// How long to say nothing while a lock is waited for.
+const SILENCE: Duration = Duration::from_secs(30);
 
-/// What became of the lock.
+/// What a look at a lock has shown, and what that means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum LockState {
+pub(crate) enum Finding {
     /// Nobody holds it.
     Free,
-    /// This run had left it behind, and it was released.
-    Released(String),
-    /// It is held, by somebody else or by nobody knows whom.
-    Held(Option<String>),
-    /// It could not be asked about.
-    Unknown,
-    /// There is none to look after.
-    None,
+    /// The backend is set up to take none.
+    NeverLocked,
+    /// Its holder is over.
+    Over(LockInfo, Proof),
+    /// Its holder is alive.
+    Alive(Option<LockInfo>, Life),
+    /// Nobody can tell whether its holder is over.
+    Doubtful(Option<LockInfo>, Doubt, ByHand),
 }
 
-impl LockState {
-    /// The word for it in SOFTSTOP_LOCK. What is not known to be free counts as held.
-    pub(crate) fn word(&self) -> &'static str {
-        match self {
-            Self::Free | Self::None => "free",
-            Self::Released(_) => "released",
-            Self::Held(_) | Self::Unknown => "held",
-        }
-    }
-
-    /// The ID of the lock that this is about.
-    pub(crate) fn id(&self) -> Option<&str> {
-        match self {
-            Self::Released(id) => Some(id),
-            Self::Held(id) => id.as_deref(),
-            Self::Free | Self::Unknown | Self::None => None,
-        }
-    }
-
-    pub(crate) fn is_free(&self) -> bool {
-        matches!(self, Self::Free | Self::Released(_) | Self::None)
-    }
+/// What became of a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Recovery {
+    /// Its holder was over, and it was released.
+    Released(LockInfo, Proof),
+    /// It is as it was found.
+    Untouched(Finding),
+    /// Its holder is over, and yet it could not be released, for this reason.
+    Stuck(LockInfo, Proof, String, ByHand),
 }
 
-impl fmt::Display for LockState {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Free => "the lock is free",
-            Self::Released(_) => "its lock was released",
-            Self::Held(_) => "the lock is held",
-            Self::Unknown => "the lock could not be asked about",
-            Self::None => "there is no lock to look after",
-        })
-    }
+/// The command by which a person releases a lock; empty where nobody knows which lock it is.
+type ByHand = String;
+
+/// How long to wait for a lock, and for whose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) time: Duration,
+    /// Whether a holder of whom nobody can tell whether it is alive is waited for too.
+    pub(crate) also_in_doubt: bool,
 }
 
-/// What is known of a run that is over.
-pub(crate) struct Finished<'a> {
-    pub(crate) started: Timestamp,
-    pub(crate) ended: Timestamp,
-    /// What the look before the run has shown.
-    pub(crate) look_before: Option<&'a Look>,
-    pub(crate) tree_gone: bool,
-    pub(crate) tool_was_killed: bool,
-    /// The operations for which it can hold a lock.
-    pub(crate) operations: &'a [&'a str],
-}
-
-/// Releases the lock that this run has left behind, if it has.
-pub(crate) async fn free_own_lock<T: DeployTool>(
-    supervisor: &Supervisor,
-    tool: &T,
-    lock: &T::Lock,
-    finished: &Finished<'_>,
-) -> anyhow::Result<LockState> {
-    let look = if lock.dies_with_its_process() {
-        look_until_free(supervisor, lock).await?
-    } else {
-        lock.look(supervisor).await?
-    };
-    let holder = match look {
-        Look::Held(holder) if !lock.dies_with_its_process() => holder,
-        Look::HeldBySomebody => {
-            warn!("The lock is held, and {}.", Doubt::UnknownHolder);
-            return Ok(LockState::Held(None));
-        }
-        look => return Ok(somebody_elses(look)),
-    };
-    info!("After the run there is still a lock: {holder}.");
-    let signature = tool.signature();
-    let version = tool.version(supervisor).await?;
-    let neighbours =
-        neighbours(&tool.programs()).context("the processes of this machine are hidden")?;
-    let run = Run {
-        who: &signature,
-        version: &version,
-        started: finished.started,
-        ended: finished.ended,
-        lock_before: finished.look_before.and_then(id_of),
-        processes_gone: finished.tree_gone,
-        tool_was_killed: finished.tool_was_killed,
-        operations: finished.operations,
-        others: match neighbours {
-            Neighbours::NonePossible => Others::Impossible,
-            Neighbours::NoneHere => Others::NotHere,
-            Neighbours::Some => Others::Running,
-            Neighbours::Hidden => Others::Hidden,
-        },
-    };
-    match judge(&holder, &run) {
-        Verdict::Refuse(doubt) => {
-            refuse(lock, &holder, doubt);
-            Ok(LockState::Held(Some(holder.id)))
-        }
-        Verdict::Release => release(supervisor, lock, holder).await,
-    }
-}
-
-/// Releases a lock that was judged, and believes nothing but a look that it is gone.
-async fn release<L: DeployLock>(
+/// Looks at the lock, and judges its holder.
+pub(crate) async fn examine<L: DeployLock>(
     supervisor: &Supervisor,
     lock: &L,
-    holder: LockInfo,
-) -> anyhow::Result<LockState> {
-    // Gathering the evidence took time, in which the lock may have changed hands.
-    let again = lock.look(supervisor).await?;
-    if again != Look::Held(holder.clone()) {
-        info!("It has gone by itself in the meantime.");
-        return Ok(somebody_elses(again));
-    }
-    let answer = lock.release(supervisor, &holder).await;
-    let after = lock.look(supervisor).await?;
-    if matches!(&after, Look::Held(still) if still.id == holder.id) {
-        let reason = answer
-            .err()
-            .map_or_else(String::new, |error| format!(" {error}."));
-        warn!(
-            "The lock {} was to be released, but is still there.{reason} When the backend can be \
-             asked again, release it by hand: {}",
-            holder.id,
-            lock.release_by_hand(&holder)
-        );
-        return Ok(LockState::Held(Some(holder.id)));
-    }
-    if answer.is_err() && !matches!(after, Look::Free) {
-        return Ok(somebody_elses(after));
-    }
-    info!("It was this run's own, and every process of the run is gone: released.");
-    Ok(LockState::Released(holder.id))
+    judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
+) -> Result<Finding, ToolError> {
+    let look = settled_look(supervisor, lock).await?;
+    find(lock, look, judge).await
 }
 
-/// What a look says of a lock that is surely not this run's.
-fn somebody_elses(look: Look) -> LockState {
-    match look {
-        Look::Free => LockState::Free,
-        Look::NeverLocked => LockState::None,
-        Look::Held(holder) => {
-            info!("Somebody else has the lock by now, and keeps it: {holder}.");
-            LockState::Held(Some(holder.id))
+/// Releases the lock where its holder is over, by the word of `judge`.
+pub(crate) async fn recover<L: DeployLock>(
+    supervisor: &Supervisor,
+    lock: &L,
+    judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
+) -> Result<Recovery, ToolError> {
+    let mut look = settled_look(supervisor, lock).await?;
+    for _ in 0..ROUNDS {
+        let (holder, proof) = match find(lock, look, judge).await? {
+            Finding::Over(holder, proof) => (holder, proof),
+            finding => return Ok(Recovery::Untouched(finding)),
+        };
+        // Judging took time, in which the lock may have changed hands; then it is a new one.
+        look = lock.look(supervisor).await?;
+        if look != Look::Held(holder.clone()) {
+            info!("The lock {} has gone by itself in the meantime.", holder.id);
+            continue;
         }
-        Look::HeldBySomebody => LockState::Held(None),
+        let answer = lock.release(supervisor, &holder).await;
+        look = lock.look(supervisor).await?;
+        match answer {
+            _ if is_held(&look, &holder) => {
+                let reason = answer.err().map(|error| format!(" {error}."));
+                let by_hand = lock.release_by_hand(&holder);
+                return Ok(Recovery::Stuck(
+                    holder,
+                    proof,
+                    reason.unwrap_or_default(),
+                    by_hand,
+                ));
+            }
+            // It was there, and is gone, and not by us.
+            Err(ToolError::NotReleased { .. }) => {}
+            Ok(()) | Err(_) => return Ok(Recovery::Released(holder, proof)),
+        }
+    }
+    Ok(Recovery::Untouched(Finding::Alive(
+        None,
+        Life::ChangesHands,
+    )))
+}
+
+/// Recovers the lock, and waits for the one that cannot be released, until somebody asks to stop.
+pub(crate) async fn recover_with_patience<L: DeployLock>(
+    supervisor: &Supervisor,
+    lock: &L,
+    judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
+    patience: Patience,
+) -> Result<Recovery, ToolError> {
+    let deadline = Instant::now() + patience.time;
+    let mut speak_at = Instant::now();
+    loop {
+        let recovery = recover(supervisor, lock, judge).await?;
+        let is_waited_for = match &recovery {
+            Recovery::Untouched(Finding::Alive(..)) => true,
+            Recovery::Untouched(Finding::Doubtful(..)) => patience.also_in_doubt,
+            _ => false,
+        };
+        let now = Instant::now();
+        if !is_waited_for || now >= deadline || supervisor.interrupt().is_some() {
+            return Ok(recovery);
+        }
+        if now >= speak_at {
+            let left = Duration::from_secs((deadline - now).as_secs());
+            info!(
+                "{recovery} Waiting for it, for up to {}.",
+                format_duration(left)
+            );
+            speak_at = now + SILENCE;
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline.min(now + WAIT_STEP)) => {}
+            _ = supervisor.next_interrupt() => {}
+        }
     }
 }
 
-async fn look_until_free<L: DeployLock>(supervisor: &Supervisor, lock: &L) -> anyhow::Result<Look> {
+/// Looks until what passes by itself has passed: a lock that a look of somebody else holds, or one
+/// that has outlived its process.
+async fn settled_look<L: DeployLock>(supervisor: &Supervisor, lock: &L) -> Result<Look, ToolError> {
     let deadline = Instant::now() + LINGER;
     loop {
         let look = lock.look(supervisor).await?;
-        if matches!(look, Look::Free | Look::NeverLocked) || Instant::now() >= deadline {
+        let passes = match &look {
+            Look::Free | Look::NeverLocked => false,
+            Look::Held(holder) => lock.dies_with_its_process() || lock.is_of_a_look(holder),
+            Look::HeldBySomebody => lock.dies_with_its_process(),
+        };
+        if !passes || Instant::now() >= deadline {
             return Ok(look);
         }
         tokio::time::sleep(LINGER_STEP).await;
     }
 }
 
-fn refuse<L: DeployLock>(lock: &L, holder: &LockInfo, doubt: Doubt) {
-    warn!(
-        "The lock {} is left alone: {doubt}. If you are sure that its holder is over, release it \
-         by hand: {}",
-        holder.id,
-        lock.release_by_hand(holder)
-    );
+async fn find<L: DeployLock>(
+    lock: &L,
+    look: Look,
+    judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
+) -> Result<Finding, ToolError> {
+    let (holder, verdict) = match look {
+        Look::Free => return Ok(Finding::Free),
+        Look::NeverLocked => return Ok(Finding::NeverLocked),
+        Look::Held(holder) if lock.dies_with_its_process() => {
+            return Ok(Finding::Alive(Some(holder), Life::Process));
+        }
+        Look::HeldBySomebody if lock.dies_with_its_process() => {
+            return Ok(Finding::Alive(None, Life::Process));
+        }
+        Look::HeldBySomebody => {
+            let nothing = ByHand::new();
+            return Ok(Finding::Doubtful(None, Doubt::UnknownHolder, nothing));
+        }
+        Look::Held(holder) => {
+            let verdict = judge(&holder).await?;
+            (holder, verdict)
+        }
+    };
+    Ok(match verdict {
+        Verdict::Release(proof) => Finding::Over(holder, proof),
+        Verdict::Wait(life) => Finding::Alive(Some(holder), life),
+        Verdict::Refuse(doubt) => {
+            let by_hand = lock.release_by_hand(&holder);
+            Finding::Doubtful(Some(holder), doubt, by_hand)
+        }
+    })
 }
 
-fn id_of(look: &Look) -> Option<&str> {
-    match look {
-        Look::Held(lock) => Some(&lock.id),
-        _ => None,
+fn is_held(look: &Look, holder: &LockInfo) -> bool {
+    matches!(look, Look::Held(still) if still.id == holder.id)
+}
+
+impl Recovery {
+    /// Whether nobody holds the lock any more.
+    pub(crate) fn is_free(&self) -> bool {
+        matches!(
+            self,
+            Self::Released(..) | Self::Untouched(Finding::Free | Finding::NeverLocked)
+        )
+    }
+}
+
+/// What was found, whose it is and since when, and why.
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Free => formatter.write_str("The lock is free."),
+            Self::NeverLocked => formatter.write_str("The backend is set up without locking."),
+            Self::Over(lock, proof) => {
+                write!(formatter, "There is {lock}. Its holder is over: {proof}.")
+            }
+            Self::Alive(Some(lock), life) => {
+                write!(formatter, "There is {lock}. Its holder is alive: {life}.")
+            }
+            Self::Alive(None, life) => {
+                write!(formatter, "The lock is held. Its holder is alive: {life}.")
+            }
+            Self::Doubtful(Some(lock), doubt, by_hand) => write!(
+                formatter,
+                "There is {lock}. It is left alone: {doubt}. If you are sure that its holder is \
+                 over, release it by hand: {by_hand}"
+            ),
+            Self::Doubtful(None, doubt, _) => {
+                write!(formatter, "The lock is held. It is left alone: {doubt}.")
+            }
+        }
+    }
+}
+
+/// What was done, besides.
+impl fmt::Display for Recovery {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untouched(finding) => finding.fmt(formatter),
+            Self::Released(lock, proof) => {
+                write!(formatter, "There was {lock}. It was released: {proof}.")
+            }
+            Self::Stuck(lock, proof, reason, by_hand) => write!(
+                formatter,
+                "There is {lock}. It was to be released, because {proof}, but is still there.\
+                 {reason} When the backend can be asked again, release it by hand: {by_hand}"
+            ),
+        }
     }
 }

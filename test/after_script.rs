@@ -60,12 +60,16 @@ fn it_knows_that_the_deploy_was_killed_and_which_lock_was_released() {
 #[test]
 fn it_knows_that_somebody_holds_the_lock() {
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let script = project.wait_at("begun") + "; terraform init; terraform apply -auto-approve";
+    let run = Softstop::deploy(&project)
+        .env("AFTER_SCRIPT", TELL)
+        .script(&script)
+        .start();
+    project.gate("begun.gate").wait_until_reached();
     let rival = project.start_rival();
     let lock = project.store.lock_id().unwrap();
-    Softstop::deploy(&project)
-        .env("AFTER_SCRIPT", TELL)
-        .finish()
-        .expect_code(1);
+    project.gate("begun.gate").open();
+    run.finish().expect_code(1);
     assert_eq!(told(&project), format!("failed 1 held {lock}\n"));
     rival.finish();
 }

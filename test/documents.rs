@@ -1,19 +1,34 @@
 //! What the documents say is what the program does: `pipe.yml` is the one list of variables.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_yaml::Value;
 
 const README: &str = include_str!("../README.md");
 
-fn help() -> String {
+const MODES: [&str; 3] = ["deploy", "release", "status"];
+
+/// What `--help` says of this mode. Lines may break anywhere.
+fn help(mode: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_softstop"))
-        .args(["deploy", "--help"])
+        .args([mode, "--help"])
         .env_clear()
         .output()
         .unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The variables that a help names.
+fn named(help: &str) -> BTreeSet<String> {
+    help.split("[env: ")
+        .skip(1)
+        .map(|rest| {
+            let is_inside = |c: char| c.is_ascii_uppercase() || c == '_';
+            rest.chars().take_while(|c| is_inside(*c)).collect()
+        })
+        .collect()
 }
 
 /// Name and default of every variable in `pipe.yml`.
@@ -30,26 +45,23 @@ fn variables() -> Vec<(String, Option<String>)> {
 
 #[test]
 fn help_names_every_variable_with_its_default_and_no_other() {
-    // Lines may break anywhere.
-    let help = help().split_whitespace().collect::<Vec<_>>().join(" ");
+    let helps = MODES.map(|mode| help(mode).split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut all: BTreeSet<String> = helps.iter().flat_map(|help| named(help)).collect();
+    // MODE says which help this is.
+    all.insert("MODE".to_owned());
+    let expected: BTreeSet<String> = variables().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(all, expected);
     for (name, default) in variables() {
-        // MODE says which help this is.
-        if name == "MODE" {
+        let Some(default) = default.filter(|default| default != "false") else {
             continue;
-        }
-        assert!(
-            help.contains(&format!("[env: {name}")),
-            "{name} is missing in --help"
-        );
-        if let Some(default) = default.filter(|default| default != "false") {
+        };
+        for help in helps.iter().filter(|help| named(help).contains(&name)) {
             assert!(
                 help.contains(&format!("[default: {default}]")),
-                "default of {name}"
+                "default of {name}: {help}"
             );
         }
     }
-    let named = help.matches("[env: ").count();
-    assert_eq!(named, variables().len() - 1, "{help}");
 }
 
 #[test]
@@ -89,11 +101,13 @@ fn every_exit_code_of_the_readme_is_in_the_help_and_the_other_way_round() {
         .split("## ")
         .next()
         .unwrap();
-    let help = help();
-    let help = help.split("Exit codes:").nth(1).unwrap();
     let is_code = |line: &str| {
         line.trim_start_matches(['|', ' ', '`'])
             .starts_with(|c: char| c.is_ascii_digit() || c == 'N')
     };
-    assert_eq!(codes(readme, is_code), codes(help, is_code));
+    for mode in MODES {
+        let help = help(mode);
+        let help = help.split("Exit codes:").nth(1).unwrap();
+        assert_eq!(codes(readme, is_code), codes(help, is_code));
+    }
 }

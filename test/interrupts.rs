@@ -83,11 +83,13 @@ fn an_interrupt_during_plan_leaves_no_lock() {
 fn an_interrupt_while_waiting_for_a_lock_leaves_the_lock_to_its_holder() {
     everywhere(&KINDS, |kind, signal| {
         let project = Project::new(kind, &thing("a", ""));
+        let run = Softstop::deploy(&project)
+            .script(&project.hesitating_deploy())
+            .start();
+        project.gate("begun.gate").wait_until_reached();
         let rival = project.start_rival();
         let lock = project.store.lock();
-        let run = Softstop::deploy(&project)
-            .env("LOCK_TIMEOUT", "60s")
-            .start();
+        project.gate("begun.gate").open();
         run.wait_for_stdout("Acquiring state lock");
         let finished = stop(run, signal, || {});
         finished.expect_code(128 + signal as i32);

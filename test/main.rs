@@ -2,6 +2,7 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a test that panics tells what went wrong"
 )]
@@ -15,7 +16,13 @@ mod guard;
 mod interrupts;
 mod output;
 mod own_lock;
+mod races;
+mod release;
+mod stamp;
+mod stamp_in_containers;
+mod status;
 mod support;
 mod trees;
 mod unsaved_state;
 mod variables;
+mod waiting;

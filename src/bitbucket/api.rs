@@ -2,10 +2,6 @@
 //!
 //! The token goes to the address that was configured and nowhere else: no redirect is followed. And
 //! no word of a server is used before the token is struck out of it.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "it is to be asked when a lock is judged")
-)]
 
 mod answer;
 mod error;

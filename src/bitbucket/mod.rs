@@ -1,3 +1,4 @@
-//! What Bitbucket knows.
+//! Bitbucket Pipelines: which build this is, and whether another build's step is over.
 
 pub(crate) mod api;
+pub(crate) mod build;

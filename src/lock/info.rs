@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Holder;
+
 /// The lock info that Terraform writes into a lock.
 ///
 /// Every field but the ID may be missing in what a foreign server answers; a missing field never
@@ -34,20 +36,30 @@ impl fmt::Display for LockInfo {
             "" => "unknown".to_owned(),
             text => text.to_owned(),
         };
+        let holder = Holder::of(self);
+        let name = holder
+            .as_ref()
+            .map_or_else(|| or_unknown(&self.who), Holder::to_string);
         write!(
             formatter,
-            "lock {}, held by {} for {} since {}",
+            "lock {}, held by {name} for {} since {}",
             self.id,
-            or_unknown(&self.who),
             or_unknown(&self.operation),
             self.created
-                .map_or("an unknown time".to_owned(), |created| created.to_string()),
-        )
+                .map_or("an unknown time".to_owned(), |created| format!(
+                    "{created:.0}"
+                )),
+        )?;
+        match holder {
+            Some(Holder { owner, .. }) => write!(formatter, " ({})", owner.link()),
+            None => Ok(()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::owner::tests::STAMP;
     use super::*;
 
     #[test]
@@ -69,6 +81,23 @@ mod tests {
         assert_eq!(
             lock.to_string(),
             "lock 7, held by unknown for unknown since an unknown time"
+        );
+    }
+
+    #[test]
+    fn a_lock_of_a_build_is_described_by_its_build_with_a_link() {
+        let lock = LockInfo {
+            id: "7".to_owned(),
+            operation: "OperationTypeApply".to_owned(),
+            who: format!("{STAMP}@d5c1f0a2b3c4"),
+            created: Some("2026-11-23T00:09:13.153341218Z".parse().unwrap()),
+            ..LockInfo::default()
+        };
+        assert_eq!(
+            lock.to_string(),
+            "lock 7, held by build 42 of acme/infra on d5c1f0a2b3c4 for OperationTypeApply since \
+             2026-11-23T00:09:13Z (https://bitbucket.org/acme/infra/pipelines/results/42/steps/\
+             %7B22222222-2222-4222-8222-222222222222%7D)"
         );
     }
 }

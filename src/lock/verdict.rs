@@ -1,70 +1,49 @@
 //! May this lock be released? A pure function from what is known to a verdict.
 
+use std::cmp::Ordering;
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 
-use super::LockInfo;
+use super::{Holder, LockInfo, Owner, StepReport};
 
-/// The operations for which a deploy holds a lock; `init` moves states and makes workspaces.
-///
-/// A lock for anything else, a `state mv` or an `untaint`, was taken by a person or by a look.
-pub(crate) const OF_A_DEPLOY: &[&str] = &[
-    "OperationTypeApply",
-    "OperationTypePlan",
-    "OperationTypeRefresh",
-    "init",
-];
-/// The operation for which storing a left-over state holds a lock.
-pub(crate) const OF_A_STATE_PUSH: &[&str] = &["state-push"];
-
-/// What is known of the run that asks, once it is over.
-#[derive(Clone, Debug)]
-pub(crate) struct Run<'a> {
-    /// The `user@host` that Terraform wrote into the locks of this run.
-    pub(crate) who: &'a str,
-    /// The version of the tool that this run used.
-    pub(crate) version: &'a str,
-    /// When the command was started.
-    pub(crate) started: Timestamp,
-    /// When the last process of the run was gone.
-    pub(crate) ended: Timestamp,
-    /// The ID of the lock that was there before the command was started.
-    pub(crate) lock_before: Option<&'a str>,
-    /// Whether every process of the run is gone.
-    pub(crate) processes_gone: bool,
-    /// Whether the run's tool was killed; one that ends by itself gives its lock back.
-    pub(crate) tool_was_killed: bool,
-    /// The operations for which the run can hold a lock.
-    pub(crate) operations: &'a [&'a str],
-    /// What is known of others that would sign a lock just as this run does.
-    pub(crate) others: Others,
-}
-
-/// Whether anybody else could have signed a lock just as a run did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Others {
-    /// The signature is this run's alone.
-    Impossible,
-    /// Nobody on this machine, but another machine may have the same name.
-    NotHere,
-    /// Somebody who is running now.
-    Running,
-    /// Perhaps somebody who cannot be seen.
-    Hidden,
-}
+/// How far the clocks of two machines may be apart.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// What may be done with a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The holder is this very run, and the run is over.
-    Release,
-    /// Nobody can tell that the holder is over.
+    /// The holder is proved to be over.
+    Release(Proof),
+    /// The holder is alive.
+    Wait(Life),
+    /// Nobody can tell, or the lock is not a build's.
     Refuse(Doubt),
 }
 
-/// Why a lock is not released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What proves that the holder of a lock is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    OwnRun,
+    NobodyLeftHere,
+    EarlierRun,
+    PipelineMovedOn,
+    StepRanAgain,
+    StepCompleted { result: Option<String> },
+}
+
+/// What shows that the holder of a lock is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    ThisStep,
+    Container,
+    Step { state: String },
+    Process,
+    ChangesHands,
+}
+
+/// Why a lock is neither released nor waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
     ProcessesRemain,
     OlderThanTheRun,
@@ -77,6 +56,194 @@ pub(crate) enum Doubt {
     OthersRun,
     OthersHidden,
     UnknownHolder,
+    NoBuild,
+    NotAsked,
+    NoToken,
+    NoAnswer { reason: String, was_asked: bool },
+    UnknownState { state: String },
+    LaterRun,
+    NeverRan,
+    OutlivesItsStep,
+}
+
+/// What is known beside the lock itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Evidence<'a> {
+    /// The `user@host` that a lock of whoever asks would carry.
+    pub(crate) signature: &'a str,
+    /// The step that asks, where a step does.
+    pub(crate) asker: Option<&'a Owner>,
+    /// Whether every other step of the asker's pipeline is over.
+    pub(crate) siblings_are_over: bool,
+    /// Whether nobody who signs as the asker does can be anywhere but here, and none is here.
+    pub(crate) nobody_left_here: bool,
+    /// Whether a Docker daemon says that the container of the holder runs.
+    pub(crate) container_runs: bool,
+    pub(crate) answer: Answer,
+}
+
+/// What Bitbucket says of the step that holds the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It was not asked yet.
+    NotAsked,
+    /// There is no token to ask with.
+    NoToken,
+    /// It said nothing that could be used; whether it was reached at all.
+    Nothing {
+        reason: String,
+        was_asked: bool,
+    },
+    Step(StepReport),
+}
+
+/// Judges `lock` by the `evidence`, strongest proof first.
+pub(crate) fn judge(lock: &LockInfo, evidence: &Evidence) -> Verdict {
+    if lock.who.is_empty() {
+        return Verdict::Refuse(Doubt::UnknownHolder);
+    }
+    if lock.who == evidence.signature && evidence.nobody_left_here {
+        return Verdict::Release(Proof::NobodyLeftHere);
+    }
+    let Some(Holder { owner, .. }) = Holder::of(lock) else {
+        return Verdict::Refuse(Doubt::NoBuild);
+    };
+    if evidence.container_runs {
+        return Verdict::Wait(Life::Container);
+    }
+    evidence
+        .asker
+        .and_then(|asker| judge_relative(&owner, asker, evidence.siblings_are_over))
+        .unwrap_or_else(|| judge_by_answer(lock, &owner, &evidence.answer))
+}
+
+/// Judges a holder that is a step of the asker's own pipeline.
+fn judge_relative(owner: &Owner, asker: &Owner, siblings_are_over: bool) -> Option<Verdict> {
+    if owner.is_step_of(asker) {
+        return match owner.run().cmp(&asker.run()) {
+            Ordering::Less => Some(Verdict::Release(Proof::EarlierRun)),
+            Ordering::Equal => Some(Verdict::Wait(Life::ThisStep)),
+            Ordering::Greater => None,
+        };
+    }
+    (owner.is_in_pipeline_of(asker) && siblings_are_over)
+        .then_some(Verdict::Release(Proof::PipelineMovedOn))
+}
+
+fn judge_by_answer(lock: &LockInfo, owner: &Owner, answer: &Answer) -> Verdict {
+    match answer {
+        Answer::NotAsked => Verdict::Refuse(Doubt::NotAsked),
+        Answer::NoToken => Verdict::Refuse(Doubt::NoToken),
+        Answer::Nothing { reason, was_asked } => Verdict::Refuse(Doubt::NoAnswer {
+            reason: reason.clone(),
+            was_asked: *was_asked,
+        }),
+        Answer::Step(step) => judge_by_step(lock, owner, step),
+    }
+}
+
+/// Concludes from a state only where its name is one of those that Bitbucket publishes.
+fn judge_by_step(lock: &LockInfo, owner: &Owner, step: &StepReport) -> Verdict {
+    let is_known = matches!(
+        step.state.as_str(),
+        "PENDING" | "READY" | "IN_PROGRESS" | "COMPLETED"
+    );
+    if !is_known {
+        return Verdict::Refuse(Doubt::UnknownState {
+            state: step.state.clone(),
+        });
+    }
+    match step.run {
+        // Bitbucket starts a step again only once it has ended.
+        Some(run) if run > owner.run() => return Verdict::Release(Proof::StepRanAgain),
+        Some(run) if run < owner.run() => return Verdict::Refuse(Doubt::LaterRun),
+        _ => {}
+    }
+    if step.state != "COMPLETED" {
+        let stage = step.stage.as_ref();
+        let state = stage.map_or_else(
+            || step.state.clone(),
+            |stage| format!("{}, {stage}", step.state),
+        );
+        return Verdict::Wait(Life::Step { state });
+    }
+    if step.result.as_deref() == Some("NOT_RUN") {
+        return Verdict::Refuse(Doubt::NeverRan);
+    }
+    let outlives = lock
+        .created
+        .zip(step.completed)
+        .is_some_and(|(created, completed)| created.duration_since(completed) > CLOCK_SKEW);
+    if outlives {
+        return Verdict::Refuse(Doubt::OutlivesItsStep);
+    }
+    Verdict::Release(Proof::StepCompleted {
+        result: step.result.clone(),
+    })
+}
+
+impl Doubt {
+    /// Whether somebody who could tell was not reached.
+    pub(crate) fn is_for_want_of_an_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::NoAnswer {
+                was_asked: false,
+                ..
+            }
+        )
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnRun => {
+                formatter.write_str("it was this run's own, and every process of the run is gone")
+            }
+            Self::NobodyLeftHere => formatter.write_str(
+                "it was signed on this very host, and no deploy that could have signed it is left here",
+            ),
+            Self::EarlierRun => {
+                formatter.write_str("an earlier run of this very step took it, and that is over")
+            }
+            Self::PipelineMovedOn => formatter.write_str(
+                "an earlier step of this very pipeline took it, and the pipeline has moved on",
+            ),
+            Self::StepRanAgain => formatter.write_str(
+                "Bitbucket has started its step again since, and so that run of it is over",
+            ),
+            Self::StepCompleted { result: None } => {
+                formatter.write_str("Bitbucket says that its step is COMPLETED")
+            }
+            Self::StepCompleted {
+                result: Some(result),
+            } => write!(
+                formatter,
+                "Bitbucket says that its step is COMPLETED ({result})"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ThisStep => formatter.write_str("this very step holds it, and still runs"),
+            Self::Container => {
+                formatter.write_str("the container that holds it still runs, by the word of Docker")
+            }
+            Self::Step { state } => {
+                write!(formatter, "Bitbucket says that its step is {state}")
+            }
+            Self::Process => {
+                formatter.write_str("such a lock dies with its process, so the process is alive")
+            }
+            Self::ChangesHands => {
+                formatter.write_str("it changed hands whenever softstop looked at it")
+            }
+        }
+    }
 }
 
 impl fmt::Display for Doubt {
@@ -97,161 +264,30 @@ impl fmt::Display for Doubt {
                 "the host name is not this container's alone, so another deploy may have taken it"
             }
             Self::UnknownHolder => "the backend does not say who holds it",
+            Self::NoBuild => {
+                "its holder is no build that softstop has signed for, so nobody can tell whether \
+                 it is over"
+            }
+            Self::NotAsked => "Bitbucket was not asked about its step",
+            Self::NoToken => {
+                "there is no token to ask Bitbucket about its step: set BITBUCKET_ACCESS_TOKEN, or \
+                 ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN"
+            }
+            Self::NoAnswer { reason, .. } => reason,
+            Self::UnknownState { state } => {
+                return write!(
+                    formatter,
+                    "Bitbucket says that its step is {state:?}, which softstop does not know"
+                );
+            }
+            Self::LaterRun => {
+                "Bitbucket knows only an earlier run of its step, so its answer is not about this \
+                 lock"
+            }
+            Self::NeverRan => "Bitbucket says that its step was never run, so it is not the holder",
+            Self::OutlivesItsStep => {
+                "it was taken after its step had ended, so something has outlived the step"
+            }
         })
-    }
-}
-
-/// Judges whether `lock` is the lock of `run`, and `run` is over.
-pub(crate) fn judge(lock: &LockInfo, run: &Run) -> Verdict {
-    match doubt(lock, run) {
-        None => Verdict::Release,
-        Some(doubt) => Verdict::Refuse(doubt),
-    }
-}
-
-fn doubt(lock: &LockInfo, run: &Run) -> Option<Doubt> {
-    if !run.processes_gone {
-        return Some(Doubt::ProcessesRemain);
-    }
-    if run.lock_before == Some(lock.id.as_str()) {
-        return Some(Doubt::OlderThanTheRun);
-    }
-    if lock.who.is_empty() || lock.who != run.who {
-        return Some(Doubt::SomebodyElse);
-    }
-    if lock.version != run.version {
-        return Some(Doubt::OtherVersion);
-    }
-    if !run.operations.contains(&lock.operation.as_str()) {
-        return Some(Doubt::OtherOperation);
-    }
-    match lock.created {
-        None => return Some(Doubt::UnknownTime),
-        Some(created) if created < run.started => return Some(Doubt::OlderThanTheRun),
-        Some(created) if created > run.ended => return Some(Doubt::YoungerThanTheRun),
-        Some(_) => {}
-    }
-    match run.others {
-        Others::Impossible => None,
-        Others::NotHere if run.tool_was_killed => None,
-        Others::NotHere => Some(Doubt::ToolEndedByItself),
-        Others::Running => Some(Doubt::OthersRun),
-        Others::Hidden => Some(Doubt::OthersHidden),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const WHO: &str = "root@d5c1f0a2";
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    fn run() -> Run<'static> {
-        Run {
-            who: WHO,
-            version: "1.11.4",
-            started: at(10),
-            ended: at(20),
-            lock_before: None,
-            processes_gone: true,
-            tool_was_killed: true,
-            operations: OF_A_DEPLOY,
-            others: Others::NotHere,
-        }
-    }
-
-    fn lock() -> LockInfo {
-        LockInfo {
-            id: "4711".to_owned(),
-            operation: "OperationTypeApply".to_owned(),
-            who: WHO.to_owned(),
-            version: "1.11.4".to_owned(),
-            created: Some(at(15)),
-            ..LockInfo::default()
-        }
-    }
-
-    #[test]
-    fn the_lock_of_this_run_is_released_once_the_run_is_over() {
-        assert_eq!(judge(&lock(), &run()), Verdict::Release);
-    }
-
-    #[test]
-    fn every_single_doubt_is_enough_to_refuse() {
-        type Change = fn(&mut LockInfo, &mut Run<'static>);
-        let rows: [(Doubt, Change); 14] = [
-            (Doubt::ProcessesRemain, |_, run| run.processes_gone = false),
-            (Doubt::OlderThanTheRun, |_, run| {
-                run.lock_before = Some("4711");
-            }),
-            (Doubt::OlderThanTheRun, |lock, _| {
-                lock.created = Some(at(9));
-            }),
-            (Doubt::YoungerThanTheRun, |lock, _| {
-                lock.created = Some(at(21));
-            }),
-            (Doubt::SomebodyElse, |lock, _| {
-                lock.who = "root@macbook".to_owned();
-            }),
-            (Doubt::SomebodyElse, |lock, run| {
-                lock.who = String::new();
-                run.who = "";
-            }),
-            (Doubt::OtherVersion, |lock, _| {
-                lock.version = "1.11.5".to_owned();
-            }),
-            (Doubt::OtherVersion, |lock, _| lock.version = String::new()),
-            (Doubt::OtherOperation, |lock, _| {
-                lock.operation = "untaint".to_owned();
-            }),
-            (Doubt::OtherOperation, |lock, _| {
-                lock.operation = String::new();
-            }),
-            (Doubt::UnknownTime, |lock, _| lock.created = None),
-            (Doubt::ToolEndedByItself, |_, run| {
-                run.tool_was_killed = false;
-            }),
-            (Doubt::OthersRun, |_, run| run.others = Others::Running),
-            (Doubt::OthersHidden, |_, run| run.others = Others::Hidden),
-        ];
-        for (expected, change) in rows {
-            let (mut lock, mut run) = (lock(), run());
-            change(&mut lock, &mut run);
-            assert_eq!(judge(&lock, &run), Verdict::Refuse(expected));
-        }
-    }
-
-    #[test]
-    fn a_signature_that_is_this_runs_alone_needs_no_kill() {
-        let run = Run {
-            others: Others::Impossible,
-            tool_was_killed: false,
-            ..run()
-        };
-        assert_eq!(judge(&lock(), &run), Verdict::Release);
-    }
-
-    proptest! {
-        #[test]
-        fn no_lock_of_anybody_else_is_ever_released(
-            id in ".*", who in ".*", version in ".*", operation in ".*", second in -100_i64..100,
-        ) {
-            prop_assume!(who != WHO);
-            let lock = LockInfo { id, who, version, operation, created: Some(at(second)), ..LockInfo::default() };
-            prop_assert_ne!(judge(&lock, &run()), Verdict::Release);
-        }
-
-        #[test]
-        fn no_lock_from_outside_the_run_is_ever_released(second in -1000_i64..1000) {
-            let lock = LockInfo { created: Some(at(second)), ..lock() };
-            let released = judge(&lock, &run()) == Verdict::Release;
-            prop_assert_eq!(released, (10..=20).contains(&second));
-        }
     }
 }

@@ -77,9 +77,13 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        let metadata = event.metadata();
+        // What the libraries say is not ours to show: it may hold what nobody has looked over.
+        if !metadata.target().starts_with(env!("CARGO_PKG_NAME")) {
+            return Ok(());
+        }
         let mut message = Message::default();
         event.record(&mut message);
-        let metadata = event.metadata();
         let (colour, prefix) = match (metadata.target(), *metadata.level()) {
             (SUCCESS, _) => (GREEN, "✔ "),
             (FAILURE, _) => (RED, "✖ "),

@@ -1,7 +1,9 @@
-//! The few system calls that Rust cannot check for us: fork, what runs between fork and exec, and
-//! a wait whose raw status is kept.
+//! The few system calls that Rust cannot check for us: fork, what runs between fork and exec, a
+//! wait whose raw status is kept, and a change of the environment.
 #![expect(unsafe_code, reason = "each block says why it is sound")]
 
+use std::env;
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
@@ -75,4 +77,10 @@ pub(super) fn die_with(parent: Pid, signal: Signal) -> io::Result<()> {
 pub(super) fn fork() -> nix::Result<ForkResult> {
     // SAFETY: the process has one thread, so the child inherits no lock that nobody will open.
     unsafe { nix::unistd::fork() }
+}
+
+/// Sets a variable for us and all that we start. To be called before the first thread is started.
+pub(super) fn set_variable(name: &str, value: &OsStr) {
+    // SAFETY: the process has one thread, so nobody reads the environment meanwhile.
+    unsafe { env::set_var(name, value) }
 }

@@ -14,6 +14,7 @@ mod output;
 mod process;
 mod signals;
 mod stop;
+mod user_name;
 
 use std::cell::Cell;
 use std::io;
@@ -35,6 +36,7 @@ pub(crate) use neighbours::{Neighbours, neighbours};
 pub(crate) use output::Outlet;
 pub(crate) use process::Tools;
 pub(crate) use signals::{Interrupt, Interrupts};
+pub(crate) use user_name::{UserName, user_name};
 
 use children::{Child, Children, Death, none_left};
 use process::Process;

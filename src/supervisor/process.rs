@@ -40,6 +40,13 @@ impl Tools {
         Self { names, except }
     }
 
+    /// These programs, and the one of this name.
+    pub(super) fn and(&self, name: &str) -> Self {
+        let mut tools = self.clone();
+        tools.names.push(name.to_owned());
+        tools
+    }
+
     pub(super) fn include(&self, process: &Process) -> bool {
         process
             .executable()

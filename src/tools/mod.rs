@@ -62,6 +62,9 @@ pub(crate) trait DeployLock {
     /// Asks for the release. No answer of the tool is a proof: look again.
     async fn release(&self, supervisor: &Supervisor, lock: &LockInfo) -> Result<(), ToolError>;
 
+    /// Whether `lock` is held by a look of somebody else's, which takes it for an instant.
+    fn is_of_a_look(&self, lock: &LockInfo) -> bool;
+
     /// Whether the lock dies with the process that holds it, so that it can only be watched.
     fn dies_with_its_process(&self) -> bool;
 
@@ -118,6 +121,10 @@ pub(crate) enum ToolError {
     Failed { command: String, output: String },
     #[error("{command} failed. It said: {output}")]
     NotStored { command: String, output: String },
+    #[error("{command} did not release the lock. It said: {output}")]
+    NotReleased { command: String, output: String },
+    #[error("the processes of this machine are hidden: {0}")]
+    Hidden(std::io::Error),
     #[error("the lock server {address} could not be asked: {reason}")]
     LockServer { address: String, reason: String },
 }

@@ -34,6 +34,11 @@ pub(crate) fn put_object(bucket: &str, key: &str, text: &str) {
     request.send(text).unwrap();
 }
 
+pub(crate) fn delete_object(bucket: &str, key: &str) {
+    let request = ureq::delete(url(bucket, key)).header("Authorization", authorization("s3"));
+    request.call().unwrap();
+}
+
 /// Does this operation of DynamoDB.
 pub(crate) fn dynamodb(operation: &str, body: &Value) -> Value {
     let answer = ureq::post(format!("http://{}/", address()))

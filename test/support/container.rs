@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use uuid::Uuid;
 
 use super::run::{MARK, SURROUNDINGS};
-use super::{Finished, Project, Run, Softstop, prepared};
+use super::{Finished, Project, Run, Softstop, Step, prepared};
 
 /// A container in which a project's directory and tools are where they are outside.
 pub(crate) struct Container<'project> {
@@ -79,6 +79,14 @@ impl<'project> Container<'project> {
 
     pub(crate) fn env(self, name: &str, value: impl std::fmt::Display) -> Self {
         self.docker_arguments(["--env", &format!("{name}={value}")])
+    }
+
+    /// As a step of a pipeline.
+    pub(crate) fn in_step(mut self, step: &Step) -> Self {
+        for (name, value) in step.variables() {
+            self = self.env(name, value);
+        }
+        self
     }
 
     /// Runs as this user, whom the project then belongs to.

@@ -68,6 +68,10 @@ impl HttpServer {
         self.shared.lock().unwrap().lock = Some(lock.to_owned());
     }
 
+    pub(crate) fn remove_lock(&self) {
+        self.shared.lock().unwrap().lock = None;
+    }
+
     /// Refuses so many POST requests.
     pub(crate) fn refuse_posts(&self, count: u32) {
         self.shared.lock().unwrap().refused_posts = count;

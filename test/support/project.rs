@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::{Kind, Store, prepared, until};
 
@@ -62,12 +63,43 @@ impl Project {
         }
     }
 
+    /// A new directory with nothing but the repository's files.
+    pub(crate) fn clone_files(&self) -> PathBuf {
+        let clone = self
+            .scratch
+            .path()
+            .join(format!("clone-{}", Uuid::new_v4()));
+        fs::create_dir(&clone).unwrap();
+        for name in ["backend.tf", "main.tf"] {
+            fs::copy(self.directory.join(name), clone.join(name)).unwrap();
+        }
+        clone
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.directory.join(name), text).unwrap();
     }
 
     pub(crate) fn gate(&self, name: &str) -> Gate {
         Gate(self.scratch.path().join(name))
+    }
+
+    /// What a shell script says to wait at a gate of this project.
+    pub(crate) fn wait_at(&self, gate: &str) -> String {
+        let gates = self.scratch.path().display();
+        format!(
+            "touch {gates}/{gate}.reached; until [ -e {gates}/{gate}.gate ]; do sleep 0.01; done"
+        )
+    }
+
+    /// A deploy that lets somebody else be first at the lock: it waits at the gate `begun.gate`
+    /// once softstop has looked at the lock.
+    pub(crate) fn hesitating_deploy(&self) -> String {
+        format!(
+            "terraform init -input=false; {}\n\
+             exec terraform apply -input=false -auto-approve -lock-timeout=60s",
+            self.wait_at("begun")
+        )
     }
 
     /// A place for files that are no part of the configuration.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -30,6 +30,10 @@ struct State {
     /// What is held back when a client says it.
     needle: Option<Vec<u8>>,
     held: usize,
+    /// How many of those who were held back have gone instead of waiting.
+    given_up: usize,
+    /// What clients have said, and when.
+    said: Vec<(Instant, Vec<u8>)>,
 }
 
 impl Proxy {
@@ -67,6 +71,29 @@ impl Proxy {
         });
     }
 
+    pub(crate) fn wait_until_given_up(&self) {
+        until("whoever was held back is gone", || {
+            self.gate.state.lock().unwrap().given_up > 0
+        });
+    }
+
+    /// How much time was between the first message that holds `second` and the last one before it
+    /// that holds `first`.
+    pub(crate) fn between(&self, first: &str, second: &str) -> Duration {
+        let state = self.gate.state.lock().unwrap();
+        let holds = |bytes: &[u8], needle: &str| contains(bytes, needle.as_bytes());
+        let end = state
+            .said
+            .iter()
+            .position(|(_, bytes)| holds(bytes, second))
+            .unwrap();
+        let begin = state.said[..end]
+            .iter()
+            .rfind(|(_, bytes)| holds(bytes, first))
+            .unwrap();
+        state.said[end].0 - begin.0
+    }
+
     pub(crate) fn let_go(&self) {
         self.gate.state.lock().unwrap().needle = None;
         self.gate.changed.notify_all();
@@ -77,6 +104,7 @@ impl Gate {
     /// Waits where these bytes are held back; false where the client has gone in the meantime.
     fn pass(&self, client: &TcpStream, bytes: &[u8]) -> bool {
         let mut state = self.state.lock().unwrap();
+        state.said.push((Instant::now(), bytes.to_vec()));
         let is_meant = state
             .needle
             .as_ref()
@@ -85,6 +113,7 @@ impl Gate {
             state.held += 1;
             while state.needle.is_some() {
                 if has_gone(client) {
+                    state.given_up += 1;
                     return false;
                 }
                 (state, _) = self.changed.wait_timeout(state, LOOK_AGAIN).unwrap();

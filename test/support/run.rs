@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -12,7 +13,7 @@ use nix::unistd::Pid;
 use uuid::Uuid;
 
 use super::project::Gate;
-use super::{Project, until};
+use super::{Bitbucket, Project, Step, until};
 
 /// Marks every process of one run, so that what is left of it can be found.
 pub(super) const MARK: &str = "SOFTSTOP_TEST_RUN";
@@ -24,6 +25,9 @@ pub(super) const SURROUNDINGS: [(&str, &str); 3] = [
     ("CHECKPOINT_DISABLE", "1"),
 ];
 
+/// A token that must never be seen.
+pub(crate) const TOKEN: &str = "s3cret-t0ken";
+
 /// softstop, about to be started under a host name of its own.
 ///
 /// A build container has a host name of its own too. Without one, the other tests that run on
@@ -31,6 +35,7 @@ pub(super) const SURROUNDINGS: [(&str, &str); 3] = [
 pub(crate) struct Softstop {
     command: Command,
     mark: String,
+    host: String,
     outputs: PathBuf,
 }
 
@@ -65,9 +70,49 @@ impl Softstop {
         softstop.arguments(["deploy"])
     }
 
+    /// `softstop release` in a fresh clone: a directory with nothing but the repository's files.
+    pub(crate) fn release(project: &Project) -> Self {
+        Self::in_a_clone(project).arguments(["release"])
+    }
+
+    /// `softstop status` in a fresh clone.
+    pub(crate) fn status(project: &Project) -> Self {
+        Self::in_a_clone(project).arguments(["status"])
+    }
+
+    fn in_a_clone(project: &Project) -> Self {
+        Self::in_directory(&project.clone_files(), project.scratch())
+            .env("TF_CLI_CONFIG_FILE", project.cli_config())
+    }
+
+    /// `softstop release` under this host name, as in a container that is still there.
+    pub(crate) fn release_on(project: &Project, host: &str) -> Self {
+        Self::in_container(&[], host, &[], &project.clone_files(), project.scratch())
+            .env("TF_CLI_CONFIG_FILE", project.cli_config())
+            .arguments(["release"])
+    }
+
+    /// `softstop deploy` started by this program, which changes with which rights it runs.
+    pub(crate) fn deploy_by(project: &Project, starter: &[&str]) -> Self {
+        Self::in_container(
+            &[],
+            &container_id(),
+            starter,
+            &project.directory,
+            project.scratch(),
+        )
+        .env("TF_CLI_CONFIG_FILE", project.cli_config())
+        .arguments(["deploy"])
+    }
+
+    /// The host name under which it will run.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// softstop in any directory, under a host name of its own.
     pub(crate) fn in_directory(directory: &Path, outputs: &Path) -> Self {
-        Self::in_container(&[], &container_id(), directory, outputs)
+        Self::in_container(&[], &container_id(), &[], directory, outputs)
     }
 
     /// softstop as PID 1 of a namespace of its own.
@@ -78,14 +123,20 @@ impl Softstop {
     /// softstop as PID 1 of a namespace of its own, under this host name.
     pub(crate) fn as_pid_1_of(project: &Project, host: &str) -> Self {
         let pid_1 = ["--pid", "--fork", "--mount-proc", "--kill-child"];
-        Self::in_container(&pid_1, host, &project.directory, project.scratch())
+        Self::in_container(&pid_1, host, &[], &project.directory, project.scratch())
             .env("TF_CLI_CONFIG_FILE", project.cli_config())
             .arguments(["deploy"])
     }
 
     /// Gives softstop a host name, and mounts /etc/hostname from a directory that is named after
     /// the container's id, as Docker does.
-    fn in_container(namespaces: &[&str], host: &str, directory: &Path, outputs: &Path) -> Self {
+    fn in_container(
+        namespaces: &[&str],
+        host: &str,
+        starter: &[&str],
+        directory: &Path,
+        outputs: &Path,
+    ) -> Self {
         let files = outputs.join("containers").join(format!("{host:0<64}"));
         fs::create_dir_all(&files).unwrap();
         fs::write(files.join("hostname"), host).unwrap();
@@ -98,26 +149,29 @@ impl Softstop {
         command
             .args(["--uts", "--mount"])
             .args(namespaces)
-            .args(["/bin/sh", "-ec", &script, "sh"]);
-        let mark = Uuid::new_v4().to_string();
-        Self::with(command, mark, directory, outputs)
+            .args(["/bin/sh", "-ec", &script, "sh"])
+            .args(starter);
+        Self::with(command, host, directory, outputs)
     }
 
     /// `softstop deploy` under the machine's own host name, beside whatever else runs there.
     pub(crate) fn on_a_shared_host(project: &Project) -> Self {
         let mut command = Command::new("env");
         command.env("TF_CLI_CONFIG_FILE", project.cli_config());
-        let mark = Uuid::new_v4().to_string();
-        Self::with(command, mark, &project.directory, project.scratch()).arguments(["deploy"])
+        Self::with(command, "", &project.directory, project.scratch()).arguments(["deploy"])
     }
 
-    fn with(mut command: Command, mark: String, directory: &Path, outputs: &Path) -> Self {
+    fn with(mut command: Command, host: &str, directory: &Path, outputs: &Path) -> Self {
+        let mark = Uuid::new_v4().to_string();
         command
             .arg(env!("CARGO_BIN_EXE_softstop"))
             .current_dir(directory)
             .env(MARK, &mark)
             .envs(SURROUNDINGS);
-        Self::started_by(command, mark, outputs)
+        Self {
+            host: host.to_owned(),
+            ..Self::started_by(command, mark, outputs)
+        }
     }
 
     /// softstop by a command that starts it, so that all its processes have this mark.
@@ -126,8 +180,21 @@ impl Softstop {
         Self {
             command,
             mark,
+            host: String::new(),
             outputs: outputs.to_owned(),
         }
+    }
+
+    /// As a step of a pipeline.
+    pub(crate) fn in_step(mut self, step: &Step) -> Self {
+        self.command.envs(step.variables());
+        self
+    }
+
+    /// With Bitbucket in reach, and a token for it.
+    pub(crate) fn asking(self, bitbucket: &Bitbucket) -> Self {
+        self.env("BITBUCKET_API_URL", bitbucket.url())
+            .env("BITBUCKET_ACCESS_TOKEN", TOKEN)
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
@@ -252,6 +319,25 @@ impl Run {
         found.unwrap()
     }
 
+    /// Kills every process of the run while Terraform is at `gate`, as the Stop button does.
+    pub(crate) fn kill_all_at(self, gate: &Gate) {
+        gate.wait_until_reached();
+        self.kill_all();
+    }
+
+    /// Kills every process of the run.
+    pub(crate) fn kill_all(mut self) {
+        let everybody = marked(&self.mark);
+        // None of them must see another one die.
+        for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for pid in &everybody {
+                kill(*pid, signal).unwrap();
+            }
+        }
+        self.child.wait().unwrap();
+        until("all are gone", || marked(&self.mark).is_empty());
+    }
+
     /// Waits for the end, and checks that no process of the run is left.
     pub(crate) fn finish(mut self) -> Finished {
         let mut status = None;
@@ -275,6 +361,13 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!(
+                "--- a run that a test gave up, stdout\n{}\n--- stderr\n{}",
+                read(&self.stdout),
+                read(&self.stderr)
+            );
+        }
         for pid in marked(&self.mark) {
             // A failed test must not leave anything behind either.
             let _ = kill(pid, Signal::SIGKILL);

@@ -185,8 +185,17 @@ impl Store {
 
     /// The ID of the lock, where the backend keeps one.
     pub(crate) fn lock_id(&self) -> Option<String> {
+        self.lock_field("ID")
+    }
+
+    /// Who holds the lock, where the backend says so.
+    pub(crate) fn lock_who(&self) -> Option<String> {
+        self.lock_field("Who")
+    }
+
+    fn lock_field(&self, name: &str) -> Option<String> {
         let lock: Value = serde_json::from_str(&self.lock()?).ok()?;
-        lock["ID"].as_str().map(str::to_owned)
+        lock[name].as_str().map(str::to_owned)
     }
 
     /// Puts this lock in the place of whatever is there.
@@ -201,6 +210,20 @@ impl Store {
         if self.kind.has_table() {
             let item = json!({"LockID": {"S": self.lock_path()}, "Info": {"S": text}});
             aws::dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
+        }
+    }
+
+    /// Takes the lock away, as its holder does when it has finished.
+    pub(crate) fn remove_lock(&self) {
+        if let Some(http) = &self.http {
+            http.remove_lock();
+        }
+        if self.kind.has_lockfile() {
+            aws::delete_object(&self.name, &format!("{KEY}.tflock"));
+        }
+        if self.kind.has_table() {
+            let key = json!({"LockID": {"S": self.lock_path()}});
+            aws::dynamodb("DeleteItem", &json!({"TableName": self.name, "Key": key}));
         }
     }
 

@@ -22,7 +22,7 @@ use crate::tools::{Look, ToolError};
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(4);
 /// The operation under which a look takes the lock.
-const LOOK_OPERATION: &str = "softstop-look";
+pub(super) const LOOK_OPERATION: &str = "softstop-look";
 /// How often a look is tried.
 const TRIES: u32 = 3;
 
@@ -124,8 +124,15 @@ impl HttpLock {
         if status.is_success() {
             Ok(())
         } else {
-            let reason = format!("it answered the UNLOCK of {} with {status}", lock.id);
-            Err(refused(&self.unlock.address, &reason))
+            Err(ToolError::NotReleased {
+                command: format!(
+                    "The {} of {} at {}",
+                    self.unlock.method,
+                    lock.id,
+                    without_secrets(&self.unlock.address)
+                ),
+                output: status.to_string(),
+            })
         }
     }
 

@@ -88,7 +88,15 @@ impl LockView {
         lock: &LockInfo,
     ) -> Result<(), ToolError> {
         let command = self.state_command(&["force-unlock", "-no-color", "-force", &lock.id]);
-        self.succeed(supervisor, command).await.map(drop)
+        let helped = supervisor.run_helper(command, LIMIT).await?;
+        if helped.status.success() {
+            Ok(())
+        } else {
+            Err(ToolError::NotReleased {
+                command: format!("terraform force-unlock {}", lock.id),
+                output: essence(&helped.stderr),
+            })
+        }
     }
 
     pub(super) fn dies_with_its_process(&self) -> bool {

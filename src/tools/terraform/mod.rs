@@ -13,12 +13,12 @@ use std::path::{self, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use nix::unistd::{User, gethostname, getuid};
+use nix::unistd::gethostname;
 use serde::Deserialize;
 
 use super::{DeployLock, DeployTool, Look, ToolError, UnsavedState};
 use crate::lock::LockInfo;
-use crate::supervisor::{Supervisor, Tools};
+use crate::supervisor::{Supervisor, Tools, user_name};
 use backend::ReleaseBy;
 use configuration::Configuration;
 use http_backend::HttpLock;
@@ -106,15 +106,9 @@ impl DeployTool for Terraform {
         )
     }
 
-    /// Terraform takes the name from /etc/passwd; USER counts only where the uid has no entry
-    /// there and HOME is set too.
     fn signature(&self) -> String {
-        let user = match User::from_uid(getuid()) {
-            Ok(Some(user)) => user.name,
-            _ => env::var("USER").unwrap_or_default(),
-        };
         let host = gethostname().unwrap_or_default();
-        format!("{user}@{}", host.to_string_lossy())
+        format!("{}@{}", user_name(), host.to_string_lossy())
     }
 
     async fn version(&self, supervisor: &Supervisor) -> Result<String, ToolError> {
@@ -248,6 +242,11 @@ impl DeployLock for TerraformLock {
             Self::Http(http) => http.release(supervisor, lock).await,
             Self::None => Ok(()),
         }
+    }
+
+    fn is_of_a_look(&self, lock: &LockInfo) -> bool {
+        [diagnostics::LOOK_OPERATION, http_backend::LOOK_OPERATION]
+            .contains(&lock.operation.as_str())
     }
 
     fn dies_with_its_process(&self) -> bool {

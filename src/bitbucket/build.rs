@@ -1,0 +1,136 @@
+//! Which step of which build this is, by the variables of Bitbucket Pipelines.
+
+use std::env;
+
+use uuid::Uuid;
+
+use crate::lock::Owner;
+
+/// The step that runs softstop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Build {
+    pub(crate) owner: Owner,
+    /// Whether other steps of the pipeline run beside it.
+    pub(crate) is_parallel: bool,
+}
+
+impl Build {
+    /// Nothing outside of Pipelines; the variable that is missing or bad where the step cannot be
+    /// named.
+    pub(crate) fn from_environment() -> Result<Option<Self>, &'static str> {
+        Self::from_variables(|name| env::var(name).ok())
+    }
+
+    fn from_variables(
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Self>, &'static str> {
+        let given = |name: &'static str| {
+            variable(name)
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
+        };
+        let required = |name: &'static str| given(name).ok_or(name);
+        if given("BITBUCKET_BUILD_NUMBER").is_none() && given("BITBUCKET_PIPELINE_UUID").is_none() {
+            return Ok(None);
+        }
+        let uuid =
+            |name: &'static str| Uuid::try_parse(&required(name)?).map_err(|_not_a_uuid| name);
+        let number = |name: &'static str, value: String| value.parse().map_err(|_no_number| name);
+        let (build, run) = ("BITBUCKET_BUILD_NUMBER", "BITBUCKET_STEP_RUN_NUMBER");
+        let run_number = given(run).unwrap_or_else(|| "1".to_owned());
+        let owner = Owner::new(
+            &required("BITBUCKET_WORKSPACE")?,
+            &required("BITBUCKET_REPO_SLUG")?,
+            number(build, required(build)?)?,
+            uuid("BITBUCKET_PIPELINE_UUID")?,
+            uuid("BITBUCKET_STEP_UUID")?,
+            u32::try_from(number(run, run_number)?).map_err(|_too_large| run)?,
+        );
+        Ok(Some(Self {
+            owner: owner.ok_or("BITBUCKET_WORKSPACE or BITBUCKET_REPO_SLUG")?,
+            is_parallel: given("BITBUCKET_PARALLEL_STEP").is_some()
+                || given("BITBUCKET_PARALLEL_STEP_COUNT").is_some(),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VARIABLES: [(&str, &str); 6] = [
+        ("BITBUCKET_WORKSPACE", "acme"),
+        ("BITBUCKET_REPO_SLUG", "infra"),
+        ("BITBUCKET_BUILD_NUMBER", "42"),
+        (
+            "BITBUCKET_PIPELINE_UUID",
+            "{11111111-1111-4111-8111-111111111111}",
+        ),
+        (
+            "BITBUCKET_STEP_UUID",
+            "{22222222-2222-4222-8222-222222222222}",
+        ),
+        ("BITBUCKET_STEP_RUN_NUMBER", "3"),
+    ];
+
+    /// The build by `VARIABLES`, one of which has another value, or one more.
+    fn build_with(name: &str, value: &str) -> Result<Option<Build>, &'static str> {
+        Build::from_variables(|asked| {
+            if asked == name {
+                return Some(value.to_owned());
+            }
+            let found = VARIABLES.iter().find(|(variable, _)| *variable == asked);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_variables_of_pipelines_name_the_step() {
+        let build = build_with("CI", "true").unwrap().unwrap();
+        assert_eq!(
+            build.owner.to_string(),
+            "acme/infra#42/11111111-1111-4111-8111-111111111111/\
+             22222222-2222-4222-8222-222222222222/3"
+        );
+        assert!(!build.is_parallel);
+    }
+
+    #[test]
+    fn uuids_may_come_without_braces_and_in_capitals() {
+        let bare = "22222222-2222-4222-8222-22222222222A";
+        let build = build_with("BITBUCKET_STEP_UUID", bare).unwrap().unwrap();
+        assert_eq!(build.owner.step().to_string(), bare.to_lowercase());
+    }
+
+    #[test]
+    fn a_step_among_others_knows_it() {
+        for name in ["BITBUCKET_PARALLEL_STEP", "BITBUCKET_PARALLEL_STEP_COUNT"] {
+            assert!(build_with(name, "0").unwrap().unwrap().is_parallel);
+        }
+    }
+
+    #[test]
+    fn a_first_run_may_have_no_number() {
+        let build = build_with("BITBUCKET_STEP_RUN_NUMBER", "").unwrap();
+        assert_eq!(build.unwrap().owner.run(), 1);
+    }
+
+    #[test]
+    fn outside_of_pipelines_there_is_no_build() {
+        assert_eq!(Build::from_variables(|_| None), Ok(None));
+    }
+
+    #[test]
+    fn a_variable_that_cannot_be_used_is_named() {
+        for (name, value) in [
+            ("BITBUCKET_WORKSPACE", ""),
+            ("BITBUCKET_BUILD_NUMBER", "42nd"),
+            ("BITBUCKET_STEP_UUID", "{2222}"),
+            ("BITBUCKET_PIPELINE_UUID", ""),
+            ("BITBUCKET_STEP_RUN_NUMBER", "99999999999"),
+        ] {
+            assert_eq!(build_with(name, value), Err(name));
+        }
+        assert!(build_with("BITBUCKET_WORKSPACE", "a:b\nc").is_err());
+    }
+}

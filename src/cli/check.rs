@@ -1,0 +1,301 @@
+//! Checks what the user wants, before anything runs.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{DeployOptions, General, Mode, Refusal, ReleaseOptions, StatusOptions, Target};
+use crate::bitbucket::api::{Api, Credentials};
+use crate::deploy::Deploy;
+use crate::pipe::variables;
+use crate::release::{Place, Release};
+use crate::tools::DeployTool;
+use crate::tools::terraform::{Terraform, find_program};
+
+/// All that is known before anything runs.
+pub(crate) struct Plan {
+    pub(crate) task: Task,
+    /// Nothing where there is no token.
+    pub(crate) api: Option<Api>,
+    pub(crate) grace_period: Duration,
+    pub(crate) debug: bool,
+}
+
+/// What is to be done.
+pub(crate) enum Task {
+    Deploy(Deploy, Terraform),
+    Release(Vec<Place<Terraform>>, Release),
+    Status {
+        places: Vec<Place<Terraform>>,
+        json: bool,
+    },
+}
+
+/// Checks all that can be checked, and gives every reason why something cannot be done.
+pub(crate) fn check(mode: Mode) -> Result<Plan, Refusal> {
+    let mut reasons = Vec::new();
+    let (general, task) = match mode {
+        Mode::Deploy(options) => options.check(&mut reasons),
+        Mode::Release(options) => options.check(&mut reasons),
+        Mode::Status(options) => options.check(&mut reasons),
+    };
+    let api = general.api().unwrap_or_else(|reason| {
+        reasons.push(reason);
+        None
+    });
+    match task {
+        Some(task) if reasons.is_empty() => Ok(Plan {
+            task,
+            api,
+            grace_period: general.grace_period,
+            debug: general.debug,
+        }),
+        _ => Err(Refusal::Invalid(reasons)),
+    }
+}
+
+impl DeployOptions {
+    fn check(self, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+        let command = self.command_line();
+        let lock_timeout = self.recovery.lock_timeout;
+        let places = self
+            .target
+            .places(lock_timeout, command.is_empty(), reasons);
+        let task = match <[Place<Terraform>; 1]>::try_from(places) {
+            Ok([place]) => {
+                let deploy = Deploy {
+                    command,
+                    directory: place.directory,
+                    workspace: place.tool.workspace.clone(),
+                    after_script: variables::given(self.recovery.after_script),
+                    lock_timeout,
+                };
+                Some(Task::Deploy(deploy, place.tool))
+            }
+            Err(places) => {
+                let names: Vec<String> = places.into_iter().map(|place| place.name).collect();
+                if !names.is_empty() {
+                    reasons.push(format!(
+                        "WORKING_DIR is {names:?}: deploy takes one directory"
+                    ));
+                }
+                None
+            }
+        };
+        (self.general, task)
+    }
+
+    /// The command line to run; empty for the default.
+    fn command_line(&self) -> Vec<String> {
+        match variables::given(self.command.clone()) {
+            _ if !self.program.is_empty() => self.program.clone(),
+            Some(script) => ["/bin/sh", "-ec", &script].map(str::to_owned).to_vec(),
+            None => Vec::new(),
+        }
+    }
+}
+
+impl ReleaseOptions {
+    fn check(self, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+        let lock_timeout = self.recovery.lock_timeout;
+        let places = self.target.places(lock_timeout, true, reasons);
+        let release = Release {
+            after_script: variables::given(self.recovery.after_script),
+            lock_timeout,
+        };
+        (self.general, Some(Task::Release(places, release)))
+    }
+}
+
+impl StatusOptions {
+    fn check(self, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+        let places = self.target.places(Duration::ZERO, true, reasons);
+        let json = self.json;
+        (self.general, Some(Task::Status { places, json }))
+    }
+}
+
+impl Target {
+    /// Every directory that is meant. Where `needs_work`, each must hold a configuration.
+    fn places(
+        &self,
+        lock_timeout: Duration,
+        needs_work: bool,
+        reasons: &mut Vec<String>,
+    ) -> Vec<Place<Terraform>> {
+        let binary = find_program(&self.terraform_bin);
+        let mut places = Vec::new();
+        for name in given_or_listed(&self.working_dir, "WORKING_DIR", ".", reasons) {
+            let place = directory(&name).and_then(|directory| {
+                let terraform = Terraform {
+                    binary: binary
+                        .clone()
+                        .unwrap_or_else(|| PathBuf::from(&self.terraform_bin)),
+                    directory: directory.clone(),
+                    backend_config: self.backend_config(&directory)?,
+                    workspace: variables::given(self.workspace.clone()),
+                    lock_timeout,
+                };
+                match missing(&terraform, binary.is_some(), needs_work) {
+                    Some(reason) => Err(reason),
+                    None => Ok(Place {
+                        name,
+                        directory,
+                        tool: terraform,
+                    }),
+                }
+            });
+            match place {
+                Ok(place) => places.push(place),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        places
+    }
+
+    fn backend_config(&self, directory: &Path) -> Result<Vec<String>, String> {
+        let mut reasons = Vec::new();
+        let given = given_or_listed(&self.backend_config, "BACKEND_CONFIG", "", &mut reasons);
+        let unusable = given
+            .iter()
+            .find(|setting| !setting.contains('=') && !directory.join(setting).is_file());
+        if let Some(setting) = unusable {
+            reasons.push(format!(
+                "BACKEND_CONFIG has {setting:?}: expected NAME=VALUE, or a file as seen from \
+                 WORKING_DIR"
+            ));
+        }
+        match reasons.pop() {
+            Some(reason) => Err(reason),
+            None => Ok(given),
+        }
+    }
+}
+
+impl General {
+    /// Bitbucket, as far as there are credentials to ask it with.
+    fn api(&self) -> Result<Option<Api>, String> {
+        let Some(credentials) = credentials(|name| env::var(name).ok())? else {
+            return Ok(None);
+        };
+        Api::new(&self.bitbucket_api_url, &credentials)
+            .map(Some)
+            .map_err(|reason| {
+                format!("BITBUCKET_API_URL or the token for Bitbucket cannot be used: {reason}")
+            })
+    }
+}
+
+fn credentials(
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Credentials>, &'static str> {
+    let given = |name| variables::given(variable(name)).map(|value| value.trim().to_owned());
+    if let Some(token) = given("BITBUCKET_ACCESS_TOKEN") {
+        return Ok(Some(Credentials::AccessToken(SecretString::from(token))));
+    }
+    match (
+        given("ATLASSIAN_ACCOUNT_EMAIL"),
+        given("ATLASSIAN_API_TOKEN"),
+    ) {
+        (Some(email), Some(token)) => Ok(Some(Credentials::ApiToken {
+            email,
+            token: SecretString::from(token),
+        })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err("ATLASSIAN_ACCOUNT_EMAIL is set, but ATLASSIAN_API_TOKEN is not"),
+        (None, Some(_)) => Err("ATLASSIAN_API_TOKEN is set, but ATLASSIAN_ACCOUNT_EMAIL is not"),
+    }
+}
+
+/// A list from the command line, or else from the environment, or else the default where there is
+/// one.
+fn given_or_listed(
+    given: &[String],
+    variable: &str,
+    default: &str,
+    reasons: &mut Vec<String>,
+) -> Vec<String> {
+    if !given.is_empty() {
+        return given.to_vec();
+    }
+    match variables::list(variable) {
+        Err(error) => {
+            reasons.push(error.to_string());
+            Vec::new()
+        }
+        Ok(listed) if listed.is_empty() && !default.is_empty() => vec![default.to_owned()],
+        Ok(listed) => listed,
+    }
+}
+
+fn directory(name: &str) -> Result<PathBuf, String> {
+    let unusable = |problem| {
+        format!("WORKING_DIR is {name:?}: expected a directory that can be read ({problem})")
+    };
+    fs::read_dir(name).map_err(unusable)?;
+    fs::canonicalize(name).map_err(unusable)
+}
+
+/// Says what is missing for the work, if anything is.
+fn missing(terraform: &Terraform, is_found: bool, needs_work: bool) -> Option<String> {
+    let has_work = terraform.has_work();
+    if !is_found && (has_work || needs_work) {
+        return Some(format!(
+            "TERRAFORM_BIN is \"{}\": there is no such program; install it, or say where it is",
+            terraform.binary.display()
+        ));
+    }
+    if !has_work && needs_work {
+        return Some(format!(
+            "WORKING_DIR is \"{}\": there is no Terraform configuration in it",
+            terraform.directory.display()
+        ));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials_of(variables: &[(&str, &str)]) -> Result<Option<Credentials>, &'static str> {
+        credentials(|name| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn an_access_token_goes_before_an_api_token() {
+        let email = ("ATLASSIAN_ACCOUNT_EMAIL", "anna@acme.example");
+        let token = ("ATLASSIAN_API_TOKEN", "secret");
+        let access = ("BITBUCKET_ACCESS_TOKEN", "secret");
+        assert!(
+            credentials_of(&[("BITBUCKET_ACCESS_TOKEN", " ")])
+                .unwrap()
+                .is_none()
+        );
+        assert!(matches!(
+            credentials_of(&[email, token]),
+            Ok(Some(Credentials::ApiToken { .. }))
+        ));
+        assert!(matches!(
+            credentials_of(&[email, token, access]),
+            Ok(Some(Credentials::AccessToken(_)))
+        ));
+    }
+
+    #[test]
+    fn half_of_the_credentials_are_none() {
+        for half in ["ATLASSIAN_ACCOUNT_EMAIL", "ATLASSIAN_API_TOKEN"] {
+            assert!(
+                credentials_of(&[(half, "x")])
+                    .unwrap_err()
+                    .starts_with(half)
+            );
+        }
+    }
+}

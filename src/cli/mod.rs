@@ -1,0 +1,185 @@
+//! The command line. Every option is also a pipe variable.
+
+mod check;
+mod parse;
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::bitbucket::api;
+use crate::pipe::variables;
+pub(crate) use check::{Plan, Task, check};
+pub(crate) use parse::{Refusal, parse};
+
+/// What a user is told after the options.
+const EPILOGUE: &str = "\
+Credentials, to ask Bitbucket whether another build's step is over; they are read from the
+environment alone, because a command line can be seen by everybody:
+  [env: BITBUCKET_ACCESS_TOKEN], or
+  [env: ATLASSIAN_ACCOUNT_EMAIL] and [env: ATLASSIAN_API_TOKEN]
+
+Exit codes:
+  0      done
+  N      the command's own code where it failed
+  128+N  signal N ended the command, or interrupted softstop
+  127    the command was not found
+  126    the command cannot be run
+  2      a variable has a value that cannot be used; nothing was run
+  3      the lock is held and stays held
+  4      the backend, or Bitbucket, could not be asked
+  1      anything else";
+
+/// Makes the Stop button safe for deploys that hold a lock
+///
+/// softstop runs a deploy under supervision. When it is asked to stop, it stops Terraform the way
+/// Terraform wants, ends every process, runs a cleanup, and leaves no lock behind. What was killed
+/// is recovered by the next deploy or by a release, once its holder is proved to be over.
+///
+/// Every option is also an environment variable, which is how Bitbucket passes pipe variables.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Where no command is given, the variable MODE says which."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) mode: Mode,
+}
+
+/// What softstop can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// Run a deploy, and leave no lock behind however it ends
+    ///
+    /// A lock whose holder is over is released before the deploy begins; one whose holder is alive
+    /// is waited for.
+    #[command(after_long_help = EPILOGUE)]
+    Deploy(DeployOptions),
+    /// Release the locks that finished builds have left behind
+    ///
+    /// For the `final:` step of the same pipeline, a scheduled pipeline, or a person. A lock is
+    /// released only where its holder is proved to be over.
+    #[command(after_long_help = EPILOGUE)]
+    Release(ReleaseOptions),
+    /// Say who holds the locks, whether the holders are alive, and what a release would do
+    #[command(after_long_help = EPILOGUE)]
+    Status(StatusOptions),
+}
+
+/// What a deploy can be told.
+#[derive(Args, Debug)]
+pub(crate) struct DeployOptions {
+    /// The command to run, as it is, without a shell [default: COMMAND]
+    #[arg(value_name = "PROGRAM", trailing_var_arg = true)]
+    program: Vec<String>,
+
+    /// What to run, by `/bin/sh -ec` [default: terraform init, then terraform apply with
+    /// -auto-approve]
+    #[arg(long, value_name = "SCRIPT", env = "COMMAND")]
+    command: Option<String>,
+
+    #[command(flatten)]
+    target: Target,
+
+    #[command(flatten)]
+    recovery: RecoveryOptions,
+
+    #[command(flatten)]
+    general: General,
+}
+
+/// What a release can be told.
+#[derive(Args, Debug)]
+pub(crate) struct ReleaseOptions {
+    #[command(flatten)]
+    target: Target,
+
+    #[command(flatten)]
+    recovery: RecoveryOptions,
+
+    #[command(flatten)]
+    general: General,
+}
+
+/// What a look at the locks can be told.
+#[derive(Args, Debug)]
+pub(crate) struct StatusOptions {
+    /// Print the answer as JSON, to stdout
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    target: Target,
+
+    #[command(flatten)]
+    general: General,
+}
+
+/// Which locks are meant, and by which tool.
+#[derive(Args, Debug)]
+struct Target {
+    /// The directory of the configuration, and where the command runs; release and status take
+    /// more than one [default: .] [env: WORKING_DIR, or WORKING_DIR_COUNT and WORKING_DIR_0,
+    /// WORKING_DIR_1, …]
+    #[arg(long, value_name = "PATH")]
+    working_dir: Vec<String>,
+
+    /// A setting of the backend as NAME=VALUE, or a file of settings, as `terraform init
+    /// -backend-config` takes it; can be given more than once [env: BACKEND_CONFIG, or
+    /// BACKEND_CONFIG_COUNT and BACKEND_CONFIG_0, BACKEND_CONFIG_1, …]
+    #[arg(long, value_name = "SETTING")]
+    backend_config: Vec<String>,
+
+    /// The Terraform workspace [default: the one that is selected]
+    #[arg(long, value_name = "NAME", env = "WORKSPACE")]
+    workspace: Option<String>,
+
+    /// The Terraform program; `tofu` works too
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        env = "TERRAFORM_BIN",
+        default_value = "terraform"
+    )]
+    terraform_bin: String,
+}
+
+/// What happens around a lock.
+#[derive(Args, Debug)]
+struct RecoveryOptions {
+    /// What to run after the deploy, however it ended, or by `release` after a lock was released,
+    /// by `/bin/sh -ec`; it finds SOFTSTOP_OUTCOME, SOFTSTOP_EXIT_CODE, SOFTSTOP_LOCK and
+    /// SOFTSTOP_LOCK_ID in its environment
+    #[arg(long, value_name = "SCRIPT", env = "AFTER_SCRIPT")]
+    after_script: Option<String>,
+
+    /// How long to wait for a lock that somebody holds, such as 90s or 2m
+    #[arg(long, value_name = "DURATION", env = "LOCK_TIMEOUT", default_value = "0s",
+          value_parser = variables::duration)]
+    lock_timeout: Duration,
+}
+
+/// What holds for all that softstop does.
+#[derive(Args, Debug)]
+struct General {
+    /// The whole time from the first signal to the exit, such as 9s or 2m; `docker stop` gives
+    /// 10 s
+    #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", default_value = "9s",
+          value_parser = variables::grace_period)]
+    grace_period: Duration,
+
+    /// Where Bitbucket's API is, for a proxy or an emulator
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BITBUCKET_API_URL",
+        default_value = api::ADDRESS
+    )]
+    bitbucket_api_url: String,
+
+    /// Print more messages
+    #[arg(long, env = "DEBUG", default_value = "false", default_missing_value = "true",
+          num_args = 0..=1, require_equals = true, value_parser = variables::switch)]
+    debug: bool,
+}

@@ -1,0 +1,116 @@
+//! Races for a lock, as often as SOFTSTOP_TEST_RACES says: for a campaign, set it to 100.
+
+use std::env;
+use std::time::Duration;
+
+use crate::release::lock_of;
+use crate::support::project::thing;
+use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
+
+/// How many races there are on each backend where nobody asks for more.
+const RACES: usize = 3;
+
+/// How a race ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Race {
+    Clean,
+    /// The new deploy's lock was released under its hands.
+    Lost,
+}
+
+/// Two releases and a new deploy are started at once for the same orphan.
+fn race(kind: Kind) -> Race {
+    let project = Project::slow(kind);
+    let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+    step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
+    let orphan = lock_of(&format!("{}@d5c1f0a2b3c4", step.stamp()));
+    project.store.set_lock(&orphan);
+    let release = || {
+        let softstop = Softstop::release(&project).asking(&bitbucket);
+        softstop.start()
+    };
+    let releases = [release(), release()];
+    let deploy = Softstop::deploy(&project)
+        .in_step(&Step::of_a_new_pipeline())
+        .asking(&bitbucket)
+        .env("LOCK_TIMEOUT", "60s")
+        .start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    let holder = project.store.lock();
+    for release in releases {
+        // Where the new deploy was quicker, its lock is one that nobody can judge.
+        let finished = release.finish();
+        assert!(matches!(finished.code, Some(0 | 3 | 4)), "{finished}");
+    }
+    let is_lost = holder.is_none() || project.store.lock() != holder;
+    gate.open();
+    let finished = deploy.finish();
+    assert_eq!(is_lost, finished.code != Some(0), "{finished}");
+    if is_lost { Race::Lost } else { Race::Clean }
+}
+
+fn lost_races(kind: Kind) -> usize {
+    let races = env::var("SOFTSTOP_TEST_RACES").map_or(RACES, |races| races.parse().unwrap());
+    let rounds: Vec<usize> = (0..races).collect();
+    let lost = std::sync::atomic::AtomicUsize::new(0);
+    let count = |_| {
+        if race(kind) == Race::Lost {
+            lost.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    each(&rounds, count);
+    let lost = lost.into_inner();
+    eprintln!("{kind:?}: {races} races, {lost} lost");
+    lost
+}
+
+#[test]
+fn a_new_lock_is_never_lost_where_the_server_compares_ids() {
+    assert_eq!(lost_races(Kind::HttpStrict), 0);
+}
+
+#[test]
+fn a_new_lock_is_never_lost_where_a_lock_dies_with_its_process() {
+    assert_eq!(lost_races(Kind::Postgres), 0);
+    assert_eq!(lost_races(Kind::Local), 0);
+}
+
+/// Between the comparison of the ID and the release there is a window, so a loss is possible; a
+/// few races do not find it.
+#[test]
+fn a_new_lock_is_hardly_ever_lost_where_the_server_does_not_compare_ids() {
+    for kind in [
+        Kind::HttpLax,
+        Kind::S3Lockfile,
+        Kind::S3DynamoDb,
+        Kind::S3Both,
+    ] {
+        let lost = lost_races(kind);
+        assert!(lost <= 1, "{kind:?}: {lost} locks lost");
+    }
+}
+
+/// From the last moment at which a new holder is noticed to the moment at which it is harmed.
+#[test]
+fn the_window_in_which_a_new_lock_can_be_lost_is_short() {
+    let rows = [
+        (Kind::HttpLax, "LOCK ", "UNLOCK "),
+        (Kind::S3Lockfile, "GET ", "DELETE "),
+        (Kind::S3DynamoDb, "GetItem", "DeleteItem"),
+    ];
+    for (kind, look, release) in rows {
+        let project = Project::new(kind, &thing("a", ""));
+        let step = Step::of_a_new_pipeline();
+        let orphan = lock_of(&format!("{}@d5c1f0a2b3c4", step.stamp()));
+        project.store.set_lock(&orphan);
+        let proxy = project.store.proxy.as_ref().unwrap();
+        let finished = Softstop::release(&project)
+            .in_step(&step.sibling())
+            .finish();
+        finished.expect_code(0).expect_said("1 released");
+        let window = proxy.between(look, release);
+        eprintln!("{kind:?}: a window of {window:?}");
+        assert!(window < Duration::from_millis(100), "{kind:?}: {window:?}");
+    }
+}

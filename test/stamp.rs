@@ -1,0 +1,188 @@
+//! Every lock of a build says which build holds it, and no machine's own files are changed for it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::support::project::thing;
+use crate::support::{Kind, Project, Softstop, Step, each};
+
+/// Takes away from root what containers are not given.
+const WITHOUT_ADMIN: [&str; 3] = [
+    "setpriv",
+    "--bounding-set=-sys_admin",
+    "--inh-caps=-sys_admin",
+];
+/// A user whom nobody has heard of.
+const NOBODY_KNOWN: [&str; 4] = [
+    "setpriv",
+    "--reuid=54321",
+    "--regid=54321",
+    "--clear-groups",
+];
+
+const KINDS: [Kind; 3] = [Kind::HttpStrict, Kind::S3Lockfile, Kind::S3DynamoDb];
+
+/// What /etc/passwd is on this machine.
+fn passwd() -> (String, u64, SystemTime) {
+    let metadata = fs::metadata("/etc/passwd").unwrap();
+    let text = fs::read_to_string("/etc/passwd").unwrap();
+    (text, metadata.ino(), metadata.modified().unwrap())
+}
+
+fn give_to_nobody_known(project: &Project) {
+    let mut give = Command::new("chown");
+    give.args(["--recursive", "54321:54321"])
+        .arg(project.scratch());
+    assert!(give.status().unwrap().success());
+}
+
+/// Runs a deploy, and expects that its lock carries the stamp, or else `name`, and the host.
+fn expect_signature(project: &Project, softstop: Softstop, name: &str) {
+    let host = softstop.host().to_owned();
+    let run = softstop.start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    assert_eq!(project.store.lock_who(), Some(format!("{name}@{host}")));
+    gate.open();
+    run.finish().expect_code(0);
+}
+
+#[test]
+fn a_lock_says_which_step_of_which_build_holds_it() {
+    let before = passwd();
+    each(&KINDS, |kind| {
+        let project = Project::slow(kind);
+        let step = Step::of_a_new_pipeline().run_again();
+        let softstop = Softstop::deploy(&project).in_step(&step);
+        expect_signature(&project, softstop, &step.stamp());
+    });
+    assert_eq!(passwd(), before, "nobody else sees the name");
+}
+
+#[test]
+fn a_user_without_a_name_signs_by_the_environment() {
+    each(&KINDS, |kind| {
+        let project = Project::slow(kind);
+        give_to_nobody_known(&project);
+        let step = Step::of_a_new_pipeline();
+        let softstop = Softstop::deploy_by(&project, &NOBODY_KNOWN).in_step(&step);
+        expect_signature(&project, softstop, &step.stamp());
+    });
+}
+
+#[test]
+fn a_machines_own_passwd_is_never_touched() {
+    let before = passwd();
+    let project = Project::slow(Kind::HttpStrict);
+    let step = Step::of_a_new_pipeline();
+    let softstop = Softstop::deploy_by(&project, &WITHOUT_ADMIN).in_step(&step);
+    expect_signature(&project, softstop, "root");
+
+    // Nor as the first process of a namespace that still has the machine's files.
+    let mut as_pid_1 = vec!["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    as_pid_1.extend(WITHOUT_ADMIN);
+    let finished = Softstop::deploy_by(&project, &as_pid_1)
+        .in_step(&step)
+        .script("id -un; echo $$")
+        .finish();
+    finished
+        .expect_code(0)
+        .expect_said("Locks will not say that this build holds them")
+        .expect_said("CAP_SYS_ADMIN");
+    assert!(finished.stdout.starts_with("root\n"), "{finished}");
+    assert_eq!(passwd(), before);
+}
+
+#[test]
+fn a_step_that_cannot_be_named_is_told_which_variable_is_missing() {
+    let project = Project::new(Kind::Local, "");
+    let finished = Softstop::deploy(&project)
+        .in_step(&Step::of_a_new_pipeline())
+        .env("BITBUCKET_STEP_UUID", "")
+        .script("id -un")
+        .finish();
+    finished
+        .expect_code(0)
+        .expect_said("BITBUCKET_STEP_UUID is missing or cannot be used");
+    assert_eq!(finished.stdout, "root\n");
+}
+
+#[test]
+fn outside_of_pipelines_the_name_stays_as_it_is() {
+    let project = Project::new(Kind::Local, "");
+    let finished = Softstop::deploy(&project).script("id -un").finish();
+    finished.expect_code(0);
+    assert_eq!(finished.stdout, "root\n");
+    assert!(
+        !finished.stderr.contains("Locks will not say"),
+        "{finished}"
+    );
+}
+
+#[test]
+fn git_and_programs_that_look_up_users_work_under_the_name() {
+    let project = Project::new(Kind::Local, "");
+    let step = Step::of_a_new_pipeline();
+    let script = "id -un; touch owned; chown root:root owned; stat --format=%u owned; echo ~root
+        git init --quiet clone; cd clone
+        git -c user.email=a@b -c user.name=a commit --quiet --allow-empty --message=works
+        git log --format=%s";
+    let finished = Softstop::deploy(&project)
+        .in_step(&step)
+        .script(script)
+        .finish();
+    finished.expect_code(0);
+    assert_eq!(
+        finished.stdout,
+        format!("{}\n0\n/root\nworks\n", step.stamp())
+    );
+}
+
+#[test]
+fn a_person_reads_the_build_in_terraforms_own_message() {
+    let project = Project::slow(Kind::S3Lockfile);
+    let step = Step::of_a_new_pipeline();
+    let run = Softstop::deploy(&project).in_step(&step).start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    let refused = project
+        .terraform(&["apply", "-auto-approve", "-no-color"])
+        .output()
+        .unwrap();
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        message.contains("Error acquiring the state lock"),
+        "{message}"
+    );
+    assert!(
+        message.contains(&format!("Who:       {}@", step.stamp())),
+        "{message}"
+    );
+    gate.open();
+    run.finish().expect_code(0);
+}
+
+#[test]
+fn looks_are_signed_too() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let step = Step::of_a_new_pipeline();
+    let (sender, bodies) = std::sync::mpsc::channel();
+    project
+        .store
+        .http
+        .as_ref()
+        .unwrap()
+        .watch(move |method, body| {
+            // Nobody listens any more once the test has seen enough.
+            let _ = sender.send((method.to_owned(), body.to_owned()));
+        });
+    Softstop::release(&project)
+        .in_step(&step)
+        .finish()
+        .expect_code(0);
+    let (method, body) = bodies.recv().unwrap();
+    assert_eq!(method, "LOCK");
+    assert!(body.contains(&step.stamp()), "{body}");
+}

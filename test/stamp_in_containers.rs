@@ -1,0 +1,194 @@
+//! In a container, root may rename the container's own user, and nobody else's.
+
+use std::fs;
+
+use crate::support::{Container, Kind, Project, Softstop, Step};
+
+/// What softstop prints where it cannot sign for the build.
+const UNSIGNED: &str = "Locks will not say that this build holds them";
+
+/// Starts the deploy, and expects that its lock carries `name` and the container's id.
+fn expect_signature(project: &Project, container: Container, name: &str) {
+    let container = container.start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    let expected = format!("{name}@{}", container.short_id());
+    assert_eq!(project.store.lock_who(), Some(expected));
+    gate.open();
+    container.finish().expect_code(0);
+}
+
+#[test]
+fn a_pipe_signs_by_the_containers_own_passwd() {
+    let project = Project::slow(Kind::HttpStrict);
+    let step = Step::of_a_new_pipeline();
+    let pipe = Container::deploy(&project).in_step(&step);
+    expect_signature(&project, pipe, &step.stamp());
+}
+
+#[test]
+fn a_wrapper_in_a_build_container_signs_too_and_takes_its_name_back() {
+    let project = Project::slow(Kind::HttpStrict);
+    let step = Step::of_a_new_pipeline();
+    let script = "cp /etc/passwd before; softstop deploy && cmp /etc/passwd before && id -un";
+    let build = Container::with_script(&project, script).in_step(&step);
+    expect_signature(&project, build, &step.stamp());
+}
+
+#[test]
+fn a_name_that_a_killed_run_has_left_is_replaced() {
+    let project = Project::new(Kind::Local, "");
+    let (step, next) = (Step::of_a_new_pipeline(), Step::of_a_new_pipeline());
+    let script = format!(
+        "COMMAND='kill -KILL $PPID; sleep 60' softstop deploy
+         id -un
+         BITBUCKET_PIPELINE_UUID={} COMMAND='id -un' softstop deploy
+         id -un",
+        next.variables()[4].1
+    );
+    let finished = Container::with_script(&project, &script)
+        .in_step(&step)
+        .finish();
+    finished.expect_code(0);
+    let names: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(names[0], step.stamp(), "{finished}");
+    assert!(
+        names[1].starts_with("acme/infra#42/") && names[1] != names[0],
+        "{finished}"
+    );
+    assert_eq!(names[2..], ["root"], "{finished}");
+}
+
+#[test]
+fn two_runs_of_one_step_share_their_name_and_another_step_does_not_get_it() {
+    let project = Project::new(Kind::Local, "");
+    let (step, other) = (Step::of_a_new_pipeline(), Step::of_a_new_pipeline());
+    let script = format!(
+        "COMMAND='{}' softstop deploy 2>/dev/null &
+         until [ -e {}/first.reached ]; do sleep 0.01; done
+         COMMAND='id -un' softstop deploy
+         BITBUCKET_PIPELINE_UUID={} COMMAND=true softstop deploy
+         id -un; touch {}/first.gate; wait; id -un",
+        project.wait_at("first"),
+        project.scratch().display(),
+        other.variables()[4].1,
+        project.scratch().display(),
+    );
+    let finished = Container::with_script(&project, &script)
+        .in_step(&step)
+        .finish();
+    finished
+        .expect_code(0)
+        .expect_said("another step that is still running has put its own name into /etc/passwd");
+    let names: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(names, [&step.stamp(), &step.stamp(), "root"], "{finished}");
+}
+
+#[test]
+fn ssh_and_git_work_under_the_name() {
+    let project = Project::new(Kind::Local, "");
+    let step = Step::of_a_new_pipeline();
+    let script = "id -un; ssh -o BatchMode=yes -p 1 git@localhost 2>&1
+        git init --quiet clone; cd clone
+        git -c user.email=a@b -c user.name=a commit --quiet --allow-empty --message=works
+        git log --format=%s";
+    let finished = Container::deploy(&project)
+        .in_step(&step)
+        .env("COMMAND", format!("set +e; {script}"))
+        .finish();
+    finished.expect_code(0);
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(lines[0], step.stamp());
+    // It got as far as the network; for a user without a name it refuses before.
+    assert!(
+        lines[1].contains("port 1: Connection refused"),
+        "{finished}"
+    );
+    assert_eq!(lines[2..], ["works"]);
+}
+
+#[test]
+fn a_user_of_whom_the_container_knows_nothing_signs_by_the_environment() {
+    let project = Project::slow(Kind::HttpStrict);
+    let step = Step::of_a_new_pipeline();
+    let pipe = Container::deploy(&project).in_step(&step).user("4711");
+    expect_signature(&project, pipe, &step.stamp());
+}
+
+#[test]
+fn a_user_with_a_name_and_no_rights_deploys_unsigned_and_is_told() {
+    let project = Project::slow(Kind::HttpStrict);
+    let step = Step::of_a_new_pipeline();
+    let container = Container::deploy(&project)
+        .in_step(&step)
+        .user("daemon")
+        .start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    assert_eq!(
+        project.store.lock_who(),
+        Some(format!("daemon@{}", container.short_id()))
+    );
+    gate.open();
+    container.finish().expect_code(0).expect_said(UNSIGNED);
+}
+
+#[test]
+fn a_passwd_that_is_mounted_into_the_container_is_never_touched() {
+    let project = Project::new(Kind::Local, "");
+    let machines = project.scratch().join("passwd");
+    fs::copy("/etc/passwd", &machines).unwrap();
+    let before = fs::read_to_string(&machines).unwrap();
+    let volume = format!("{}:/etc/passwd", machines.display());
+    let finished = Container::deploy(&project)
+        .in_step(&Step::of_a_new_pipeline())
+        .docker_arguments(["--volume", &volume])
+        .env("COMMAND", "id -un")
+        .finish();
+    finished.expect_code(0).expect_said(UNSIGNED);
+    assert_eq!(finished.stdout, "root\n");
+    assert_eq!(fs::read_to_string(&machines).unwrap(), before);
+}
+
+#[test]
+fn a_read_only_container_deploys_unsigned_and_is_told() {
+    let project = Project::new(Kind::Local, "");
+    let finished = Container::deploy(&project)
+        .in_step(&Step::of_a_new_pipeline())
+        .docker_arguments(["--read-only", "--tmpfs", "/tmp"])
+        .env("COMMAND", "id -un")
+        .finish();
+    finished
+        .expect_code(0)
+        .expect_said(UNSIGNED)
+        .expect_said("of this container cannot be changed: Read-only file system");
+}
+
+#[test]
+fn a_container_that_runs_on_keeps_its_lock_as_long_as_docker_says_so() {
+    let project = Project::slow(Kind::HttpStrict);
+    let step = Step::of_a_new_pipeline();
+    let mut container = Container::deploy(&project).in_step(&step).start();
+    project.gate("a.gate").wait_until_reached();
+    let lock = project.store.lock_id();
+    // The pipeline has moved on, because only the docker client was killed.
+    let release = || {
+        Softstop::release(&project)
+            .in_step(&step.sibling())
+            .env(
+                "DOCKER_HOST",
+                crate::support::prepared("SOFTSTOP_TEST_DOCKER"),
+            )
+            .finish()
+    };
+    let finished = release();
+    finished
+        .expect_code(0)
+        .expect_said("the container that holds it still runs, by the word of Docker");
+    assert_eq!(project.store.lock_id(), lock, "{finished}");
+    container.kill();
+    container.finish().expect_code(137);
+    let finished = release();
+    finished.expect_code(0).expect_said("✔ Locks: 1 released.");
+    assert_eq!(project.store.lock(), None, "{finished}");
+}

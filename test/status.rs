@@ -1,0 +1,117 @@
+//! Who holds the lock, since when, is the holder alive, and what would `release` do.
+
+use serde_json::Value;
+
+use crate::release::lock_of;
+use crate::support::project::thing;
+use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
+
+const KINDS: [Kind; 3] = [Kind::HttpStrict, Kind::S3Lockfile, Kind::S3DynamoDb];
+
+fn json(stdout: &str) -> Value {
+    let mut records: Value = serde_json::from_str(stdout).unwrap();
+    records[0].take()
+}
+
+#[test]
+fn a_lock_of_a_finished_build_is_told_and_left() {
+    each(&KINDS, |kind| {
+        let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+        step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
+        let project = Project::new(kind, &thing("a", ""));
+        let lock = lock_of(&format!("{}@d5c1f0a2b3c4", step.stamp()));
+        project.store.set_lock(&lock);
+        let told = Softstop::status(&project).asking(&bitbucket).finish();
+        told.expect_code(0)
+            .expect_said("held by build 42 of acme/infra on d5c1f0a2b3c4")
+            .expect_said("since 2026-11-22T21:56:25Z")
+            .expect_said(&step.link())
+            .expect_said("Its holder is over: Bitbucket says that its step is COMPLETED (STOPPED)")
+            .expect_said("`softstop release` would release it.");
+        let told = Softstop::status(&project)
+            .asking(&bitbucket)
+            .arguments(["--json"])
+            .finish();
+        told.expect_code(0);
+        let record = json(&told.stdout);
+        assert_eq!(record["state"], "held", "{record}");
+        assert_eq!(record["alive"], false);
+        assert_eq!(record["release"], "release");
+        assert_eq!(record["lock"]["ID"], lock["ID"]);
+        assert_eq!(record["build"]["number"], 42);
+        assert_eq!(record["build"]["link"], step.link());
+        assert_eq!(
+            project.store.lock_id().as_deref(),
+            lock["ID"].as_str(),
+            "{told}"
+        );
+    });
+}
+
+#[test]
+fn a_running_build_a_person_and_nobody_are_told_apart() {
+    let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+    step.is_answered(&bitbucket, [Answer::InProgress]);
+    let project = Project::new(Kind::HttpLax, &thing("a", ""));
+    let ask = || {
+        let softstop = Softstop::status(&project).asking(&bitbucket);
+        let told = softstop.arguments(["--json"]).finish();
+        told.expect_code(0);
+        json(&told.stdout)
+    };
+    let record = ask();
+    assert_eq!(
+        (&record["state"], &record["release"]),
+        (&"free".into(), &"nothing".into())
+    );
+    assert!(record["lock"].is_null() && record["build"].is_null());
+
+    project
+        .store
+        .set_lock(&lock_of(&format!("{}@vm", step.stamp())));
+    let record = ask();
+    assert_eq!(
+        (&record["alive"], &record["release"]),
+        (&true.into(), &"wait".into())
+    );
+
+    project.store.set_lock(&lock_of("anna@macbook"));
+    let record = ask();
+    assert!(record["alive"].is_null(), "{record}");
+    assert_eq!(record["release"], "refuse");
+    assert!(
+        record["by_hand"].as_str().unwrap().starts_with("curl"),
+        "{record}"
+    );
+}
+
+#[test]
+fn a_running_terraform_is_alive_where_the_lock_dies_with_it() {
+    each(&[Kind::Postgres, Kind::Local], |kind| {
+        let project = Project::new(kind, &thing("a", ""));
+        let rival = project.start_rival();
+        let told = Softstop::status(&project)
+            .arguments(["--json", "--working-dir"])
+            .arguments([&project.directory])
+            .finish();
+        told.expect_code(0);
+        let record = json(&told.stdout);
+        assert_eq!(
+            (&record["state"], &record["alive"]),
+            (&"held".into(), &true.into())
+        );
+        rival.finish();
+    });
+}
+
+#[test]
+fn a_backend_that_cannot_be_asked_is_unknown_and_the_exit_code_is_4() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let address = project.store.proxy.as_ref().unwrap().address.to_string();
+    let block = project.store.block().replace(&address, "127.0.0.1:9");
+    project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
+    let told = Softstop::status(&project).arguments(["--json"]).finish();
+    told.expect_code(4)
+        .expect_said("✖ Not every lock could be asked about");
+    assert_eq!(json(&told.stdout)["state"], "unknown");
+}

@@ -1,0 +1,81 @@
+//! What Bitbucket Pipelines tells a step about itself.
+
+use uuid::Uuid;
+
+use super::bitbucket::{Answer, Bitbucket};
+
+/// One run of one step.
+#[derive(Clone)]
+pub(crate) struct Step {
+    build: u32,
+    pipeline: Uuid,
+    uuid: Uuid,
+    run: u32,
+}
+
+impl Step {
+    /// The first step of a new pipeline.
+    pub(crate) fn of_a_new_pipeline() -> Self {
+        Self {
+            build: 42,
+            pipeline: Uuid::new_v4(),
+            uuid: Uuid::new_v4(),
+            run: 1,
+        }
+    }
+
+    /// Another step of the same pipeline.
+    pub(crate) fn sibling(&self) -> Self {
+        Self {
+            uuid: Uuid::new_v4(),
+            ..self.clone()
+        }
+    }
+
+    /// The same step, run again.
+    pub(crate) fn run_again(&self) -> Self {
+        Self {
+            run: self.run + 1,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn variables(&self) -> [(&'static str, String); 7] {
+        [
+            ("CI", "true".to_owned()),
+            ("BITBUCKET_WORKSPACE", "acme".to_owned()),
+            ("BITBUCKET_REPO_SLUG", "infra".to_owned()),
+            ("BITBUCKET_BUILD_NUMBER", self.build.to_string()),
+            ("BITBUCKET_PIPELINE_UUID", format!("{{{}}}", self.pipeline)),
+            ("BITBUCKET_STEP_UUID", format!("{{{}}}", self.uuid)),
+            ("BITBUCKET_STEP_RUN_NUMBER", self.run.to_string()),
+        ]
+    }
+
+    /// The user name that a lock of this step carries.
+    pub(crate) fn stamp(&self) -> String {
+        format!(
+            "acme/infra#{}/{}/{}/{}",
+            self.build, self.pipeline, self.uuid, self.run
+        )
+    }
+
+    /// Where a person reads what the step did.
+    pub(crate) fn link(&self) -> String {
+        format!(
+            "https://bitbucket.org/acme/infra/pipelines/results/{}/steps/%7B{}%7D",
+            self.build, self.uuid
+        )
+    }
+
+    /// Lets Bitbucket answer so about this step, as of a run that ends in the far future.
+    pub(crate) fn is_answered(
+        &self,
+        bitbucket: &Bitbucket,
+        answers: impl IntoIterator<Item = Answer>,
+    ) {
+        let (pipeline, step) = (self.pipeline.to_string(), self.uuid.to_string());
+        bitbucket.set_step("acme", "infra", &pipeline, &step, answers);
+        bitbucket.set_run(Some(self.run), None);
+    }
+}

@@ -1,0 +1,155 @@
+//! A deploy heals what a dead holder has left, and waits for a living one.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use crate::release::lock_of;
+use crate::support::project::thing;
+use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
+
+const LASTING: [Kind; 4] = [
+    Kind::HttpStrict,
+    Kind::HttpLax,
+    Kind::S3Lockfile,
+    Kind::S3DynamoDb,
+];
+
+#[test]
+fn the_next_deploy_releases_what_a_killed_one_has_left_and_finishes() {
+    each(&LASTING, |kind| {
+        let project = Project::slow(kind);
+        let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+        step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
+        let run = Softstop::deploy(&project).in_step(&step).start();
+        run.kill_all_at(&project.gate("a.gate"));
+        project.gate("a.gate").open();
+        let finished = Softstop::deploy(&project)
+            .in_step(&Step::of_a_new_pipeline())
+            .asking(&bitbucket)
+            .finish();
+        finished
+            .expect_code(0)
+            .expect_said("It was released: Bitbucket says that its step is COMPLETED (STOPPED)");
+        assert_eq!(project.store.resources(), ["a"]);
+        assert_eq!(project.store.lock(), None, "{finished}");
+    });
+}
+
+#[test]
+fn a_step_that_runs_again_releases_what_its_earlier_run_has_left() {
+    each(&LASTING, |kind| {
+        let project = Project::slow(kind);
+        let step = Step::of_a_new_pipeline();
+        let run = Softstop::deploy(&project).in_step(&step).start();
+        run.kill_all_at(&project.gate("a.gate"));
+        project.gate("a.gate").open();
+        let again = step.run_again();
+        let finished = Softstop::deploy(&project).in_step(&again).finish();
+        finished
+            .expect_code(0)
+            .expect_said("an earlier run of this very step took it");
+        assert_eq!(project.store.resources(), ["a"]);
+    });
+}
+
+#[test]
+fn a_deploy_of_another_step_does_not_judge_by_its_pipeline_alone() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::new(Kind::HttpLax, &thing("a", ""));
+    let lock = lock_of(&format!("{}@vm", step.stamp()));
+    project.store.set_lock(&lock);
+    let finished = Softstop::deploy(&project).in_step(&step.sibling()).finish();
+    finished
+        .expect_code(3)
+        .expect_said("✖ Nothing was deployed.");
+    assert_eq!(project.store.lock_id().as_deref(), lock["ID"].as_str());
+}
+
+#[test]
+fn a_living_holder_is_waited_for_and_then_the_deploy_runs() {
+    each(&Kind::ALL, |kind| {
+        let project = Project::slow(kind);
+        let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+        step.is_answered(&bitbucket, [Answer::InProgress]);
+        let first = Softstop::deploy(&project).in_step(&step).start();
+        project.gate("a.gate").wait_until_reached();
+        let second = Softstop::deploy(&project)
+            .in_step(&Step::of_a_new_pipeline())
+            .asking(&bitbucket)
+            .env("LOCK_TIMEOUT", "60s")
+            .start();
+        second.wait_for_stderr("Its holder is alive");
+        second.wait_for_stderr("Waiting for it, for up to 5");
+        project.gate("a.gate").open();
+        first.finish().expect_code(0);
+        second.finish().expect_code(0);
+        assert_eq!(project.store.resources(), ["a"]);
+    });
+}
+
+#[test]
+fn a_living_holder_is_waited_for_no_longer_than_lock_timeout_with_a_line_every_30_s() {
+    let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+    step.is_answered(&bitbucket, [Answer::InProgress]);
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project
+        .store
+        .set_lock(&lock_of(&format!("{}@vm", step.stamp())));
+    let began = Instant::now();
+    let finished = Softstop::deploy(&project)
+        .in_step(&Step::of_a_new_pipeline())
+        .asking(&bitbucket)
+        .env("LOCK_TIMEOUT", "32s")
+        .script("touch ran")
+        .finish();
+    finished
+        .expect_code(3)
+        .expect_said("✖ Nothing was deployed. There is lock");
+    let lines = finished.stderr.matches("Waiting for it, for up to").count();
+    assert_eq!(lines, 2, "{finished}");
+    assert_eq!(
+        finished.stderr.matches(&step.link()).count(),
+        3,
+        "{finished}"
+    );
+    assert!((32..40).contains(&began.elapsed().as_secs()), "{finished}");
+    assert!(bitbucket.requests() <= 3, "answers are kept for a while");
+    assert!(!project.directory.join("ran").exists());
+}
+
+#[test]
+fn an_interrupt_while_softstop_waits_for_a_lock_ends_the_run_at_once() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project.store.set_lock(&lock_of("anna@macbook"));
+    let mut run = Softstop::deploy(&project)
+        .env("LOCK_TIMEOUT", "10m")
+        .script("touch ran")
+        .start();
+    run.wait_for_stderr("release it by hand: curl");
+    run.signal(Signal::SIGTERM);
+    let finished = run.finish();
+    finished
+        .expect_code(143)
+        .expect_said("before the deploy began");
+    assert!(finished.stopped_in.unwrap().as_secs() < 3, "{finished}");
+    assert!(!project.directory.join("ran").exists());
+}
+
+#[test]
+fn a_release_waits_for_a_living_holder_and_then_says_so_without_failing() {
+    let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+    step.is_answered(&bitbucket, [Answer::InProgress]);
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project
+        .store
+        .set_lock(&lock_of(&format!("{}@vm", step.stamp())));
+    let finished = Softstop::release(&project)
+        .asking(&bitbucket)
+        .env("LOCK_TIMEOUT", "1s")
+        .finish();
+    finished
+        .expect_code(0)
+        .expect_said("Waiting for it, for up to")
+        .expect_said("✔ Locks: 1 held by somebody alive.");
+}
