@@ -29,8 +29,9 @@ pub(crate) struct Inquiry {
     /// Nothing where there is no token.
     pub(crate) api: Option<Api>,
     pub(crate) daemon: Daemon,
-    /// Whether this is a `release`: a step of its own that the pipeline runs after the others.
-    pub(crate) is_release: bool,
+    /// Whether this is a `release`, a step of its own that the pipeline runs after the others, or a
+    /// `status`, which tells what a release would do.
+    pub(crate) is_for_release: bool,
     answers: RefCell<HashMap<String, (Instant, Answer)>>,
 }
 
@@ -39,13 +40,13 @@ impl Inquiry {
         build: Option<Build>,
         api: Option<Api>,
         daemon: Daemon,
-        is_release: bool,
+        is_for_release: bool,
     ) -> Self {
         Self {
             build,
             api,
             daemon,
-            is_release,
+            is_for_release,
             answers: RefCell::default(),
         }
     }
@@ -63,7 +64,7 @@ impl Inquiry {
         let mut evidence = Evidence {
             signature: &signature,
             asker: build.map(|build| &build.owner),
-            siblings_are_over: self.is_release && build.is_some_and(|build| !build.is_parallel),
+            siblings_are_over: self.is_for_release && build.is_some_and(|build| !build.is_parallel),
             nobody_left_here: lock.who == signature
                 && matches!(others(tool, lock), Ok(Others::Impossible)),
             container_runs: self.container_runs(supervisor, holder.as_ref()).await,

@@ -92,7 +92,7 @@ fn supervise(plan: Plan) -> anyhow::Result<Exit> {
             build.unwrap_or_default(),
             plan.api,
             Daemon::from_environment(|name| env::var(name).ok()),
-            matches!(plan.task, Task::Release(..)),
+            !matches!(plan.task, Task::Deploy(..)),
         );
         let exit = run(&plan.task, &supervisor, &inquiry, &answers).await;
         supervisor.flush().await;

@@ -39,7 +39,7 @@ fn main() -> Result<()> {
         directory.path().join("main.tf"),
         format!("{backend}{}", resources()),
     )?;
-    let deploy = || start(&softstop, directory.path());
+    let deploy = || start(&mut Command::new(&softstop), "deploy", 1, directory.path());
     let begun = directory.path().join("database.begun");
 
     tell("A deploy of three resources starts. Its state and its lock are on a server.")?;
@@ -82,6 +82,30 @@ fn main() -> Result<()> {
         "the lock of a dead Terraform is released"
     );
 
+    fs::remove_file(&begun)?;
+    tell(
+        "The next deploy, in a container. Now somebody presses Stop: all its processes are killed.",
+    )?;
+    let mut third = start(&mut in_container(&softstop), "deploy", 1, directory.path())?;
+    wait_until(|| begun.exists());
+    third.kill()?;
+    let status = third.wait()?;
+    show(&server, status)?;
+    ensure!(
+        server.lock().is_some(),
+        "nothing inside survives a kill, so the lock stays"
+    );
+
+    tell(
+        "The `final:` step of the same pipeline: softstop release. It has no token and no provider.",
+    )?;
+    let status = start(&mut in_container(&softstop), "release", 2, directory.path())?.wait()?;
+    show(&server, status)?;
+    ensure!(
+        status.success() && server.lock().is_none(),
+        "a lock of a step that is over is released"
+    );
+
     tell("The next deploy finds no lock in its way, and finishes.")?;
     let status = deploy()?.wait()?;
     show(&server, status)?;
@@ -89,15 +113,38 @@ fn main() -> Result<()> {
     tell("Nobody had to run terraform force-unlock.")
 }
 
-fn start(softstop: &Path, directory: &Path) -> Result<Child> {
-    Command::new(softstop)
-        .arg("deploy")
+/// softstop as the first process of a container; when `unshare` is killed, the kernel kills all
+/// that is in it.
+fn in_container(softstop: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command
+        .args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child"])
+        .arg(softstop);
+    command
+}
+
+/// Starts softstop as this step of a pipeline.
+fn start(softstop: &mut Command, mode: &str, step: u8, directory: &Path) -> Result<Child> {
+    softstop
+        .arg(mode)
         .current_dir(directory)
+        .env("BITBUCKET_WORKSPACE", "acme")
+        .env("BITBUCKET_REPO_SLUG", "infra")
+        .env("BITBUCKET_BUILD_NUMBER", "42")
+        .env("BITBUCKET_PIPELINE_UUID", uuid(0))
+        .env("BITBUCKET_STEP_UUID", uuid(step))
         .env_remove("TF_CLI_CONFIG_FILE")
         .env("TF_CLI_ARGS_init", "-no-color")
         .env("TF_CLI_ARGS_apply", "-no-color -compact-warnings")
         .spawn()
         .context("softstop cannot be started")
+}
+
+fn uuid(number: u8) -> String {
+    format!("{{00000000-0000-4000-8000-0000000000{number:02}}}")
 }
 
 fn tell(line: &str) -> Result<()> {

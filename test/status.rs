@@ -86,6 +86,20 @@ fn a_running_build_a_person_and_nobody_are_told_apart() {
 }
 
 #[test]
+fn what_the_final_step_would_release_is_told_there() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project
+        .store
+        .set_lock(&lock_of(&format!("{}@vm", step.stamp())));
+    let told = Softstop::status(&project).in_step(&step.sibling()).finish();
+    told.expect_code(0)
+        .expect_said("the pipeline has moved on")
+        .expect_said("`softstop release` would release it.");
+    assert!(project.store.lock().is_some());
+}
+
+#[test]
 fn a_running_terraform_is_alive_where_the_lock_dies_with_it() {
     each(&[Kind::Postgres, Kind::Local], |kind| {
         let project = Project::new(kind, &thing("a", ""));
