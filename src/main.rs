@@ -32,7 +32,15 @@ use docker::Daemon;
 use evidence::Inquiry;
 use exit_code::Exit;
 use pipe::console;
-use supervisor::{Guarded, Outlet, Supervisor, UserName, guarded};
+use supervisor::{Guarded, Outlet, Supervisor, UserName, forget, guarded, hide_ourselves};
+
+/// What softstop itself needs, or nobody does, and no deploy should be able to give away.
+const SECRETS: [&str; 4] = [
+    "ATLASSIAN_ACCOUNT_EMAIL",
+    "ATLASSIAN_API_TOKEN",
+    "BITBUCKET_ACCESS_TOKEN",
+    "PIPELINES_JWT_TOKEN",
+];
 
 fn main() -> Exit {
     let plan = match cli::parse().and_then(|cli| cli::check(cli.mode)) {
@@ -47,6 +55,8 @@ fn main() -> Exit {
             return Exit::BadVariable;
         }
     };
+    // Where the kernel does not allow it, nothing else depends on it.
+    let _ = hide_ourselves();
     match guarded(|| supervise(plan)) {
         Ok(Guarded::Supervisor(Ok(exit))) => exit,
         Ok(Guarded::Ended(code)) => Exit::Command(code),
@@ -64,7 +74,10 @@ fn main() -> Exit {
 /// Does the work in this process: one thread for all that decides, and a few that move bytes.
 fn supervise(plan: Plan) -> anyhow::Result<Exit> {
     let build = Build::from_environment();
-    // Before the first thread is started, because it changes what all of them see.
+    // Both before the first thread is started, because they change what all of them see.
+    if !plan.passes_tokens {
+        forget(&SECRETS);
+    }
     let name = match &build {
         Ok(Some(build)) => Some(UserName::give(&build.owner.to_string())),
         Ok(None) | Err(_) => None,

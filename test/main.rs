@@ -18,6 +18,7 @@ mod output;
 mod own_lock;
 mod races;
 mod release;
+mod secrets;
 mod stamp;
 mod stamp_in_containers;
 mod status;

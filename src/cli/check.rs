@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) api: Option<Api>,
     pub(crate) grace_period: Duration,
     pub(crate) debug: bool,
+    /// Whether what softstop starts may see the tokens too.
+    pub(crate) passes_tokens: bool,
 }
 
 /// What is to be done.
@@ -37,6 +39,7 @@ pub(crate) enum Task {
 /// Checks all that can be checked, and gives every reason why something cannot be done.
 pub(crate) fn check(mode: Mode) -> Result<Plan, Refusal> {
     let mut reasons = Vec::new();
+    let passes_tokens = matches!(&mode, Mode::Deploy(options) if options.pass_tokens);
     let (general, task) = match mode {
         Mode::Deploy(options) => options.check(&mut reasons),
         Mode::Release(options) => options.check(&mut reasons),
@@ -52,6 +55,7 @@ pub(crate) fn check(mode: Mode) -> Result<Plan, Refusal> {
             api,
             grace_period: general.grace_period,
             debug: general.debug,
+            passes_tokens,
         }),
         _ => Err(Refusal::Invalid(reasons)),
     }

@@ -79,6 +79,12 @@ pub(crate) struct DeployOptions {
     #[arg(long, value_name = "SCRIPT", env = "COMMAND")]
     command: Option<String>,
 
+    /// Let the command and AFTER_SCRIPT see the tokens too: BITBUCKET_ACCESS_TOKEN,
+    /// ATLASSIAN_ACCOUNT_EMAIL, ATLASSIAN_API_TOKEN and PIPELINES_JWT_TOKEN
+    #[arg(long, env = "PASS_TOKENS", default_value = "false", default_missing_value = "true",
+          num_args = 0..=1, require_equals = true, value_parser = variables::switch)]
+    pass_tokens: bool,
+
     #[command(flatten)]
     target: Target,
 

@@ -84,3 +84,10 @@ pub(super) fn set_variable(name: &str, value: &OsStr) {
     // SAFETY: the process has one thread, so nobody reads the environment meanwhile.
     unsafe { env::set_var(name, value) }
 }
+
+/// Takes a variable away from us and all that we start. To be called before the first thread is
+/// started.
+pub(super) fn remove_variable(name: &str) {
+    // SAFETY: the process has one thread, so nobody reads the environment meanwhile.
+    unsafe { env::remove_var(name) }
+}

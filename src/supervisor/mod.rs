@@ -12,6 +12,7 @@ mod last_words;
 mod neighbours;
 mod output;
 mod process;
+mod secrets;
 mod signals;
 mod stop;
 mod user_name;
@@ -35,6 +36,7 @@ pub(crate) use helper::{Helped, HelperError};
 pub(crate) use neighbours::{Neighbours, neighbours};
 pub(crate) use output::Outlet;
 pub(crate) use process::Tools;
+pub(crate) use secrets::{forget, hide_ourselves};
 pub(crate) use signals::{Interrupt, Interrupts};
 pub(crate) use user_name::{UserName, user_name};
 

@@ -1,0 +1,80 @@
+//! No token reaches the deploy, or any output, unless somebody asks for it.
+
+use crate::release::lock_of;
+use crate::support::project::thing;
+use crate::support::{Answer, Bitbucket, Container, Kind, Project, Softstop, Step};
+
+/// Every secret that a step can be given, each with a value of its own.
+const SECRETS: [(&str, &str); 3] = [
+    ("ATLASSIAN_API_TOKEN", "s3cret-api"),
+    ("BITBUCKET_ACCESS_TOKEN", "s3cret-access"),
+    ("PIPELINES_JWT_TOKEN", "s3cret-jwt"),
+];
+
+fn with_secrets(softstop: Softstop) -> Softstop {
+    let softstop = softstop.env("ATLASSIAN_ACCOUNT_EMAIL", "anna@acme.example");
+    SECRETS
+        .into_iter()
+        .fold(softstop, |softstop, (name, value)| {
+            softstop.env(name, value)
+        })
+}
+
+#[test]
+fn no_token_reaches_the_deploy_or_its_after_script_unless_asked_for() {
+    let project = Project::new(Kind::Local, "");
+    let deploy = || {
+        with_secrets(Softstop::deploy(&project))
+            .script("env")
+            .env("AFTER_SCRIPT", "env")
+    };
+    let finished = deploy().finish();
+    finished.expect_code(0);
+    assert!(!finished.stdout.contains("s3cret"), "{finished}");
+    assert!(!finished.stdout.contains("anna@"), "{finished}");
+    let asked = deploy().env("PASS_TOKENS", "true").finish();
+    for (name, value) in SECRETS {
+        let line = format!("{name}={value}\n");
+        assert_eq!(asked.stdout.matches(&line).count(), 2, "{asked}");
+    }
+}
+
+#[test]
+fn the_environment_of_softstop_itself_is_hidden_from_the_deploy() {
+    let project = Project::new(Kind::Local, "");
+    let mut container = Container::deploy(&project).env("COMMAND", "cat /proc/1/environ || id -u");
+    for (name, value) in SECRETS {
+        container = container.env(name, value);
+    }
+    let finished = container.finish();
+    finished.expect_code(0).expect_said("Permission denied");
+    assert_eq!(finished.stdout, "0\n", "root itself is refused");
+}
+
+#[test]
+fn no_token_is_ever_said_not_even_when_a_server_echoes_it_and_everything_is_told() {
+    let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+    let echo = r#"{"type":"error","error":{"message":"bad token s3cret-access"}}"#;
+    for status in [400, 401, 403, 500] {
+        step.is_answered(&bitbucket, [Answer::Raw(status, echo.to_owned())]);
+        let project = Project::new(Kind::HttpLax, &thing("a", ""));
+        let who = format!("{}@vm", step.stamp());
+        project.store.set_lock(&lock_of(&who));
+        for softstop in [
+            Softstop::deploy(&project),
+            Softstop::release(&project),
+            Softstop::status(&project).arguments(["--json"]),
+        ] {
+            let finished = with_secrets(softstop.asking(&bitbucket))
+                .env("DEBUG", "true")
+                .finish();
+            assert!(
+                finished.stderr.contains("bad token …") || finished.stdout.contains("bad token …"),
+                "{finished}"
+            );
+            for output in [&finished.stdout, &finished.stderr] {
+                assert!(!output.contains("s3cret"), "{finished}");
+            }
+        }
+    }
+}
