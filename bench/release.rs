@@ -16,8 +16,6 @@ mod support;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use support::project::thing;
 use support::{Kind, Project, Step};
 
@@ -54,11 +52,7 @@ fn main() {
 /// How long `free` takes to free an orphaned lock.
 fn time(project: &Project, free: fn(&Project, &Step)) -> Duration {
     let step = Step::of_a_new_pipeline();
-    project.store.set_lock(&json!({
-        "ID": uuid::Uuid::new_v4().to_string(), "Operation": "OperationTypeApply", "Info": "",
-        "Who": format!("{}@d5c1f0a2b3c4", step.stamp()), "Version": "1.11.4",
-        "Created": "2026-11-22T21:56:25.422332792Z", "Path": "",
-    }));
+    project.be_locked_by(&format!("{}@d5c1f0a2b3c4", step.stamp()));
     let began = Instant::now();
     free(project, &step);
     let took = began.elapsed();

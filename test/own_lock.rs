@@ -9,14 +9,6 @@ use serde_json::json;
 use crate::support::project::thing;
 use crate::support::{Kind, Project, Run, Softstop, each, until};
 
-const LASTING: [Kind; 5] = [
-    Kind::HttpStrict,
-    Kind::HttpLax,
-    Kind::S3Lockfile,
-    Kind::S3DynamoDb,
-    Kind::S3Both,
-];
-
 fn start_and_reach_the_gate(project: &Project, softstop: Softstop) -> Run {
     let run = softstop.start();
     project.gate("a.gate").wait_until_reached();
@@ -166,7 +158,7 @@ fn a_lock_that_somebody_takes_between_our_look_and_our_release_survives() {
 
 #[test]
 fn a_lock_of_another_deploy_on_the_same_host_is_never_released() {
-    each(&LASTING, |kind| {
+    each(&Kind::LASTING, |kind| {
         let project = Project::slow(kind);
         let mut run = Softstop::on_a_shared_host(&project)
             .script(&project.hesitating_deploy())

@@ -3,8 +3,6 @@
 use std::env;
 use std::time::Duration;
 
-use crate::release::lock_of;
-use crate::support::project::thing;
 use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
 
 /// How many races there are on each backend where nobody asks for more.
@@ -23,8 +21,7 @@ fn race(kind: Kind) -> Race {
     let project = Project::slow(kind);
     let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
     step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
-    let orphan = lock_of(&format!("{}@d5c1f0a2b3c4", step.stamp()));
-    project.store.set_lock(&orphan);
+    project.be_locked_by(&format!("{}@d5c1f0a2b3c4", step.stamp()));
     let release = || {
         let softstop = Softstop::release(&project).asking(&bitbucket);
         softstop.start()
@@ -100,10 +97,8 @@ fn the_window_in_which_a_new_lock_can_be_lost_is_short() {
         (Kind::S3DynamoDb, "GetItem", "DeleteItem"),
     ];
     for (kind, look, release) in rows {
-        let project = Project::new(kind, &thing("a", ""));
         let step = Step::of_a_new_pipeline();
-        let orphan = lock_of(&format!("{}@d5c1f0a2b3c4", step.stamp()));
-        project.store.set_lock(&orphan);
+        let project = Project::orphaned(kind, &step);
         let proxy = project.store.proxy.as_ref().unwrap();
         let finished = Softstop::release(&project)
             .in_step(&step.sibling())

@@ -3,43 +3,28 @@
 use std::fs;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::support::project::thing;
 use crate::support::proxy::Proxy;
 use crate::support::run::TOKEN;
-use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
-
-const LASTING: [Kind; 5] = [
-    Kind::HttpStrict,
-    Kind::HttpLax,
-    Kind::S3Lockfile,
-    Kind::S3DynamoDb,
-    Kind::S3Both,
-];
-
-/// A lock of `who`, as a Terraform leaves it.
-pub(crate) fn lock_of(who: &str) -> Value {
-    json!({
-        "ID": uuid::Uuid::new_v4().to_string(), "Operation": "OperationTypeApply", "Info": "", "Who": who,
-        "Version": "1.11.4", "Created": "2026-11-22T21:56:25.422332792Z", "Path": "",
-    })
-}
-
-/// A project whose lock a dead container of `step` holds.
-fn orphaned(kind: Kind, step: &Step) -> Project {
-    let project = Project::new(kind, &thing("a", ""));
-    project
-        .store
-        .set_lock(&lock_of(&format!("{}@d5c1f0a2b3c4", step.stamp())));
-    project
-}
+use crate::support::{Answer, Bitbucket, Kind, Project, Run, Softstop, Step, each};
 
 /// The lock is still there, and it is still the one that was there.
 #[track_caller]
 fn expect_untouched(project: &Project, lock: Option<&String>, words: &dyn std::fmt::Display) {
     assert!(lock.is_some(), "there was a lock: {words}");
     assert_eq!(project.store.lock_id().as_ref(), lock, "{words}");
+}
+
+/// Starts a release, and returns while it waits for Bitbucket's answer.
+fn release_and_judge(project: &Project, bitbucket: &Bitbucket) -> (Run, Proxy) {
+    let proxy = Proxy::to(bitbucket.address);
+    proxy.hold("GET");
+    let run = Softstop::release(project)
+        .asking(bitbucket)
+        .env("BITBUCKET_API_URL", format!("http://{}", proxy.address))
+        .start();
+    proxy.wait_until_held();
+    (run, proxy)
 }
 
 #[test]
@@ -73,7 +58,7 @@ fn the_final_step_frees_what_a_hard_stop_has_left_and_the_next_deploy_finishes()
 
 #[test]
 fn a_release_of_another_pipeline_frees_what_bitbucket_says_is_completed() {
-    each(&LASTING, |kind| {
+    each(&Kind::LASTING, |kind| {
         let project = Project::slow(kind);
         let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
         bitbucket.expect(&format!("Bearer {TOKEN}"));
@@ -119,7 +104,7 @@ fn what_bitbucket_does_not_prove_is_left_alone_and_the_words_say_why() {
         let (answer, code, words) = &rows[index];
         let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
         step.is_answered(&bitbucket, [answer.clone()]);
-        let project = orphaned(Kind::HttpLax, &step);
+        let project = Project::orphaned(Kind::HttpLax, &step);
         let lock = project.store.lock_id();
         let finished = Softstop::release(&project)
             .in_step(&Step::of_a_new_pipeline())
@@ -135,7 +120,7 @@ fn what_bitbucket_does_not_prove_is_left_alone_and_the_words_say_why() {
 #[test]
 fn without_a_token_another_pipelines_lock_is_left_alone() {
     let step = Step::of_a_new_pipeline();
-    let project = orphaned(Kind::HttpStrict, &step);
+    let project = Project::orphaned(Kind::HttpStrict, &step);
     let lock = project.store.lock_id();
     for asker in [Some(Step::of_a_new_pipeline()), None] {
         let mut softstop = Softstop::release(&project);
@@ -154,7 +139,7 @@ fn without_a_token_another_pipelines_lock_is_left_alone() {
 #[test]
 fn a_step_among_parallel_ones_does_not_free_what_its_siblings_hold() {
     let step = Step::of_a_new_pipeline();
-    let project = orphaned(Kind::HttpLax, &step);
+    let project = Project::orphaned(Kind::HttpLax, &step);
     let lock = project.store.lock_id();
     let finished = Softstop::release(&project)
         .in_step(&step.sibling())
@@ -167,10 +152,9 @@ fn a_step_among_parallel_ones_does_not_free_what_its_siblings_hold() {
 
 #[test]
 fn a_lock_of_a_person_is_never_touched_in_any_mode() {
-    each(&LASTING, |kind| {
+    each(&Kind::LASTING, |kind| {
         let project = Project::new(kind, &thing("a", ""));
-        project.store.set_lock(&lock_of("anna@macbook"));
-        let lock = project.store.lock_id();
+        let lock = project.be_locked_by("anna@macbook");
         let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
         step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
         let modes = [
@@ -194,17 +178,11 @@ fn a_lock_of_a_person_is_never_touched_in_any_mode() {
 
 #[test]
 fn a_holder_that_finishes_while_it_is_judged_is_no_ones_to_release() {
-    each(&LASTING, |kind| {
+    each(&Kind::LASTING, |kind| {
         let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
         step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
-        let project = orphaned(kind, &step);
-        let proxy = Proxy::to(bitbucket.address);
-        proxy.hold("GET");
-        let run = Softstop::release(&project)
-            .asking(&bitbucket)
-            .env("BITBUCKET_API_URL", format!("http://{}", proxy.address))
-            .start();
-        proxy.wait_until_held();
+        let project = Project::orphaned(kind, &step);
+        let (run, proxy) = release_and_judge(&project, &bitbucket);
         project.store.remove_lock();
         proxy.let_go();
         let finished = run.finish();
@@ -217,7 +195,7 @@ fn a_holder_that_finishes_while_it_is_judged_is_no_ones_to_release() {
 
 #[test]
 fn a_holder_that_comes_while_another_one_is_judged_is_judged_anew() {
-    each(&LASTING, |kind| {
+    each(&Kind::LASTING, |kind| {
         let (step, next, bitbucket) = (
             Step::of_a_new_pipeline(),
             Step::of_a_new_pipeline(),
@@ -225,18 +203,9 @@ fn a_holder_that_comes_while_another_one_is_judged_is_judged_anew() {
         );
         step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
         next.is_answered(&bitbucket, [Answer::InProgress]);
-        let project = orphaned(kind, &step);
-        let proxy = Proxy::to(bitbucket.address);
-        proxy.hold("GET");
-        let run = Softstop::release(&project)
-            .asking(&bitbucket)
-            .env("BITBUCKET_API_URL", format!("http://{}", proxy.address))
-            .start();
-        proxy.wait_until_held();
-        project
-            .store
-            .set_lock(&lock_of(&format!("{}@vm", next.stamp())));
-        let lock = project.store.lock_id();
+        let project = Project::orphaned(kind, &step);
+        let (run, proxy) = release_and_judge(&project, &bitbucket);
+        let lock = project.be_locked_by(&format!("{}@vm", next.stamp()));
         proxy.let_go();
         let finished = run.finish();
         finished
@@ -251,7 +220,7 @@ fn a_holder_that_comes_while_another_one_is_judged_is_judged_anew() {
 fn three_directories_are_looked_after_although_one_cannot_be_reached() {
     let step = Step::of_a_new_pipeline();
     let kinds = [Kind::HttpStrict, Kind::S3Lockfile, Kind::S3DynamoDb];
-    let projects = kinds.map(|kind| orphaned(kind, &step));
+    let projects = kinds.map(|kind| Project::orphaned(kind, &step));
     let address = projects[1]
         .store
         .proxy
@@ -357,7 +326,7 @@ fn a_look_of_somebody_else_is_waited_for_and_not_taken_for_a_holder() {
 
 #[test]
 fn an_after_script_frees_what_was_killed_in_its_own_container() {
-    each(&LASTING, |kind| {
+    each(&Kind::LASTING, |kind| {
         let project = Project::slow(kind);
         let step = Step::of_a_new_pipeline();
         let deploy = Softstop::deploy(&project).in_step(&step);
@@ -381,7 +350,7 @@ fn an_after_script_frees_what_was_killed_in_its_own_container() {
 #[test]
 fn an_interrupted_release_ends_soon_and_says_so() {
     let step = Step::of_a_new_pipeline();
-    let project = orphaned(Kind::HttpStrict, &step);
+    let project = Project::orphaned(Kind::HttpStrict, &step);
     let proxy = project.store.proxy.as_ref().unwrap();
     proxy.hold("");
     let mut run = Softstop::release(&project)

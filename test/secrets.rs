@@ -1,7 +1,5 @@
 //! No token reaches the deploy, or any output, unless somebody asks for it.
 
-use crate::release::lock_of;
-use crate::support::project::thing;
 use crate::support::{Answer, Bitbucket, Container, Kind, Project, Softstop, Step};
 
 /// Every secret that a step can be given, each with a value of its own.
@@ -57,9 +55,7 @@ fn no_token_is_ever_said_not_even_when_a_server_echoes_it_and_everything_is_told
     let echo = r#"{"type":"error","error":{"message":"bad token s3cret-access"}}"#;
     for status in [400, 401, 403, 500] {
         step.is_answered(&bitbucket, [Answer::Raw(status, echo.to_owned())]);
-        let project = Project::new(Kind::HttpLax, &thing("a", ""));
-        let who = format!("{}@vm", step.stamp());
-        project.store.set_lock(&lock_of(&who));
+        let project = Project::orphaned(Kind::HttpLax, &step);
         for softstop in [
             Softstop::deploy(&project),
             Softstop::release(&project),

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::release::lock_of;
 use crate::support::project::thing;
 use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
 
@@ -18,9 +17,8 @@ fn a_lock_of_a_finished_build_is_told_and_left() {
     each(&KINDS, |kind| {
         let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
         step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
-        let project = Project::new(kind, &thing("a", ""));
-        let lock = lock_of(&format!("{}@d5c1f0a2b3c4", step.stamp()));
-        project.store.set_lock(&lock);
+        let project = Project::orphaned(kind, &step);
+        let lock = project.store.lock_id();
         let told = Softstop::status(&project).asking(&bitbucket).finish();
         told.expect_code(0)
             .expect_said("held by build 42 of acme/infra on d5c1f0a2b3c4")
@@ -37,14 +35,10 @@ fn a_lock_of_a_finished_build_is_told_and_left() {
         assert_eq!(record["state"], "held", "{record}");
         assert_eq!(record["alive"], false);
         assert_eq!(record["release"], "release");
-        assert_eq!(record["lock"]["ID"], lock["ID"]);
+        assert_eq!(record["lock"]["ID"].as_str(), lock.as_deref());
         assert_eq!(record["build"]["number"], 42);
         assert_eq!(record["build"]["link"], step.link());
-        assert_eq!(
-            project.store.lock_id().as_deref(),
-            lock["ID"].as_str(),
-            "{told}"
-        );
+        assert_eq!(project.store.lock_id(), lock, "{told}");
     });
 }
 
@@ -66,16 +60,14 @@ fn a_running_build_a_person_and_nobody_are_told_apart() {
     );
     assert!(record["lock"].is_null() && record["build"].is_null());
 
-    project
-        .store
-        .set_lock(&lock_of(&format!("{}@vm", step.stamp())));
+    project.be_locked_by(&format!("{}@vm", step.stamp()));
     let record = ask();
     assert_eq!(
         (&record["alive"], &record["release"]),
         (&true.into(), &"wait".into())
     );
 
-    project.store.set_lock(&lock_of("anna@macbook"));
+    project.be_locked_by("anna@macbook");
     let record = ask();
     assert!(record["alive"].is_null(), "{record}");
     assert_eq!(record["release"], "refuse");
@@ -89,9 +81,7 @@ fn a_running_build_a_person_and_nobody_are_told_apart() {
 fn what_the_final_step_would_release_is_told_there() {
     let step = Step::of_a_new_pipeline();
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
-    project
-        .store
-        .set_lock(&lock_of(&format!("{}@vm", step.stamp())));
+    project.be_locked_by(&format!("{}@vm", step.stamp()));
     let told = Softstop::status(&project).in_step(&step.sibling()).finish();
     told.expect_code(0)
         .expect_said("the pipeline has moved on")

@@ -4,20 +4,12 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use crate::release::lock_of;
 use crate::support::project::thing;
 use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
 
-const LASTING: [Kind; 4] = [
-    Kind::HttpStrict,
-    Kind::HttpLax,
-    Kind::S3Lockfile,
-    Kind::S3DynamoDb,
-];
-
 #[test]
 fn the_next_deploy_releases_what_a_killed_one_has_left_and_finishes() {
-    each(&LASTING, |kind| {
+    each(&Kind::LASTING, |kind| {
         let project = Project::slow(kind);
         let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
         step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
@@ -38,7 +30,7 @@ fn the_next_deploy_releases_what_a_killed_one_has_left_and_finishes() {
 
 #[test]
 fn a_step_that_runs_again_releases_what_its_earlier_run_has_left() {
-    each(&LASTING, |kind| {
+    each(&Kind::LASTING, |kind| {
         let project = Project::slow(kind);
         let step = Step::of_a_new_pipeline();
         let run = Softstop::deploy(&project).in_step(&step).start();
@@ -56,14 +48,13 @@ fn a_step_that_runs_again_releases_what_its_earlier_run_has_left() {
 #[test]
 fn a_deploy_of_another_step_does_not_judge_by_its_pipeline_alone() {
     let step = Step::of_a_new_pipeline();
-    let project = Project::new(Kind::HttpLax, &thing("a", ""));
-    let lock = lock_of(&format!("{}@vm", step.stamp()));
-    project.store.set_lock(&lock);
+    let project = Project::orphaned(Kind::HttpLax, &step);
+    let lock = project.store.lock_id();
     let finished = Softstop::deploy(&project).in_step(&step.sibling()).finish();
     finished
         .expect_code(3)
         .expect_said("✖ Nothing was deployed.");
-    assert_eq!(project.store.lock_id().as_deref(), lock["ID"].as_str());
+    assert_eq!(project.store.lock_id(), lock);
 }
 
 #[test]
@@ -92,10 +83,7 @@ fn a_living_holder_is_waited_for_and_then_the_deploy_runs() {
 fn a_living_holder_is_waited_for_no_longer_than_lock_timeout_with_a_line_every_30_s() {
     let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
     step.is_answered(&bitbucket, [Answer::InProgress]);
-    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
-    project
-        .store
-        .set_lock(&lock_of(&format!("{}@vm", step.stamp())));
+    let project = Project::orphaned(Kind::HttpStrict, &step);
     let began = Instant::now();
     let finished = Softstop::deploy(&project)
         .in_step(&Step::of_a_new_pipeline())
@@ -121,7 +109,7 @@ fn a_living_holder_is_waited_for_no_longer_than_lock_timeout_with_a_line_every_3
 #[test]
 fn an_interrupt_while_softstop_waits_for_a_lock_ends_the_run_at_once() {
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
-    project.store.set_lock(&lock_of("anna@macbook"));
+    project.be_locked_by("anna@macbook");
     let mut run = Softstop::deploy(&project)
         .env("LOCK_TIMEOUT", "10m")
         .script("touch ran")
@@ -140,10 +128,7 @@ fn an_interrupt_while_softstop_waits_for_a_lock_ends_the_run_at_once() {
 fn a_release_waits_for_a_living_holder_and_then_says_so_without_failing() {
     let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
     step.is_answered(&bitbucket, [Answer::InProgress]);
-    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
-    project
-        .store
-        .set_lock(&lock_of(&format!("{}@vm", step.stamp())));
+    let project = Project::orphaned(Kind::HttpStrict, &step);
     let finished = Softstop::release(&project)
         .asking(&bitbucket)
         .env("LOCK_TIMEOUT", "1s")

@@ -1,20 +1,17 @@
 //! Every row of the verdict.
 
-use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
+use jiff::Timestamp;
 
-use super::owner::tests::{STAMP, any_owner};
-use super::{
-    Answer, Doubt, Evidence, Holder, Life, LockInfo, Owner, Proof, StepReport, Verdict, judge,
-};
+use super::owner::tests::STAMP;
+use super::{Answer, Doubt, Evidence, Life, LockInfo, Owner, Proof, StepReport, Verdict, judge};
 
-const HOST: &str = "d5c1f0a2b3c4";
+pub(super) const HOST: &str = "d5c1f0a2b3c4";
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-fn lock(who: &str) -> LockInfo {
+pub(super) fn lock(who: &str) -> LockInfo {
     LockInfo {
         id: "4711".to_owned(),
         operation: "OperationTypeApply".to_owned(),
@@ -29,22 +26,22 @@ fn stamped() -> LockInfo {
     lock(&format!("{STAMP}@{HOST}"))
 }
 
-fn owner(stamp: &str) -> Owner {
+pub(super) fn owner(stamp: &str) -> Owner {
     Owner::parse(stamp).unwrap()
 }
 
 /// Another step of the same pipeline.
-fn sibling() -> Owner {
+pub(super) fn sibling() -> Owner {
     owner(&STAMP.replace("22222222-2222", "33333333-3333"))
 }
 
 /// The same step, run again.
-fn rerun() -> Owner {
+pub(super) fn rerun() -> Owner {
     owner(&format!("{}2", &STAMP[..STAMP.len() - 1]))
 }
 
 /// A step of another pipeline.
-fn stranger() -> Owner {
+pub(super) fn stranger() -> Owner {
     owner(
         &STAMP
             .replace("#42", "#43")
@@ -82,29 +79,31 @@ fn step(state: &str, result: Option<&str>) -> StepReport {
     }
 }
 
-#[test]
-fn an_earlier_run_of_the_step_is_over() {
-    let asker = rerun();
+/// The verdict about a lock of `STAMP`, where this step asks and nobody else was asked.
+fn asked_by(asker: &Owner, siblings_are_over: bool) -> Verdict {
     let evidence = Evidence {
-        asker: Some(&asker),
+        asker: Some(asker),
+        siblings_are_over,
         ..nothing()
     };
+    judge(&stamped(), &evidence)
+}
+
+#[test]
+fn an_earlier_run_of_the_step_is_over() {
     assert_eq!(
-        judge(&stamped(), &evidence),
+        asked_by(&rerun(), false),
         Verdict::Release(Proof::EarlierRun)
     );
 }
 
 #[test]
 fn the_step_that_asks_is_not_over() {
-    let asker = owner(STAMP);
     for siblings_are_over in [false, true] {
-        let evidence = Evidence {
-            asker: Some(&asker),
-            siblings_are_over,
-            ..nothing()
-        };
-        assert_eq!(judge(&stamped(), &evidence), Verdict::Wait(Life::ThisStep));
+        assert_eq!(
+            asked_by(&owner(STAMP), siblings_are_over),
+            Verdict::Wait(Life::ThisStep)
+        );
     }
 }
 
@@ -121,27 +120,16 @@ fn a_later_run_of_the_step_is_asked_about() {
 
 #[test]
 fn the_final_step_frees_what_its_own_pipeline_has_left() {
-    let asker = sibling();
-    let evidence = Evidence {
-        asker: Some(&asker),
-        siblings_are_over: true,
-        ..nothing()
-    };
     assert_eq!(
-        judge(&stamped(), &evidence),
+        asked_by(&sibling(), true),
         Verdict::Release(Proof::PipelineMovedOn)
     );
 }
 
 #[test]
 fn a_parallel_sibling_is_asked_about() {
-    let asker = sibling();
-    let evidence = Evidence {
-        asker: Some(&asker),
-        ..nothing()
-    };
     assert_eq!(
-        judge(&stamped(), &evidence),
+        asked_by(&sibling(), false),
         Verdict::Refuse(Doubt::NotAsked)
     );
 }
@@ -154,14 +142,8 @@ fn a_pipeline_that_differs_in_any_part_is_another_one() {
         ("#42", "#43"),
         ("11111111-1111", "44444444-4444"),
     ] {
-        let asker = owner(&STAMP.replace(from, to));
-        let evidence = Evidence {
-            asker: Some(&asker),
-            siblings_are_over: true,
-            ..nothing()
-        };
         assert_eq!(
-            judge(&stamped(), &evidence),
+            asked_by(&owner(&STAMP.replace(from, to)), true),
             Verdict::Refuse(Doubt::NotAsked),
             "{to}"
         );
@@ -377,90 +359,4 @@ fn a_lock_of_no_build_is_left_alone_whatever_is_known() {
         judge(&lock(""), &evidence),
         Verdict::Refuse(Doubt::UnknownHolder)
     );
-}
-
-prop_compose! {
-    fn any_report()(
-        state in prop_oneof![
-            Just("COMPLETED".to_owned()), Just("IN_PROGRESS".to_owned()), Just("PENDING".to_owned()), "\\PC*",
-        ],
-        result in prop::option::of(prop_oneof![Just("STOPPED".to_owned()), Just("NOT_RUN".to_owned()), "\\PC*"]),
-        stage in prop::option::of("\\PC*"),
-        run in prop::option::of(0_u32..4),
-        completed in prop::option::of((-200_i64..200).prop_map(at)),
-    ) -> StepReport {
-        StepReport { state, stage, result, run, completed }
-    }
-}
-
-fn any_answer() -> impl Strategy<Value = Answer> {
-    prop_oneof![
-        Just(Answer::NotAsked),
-        Just(Answer::NoToken),
-        ("\\PC*", any::<bool>())
-            .prop_map(|(reason, was_asked)| Answer::Nothing { reason, was_asked }),
-        any_report().prop_map(Answer::Step),
-    ]
-}
-
-fn any_asker() -> impl Strategy<Value = Option<Owner>> {
-    prop_oneof![
-        Just(None),
-        Just(Some(owner(STAMP))),
-        Just(Some(sibling())),
-        Just(Some(rerun())),
-        Just(Some(stranger())),
-        any_owner().prop_map(Some),
-    ]
-}
-
-fn any_who() -> impl Strategy<Value = String> {
-    prop_oneof![
-        Just(format!("{STAMP}@{HOST}")),
-        Just(format!("{}@{HOST}", rerun())),
-        Just("root@macbook".to_owned()),
-        any_owner().prop_map(|owner| format!("{owner}@vm")),
-        "\\PC*",
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
-
-    /// The proofs are written out a second time here, in other words than the verdict's.
-    #[test]
-    fn nothing_is_released_without_a_proof(
-        who in any_who(), created in prop::option::of((-200_i64..200).prop_map(at)),
-        signature in any_who(), asker in any_asker(), siblings_are_over in any::<bool>(),
-        nobody_left_here in any::<bool>(), container_runs in any::<bool>(), answer in any_answer(),
-    ) {
-        let lock = LockInfo { created, ..lock(&who) };
-        let evidence = Evidence {
-            signature: &signature, asker: asker.as_ref(), siblings_are_over, nobody_left_here,
-            container_runs, answer: answer.clone(),
-        };
-        let is_here = nobody_left_here && !who.is_empty() && who == signature;
-        let holder = Holder::of(&lock).map(|holder| holder.owner);
-        let is_proved = holder.is_some_and(|holder| {
-            let is_relative = asker.as_ref().is_some_and(|asker| {
-                let same_pipeline = asker.is_in_pipeline_of(&holder);
-                let same_step = asker.step() == holder.step();
-                same_pipeline && if same_step { asker.run() > holder.run() } else { siblings_are_over }
-            });
-            let is_answered = matches!(&answer, Answer::Step(report) if {
-                let took_it_late = created.zip(report.completed).is_some_and(|(created, completed)| {
-                    created > completed + SignedDuration::from_secs(60)
-                });
-                let ended = report.state == "COMPLETED" && report.run.is_none_or(|run| run == holder.run())
-                    && report.result.as_deref() != Some("NOT_RUN") && !took_it_late;
-                let ran_again = ["PENDING", "READY", "IN_PROGRESS", "COMPLETED"]
-                    .contains(&report.state.as_str()) && report.run > Some(holder.run());
-                ended || ran_again
-            });
-            !container_runs && (is_relative || is_answered)
-        });
-        let released = matches!(judge(&lock, &evidence), Verdict::Release(_));
-        // The step that asks is alive, whatever Bitbucket says of it.
-        prop_assert!(!released || is_here || is_proved);
-    }
 }

@@ -24,7 +24,7 @@ pub(crate) use container::Container;
 pub(crate) use pipelines::Step;
 pub(crate) use project::Project;
 pub(crate) use run::{Finished, Run, Softstop};
-pub(crate) use store::{Kind, Store};
+pub(crate) use store::{Kind, Store, lock_of};
 
 /// How long anything may take before a test fails. Nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{Kind, Store, prepared, until};
+use super::{Kind, Step, Store, lock_of, prepared, until};
 
 /// A configuration, its backend, and the gates of its resources.
 pub(crate) struct Project {
@@ -47,6 +47,20 @@ impl Project {
     /// A configuration with one resource, `a`, that waits at the gate `a.gate` when it is made.
     pub(crate) fn slow(kind: Kind) -> Self {
         Self::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""))
+    }
+
+    /// A configuration with one resource, `a`, whose lock a container of `step` holds that is over.
+    pub(crate) fn orphaned(kind: Kind, step: &Step) -> Self {
+        let project = Self::new(kind, &thing("a", ""));
+        project.be_locked_by(&format!("{}@d5c1f0a2b3c4", step.stamp()));
+        project
+    }
+
+    /// Puts a lock of `who` in the place of whatever is there, and returns its ID, where the backend
+    /// keeps locks.
+    pub(crate) fn be_locked_by(&self, who: &str) -> Option<String> {
+        self.store.set_lock(&lock_of(who));
+        self.store.lock_id()
     }
 
     /// Resources of the slow provider, whose gates are files of this project.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::aws;
 use super::http_server::HttpServer;
@@ -38,6 +39,14 @@ pub(crate) struct Store {
 
 const KEY: &str = "deploy/state.tfstate";
 
+/// A lock of `who`, as a Terraform leaves it.
+pub(crate) fn lock_of(who: &str) -> Value {
+    json!({
+        "ID": Uuid::new_v4().to_string(), "Operation": "OperationTypeApply", "Info": "",
+        "Who": who, "Version": "1.11.4", "Created": "2026-11-22T21:56:25.422332792Z", "Path": "",
+    })
+}
+
 impl Kind {
     pub(crate) const ALL: [Self; 7] = [
         Self::HttpStrict,
@@ -49,9 +58,18 @@ impl Kind {
         Self::Local,
     ];
 
+    /// Those where a lock outlives its holder.
+    pub(crate) const LASTING: [Self; 5] = [
+        Self::HttpStrict,
+        Self::HttpLax,
+        Self::S3Lockfile,
+        Self::S3DynamoDb,
+        Self::S3Both,
+    ];
+
     /// Whether a lock outlives its holder.
     pub(crate) fn outlives_its_holder(self) -> bool {
-        !matches!(self, Self::Postgres | Self::Local)
+        Self::LASTING.contains(&self)
     }
 
     fn has_lockfile(self) -> bool {
@@ -66,7 +84,7 @@ impl Kind {
 impl Store {
     /// Sets up a new, empty backend for the configuration in `directory`.
     pub(crate) fn new(kind: Kind, directory: &Path) -> Self {
-        let name = format!("test-{}", uuid::Uuid::new_v4());
+        let name = format!("test-{}", Uuid::new_v4());
         let mut store = Self {
             kind,
             proxy: None,
