@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::after_script;
-use crate::evidence::{Finished, Inquiry, judge_finished};
+use crate::evidence::{Finished, Inquiry, STAMP, judge_finished};
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
 use crate::lock::{LockInfo, OF_A_DEPLOY, OF_A_STATE_PUSH};
 use crate::lock_state::LockState;
@@ -166,7 +166,7 @@ impl<T: DeployTool> Story<'_, T> {
             Look::NeverLocked => Recovery::Untouched(Finding::NeverLocked),
             Look::Held(_) | Look::HeldBySomebody => {
                 let judge = async |holder: &LockInfo| {
-                    Ok(self.inquiry.judge(self.supervisor, self.tool, holder).await)
+                    self.inquiry.judge(self.supervisor, self.tool, holder).await
                 };
                 let patience = Patience {
                     time: self.deploy.lock_timeout,
@@ -201,6 +201,9 @@ impl<T: DeployTool> Story<'_, T> {
         };
         if let Some(workspace) = &self.deploy.workspace {
             command.env("TF_WORKSPACE", workspace);
+        }
+        if let Some(build) = &self.inquiry.build {
+            command.env(STAMP, build.owner.to_string());
         }
         command.current_dir(&self.deploy.directory);
         command

@@ -90,8 +90,10 @@ impl Daemon {
         }
         match timeout(limit, ask(socket, address, container)).await {
             Ok(Ok(container)) => container,
+            // DOCKER_HOST is often set where no daemon was started.
+            Ok(Err(error)) if error.is_connect() => Container::NoDaemon,
             Ok(Err(error)) => Container::Unknown(format!(
-                "the Docker daemon cannot be reached: {}",
+                "the Docker daemon gave no answer: {}",
                 innermost(&error)
             )),
             Err(_) => Container::Unknown("the Docker daemon gave no answer in time".to_owned()),
@@ -263,12 +265,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_without_a_daemon_says_nothing_of_the_container() {
+    async fn a_socket_without_a_daemon_is_no_daemon() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("docker.sock");
         fs::write(&path, "").unwrap();
-        let reason = reason(Daemon::listening_at(&path).look_for(ID).await);
-        assert!(reason.contains("cannot be reached"), "{reason}");
+        let container = Daemon::listening_at(&path).look_for(ID).await;
+        assert_eq!(container, Container::NoDaemon);
     }
 
     #[tokio::test]

@@ -9,14 +9,17 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::bitbucket::api::{Api, Question};
-use crate::bitbucket::build::Build;
+use crate::bitbucket::build::{Build, STEP_UUID};
 use crate::docker::{Container, Daemon};
 use crate::lock::{
-    Answer, Doubt, Evidence, Holder, LockInfo, Others, Run, Verdict, judge, judge_own,
+    Answer, Evidence, Holder, Life, LockInfo, Others, Run, Sighting, Verdict, judge, judge_own,
 };
-use crate::supervisor::{Neighbours, Supervisor, neighbours};
+use crate::supervisor::{Neighbours, Supervisor, is_anybody_left, neighbours};
 use crate::tools::{DeployTool, ToolError};
 
+/// Marks every process of a deploy with the stamp of its locks, so that one that is left can be
+/// found.
+pub(crate) const STAMP: &str = "SOFTSTOP_STAMP";
 /// How long an answer of Bitbucket's counts, while a lock is waited for: 1,000 questions an hour
 /// are allowed, to all builds together.
 const FRESH: Duration = Duration::from_secs(20);
@@ -27,11 +30,12 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Inquiry {
     pub(crate) build: Option<Build>,
     /// Nothing where there is no token.
-    pub(crate) api: Option<Api>,
-    pub(crate) daemon: Daemon,
+    api: Option<Api>,
+    daemon: Daemon,
     /// Whether this is a `release`, a step of its own that the pipeline runs after the others, or a
     /// `status`, which tells what a release would do.
-    pub(crate) is_for_release: bool,
+    is_for_release: bool,
+    began: Timestamp,
     answers: RefCell<HashMap<String, (Instant, Answer)>>,
 }
 
@@ -47,6 +51,7 @@ impl Inquiry {
             api,
             daemon,
             is_for_release,
+            began: Timestamp::now(),
             answers: RefCell::default(),
         }
     }
@@ -57,39 +62,69 @@ impl Inquiry {
         supervisor: &Supervisor,
         tool: &T,
         lock: &LockInfo,
-    ) -> Verdict {
+    ) -> Result<Verdict, ToolError> {
         let signature = tool.signature();
         let holder = Holder::of(lock);
         let build = self.build.as_ref();
-        let mut evidence = Evidence {
+        let (sighting, answer) = match &holder {
+            Some(holder) => (
+                self.look_for(supervisor, tool, lock, holder).await,
+                self.answer(supervisor, holder).await,
+            ),
+            None => (Sighting::Nothing, Answer::NoToken),
+        };
+        let evidence = Evidence {
             signature: &signature,
+            others: if lock.who == signature {
+                others(tool).map_err(ToolError::Hidden)?
+            } else {
+                Others::Hidden
+            },
             asker: build.map(|build| &build.owner),
             siblings_are_over: self.is_for_release && build.is_some_and(|build| !build.is_parallel),
-            nobody_left_here: lock.who == signature
-                && matches!(others(tool, lock), Ok(Others::Impossible)),
-            container_runs: self.container_runs(supervisor, holder.as_ref()).await,
-            answer: Answer::NotAsked,
+            sighting,
+            answer,
         };
-        let verdict = judge(lock, &evidence);
-        match (verdict, holder) {
-            (Verdict::Refuse(Doubt::NotAsked), Some(holder)) => {
-                evidence.answer = self.answer(supervisor, &holder).await;
-                judge(lock, &evidence)
-            }
-            (verdict, _) => verdict,
-        }
+        Ok(judge(lock, &evidence))
     }
 
-    /// Whether a Docker daemon in reach says that the holder's container runs. A daemon that does
-    /// not know it proves nothing: it may be another machine's.
-    async fn container_runs(&self, supervisor: &Supervisor, holder: Option<&Holder>) -> bool {
-        let Some(id) = holder.and_then(Holder::container) else {
-            return false;
+    /// Looks for the holder itself: among the processes of its host, where that is ours, or else
+    /// among the containers of a Docker daemon in reach. A daemon that does not know the container
+    /// proves nothing: it may be another machine's.
+    async fn look_for<T: DeployTool>(
+        &self,
+        supervisor: &Supervisor,
+        tool: &T,
+        lock: &LockInfo,
+        holder: &Holder,
+    ) -> Sighting {
+        if tool.signature().ends_with(&format!("@{}", holder.host)) {
+            let deploy = (STAMP, &*holder.owner.to_string());
+            let step = (STEP_UUID, &*holder.owner.step().to_string());
+            return match is_anybody_left(&tool.programs(), deploy, step) {
+                Ok(true) => Sighting::Alive(Life::StillHere),
+                // Taken after we have begun, so by somebody who was there then: perhaps by a look of
+                // our own at the same lock from another directory.
+                Ok(false) if lock.who == tool.signature() && lock.created > Some(self.began) => {
+                    Sighting::Alive(Life::StillHere)
+                }
+                Ok(false) => Sighting::Nothing,
+                Err(error) => Sighting::Unclear {
+                    reason: format!("the processes of this machine are hidden: {error}"),
+                },
+            };
+        }
+        let Some(id) = holder.container() else {
+            return Sighting::Nothing;
         };
-        matches!(
-            supervisor.limited(LIMIT, self.daemon.look_for(id)).await,
-            Some(Container::Running)
-        )
+        match supervisor.limited(LIMIT, self.daemon.look_for(id)).await {
+            Some(Container::Running) => Sighting::Alive(Life::Container),
+            Some(Container::NotRunning | Container::NoDaemon) => Sighting::Nothing,
+            Some(Container::Unknown(reason)) => Sighting::Unclear { reason },
+            None => Sighting::Unclear {
+                reason: "there was no time left to ask Docker".to_owned(),
+            },
+        }
     }
 
     async fn answer(&self, supervisor: &Supervisor, holder: &Holder) -> Answer {
@@ -129,13 +164,10 @@ impl Inquiry {
     }
 }
 
-/// Who else can have signed `lock`, which is signed as we sign.
-///
-/// A step signs on one machine only, so for its stamp it is enough to see all of that machine.
-fn others<T: DeployTool>(tool: &T, lock: &LockInfo) -> io::Result<Others> {
+/// Who else can sign as we do.
+fn others<T: DeployTool>(tool: &T) -> io::Result<Others> {
     Ok(match neighbours(&tool.programs())? {
         Neighbours::NonePossible => Others::Impossible,
-        Neighbours::NoneHere if Holder::of(lock).is_some() => Others::Impossible,
         Neighbours::NoneHere => Others::NotHere,
         Neighbours::Some => Others::Running,
         Neighbours::Hidden => Others::Hidden,
@@ -169,7 +201,7 @@ pub(crate) async fn judge_finished<T: DeployTool>(
         processes_gone: finished.tree_gone,
         tool_was_killed: finished.tool_was_killed,
         operations: finished.operations,
-        others: others(tool, lock).map_err(ToolError::Hidden)?,
+        others: others(tool).map_err(ToolError::Hidden)?,
     };
     Ok(judge_own(lock, &run))
 }

@@ -11,6 +11,7 @@ mod http_client;
 mod lock;
 mod lock_state;
 mod pipe;
+mod place;
 mod recovery;
 mod release;
 mod status;
@@ -21,7 +22,7 @@ use std::env;
 use std::io;
 use std::os::fd::AsFd;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::task::LocalSet;
 use tracing::{debug, warn};
 
@@ -31,8 +32,11 @@ use deploy::Story;
 use docker::Daemon;
 use evidence::Inquiry;
 use exit_code::Exit;
+use lock::Owner;
 use pipe::console;
-use supervisor::{Guarded, Outlet, Supervisor, UserName, forget, guarded, hide_ourselves};
+use supervisor::{
+    Guarded, Outlet, Supervisor, UserName, forget, guarded, hide_ourselves, user_name,
+};
 
 /// What softstop itself needs, or nobody does, and no deploy should be able to give away.
 const SECRETS: [&str; 4] = [
@@ -79,8 +83,8 @@ fn supervise(plan: Plan) -> anyhow::Result<Exit> {
         forget(&SECRETS);
     }
     let name = match &build {
-        Ok(Some(build)) => Some(UserName::give(&build.owner.to_string())),
-        Ok(None) | Err(_) => None,
+        Ok(Some(build)) if plan.signs_locks => Some(UserName::give(&build.owner.to_string())),
+        _ => None,
     };
     let stdout = Outlet::open(io::stdout().as_fd()).context("stdout cannot be used")?;
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
@@ -92,6 +96,7 @@ fn supervise(plan: Plan) -> anyhow::Result<Exit> {
         (_, Some(Ok(name))) => debug!("Locks are signed by the build, {name}."),
         (_, None) => {}
     }
+    ensure_own_name(build.as_ref().ok().and_then(Option::as_ref))?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -131,6 +136,17 @@ async fn run(task: &Task, supervisor: &Supervisor, inquiry: &Inquiry, answers: &
         Task::Status { places, json } => {
             status::run(supervisor, inquiry, places, json.then_some(answers)).await
         }
+    }
+}
+
+/// Nobody may sign as a step of somebody else's: when that step is over, the lock would be released.
+fn ensure_own_name(build: Option<&Build>) -> anyhow::Result<()> {
+    match Owner::parse(&user_name()) {
+        Some(owner) if build.is_none_or(|build| build.owner != owner) => bail!(
+            "Nothing was run: the user of this container is called {owner}, which is another step, \
+             and so locks would be signed by that step. Run this in a container of its own"
+        ),
+        _ => Ok(()),
     }
 }
 

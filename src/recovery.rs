@@ -76,7 +76,16 @@ pub(crate) async fn recover<L: DeployLock>(
     lock: &L,
     judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
 ) -> Result<Recovery, ToolError> {
-    let mut look = settled_look(supervisor, lock).await?;
+    let look = settled_look(supervisor, lock).await?;
+    recover_from(look, supervisor, lock, judge).await
+}
+
+async fn recover_from<L: DeployLock>(
+    mut look: Look,
+    supervisor: &Supervisor,
+    lock: &L,
+    judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
+) -> Result<Recovery, ToolError> {
     for _ in 0..ROUNDS {
         let (holder, proof) = match find(lock, look, judge).await? {
             Finding::Over(holder, proof) => (holder, proof),
@@ -85,7 +94,10 @@ pub(crate) async fn recover<L: DeployLock>(
         // Judging took time, in which the lock may have changed hands; then it is a new one.
         look = lock.look(supervisor).await?;
         if look != Look::Held(holder.clone()) {
-            info!("The lock {} has gone by itself in the meantime.", holder.id);
+            info!(
+                "Since it was looked at, the lock {} is gone or has changed.",
+                holder.id
+            );
             continue;
         }
         let answer = lock.release(supervisor, &holder).await;
@@ -121,8 +133,9 @@ pub(crate) async fn recover_with_patience<L: DeployLock>(
 ) -> Result<Recovery, ToolError> {
     let deadline = Instant::now() + patience.time;
     let mut speak_at = Instant::now();
+    let mut look = settled_look(supervisor, lock).await?;
     loop {
-        let recovery = recover(supervisor, lock, judge).await?;
+        let recovery = recover_from(look, supervisor, lock, judge).await?;
         let is_waited_for = match &recovery {
             Recovery::Untouched(Finding::Alive(..)) => true,
             Recovery::Untouched(Finding::Doubtful(..)) => patience.also_in_doubt,
@@ -144,6 +157,7 @@ pub(crate) async fn recover_with_patience<L: DeployLock>(
             () = tokio::time::sleep_until(deadline.min(now + WAIT_STEP)) => {}
             _ = supervisor.next_interrupt() => {}
         }
+        look = lock.look(supervisor).await?;
     }
 }
 

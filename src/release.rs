@@ -1,6 +1,5 @@
 //! The story of a release: frees what finished builds have left locked, in one directory or many.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -12,25 +11,15 @@ use crate::exit_code::{Exit, Outcome};
 use crate::lock::LockInfo;
 use crate::lock_state::LockState;
 use crate::pipe::console::{FAILURE, SUCCESS};
+use crate::place::{Place, SIDE_BY_SIDE};
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::supervisor::Supervisor;
 use crate::tools::{DeployTool, ToolError};
-
-/// How many directories are looked at side by side: each look may run a Terraform.
-pub(crate) const SIDE_BY_SIDE: usize = 8;
 
 /// What the user wants freed.
 pub(crate) struct Release {
     pub(crate) after_script: Option<String>,
     pub(crate) lock_timeout: Duration,
-}
-
-/// A directory whose lock is looked after.
-pub(crate) struct Place<T> {
-    /// The directory as the user wrote it.
-    pub(crate) name: String,
-    pub(crate) directory: PathBuf,
-    pub(crate) tool: T,
 }
 
 /// Frees what can be freed, one place not waiting for another.
@@ -60,7 +49,7 @@ pub(crate) async fn run<T: DeployTool>(
         }
     }
     if let Some(interrupt) = supervisor.interrupt() {
-        error!(target: FAILURE, "Stopped by {}; what was not released by then stays.", interrupt.signal);
+        error!(target: FAILURE, "Stopped by {}. What is not said to be released above is as it was.", interrupt.signal);
         return Exit::Signal(interrupt.signal as i32);
     }
     conclude(&found)
@@ -73,7 +62,7 @@ async fn free<T: DeployTool>(
     lock_timeout: Duration,
 ) -> Result<Recovery, ToolError> {
     let lock = place.tool.find_lock(supervisor).await?;
-    let judge = async |holder: &LockInfo| Ok(inquiry.judge(supervisor, &place.tool, holder).await);
+    let judge = async |holder: &LockInfo| inquiry.judge(supervisor, &place.tool, holder).await;
     let patience = Patience {
         time: lock_timeout,
         also_in_doubt: false,

@@ -8,8 +8,8 @@ use crate::evidence::Inquiry;
 use crate::exit_code::Exit;
 use crate::lock::{Holder, LockInfo};
 use crate::pipe::console::{FAILURE, SUCCESS};
+use crate::place::{Place, SIDE_BY_SIDE};
 use crate::recovery::{Finding, examine};
-use crate::release::{Place, SIDE_BY_SIDE};
 use crate::supervisor::{Outlet, Supervisor};
 use crate::tools::{DeployTool, ToolError};
 
@@ -40,7 +40,7 @@ pub(crate) async fn run<T: DeployTool>(
         error!(target: FAILURE, "Stopped by {}.", interrupt.signal);
         return Exit::Signal(interrupt.signal as i32);
     }
-    if found.iter().any(Result::is_err) {
+    if found.iter().any(is_unanswered) {
         error!(target: FAILURE, "Not every lock could be asked about ({}).", Exit::Unanswered);
         return Exit::Unanswered;
     }
@@ -51,7 +51,7 @@ pub(crate) async fn run<T: DeployTool>(
 
 async fn ask<T: DeployTool>(supervisor: &Supervisor, inquiry: &Inquiry, place: &Place<T>) -> Found {
     let lock = place.tool.find_lock(supervisor).await?;
-    let judge = async |holder: &LockInfo| Ok(inquiry.judge(supervisor, &place.tool, holder).await);
+    let judge = async |holder: &LockInfo| inquiry.judge(supervisor, &place.tool, holder).await;
     examine(supervisor, &lock, &judge).await
 }
 
@@ -120,6 +120,15 @@ fn build(holder: &Holder) -> Value {
         "host": holder.host,
         "link": owner.link(),
     })
+}
+
+/// Whether the backend, or Bitbucket, could not be asked.
+fn is_unanswered(found: &Found) -> bool {
+    match found {
+        Err(_) => true,
+        Ok(Finding::Doubtful(_, doubt, _)) => doubt.is_for_want_of_an_answer(),
+        Ok(_) => false,
+    }
 }
 
 fn is_held(finding: &Finding) -> bool {

@@ -14,6 +14,7 @@ mod documents;
 mod exit_codes;
 mod guard;
 mod interrupts;
+mod living_holders;
 mod output;
 mod own_lock;
 mod races;

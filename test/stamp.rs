@@ -122,6 +122,29 @@ fn outside_of_pipelines_the_name_stays_as_it_is() {
 }
 
 #[test]
+fn signing_can_be_switched_off() {
+    let project = Project::new(Kind::Local, "");
+    let finished = Softstop::deploy(&project)
+        .in_step(&Step::of_a_new_pipeline())
+        .env("SIGN_LOCKS", "false")
+        .script("id -un")
+        .finish();
+    finished.expect_code(0);
+    assert_eq!(finished.stdout, "root\n");
+}
+
+#[test]
+fn a_database_without_a_named_user_is_still_entered_under_the_old_name() {
+    let project = Project::new(Kind::Local, "");
+    let finished = Softstop::deploy(&project)
+        .in_step(&Step::of_a_new_pipeline())
+        .script("echo $PGUSER")
+        .finish();
+    finished.expect_code(0);
+    assert_eq!(finished.stdout, "root\n");
+}
+
+#[test]
 fn git_and_programs_that_look_up_users_work_under_the_name() {
     let project = Project::new(Kind::Local, "");
     let step = Step::of_a_new_pipeline();

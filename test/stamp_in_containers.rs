@@ -60,14 +60,14 @@ fn a_name_that_a_killed_run_has_left_is_replaced() {
 }
 
 #[test]
-fn two_runs_of_one_step_share_their_name_and_another_step_does_not_get_it() {
+fn two_runs_of_one_step_share_their_name_and_another_step_runs_nothing_under_it() {
     let project = Project::new(Kind::Local, "");
     let (step, other) = (Step::of_a_new_pipeline(), Step::of_a_new_pipeline());
     let script = format!(
         "COMMAND='{}' softstop deploy 2>/dev/null &
          until [ -e {}/first.reached ]; do sleep 0.01; done
          COMMAND='id -un' softstop deploy
-         BITBUCKET_PIPELINE_UUID={} COMMAND=true softstop deploy
+         BITBUCKET_PIPELINE_UUID={} COMMAND='echo never' softstop deploy || echo \"$?\"
          id -un; touch {}/first.gate; wait; id -un",
         project.wait_at("first"),
         project.scratch().display(),
@@ -79,9 +79,49 @@ fn two_runs_of_one_step_share_their_name_and_another_step_does_not_get_it() {
         .finish();
     finished
         .expect_code(0)
-        .expect_said("another step that is still running has put its own name into /etc/passwd");
+        .expect_said("✖ Nothing was run: the user of this container is called acme/infra#42");
     let names: Vec<&str> = finished.stdout.lines().collect();
-    assert_eq!(names, [&step.stamp(), &step.stamp(), "root"], "{finished}");
+    let stamp = step.stamp();
+    assert_eq!(names, [&stamp, "1", &stamp, "root"], "{finished}");
+}
+
+#[test]
+fn a_name_that_is_another_steps_is_not_deployed_under_unsigned_either() {
+    let project = Project::new(Kind::Local, "");
+    let script = "COMMAND='kill -KILL $PPID; sleep 60' softstop deploy
+         unset BITBUCKET_BUILD_NUMBER BITBUCKET_PIPELINE_UUID
+         COMMAND='echo never' softstop deploy";
+    let finished = Container::with_script(&project, script)
+        .in_step(&Step::of_a_new_pipeline())
+        .finish();
+    finished.expect_code(1).expect_said("✖ Nothing was run");
+    assert_eq!(finished.stdout, "");
+}
+
+#[test]
+fn a_user_called_softstop_outlives_a_deploy() {
+    let project = Project::new(Kind::Local, "");
+    let script = "useradd --comment softstop anna && softstop deploy -- true && id -un anna";
+    let finished = Container::with_script(&project, script)
+        .in_step(&Step::of_a_new_pipeline())
+        .finish();
+    finished.expect_code(0);
+    assert_eq!(finished.stdout, "anna\n");
+}
+
+#[test]
+fn somebody_elses_lock_on_the_directory_keeps_nobody_waiting() {
+    let project = Project::new(Kind::Local, "");
+    let script = "flock --exclusive /etc sleep 60 & until ! flock --nonblock /etc true; do :; done
+         softstop deploy -- id -un; kill $!";
+    let finished = Container::with_script(&project, script)
+        .in_step(&Step::of_a_new_pipeline())
+        .finish();
+    finished
+        .expect_code(0)
+        .expect_said(UNSIGNED)
+        .expect_said("another program holds a lock on the directory");
+    assert_eq!(finished.stdout, "root\n");
 }
 
 #[test]

@@ -109,6 +109,21 @@ fn a_running_terraform_is_alive_where_the_lock_dies_with_it() {
 }
 
 #[test]
+fn bitbucket_that_cannot_be_asked_leaves_the_holder_unknown_and_the_exit_code_is_4() {
+    let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+    step.is_answered(&bitbucket, [Answer::Status(401)]);
+    let project = Project::orphaned(Kind::HttpLax, &step);
+    let told = Softstop::status(&project)
+        .asking(&bitbucket)
+        .arguments(["--json"])
+        .finish();
+    told.expect_code(4);
+    let record = json(&told.stdout);
+    assert!(record["alive"].is_null(), "{record}");
+    assert_eq!(record["release"], "refuse");
+}
+
+#[test]
 fn a_backend_that_cannot_be_asked_is_unknown_and_the_exit_code_is_4() {
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
     let address = project.store.proxy.as_ref().unwrap().address.to_string();

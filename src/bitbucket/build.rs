@@ -1,10 +1,14 @@
 //! Which step of which build this is, by the variables of Bitbucket Pipelines.
 
 use std::env;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use uuid::Uuid;
 
 use crate::lock::Owner;
+
+/// The variable that names the step.
+pub(crate) const STEP_UUID: &str = "BITBUCKET_STEP_UUID";
 
 /// The step that runs softstop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,16 +39,17 @@ impl Build {
         }
         let uuid =
             |name: &'static str| Uuid::try_parse(&required(name)?).map_err(|_not_a_uuid| name);
-        let number = |name: &'static str, value: String| value.parse().map_err(|_no_number| name);
         let (build, run) = ("BITBUCKET_BUILD_NUMBER", "BITBUCKET_STEP_RUN_NUMBER");
-        let run_number = given(run).unwrap_or_else(|| "1".to_owned());
+        let build: NonZeroU64 = required(build)?.parse().map_err(|_no_number| build)?;
+        // Without it, a later run could not be told from an earlier one.
+        let run: NonZeroU32 = required(run)?.parse().map_err(|_no_number| run)?;
         let owner = Owner::new(
             &required("BITBUCKET_WORKSPACE")?,
             &required("BITBUCKET_REPO_SLUG")?,
-            number(build, required(build)?)?,
+            build.get(),
             uuid("BITBUCKET_PIPELINE_UUID")?,
-            uuid("BITBUCKET_STEP_UUID")?,
-            u32::try_from(number(run, run_number)?).map_err(|_too_large| run)?,
+            uuid(STEP_UUID)?,
+            run.get(),
         );
         Ok(Some(Self {
             owner: owner.ok_or("BITBUCKET_WORKSPACE or BITBUCKET_REPO_SLUG")?,
@@ -110,12 +115,6 @@ mod tests {
     }
 
     #[test]
-    fn a_first_run_may_have_no_number() {
-        let build = build_with("BITBUCKET_STEP_RUN_NUMBER", "").unwrap();
-        assert_eq!(build.unwrap().owner.run(), 1);
-    }
-
-    #[test]
     fn outside_of_pipelines_there_is_no_build() {
         assert_eq!(Build::from_variables(|_| None), Ok(None));
     }
@@ -127,6 +126,9 @@ mod tests {
             ("BITBUCKET_BUILD_NUMBER", "42nd"),
             ("BITBUCKET_STEP_UUID", "{2222}"),
             ("BITBUCKET_PIPELINE_UUID", ""),
+            ("BITBUCKET_BUILD_NUMBER", "0"),
+            ("BITBUCKET_STEP_RUN_NUMBER", ""),
+            ("BITBUCKET_STEP_RUN_NUMBER", "0"),
             ("BITBUCKET_STEP_RUN_NUMBER", "99999999999"),
         ] {
             assert_eq!(build_with(name, value), Err(name));

@@ -11,7 +11,8 @@ use super::{DeployOptions, General, Mode, Refusal, ReleaseOptions, StatusOptions
 use crate::bitbucket::api::{Api, Credentials};
 use crate::deploy::Deploy;
 use crate::pipe::variables;
-use crate::release::{Place, Release};
+use crate::place::Place;
+use crate::release::Release;
 use crate::tools::DeployTool;
 use crate::tools::terraform::{Terraform, find_program};
 
@@ -24,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) debug: bool,
     /// Whether what softstop starts may see the tokens too.
     pub(crate) passes_tokens: bool,
+    /// Whether locks carry the name of the build.
+    pub(crate) signs_locks: bool,
 }
 
 /// What is to be done.
@@ -56,6 +59,7 @@ pub(crate) fn check(mode: Mode) -> Result<Plan, Refusal> {
             grace_period: general.grace_period,
             debug: general.debug,
             passes_tokens,
+            signs_locks: general.sign_locks,
         }),
         _ => Err(Refusal::Invalid(reasons)),
     }

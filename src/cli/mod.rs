@@ -5,7 +5,7 @@ mod parse;
 
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::bitbucket::api;
 use crate::pipe::variables;
@@ -174,6 +174,11 @@ struct General {
     #[arg(long, value_name = "DURATION", env = "GRACE_PERIOD", default_value = "9s",
           value_parser = variables::grace_period)]
     grace_period: Duration,
+
+    /// Whether locks are to carry the name of the build, by the name of the user who runs the deploy
+    #[arg(long, value_name = "SWITCH", env = "SIGN_LOCKS", default_value = "true",
+          action = ArgAction::Set, value_parser = variables::switch)]
+    sign_locks: bool,
 
     /// Where Bitbucket's API is, for a proxy or an emulator
     #[arg(

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Doubt, LockInfo, Proof, Verdict};
+use super::{Doubt, Holder, LockInfo, Proof, Verdict};
 
 /// The operations for which a deploy holds a lock; `init` moves states and makes workspaces.
 ///
@@ -50,6 +50,20 @@ pub(crate) enum Others {
     Hidden,
 }
 
+impl Others {
+    /// Whether nobody else can have signed a lock, which names a build or does not.
+    ///
+    /// A step signs on one machine only, so for the name of its build it is enough to see all of
+    /// that machine.
+    pub(super) fn are_excluded(self, names_a_build: bool) -> bool {
+        match self {
+            Self::Impossible => true,
+            Self::NotHere => names_a_build,
+            Self::Running | Self::Hidden => false,
+        }
+    }
+}
+
 /// Judges whether `lock` is the lock of `run`, and `run` is over.
 pub(crate) fn judge_own(lock: &LockInfo, run: &Run) -> Verdict {
     match doubt(lock, run) {
@@ -77,10 +91,11 @@ fn doubt(lock: &LockInfo, run: &Run) -> Option<Doubt> {
         Some(created) if created > run.ended => return Some(Doubt::YoungerThanTheRun),
         Some(_) => {}
     }
+    let names_a_build = Holder::of(lock).is_some();
     match run.others {
-        Others::Impossible => None,
+        others if others.are_excluded(names_a_build) => None,
         Others::NotHere if run.tool_was_killed => None,
-        Others::NotHere => Some(Doubt::ToolEndedByItself),
+        Others::Impossible | Others::NotHere => Some(Doubt::ToolEndedByItself),
         Others::Running => Some(Doubt::OthersRun),
         Others::Hidden => Some(Doubt::OthersHidden),
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::SignedDuration;
 
-use super::{Holder, LockInfo, Owner, StepReport};
+use super::{Holder, LockInfo, Others, Owner, StepReport};
 
 /// How far the clocks of two machines may be apart.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
@@ -28,14 +28,13 @@ pub(crate) enum Proof {
     NobodyLeftHere,
     EarlierRun,
     PipelineMovedOn,
-    StepRanAgain,
     StepCompleted { result: Option<String> },
 }
 
 /// What shows that the holder of a lock is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
-    ThisStep,
+    StillHere,
     Container,
     Step { state: String },
     Process,
@@ -57,11 +56,12 @@ pub(crate) enum Doubt {
     OthersHidden,
     UnknownHolder,
     NoBuild,
-    NotAsked,
+    Unclear { reason: String },
+    ThisStep,
     NoToken,
     NoAnswer { reason: String, was_asked: bool },
     UnknownState { state: String },
-    LaterRun,
+    OtherRun,
     NeverRan,
     OutlivesItsStep,
 }
@@ -71,22 +71,31 @@ pub(crate) enum Doubt {
 pub(crate) struct Evidence<'a> {
     /// The `user@host` that a lock of whoever asks would carry.
     pub(crate) signature: &'a str,
+    /// Who else can sign like that.
+    pub(crate) others: Others,
     /// The step that asks, where a step does.
     pub(crate) asker: Option<&'a Owner>,
     /// Whether every other step of the asker's pipeline is over.
     pub(crate) siblings_are_over: bool,
-    /// Whether nobody who signs as the asker does can be anywhere but here, and none is here.
-    pub(crate) nobody_left_here: bool,
-    /// Whether a Docker daemon says that the container of the holder runs.
-    pub(crate) container_runs: bool,
+    pub(crate) sighting: Sighting,
     pub(crate) answer: Answer,
+}
+
+/// What was seen of the holder itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sighting {
+    /// Nothing, which proves nothing: it may be where nobody looked.
+    Nothing,
+    Alive(Life),
+    /// Somebody who could tell has given no answer.
+    Unclear {
+        reason: String,
+    },
 }
 
 /// What Bitbucket says of the step that holds the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// It was not asked yet.
-    NotAsked,
     /// There is no token to ask with.
     NoToken,
     /// It said nothing that could be used; whether it was reached at all.
@@ -97,42 +106,48 @@ pub(crate) enum Answer {
     Step(StepReport),
 }
 
-/// Judges `lock` by the `evidence`, strongest proof first.
+/// Judges `lock` by the `evidence`: what was seen beats what was said, and what was said beats what
+/// follows from the order of steps.
 pub(crate) fn judge(lock: &LockInfo, evidence: &Evidence) -> Verdict {
     if lock.who.is_empty() {
         return Verdict::Refuse(Doubt::UnknownHolder);
     }
-    if lock.who == evidence.signature && evidence.nobody_left_here {
+    match &evidence.sighting {
+        Sighting::Alive(life) => return Verdict::Wait(life.clone()),
+        Sighting::Unclear { reason } => {
+            return Verdict::Refuse(Doubt::Unclear {
+                reason: reason.clone(),
+            });
+        }
+        Sighting::Nothing => {}
+    }
+    let holder = Holder::of(lock);
+    if lock.who == evidence.signature && evidence.others.are_excluded(holder.is_some()) {
         return Verdict::Release(Proof::NobodyLeftHere);
     }
-    let Some(Holder { owner, .. }) = Holder::of(lock) else {
+    let Some(Holder { owner, .. }) = holder else {
         return Verdict::Refuse(Doubt::NoBuild);
     };
-    if evidence.container_runs {
-        return Verdict::Wait(Life::Container);
+    match evidence.asker {
+        Some(asker) if owner.is_step_of(asker) => match owner.run().cmp(&asker.run()) {
+            Ordering::Less => Verdict::Release(Proof::EarlierRun),
+            Ordering::Equal => Verdict::Refuse(Doubt::ThisStep),
+            Ordering::Greater => judge_by_answer(lock, &owner, &evidence.answer),
+        },
+        Some(asker) if owner.is_in_pipeline_of(asker) && evidence.siblings_are_over => {
+            match &evidence.answer {
+                Answer::Step(step) => judge_by_step(lock, &owner, step),
+                Answer::NoToken | Answer::Nothing { .. } => {
+                    Verdict::Release(Proof::PipelineMovedOn)
+                }
+            }
+        }
+        _ => judge_by_answer(lock, &owner, &evidence.answer),
     }
-    evidence
-        .asker
-        .and_then(|asker| judge_relative(&owner, asker, evidence.siblings_are_over))
-        .unwrap_or_else(|| judge_by_answer(lock, &owner, &evidence.answer))
-}
-
-/// Judges a holder that is a step of the asker's own pipeline.
-fn judge_relative(owner: &Owner, asker: &Owner, siblings_are_over: bool) -> Option<Verdict> {
-    if owner.is_step_of(asker) {
-        return match owner.run().cmp(&asker.run()) {
-            Ordering::Less => Some(Verdict::Release(Proof::EarlierRun)),
-            Ordering::Equal => Some(Verdict::Wait(Life::ThisStep)),
-            Ordering::Greater => None,
-        };
-    }
-    (owner.is_in_pipeline_of(asker) && siblings_are_over)
-        .then_some(Verdict::Release(Proof::PipelineMovedOn))
 }
 
 fn judge_by_answer(lock: &LockInfo, owner: &Owner, answer: &Answer) -> Verdict {
     match answer {
-        Answer::NotAsked => Verdict::Refuse(Doubt::NotAsked),
         Answer::NoToken => Verdict::Refuse(Doubt::NoToken),
         Answer::Nothing { reason, was_asked } => Verdict::Refuse(Doubt::NoAnswer {
             reason: reason.clone(),
@@ -144,28 +159,23 @@ fn judge_by_answer(lock: &LockInfo, owner: &Owner, answer: &Answer) -> Verdict {
 
 /// Concludes from a state only where its name is one of those that Bitbucket publishes.
 fn judge_by_step(lock: &LockInfo, owner: &Owner, step: &StepReport) -> Verdict {
-    let is_known = matches!(
-        step.state.as_str(),
-        "PENDING" | "READY" | "IN_PROGRESS" | "COMPLETED"
-    );
-    if !is_known {
-        return Verdict::Refuse(Doubt::UnknownState {
-            state: step.state.clone(),
-        });
+    match step.state.as_str() {
+        "COMPLETED" => {}
+        "PENDING" | "READY" | "IN_PROGRESS" => {
+            let stage = step.stage.iter().map(|stage| format!(", {stage}"));
+            let state = step.state.clone() + &stage.collect::<String>();
+            return Verdict::Wait(Life::Step { state });
+        }
+        state => {
+            return Verdict::Refuse(Doubt::UnknownState {
+                state: state.to_owned(),
+            });
+        }
     }
-    match step.run {
-        // Bitbucket starts a step again only once it has ended.
-        Some(run) if run > owner.run() => return Verdict::Release(Proof::StepRanAgain),
-        Some(run) if run < owner.run() => return Verdict::Refuse(Doubt::LaterRun),
-        _ => {}
-    }
-    if step.state != "COMPLETED" {
-        let stage = step.stage.as_ref();
-        let state = stage.map_or_else(
-            || step.state.clone(),
-            |stage| format!("{}, {stage}", step.state),
-        );
-        return Verdict::Wait(Life::Step { state });
+    // An answer about an earlier run says nothing of a later one. A later run proves that the
+    // earlier one has ended; an answer that names none is about the only one.
+    if step.run.unwrap_or(1) < owner.run() {
+        return Verdict::Refuse(Doubt::OtherRun);
     }
     if step.result.as_deref() == Some("NOT_RUN") {
         return Verdict::Refuse(Doubt::NeverRan);
@@ -187,10 +197,11 @@ impl Doubt {
     pub(crate) fn is_for_want_of_an_answer(&self) -> bool {
         matches!(
             self,
-            Self::NoAnswer {
-                was_asked: false,
-                ..
-            }
+            Self::Unclear { .. }
+                | Self::NoAnswer {
+                    was_asked: false,
+                    ..
+                }
         )
     }
 }
@@ -208,10 +219,7 @@ impl fmt::Display for Proof {
                 formatter.write_str("an earlier run of this very step took it, and that is over")
             }
             Self::PipelineMovedOn => formatter.write_str(
-                "an earlier step of this very pipeline took it, and the pipeline has moved on",
-            ),
-            Self::StepRanAgain => formatter.write_str(
-                "Bitbucket has started its step again since, and so that run of it is over",
+                "another step of this very pipeline took it, and the pipeline has moved on",
             ),
             Self::StepCompleted { result: None } => {
                 formatter.write_str("Bitbucket says that its step is COMPLETED")
@@ -229,7 +237,9 @@ impl fmt::Display for Proof {
 impl fmt::Display for Life {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ThisStep => formatter.write_str("this very step holds it, and still runs"),
+            Self::StillHere => {
+                formatter.write_str("processes of that deploy are still running on this host")
+            }
             Self::Container => {
                 formatter.write_str("the container that holds it still runs, by the word of Docker")
             }
@@ -268,21 +278,24 @@ impl fmt::Display for Doubt {
                 "its holder is no build that softstop has signed for, so nobody can tell whether \
                  it is over"
             }
-            Self::NotAsked => "Bitbucket was not asked about its step",
+            Self::ThisStep => {
+                "this very run of the step has taken it, elsewhere, and only a later step or run can \
+                 tell whether that is over"
+            }
             Self::NoToken => {
                 "there is no token to ask Bitbucket about its step: set BITBUCKET_ACCESS_TOKEN, or \
                  ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN"
             }
-            Self::NoAnswer { reason, .. } => reason,
+            Self::Unclear { reason } | Self::NoAnswer { reason, .. } => reason,
             Self::UnknownState { state } => {
                 return write!(
                     formatter,
                     "Bitbucket says that its step is {state:?}, which softstop does not know"
                 );
             }
-            Self::LaterRun => {
-                "Bitbucket knows only an earlier run of its step, so its answer is not about this \
-                 lock"
+            Self::OtherRun => {
+                "Bitbucket's answer is about an earlier run of its step, and not about the one that \
+                 holds the lock"
             }
             Self::NeverRan => "Bitbucket says that its step was never run, so it is not the holder",
             Self::OutlivesItsStep => {

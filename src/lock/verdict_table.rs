@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use super::owner::tests::STAMP;
-use super::{Answer, Doubt, Evidence, Life, LockInfo, Owner, Proof, StepReport, Verdict, judge};
+use super::{
+    Answer, Doubt, Evidence, Life, LockInfo, Others, Owner, Proof, Sighting, StepReport, Verdict,
+    judge,
+};
 
 pub(super) const HOST: &str = "d5c1f0a2b3c4";
 
@@ -56,9 +59,9 @@ fn nothing() -> Evidence<'static> {
         signature: "root@vm",
         asker: None,
         siblings_are_over: false,
-        nobody_left_here: false,
-        container_runs: false,
-        answer: Answer::NotAsked,
+        others: Others::Hidden,
+        sighting: Sighting::Nothing,
+        answer: Answer::NoToken,
     }
 }
 
@@ -98,11 +101,11 @@ fn an_earlier_run_of_the_step_is_over() {
 }
 
 #[test]
-fn the_step_that_asks_is_not_over() {
+fn the_step_that_asks_cannot_tell_whether_it_is_over_elsewhere() {
     for siblings_are_over in [false, true] {
         assert_eq!(
             asked_by(&owner(STAMP), siblings_are_over),
-            Verdict::Wait(Life::ThisStep)
+            Verdict::Refuse(Doubt::ThisStep)
         );
     }
 }
@@ -115,7 +118,7 @@ fn a_later_run_of_the_step_is_asked_about() {
         siblings_are_over: true,
         ..nothing()
     };
-    assert_eq!(judge(&later, &evidence), Verdict::Refuse(Doubt::NotAsked));
+    assert_eq!(judge(&later, &evidence), Verdict::Refuse(Doubt::NoToken));
 }
 
 #[test]
@@ -128,10 +131,7 @@ fn the_final_step_frees_what_its_own_pipeline_has_left() {
 
 #[test]
 fn a_parallel_sibling_is_asked_about() {
-    assert_eq!(
-        asked_by(&sibling(), false),
-        Verdict::Refuse(Doubt::NotAsked)
-    );
+    assert_eq!(asked_by(&sibling(), false), Verdict::Refuse(Doubt::NoToken));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_pipeline_that_differs_in_any_part_is_another_one() {
     ] {
         assert_eq!(
             asked_by(&owner(&STAMP.replace(from, to)), true),
-            Verdict::Refuse(Doubt::NotAsked),
+            Verdict::Refuse(Doubt::NoToken),
             "{to}"
         );
     }
@@ -216,17 +216,53 @@ fn a_state_of_tomorrow_proves_nothing() {
 }
 
 #[test]
-fn a_step_that_runs_again_has_ended_its_earlier_run() {
-    for state in ["PENDING", "READY", "IN_PROGRESS", "COMPLETED"] {
-        let report = StepReport {
-            run: Some(2),
-            ..step(state, None)
+fn a_step_that_has_run_again_and_ended_is_over() {
+    let report = |state| StepReport {
+        run: Some(2),
+        ..step(state, Some("SUCCESSFUL"))
+    };
+    assert_eq!(
+        judge(&stamped(), &answered(report("COMPLETED"))),
+        Verdict::Release(Proof::StepCompleted {
+            result: Some("SUCCESSFUL".to_owned())
+        })
+    );
+    // The run that goes on may be the very one that holds the lock, if Bitbucket counts otherwise.
+    assert_eq!(
+        judge(&stamped(), &answered(report("IN_PROGRESS"))),
+        Verdict::Wait(Life::Step {
+            state: "IN_PROGRESS".to_owned()
+        })
+    );
+}
+
+#[test]
+fn what_bitbucket_says_of_a_sibling_beats_the_order_of_steps() {
+    let asker = sibling();
+    let judged = |answer| {
+        let evidence = Evidence {
+            asker: Some(&asker),
+            siblings_are_over: true,
+            answer,
+            ..nothing()
         };
-        assert_eq!(
-            judge(&stamped(), &answered(report)),
-            Verdict::Release(Proof::StepRanAgain)
-        );
-    }
+        judge(&stamped(), &evidence)
+    };
+    assert_eq!(
+        judged(Answer::Step(step("IN_PROGRESS", None))),
+        Verdict::Wait(Life::Step {
+            state: "IN_PROGRESS".to_owned()
+        })
+    );
+    assert_eq!(
+        judged(Answer::Step(step("COMPLETED", None))),
+        Verdict::Release(Proof::StepCompleted { result: None })
+    );
+    let silence = Answer::Nothing {
+        reason: "500".to_owned(),
+        was_asked: false,
+    };
+    assert_eq!(judged(silence), Verdict::Release(Proof::PipelineMovedOn));
 }
 
 #[test]
@@ -234,7 +270,15 @@ fn an_answer_about_an_earlier_run_proves_nothing() {
     let later = lock(&format!("{}@{HOST}", rerun()));
     assert_eq!(
         judge(&later, &answered(step("COMPLETED", Some("STOPPED")))),
-        Verdict::Refuse(Doubt::LaterRun)
+        Verdict::Refuse(Doubt::OtherRun)
+    );
+    let nameless = StepReport {
+        run: None,
+        ..step("COMPLETED", Some("STOPPED"))
+    };
+    assert_eq!(
+        judge(&later, &answered(nameless)),
+        Verdict::Refuse(Doubt::OtherRun)
     );
 }
 
@@ -272,31 +316,60 @@ fn a_lock_that_was_taken_after_its_step_is_held_by_something_that_outlives_it() 
 }
 
 #[test]
-fn a_running_container_beats_every_proof_of_another_step() {
+fn a_holder_that_was_seen_beats_every_proof() {
     let (sibling, rerun) = (sibling(), rerun());
-    for asker in [None, Some(&sibling), Some(&rerun)] {
-        let evidence = Evidence {
-            asker,
-            siblings_are_over: true,
-            container_runs: true,
-            ..answered(step("COMPLETED", Some("STOPPED")))
-        };
-        assert_eq!(judge(&stamped(), &evidence), Verdict::Wait(Life::Container));
+    let reason = || "Docker gave no answer".to_owned();
+    let sightings = [
+        (
+            Sighting::Alive(Life::Container),
+            Verdict::Wait(Life::Container),
+        ),
+        (
+            Sighting::Alive(Life::StillHere),
+            Verdict::Wait(Life::StillHere),
+        ),
+        (
+            Sighting::Unclear { reason: reason() },
+            Verdict::Refuse(Doubt::Unclear { reason: reason() }),
+        ),
+    ];
+    for (sighting, expected) in sightings {
+        for asker in [None, Some(&sibling), Some(&rerun)] {
+            let evidence = Evidence {
+                asker,
+                siblings_are_over: true,
+                signature: &format!("{STAMP}@{HOST}"),
+                others: Others::Impossible,
+                sighting: sighting.clone(),
+                ..answered(step("COMPLETED", Some("STOPPED")))
+            };
+            assert_eq!(judge(&stamped(), &evidence), expected);
+        }
     }
 }
 
 #[test]
 fn a_lock_that_could_only_be_signed_here_is_over_when_nobody_is_left_here() {
-    for who in [format!("{STAMP}@{HOST}"), format!("root@{HOST}")] {
+    let (stamped, plain) = (format!("{STAMP}@{HOST}"), format!("root@{HOST}"));
+    // Of a build it is enough to see its machine; others may have a machine of the same name.
+    for (who, others, is_over) in [
+        (&stamped, Others::Impossible, true),
+        (&stamped, Others::NotHere, true),
+        (&stamped, Others::Running, false),
+        (&stamped, Others::Hidden, false),
+        (&plain, Others::Impossible, true),
+        (&plain, Others::NotHere, false),
+        (&plain, Others::Running, false),
+        (&plain, Others::Hidden, false),
+    ] {
         let evidence = Evidence {
-            signature: &who,
-            nobody_left_here: true,
+            signature: who,
+            others,
             ..nothing()
         };
-        assert_eq!(
-            judge(&lock(&who), &evidence),
-            Verdict::Release(Proof::NobodyLeftHere)
-        );
+        let verdict = judge(&lock(who), &evidence);
+        let is_released = verdict == Verdict::Release(Proof::NobodyLeftHere);
+        assert_eq!(is_released, is_over, "{who}, {others:?}");
         assert_eq!(
             judge(&lock("root@macbook"), &evidence),
             Verdict::Refuse(Doubt::NoBuild)
@@ -307,7 +380,6 @@ fn a_lock_that_could_only_be_signed_here_is_over_when_nobody_is_left_here() {
 #[test]
 fn without_an_answer_nothing_is_proved() {
     let rows = [
-        (Answer::NotAsked, Doubt::NotAsked),
         (Answer::NoToken, Doubt::NoToken),
         (
             Answer::Nothing {
@@ -341,7 +413,7 @@ fn a_lock_of_no_build_is_left_alone_whatever_is_known() {
         let evidence = Evidence {
             asker: Some(&asker),
             siblings_are_over: true,
-            nobody_left_here: true,
+            others: Others::Impossible,
             ..answered(step("COMPLETED", Some("STOPPED")))
         };
         assert_eq!(
@@ -352,7 +424,7 @@ fn a_lock_of_no_build_is_left_alone_whatever_is_known() {
     }
     let evidence = Evidence {
         signature: "",
-        nobody_left_here: true,
+        others: Others::Impossible,
         ..nothing()
     };
     assert_eq!(

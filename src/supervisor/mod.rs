@@ -33,7 +33,7 @@ use tracing::{info, warn};
 pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
 pub(crate) use helper::{Helped, HelperError};
-pub(crate) use neighbours::{Neighbours, neighbours};
+pub(crate) use neighbours::{Neighbours, is_anybody_left, neighbours};
 pub(crate) use output::Outlet;
 pub(crate) use process::Tools;
 pub(crate) use secrets::{forget, hide_ourselves};

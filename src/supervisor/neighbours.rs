@@ -11,6 +11,8 @@ use super::process::{self, Process, Tools};
 /// The PID namespace of the machine itself, whose number the kernel fixes; only from there every
 /// process can be seen.
 pub(super) const MACHINE: &str = "pid:[4026531836]";
+/// The field of a line in /proc/self/mountinfo that says where something is mounted.
+pub(super) const MOUNT_POINT: usize = 4;
 
 /// What can be said of other deploys that would sign as ours does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,18 +34,13 @@ pub(crate) enum Neighbours {
 pub(crate) fn neighbours(tools: &Tools) -> io::Result<Neighbours> {
     let host = gethostname()?.to_string_lossy().into_owned();
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let own: Vec<_> = process::descendants()?
-        .iter()
-        .map(|own| own.identity.pid)
-        .chain([getpid(), getppid()])
-        .collect();
-    // Another softstop is another deploy, or a look at the lock.
-    let softstop = env::current_exe()?;
-    let softstop = softstop.file_name().unwrap_or_default().to_string_lossy();
-    let tools = &tools.and(&softstop);
-    let others = process::all()?
+    if hides_processes(&mounts) {
+        return Ok(Neighbours::Hidden);
+    }
+    let family = family(tools)?;
+    let others = others()?
         .into_iter()
-        .filter(|process| !own.contains(&process.identity.pid) && may_be_tool(process, tools));
+        .filter(|process| may_be_one_of(process, &family));
     if is_unique(&host, &mounts) {
         let here = fs::read_link("/proc/self/ns/uts")?;
         let is_here = |process: &Process| {
@@ -70,9 +67,69 @@ pub(crate) fn neighbours(tools: &Tools) -> io::Result<Neighbours> {
     })
 }
 
+/// Whether anybody but us can be seen here who belongs to a deploy: who was started with the
+/// variable of `deploy`, or is a deploy tool, or softstop itself, and was started with that of `job`.
+pub(crate) fn is_anybody_left(
+    tools: &Tools,
+    deploy: (&str, &str),
+    job: (&str, &str),
+) -> io::Result<bool> {
+    let family = family(tools)?;
+    let belongs = |process: &Process| match process::environment(process.identity.pid) {
+        Ok(environment) => {
+            let has = |(name, value): (&str, &str)| {
+                let its = environment
+                    .get(name)
+                    .map(String::as_str)
+                    .unwrap_or_default();
+                its.trim_matches(['{', '}']).eq_ignore_ascii_case(value)
+            };
+            has(deploy) || (has(job) && may_be_one_of(process, &family))
+        }
+        // What is hidden from us may belong to it; what has just ended belongs to nobody.
+        Err(error) => {
+            error.kind() == ErrorKind::PermissionDenied && may_be_one_of(process, &family)
+        }
+    };
+    Ok(others()?.iter().any(belongs))
+}
+
+/// The deploy tools, what they start to help them, and softstop, which is another deploy or a look
+/// at the lock.
+fn family(tools: &Tools) -> io::Result<Tools> {
+    let softstop = env::current_exe()?;
+    let softstop = softstop.file_name().unwrap_or_default().to_string_lossy();
+    Ok(tools.with_helpers().and(&softstop))
+}
+
+/// Every process but us, our guard, and what is below us.
+fn others() -> io::Result<Vec<Process>> {
+    let own: Vec<_> = process::descendants()?
+        .iter()
+        .map(|own| own.identity.pid)
+        .chain([getpid(), getppid()])
+        .collect();
+    let mut others = process::all()?;
+    others.retain(|process| !own.contains(&process.identity.pid));
+    Ok(others)
+}
+
+/// Whether /proc shows a user nothing but its own processes.
+fn hides_processes(mounts: &str) -> bool {
+    let is_hiding = |option: &str| {
+        option
+            .strip_prefix("hidepid=")
+            .is_some_and(|level| !matches!(level, "0" | "off"))
+    };
+    mounts
+        .lines()
+        .filter(|mount| mount.split(' ').nth(MOUNT_POINT) == Some("/proc"))
+        .any(|mount| mount.split([' ', ',']).any(is_hiding))
+}
+
 /// Where the executable of a living process is hidden from us, the name that everybody may read
 /// counts.
-fn may_be_tool(process: &Process, tools: &Tools) -> bool {
+fn may_be_one_of(process: &Process, tools: &Tools) -> bool {
     match process.executable() {
         Ok(executable) => tools.contain(&executable),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -87,7 +144,6 @@ fn may_be_tool(process: &Process, tools: &Tools) -> bool {
 fn is_unique(host: &str, mounts: &str) -> bool {
     const SHORT_ID: usize = 12;
     const ROOT: usize = 3;
-    const MOUNT_POINT: usize = 4;
     let is_id = host.len() >= SHORT_ID && host.bytes().all(|byte| byte.is_ascii_hexdigit());
     let keeps_it = |root: &str| {
         root.split('/')
@@ -108,6 +164,16 @@ mod tests {
     const MOUNTS: &str = "611 598 254:1 /docker/containers/\
         d5c1f0a2b3c4d5c1f0a2b3c4d5c1f0a2b3c4d5c1f0a2b3c4d5c1f0a2b3c4d5c1/hostname \
         /etc/hostname rw,relatime - ext4 /dev/vda1 rw\n";
+
+    #[test]
+    fn a_proc_that_hides_processes_is_known() {
+        let proc = |options| format!("25 1 0:23 / /proc rw,nosuid - proc proc rw{options}\n");
+        assert!(hides_processes(&proc(",hidepid=2")));
+        assert!(hides_processes(&proc(",gid=4,hidepid=invisible")));
+        for shown in ["", ",hidepid=0", ",hidepid=off"] {
+            assert!(!hides_processes(&proc(shown)), "{shown}");
+        }
+    }
 
     #[test]
     fn the_id_of_this_container_is_unique() {

@@ -40,6 +40,14 @@ impl Tools {
         Self { names, except }
     }
 
+    /// These programs, and those that they start to help them.
+    pub(super) fn with_helpers(&self) -> Self {
+        Self {
+            names: self.names.clone(),
+            except: &[],
+        }
+    }
+
     /// These programs, and the one of this name.
     pub(super) fn and(&self, name: &str) -> Self {
         let mut tools = self.clone();
@@ -75,6 +83,16 @@ impl Process {
         let name = path.file_name().unwrap_or_default();
         Ok(name.to_string_lossy().into_owned())
     }
+}
+
+/// The environment with which a process was started.
+pub(super) fn environment(pid: Pid) -> io::Result<HashMap<String, String>> {
+    let bytes = fs::read(format!("/proc/{pid}/environ"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let variables = text.split('\0').filter_map(|entry| entry.split_once('='));
+    Ok(variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
 }
 
 /// The name that the kernel keeps for a process, also for a dead one until it is reaped.

@@ -10,8 +10,9 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -20,9 +21,11 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use super::kernel;
-use super::neighbours::MACHINE;
+use super::neighbours::{MACHINE, MOUNT_POINT};
 
 const PASSWD: &str = "/etc/passwd";
+/// How long another run of softstop may take to change it.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Marks an entry as ours, where others keep a person's full name.
 const MARK: &str = "softstop";
 
@@ -32,9 +35,8 @@ const UID: usize = 2;
 const COMMENT: usize = 4;
 const FIELDS: usize = 7;
 
-/// The fields of a mount in /proc/self/mountinfo.
+/// The field of a line in /proc/self/mountinfo that says which part of a file system is mounted.
 const MOUNT_ROOT: usize = 3;
-const MOUNT_POINT: usize = 4;
 
 /// Under which name all that softstop starts will run, for as long as this lives.
 #[derive(Debug)]
@@ -59,7 +61,9 @@ pub(crate) enum NameError {
     NotAllowed,
     #[error("{PASSWD} of this container cannot be changed: {0}")]
     Unwritable(io::Error),
-    #[error("another step that is still running has put its own name into {PASSWD}")]
+    #[error("another program holds a lock on the directory of {PASSWD}")]
+    Busy,
+    #[error("another step that is still running in this container has put its own name there")]
     Taken,
 }
 
@@ -97,6 +101,12 @@ impl UserName {
                 kernel::set_variable("HOME", OsStr::new("/"));
             }
             return Ok(Self::Environment);
+        }
+        // A database to which nobody names a user is entered under the user's own name.
+        if let Some(old) = name_of(&without_name(&passwd), uid)
+            && env::var_os("PGUSER").is_none()
+        {
+            kernel::set_variable("PGUSER", OsStr::new(old));
         }
         if hide_passwd(&with_name(&passwd, uid, name)).is_ok() {
             return Ok(Self::Namespace);
@@ -139,16 +149,15 @@ fn hide_passwd(changed: &str) -> io::Result<()> {
 impl Entry {
     fn put(name: &str, uid: u32) -> Result<Self, NameError> {
         let passwd = || fs::read_to_string(PASSWD).map_err(NameError::Unreadable);
-        let unwritable = |error: Errno| NameError::Unwritable(error.into());
         let directory = File::open("/etc").map_err(NameError::Unwritable)?;
         let directory = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
             Ok(directory) => {
                 rewrite(&with_name(&passwd()?, uid, name)).map_err(NameError::Unwritable)?;
-                directory.relock(FlockArg::LockShared).map_err(unwritable)?;
+                let shared = directory.relock(FlockArg::LockSharedNonblock);
+                shared.map_err(|error| NameError::Unwritable(error.into()))?;
                 directory
             }
-            Err((directory, _)) => Flock::lock(directory, FlockArg::LockShared)
-                .map_err(|(_, error)| unwritable(error))?,
+            Err((directory, _)) => share(directory)?,
         };
         // Two runs of one step can share the entry. Any other one would be signed for by us.
         if name_of(&passwd()?, uid) == Some(name) {
@@ -171,6 +180,20 @@ impl Drop for Entry {
         {
             let _ = rewrite(&without_name(&passwd));
         }
+    }
+}
+
+/// Waits for another run of softstop to have changed the file, but not for whoever else may hold
+/// this lock.
+fn share(mut directory: File) -> Result<Flock<File>, NameError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Flock::lock(directory, FlockArg::LockSharedNonblock) {
+            Ok(shared) => return Ok(shared),
+            Err(_) if Instant::now() >= deadline => return Err(NameError::Busy),
+            Err((again, _)) => directory = again,
+        }
+        thread::sleep(PATIENCE / 100);
     }
 }
 
@@ -203,7 +226,11 @@ fn with_name(passwd: &str, uid: u32, name: &str) -> String {
 
 /// The file without any entry of ours.
 fn without_name(passwd: &str) -> String {
-    let is_ours = |line: &str| line.split(':').nth(COMMENT) == Some(MARK);
+    // No user whom anybody else has made has a slash in its name.
+    let is_ours = |line: &str| {
+        let entry: Vec<&str> = line.split(':').collect();
+        entry.get(COMMENT) == Some(&MARK) && entry[NAME].contains('/')
+    };
     passwd
         .split_inclusive('\n')
         .filter(|line| !is_ours(line))
@@ -280,6 +307,12 @@ mod tests {
         let earlier = with_name(FILE, 0, "acme/infra#41/1/2/1");
         assert_eq!(with_name(&earlier, 0, STAMP), with_name(FILE, 0, STAMP));
         assert_eq!(without_name(&earlier), FILE);
+    }
+
+    #[test]
+    fn a_user_who_happens_to_be_called_softstop_stays() {
+        let file = "softstop:x:7:7:softstop:/:/bin/sh\n";
+        assert_eq!(without_name(file), file);
     }
 
     #[test]

@@ -313,7 +313,7 @@ impl Run {
             found = self
                 .processes()
                 .into_iter()
-                .find(|pid| read(Path::new(&format!("/proc/{pid}/comm"))).trim() == name);
+                .find(|pid| name_of(*pid) == name);
             found.is_some()
         });
         found.unwrap()
@@ -326,8 +326,15 @@ impl Run {
     }
 
     /// Kills every process of the run.
-    pub(crate) fn kill_all(mut self) {
-        let everybody = marked(&self.mark);
+    pub(crate) fn kill_all(self) {
+        let run = self.kill_all_but("nobody");
+        until("all are gone", || marked(&run.mark).is_empty());
+    }
+
+    /// Kills every process of the run but those of this name.
+    pub(crate) fn kill_all_but(mut self, name: &str) -> Self {
+        let mut everybody = marked(&self.mark);
+        everybody.retain(|pid| name_of(*pid) != name);
         // None of them must see another one die.
         for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
             for pid in &everybody {
@@ -335,7 +342,7 @@ impl Run {
             }
         }
         self.child.wait().unwrap();
-        until("all are gone", || marked(&self.mark).is_empty());
+        self
     }
 
     /// Waits for the end, and checks that no process of the run is left.
@@ -417,6 +424,12 @@ pub(crate) fn expect_release(project: &Project, softstop: Softstop) -> Finished 
 /// The id of a container, as Docker shortens it for the host name.
 fn container_id() -> String {
     Uuid::new_v4().simple().to_string()[..12].to_owned()
+}
+
+/// The name that the kernel keeps for a process, cut after 15 characters.
+fn name_of(pid: Pid) -> String {
+    let name = read(Path::new(&format!("/proc/{pid}/comm")));
+    name.trim_end().to_owned()
 }
 
 fn wait_for(file: &Path, text: &str) {
