@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::project::thing;
 use crate::support::proxy::Proxy;
-use crate::support::run::TOKEN;
+use crate::support::softstop::TOKEN;
 use crate::support::{Answer, Bitbucket, Kind, Project, Run, Softstop, Step, each};
 
 /// The lock is still there, and it is still the one that was there.

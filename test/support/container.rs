@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use uuid::Uuid;
 
-use super::run::{MARK, SURROUNDINGS};
+use super::softstop::{MARK, SURROUNDINGS};
 use super::{Finished, Project, Run, Softstop, Step, prepared};
 
 /// A container in which a project's directory and tools are where they are outside.

@@ -12,6 +12,7 @@ pub(crate) mod pipelines;
 pub(crate) mod project;
 pub(crate) mod proxy;
 pub(crate) mod run;
+pub(crate) mod softstop;
 pub(crate) mod store;
 
 use std::env;
@@ -23,7 +24,8 @@ pub(crate) use bitbucket::{Answer, Bitbucket};
 pub(crate) use container::Container;
 pub(crate) use pipelines::Step;
 pub(crate) use project::Project;
-pub(crate) use run::{Finished, Run, Softstop};
+pub(crate) use run::{Finished, Run};
+pub(crate) use softstop::Softstop;
 pub(crate) use store::{Kind, Store, lock_of};
 
 /// How long anything may take before a test fails. Nothing waits for it to pass.
