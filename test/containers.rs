@@ -5,7 +5,7 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 
 use crate::support::project::thing;
-use crate::support::{Container, Kind, Project};
+use crate::support::{Container, Kind, Project, Softstop, Step, prepared};
 
 #[test]
 fn a_deploy_as_the_first_process_of_a_container_finishes_and_stores_what_was_made() {
@@ -81,5 +81,53 @@ fn the_lock_of_a_terraform_that_was_killed_in_a_container_is_released() {
     finished
         .expect_code(137)
         .expect_said("its lock was released");
+    assert_eq!(project.store.lock(), None, "{finished}");
+}
+
+#[test]
+fn a_container_whose_docker_client_was_killed_keeps_its_lock_as_long_as_it_runs() {
+    let project = Project::slow(Kind::HttpStrict);
+    let step = Step::of_a_new_pipeline();
+    let mut container = Container::deploy(&project).in_step(&step).start();
+    project.gate("a.gate").wait_until_reached();
+    let lock = project.store.lock_id();
+    container.kill_client();
+    // For Bitbucket the step is over, and its pipeline moves on.
+    let release = || {
+        Softstop::release(&project)
+            .in_step(&step.sibling())
+            .env("DOCKER_HOST", prepared("SOFTSTOP_TEST_DOCKER"))
+            .env("LOCK_TIMEOUT", "1s")
+            .finish()
+    };
+    let finished = release();
+    finished
+        .expect_code(0)
+        .expect_said("the container that holds it still runs, by the word of Docker. Waiting")
+        .expect_said("✔ Locks: 1 held by somebody alive.");
+    assert_eq!(project.store.lock_id(), lock, "{finished}");
+    container.kill();
+    container.wait_until_over();
+    let finished = release();
+    finished.expect_code(0).expect_said("✔ Locks: 1 released.");
+    assert_eq!(project.store.lock(), None, "{finished}");
+}
+
+#[test]
+fn a_build_container_that_was_killed_with_softstop_in_it_is_recovered_by_the_final_step() {
+    let project = Project::slow(Kind::S3Lockfile);
+    let step = Step::of_a_new_pipeline();
+    let mut build = Container::with_script(&project, "softstop deploy; echo never")
+        .in_step(&step)
+        .start();
+    project.gate("a.gate").wait_until_reached();
+    let signature = format!("{}@{}", step.stamp(), build.short_id());
+    build.kill();
+    build.finish().expect_code(137);
+    assert_eq!(project.store.lock_who(), Some(signature));
+    let finished = Softstop::release(&project)
+        .in_step(&step.sibling())
+        .finish();
+    finished.expect_code(0).expect_said("✔ Locks: 1 released.");
     assert_eq!(project.store.lock(), None, "{finished}");
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Container, Kind, Project, Softstop, Step};
+use crate::support::{Container, Kind, Project, Step};
 
 /// What softstop prints where it cannot sign for the build.
 const UNSIGNED: &str = "Locks will not say that this build holds them";
@@ -202,33 +202,4 @@ fn a_read_only_container_deploys_unsigned_and_is_told() {
         .expect_code(0)
         .expect_said(UNSIGNED)
         .expect_said("of this container cannot be changed: Read-only file system");
-}
-
-#[test]
-fn a_container_that_runs_on_keeps_its_lock_as_long_as_docker_says_so() {
-    let project = Project::slow(Kind::HttpStrict);
-    let step = Step::of_a_new_pipeline();
-    let mut container = Container::deploy(&project).in_step(&step).start();
-    project.gate("a.gate").wait_until_reached();
-    let lock = project.store.lock_id();
-    // The pipeline has moved on, because only the docker client was killed.
-    let release = || {
-        Softstop::release(&project)
-            .in_step(&step.sibling())
-            .env(
-                "DOCKER_HOST",
-                crate::support::prepared("SOFTSTOP_TEST_DOCKER"),
-            )
-            .finish()
-    };
-    let finished = release();
-    finished
-        .expect_code(0)
-        .expect_said("the container that holds it still runs, by the word of Docker");
-    assert_eq!(project.store.lock_id(), lock, "{finished}");
-    container.kill();
-    container.finish().expect_code(137);
-    let finished = release();
-    finished.expect_code(0).expect_said("✔ Locks: 1 released.");
-    assert_eq!(project.store.lock(), None, "{finished}");
 }

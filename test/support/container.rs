@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use uuid::Uuid;
 
@@ -142,6 +142,15 @@ impl RunningContainer {
     /// Kills every process, as the Stop button does.
     pub(crate) fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
+    }
+
+    /// Kills the docker client that waits for the container, which runs on.
+    pub(crate) fn kill_client(&self) {
+        kill(self.run.pid(), Signal::SIGKILL).unwrap();
+    }
+
+    pub(crate) fn wait_until_over(&self) {
+        succeed(docker("wait").arg(self.id()));
     }
 
     /// Asks the first process to end, kills it if it does not, and returns after its end.
