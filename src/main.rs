@@ -2,6 +2,7 @@
 
 mod after_script;
 mod bitbucket;
+mod check;
 mod cli;
 mod deploy;
 mod docker;
@@ -27,7 +28,7 @@ use tokio::task::LocalSet;
 use tracing::{debug, warn};
 
 use bitbucket::build::Build;
-use cli::{Plan, Refusal, Task};
+use cli::{Mode, Plan, Refusal, Task};
 use deploy::Story;
 use docker::Daemon;
 use evidence::Inquiry;
@@ -47,7 +48,12 @@ const SECRETS: [&str; 4] = [
 ];
 
 fn main() -> Exit {
-    let plan = match cli::parse().and_then(|cli| cli::check(cli.mode)) {
+    let plan = match cli::parse().map(|cli| cli.mode) {
+        Ok(Mode::Check(options)) => return check::run(&options.file, options.json),
+        Ok(Mode::Work(work)) => cli::check(*work),
+        Err(refusal) => Err(refusal),
+    };
+    let plan = match plan {
         Ok(plan) => plan,
         Err(Refusal::Help(text)) => {
             // There is nobody left to tell where this fails.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{DeployOptions, General, Mode, Refusal, ReleaseOptions, StatusOptions, Target};
+use super::{DeployOptions, General, Refusal, ReleaseOptions, StatusOptions, Target, Work};
 use crate::bitbucket::api::{Api, Credentials};
 use crate::deploy::Deploy;
 use crate::pipe::variables;
@@ -40,13 +40,13 @@ pub(crate) enum Task {
 }
 
 /// Checks all that can be checked, and gives every reason why something cannot be done.
-pub(crate) fn check(mode: Mode) -> Result<Plan, Refusal> {
+pub(crate) fn check(work: Work) -> Result<Plan, Refusal> {
     let mut reasons = Vec::new();
-    let passes_tokens = matches!(&mode, Mode::Deploy(options) if options.pass_tokens);
-    let (general, task) = match mode {
-        Mode::Deploy(options) => options.check(&mut reasons),
-        Mode::Release(options) => options.check(&mut reasons),
-        Mode::Status(options) => options.check(&mut reasons),
+    let passes_tokens = matches!(&work, Work::Deploy(options) if options.pass_tokens);
+    let (general, task) = match work {
+        Work::Deploy(options) => options.check(&mut reasons),
+        Work::Release(options) => options.check(&mut reasons),
+        Work::Status(options) => options.check(&mut reasons),
     };
     let api = general.api().unwrap_or_else(|reason| {
         reasons.push(reason);

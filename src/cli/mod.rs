@@ -3,6 +3,7 @@
 mod check;
 mod parse;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -30,6 +31,13 @@ Exit codes:
   4      the backend, or Bitbucket, could not be asked
   1      anything else";
 
+/// What a user is told after the options of `check`.
+const CHECK_EPILOGUE: &str = "\
+Exit codes:
+  0      no error was found; warnings do not count
+  1      errors were found
+  2      the file cannot be read, or is no pipelines file";
+
 /// Makes the Stop button safe for deploys that hold a lock
 ///
 /// softstop runs a deploy under supervision. When it is asked to stop, it stops Terraform the way
@@ -50,6 +58,18 @@ pub(crate) struct Cli {
 /// What softstop can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mode {
+    #[command(flatten)]
+    Work(Box<Work>),
+    /// Read a pipelines file, and say what is missing for a safe stop
+    ///
+    /// Nothing is run, and nobody is asked.
+    #[command(after_long_help = CHECK_EPILOGUE)]
+    Check(CheckOptions),
+}
+
+/// What softstop can do with locks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Work {
     /// Run a deploy, and leave no lock behind however it ends
     ///
     /// A lock whose holder is over is released before the deploy begins; one whose holder is alive
@@ -120,6 +140,18 @@ pub(crate) struct StatusOptions {
 
     #[command(flatten)]
     general: General,
+}
+
+/// What a check can be told.
+#[derive(Args, Debug)]
+pub(crate) struct CheckOptions {
+    /// The pipelines file
+    #[arg(value_name = "FILE", default_value = "bitbucket-pipelines.yml")]
+    pub(crate) file: PathBuf,
+
+    /// Print what is found as JSON, to stdout
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which locks are meant, and by which tool.

@@ -25,7 +25,8 @@ pub(crate) fn list(name: &str) -> Result<Vec<String>, ListError> {
     list_from(name, |variable| env::var(variable).ok())
 }
 
-fn list_from(
+/// Reads a list from where `variable` finds values.
+pub(crate) fn list_from(
     name: &str,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<String>, ListError> {

@@ -1,0 +1,373 @@
+//! YAML with positions. An alias shares what it stands for, and merge keys are resolved.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
+use serde::Serialize;
+use thiserror::Error;
+
+/// How much a file may hold, in characters and values, once every alias is replaced by what it
+/// stands for. A few lines of aliases of aliases can stand for more than any machine can read.
+pub(super) const LARGEST: usize = 1 << 20;
+/// How deep values may be nested: they are dropped by recursion.
+const DEEPEST: usize = 256;
+
+/// Where something is in the file, counted from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Position {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+/// Why a text is no document.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    #[error("line {}, column {}: {reason}", position.line, position.column)]
+    Syntax { position: Position, reason: String },
+    #[error("its aliases stand for more than can be read")]
+    TooLarge,
+    #[error("its aliases are nested too deep")]
+    TooDeep,
+    #[error("it is empty")]
+    Empty,
+}
+
+/// A value.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) position: Position,
+    content: Content,
+    size: usize,
+    depth: usize,
+}
+
+#[derive(Debug)]
+enum Content {
+    Text { text: String, is_literal: bool },
+    Sequence(Vec<Rc<Node>>),
+    Mapping(Vec<Entry>),
+}
+
+/// A key of a mapping, and what it leads to.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) position: Position,
+    pub(super) value: Rc<Node>,
+}
+
+impl Node {
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The items of a sequence; none where this is something else.
+    pub(super) fn items(&self) -> &[Rc<Node>] {
+        match &self.content {
+            Content::Sequence(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The entries of a mapping; none where this is something else.
+    pub(super) fn entries(&self) -> &[Entry] {
+        match &self.content {
+            Content::Mapping(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|entry| entry.key == key)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &*entry.value)
+    }
+
+    /// Where this line of a text is. Only a literal text has the lines that the file has.
+    pub(super) fn line(&self, index: usize) -> Position {
+        let Content::Text {
+            text,
+            is_literal: true,
+        } = &self.content
+        else {
+            return self.position;
+        };
+        // The parser points at the first line that is not empty.
+        let empty = text.chars().take_while(|c| *c == '\n').count();
+        Position {
+            line: (self.position.line + index).saturating_sub(empty),
+            column: self.position.column,
+        }
+    }
+}
+
+/// Reads the first document of a text.
+pub(super) fn read(text: &str) -> Result<Rc<Node>, Unreadable> {
+    let mut reader = Reader::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event?;
+        let position = match event {
+            Event::SequenceStart(..) => first_dash(text, span.start),
+            _ => span.start.into(),
+        };
+        reader.take(event, position)?;
+        if let Some(root) = reader.root {
+            return Ok(root);
+        }
+    }
+    Err(Unreadable::Empty)
+}
+
+/// Where a sequence begins: the parser points behind the first dash where it is not indented more
+/// than the key.
+fn first_dash(text: &str, marker: Marker) -> Position {
+    let mut position = Position::from(marker);
+    let (before, after) = text.split_at(marker.byte_offset().unwrap_or_default());
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    if line[indent..].starts_with('-') && !after.starts_with(['-', '[']) {
+        position.column = indent + 1;
+    }
+    position
+}
+
+/// What is known in the midst of a document.
+#[derive(Default)]
+struct Reader {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Rc<Node>>,
+    /// The size of all that was read so far.
+    size: usize,
+    root: Option<Rc<Node>>,
+}
+
+/// A sequence or mapping whose end is not read yet.
+struct Open {
+    anchor: usize,
+    position: Position,
+    size_before: usize,
+    children: Vec<Rc<Node>>,
+}
+
+impl Reader {
+    fn take(&mut self, event: Event<'_>, position: Position) -> Result<(), Unreadable> {
+        match event {
+            Event::Scalar(text, style, anchor, _) => {
+                let size_before = self.size;
+                self.grow(1 + text.len())?;
+                let content = Content::Text {
+                    text: text.into_owned(),
+                    is_literal: style == ScalarStyle::Literal,
+                };
+                self.close(anchor, position, size_before, content)
+            }
+            Event::SequenceStart(_, anchor, _) | Event::MappingStart(_, anchor, _) => {
+                self.open.push(Open {
+                    anchor,
+                    position,
+                    size_before: self.size,
+                    children: Vec::new(),
+                });
+                self.grow(1)
+            }
+            Event::SequenceEnd => self.end(Content::Sequence),
+            Event::MappingEnd => self.end(|children| Content::Mapping(entries(&children))),
+            Event::Alias(anchor) => {
+                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                    let reason = "an alias stands for what it is a part of".to_owned();
+                    return Err(Unreadable::Syntax { position, reason });
+                };
+                self.grow(node.size)?;
+                self.add(node);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn grow(&mut self, size: usize) -> Result<(), Unreadable> {
+        self.size += size;
+        if self.size > LARGEST {
+            return Err(Unreadable::TooLarge);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, content: impl FnOnce(Vec<Rc<Node>>) -> Content) -> Result<(), Unreadable> {
+        match self.open.pop() {
+            Some(open) => self.close(
+                open.anchor,
+                open.position,
+                open.size_before,
+                content(open.children),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    fn close(
+        &mut self,
+        anchor: usize,
+        position: Position,
+        size_before: usize,
+        content: Content,
+    ) -> Result<(), Unreadable> {
+        let below = match &content {
+            Content::Text { .. } => None,
+            Content::Sequence(items) => items.iter().map(|item| item.depth).max(),
+            Content::Mapping(entries) => entries.iter().map(|entry| entry.value.depth).max(),
+        };
+        let node = Rc::new(Node {
+            position,
+            content,
+            size: self.size - size_before,
+            depth: below.map_or(0, |depth| depth + 1),
+        });
+        if node.depth > DEEPEST {
+            return Err(Unreadable::TooDeep);
+        }
+        self.anchors.insert(anchor, Rc::clone(&node));
+        self.add(node);
+        Ok(())
+    }
+
+    fn add(&mut self, node: Rc<Node>) {
+        match self.open.last_mut() {
+            Some(open) => open.children.push(node),
+            None => self.root = Some(node),
+        }
+    }
+}
+
+/// Pairs keys and values, and takes in what merge keys lead to: a key that the mapping has itself
+/// goes before, and so does a mapping that is named earlier.
+fn entries(children: &[Rc<Node>]) -> Vec<Entry> {
+    let (merges, mut entries): (Vec<Entry>, Vec<Entry>) = children
+        .chunks_exact(2)
+        .map(|pair| Entry {
+            key: pair[0].text().unwrap_or_default().to_owned(),
+            position: pair[0].position,
+            value: Rc::clone(&pair[1]),
+        })
+        .partition(|entry| entry.key == "<<");
+    let mut known: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+    let merged = merges.iter().flat_map(|merge| {
+        let listed = merge.value.items().iter().flat_map(|item| item.entries());
+        merge.value.entries().iter().chain(listed)
+    });
+    for entry in merged {
+        if known.insert(entry.key.clone()) {
+            entries.push(entry.clone());
+        }
+    }
+    entries
+}
+
+impl From<Marker> for Position {
+    fn from(marker: Marker) -> Self {
+        Self {
+            line: marker.line(),
+            column: marker.col() + 1,
+        }
+    }
+}
+
+impl From<ScanError> for Unreadable {
+    fn from(error: ScanError) -> Self {
+        Self::Syntax {
+            position: (*error.marker()).into(),
+            reason: error.info(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(line: usize, column: usize) -> Position {
+        Position { line, column }
+    }
+
+    #[test]
+    fn values_and_keys_know_where_they_are() {
+        let root = read("a:\n  - b\n  - 'it''s'\n").unwrap();
+        assert_eq!(root.entry("a").unwrap().position, at(1, 1));
+        let list = root.get("a").unwrap();
+        assert_eq!(list.position, at(2, 3));
+        assert_eq!(list.items()[1].position, at(3, 5));
+        assert_eq!(list.items()[1].text(), Some("it's"));
+    }
+
+    #[test]
+    fn a_sequence_is_where_its_first_dash_is() {
+        for (text, column) in [
+            ("a:\n  - |\n   b", 3),
+            ("a:\n- &x-y b", 1),
+            ("a:\n-\n  b", 1),
+            ("a: [-1]", 4),
+        ] {
+            let root = read(text).unwrap();
+            assert_eq!(root.get("a").unwrap().position.column, column, "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_of_a_literal_text_are_where_the_file_has_them() {
+        let root = read("a: |\n\n  b\n  c\n").unwrap();
+        let text = root.get("a").unwrap();
+        assert_eq!(text.text(), Some("\nb\nc\n"));
+        assert_eq!(text.line(1), at(3, 3));
+        assert_eq!(text.line(2), at(4, 3));
+        let quoted = read("a: \"b\\nc\"").unwrap();
+        assert_eq!(quoted.get("a").unwrap().line(1), at(1, 4));
+    }
+
+    #[test]
+    fn an_alias_is_what_it_stands_for() {
+        let root = read("a: &x {b: c}\nd: *x\n").unwrap();
+        assert_eq!(root.get("d").unwrap().get("b").unwrap().text(), Some("c"));
+        assert_eq!(root.get("d").unwrap().position, at(1, 7));
+    }
+
+    #[test]
+    fn a_merge_fills_in_what_the_mapping_does_not_say_itself() {
+        let text = "x: &x {a: 1, b: 1, c: 1}\ny: &y {b: 2, d: 2}\nz: {<<: [*y, *x], a: 3}\n";
+        let root = read(text).unwrap();
+        let of = |key| root.get("z").unwrap().get(key).and_then(Node::text);
+        assert_eq!(
+            ["a", "b", "c", "d", "<<"].map(of),
+            [Some("3"), Some("2"), Some("1"), Some("2"), None]
+        );
+        let once = read("x: &x {a: 1}\nz:\n  <<: *x\n").unwrap();
+        assert_eq!(once.get("z").unwrap().get("a").unwrap().text(), Some("1"));
+    }
+
+    #[test]
+    fn aliases_of_aliases_are_refused_before_they_fill_the_memory() {
+        let aliases = |many: usize, level: usize| {
+            let items = vec![format!("*a{}", level - 1); many].join(", ");
+            format!("a{level}: &a{level} [{}]\n", items.replace("*a0", "x"))
+        };
+        let bomb: Vec<String> = (1..40).map(|level| aliases(10, level)).collect();
+        assert_eq!(read(&bomb.concat()).unwrap_err(), Unreadable::TooLarge);
+        let chain: Vec<String> = (1..1000).map(|level| aliases(1, level)).collect();
+        assert_eq!(read(&chain.concat()).unwrap_err(), Unreadable::TooDeep);
+    }
+
+    #[test]
+    fn what_is_no_document_is_refused_with_the_place() {
+        assert_eq!(read("# nothing\n").unwrap_err(), Unreadable::Empty);
+        let within_itself = read("a: &a [*a]").unwrap_err().to_string();
+        assert!(within_itself.starts_with("line 1, column 8: an alias"));
+        let unclosed = read("a:\n  - [b").unwrap_err().to_string();
+        assert!(unclosed.starts_with("line 2, column 5: "), "{unclosed}");
+        assert!(read("[".repeat(100_000).as_str()).is_err());
+    }
+}

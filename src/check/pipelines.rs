@@ -1,0 +1,219 @@
+//! What a pipelines file says, as far as it matters for a stop.
+
+use super::document::{Entry, Node, Position};
+use super::script::{self, Call, Softstop, What};
+
+/// What `final:` may not have.
+const FORBIDDEN: [&str; 2] = ["deployment", "fail-fast"];
+
+/// All pipelines of a file.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    pub(super) all: Vec<Pipeline>,
+    /// Pipelines that are somewhere else: where it is said, and what is said.
+    pub(super) imports: Vec<(Position, String)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    /// Such as `branches: main`.
+    pub(super) name: String,
+    pub(super) position: Position,
+    /// Where its items begin.
+    pub(super) column: usize,
+    /// Custom pipelines have none, by Bitbucket's schema.
+    pub(super) can_have_final: bool,
+    pub(super) steps: Vec<Step>,
+    pub(super) finals: Vec<Final>,
+}
+
+#[derive(Debug)]
+pub(super) struct Step {
+    /// The parallel steps of a pipeline that belong together have the same number.
+    pub(super) group: Option<usize>,
+    /// What it deploys to, which decides on the values of variables.
+    pub(super) deployment: Option<String>,
+    pub(super) image: Option<String>,
+    /// Steps with the same one wait for each other.
+    pub(super) queue: Option<String>,
+    /// A runner of one's own may give more time than Bitbucket's.
+    pub(super) has_own_runner: bool,
+    pub(super) calls: Vec<Call>,
+}
+
+/// A deploy with softstop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deploy<'a> {
+    pub(super) step: &'a Step,
+    pub(super) call: &'a Call,
+    pub(super) softstop: &'a Softstop,
+}
+
+#[derive(Debug)]
+pub(super) struct Final {
+    pub(super) step: Step,
+    pub(super) position: Position,
+    /// Where the lines of its script begin.
+    pub(super) column: usize,
+    pub(super) is_last: bool,
+    /// What it has but may not have.
+    pub(super) forbidden: Vec<(Position, String)>,
+}
+
+impl Pipelines {
+    /// Reads a document; nothing where it is no pipelines file.
+    pub(super) fn read(root: &Node) -> Option<Self> {
+        let pipelines = root.entry("pipelines");
+        let shared = root
+            .get("definitions")
+            .and_then(|definitions| definitions.entry("pipelines"));
+        if pipelines.is_none() && shared.is_none() {
+            return None;
+        }
+        let mut read = Self::default();
+        for section in pipelines.iter().flat_map(|entry| entry.value.entries()) {
+            match section.key.as_str() {
+                "default" => read.pipeline("default", section, true),
+                "custom" => read.section(section, false),
+                _ => read.section(section, true),
+            }
+        }
+        if let Some(section) = shared {
+            read.section(section, false);
+        }
+        Some(read)
+    }
+
+    fn section(&mut self, section: &Entry, can_have_final: bool) {
+        for entry in section.value.entries() {
+            let name = format!("{}: {}", section.key, entry.key);
+            self.pipeline(&name, entry, can_have_final);
+        }
+    }
+
+    fn pipeline(&mut self, name: &str, entry: &Entry, can_have_final: bool) {
+        if let Some(import) = entry.value.entry("import") {
+            let source = import.value.text().unwrap_or_default().to_owned();
+            self.imports.push((import.position, source));
+            return;
+        }
+        let mut pipeline = Pipeline {
+            name: name.to_owned(),
+            position: entry.position,
+            column: entry.value.position.column,
+            can_have_final,
+            steps: Vec::new(),
+            finals: Vec::new(),
+        };
+        let items = entry.value.items();
+        for (index, item) in items.iter().enumerate() {
+            for part in item.entries() {
+                pipeline.item(index, part, index + 1 == items.len());
+            }
+        }
+        self.all.push(pipeline);
+    }
+}
+
+impl Pipeline {
+    pub(super) fn deploys(&self) -> Vec<Deploy<'_>> {
+        let calls = self.steps.iter().flat_map(|step| {
+            let calls = step.calls.iter();
+            calls.map(move |call| (step, call))
+        });
+        calls
+            .filter_map(|(step, call)| match &call.what {
+                What::Deploy(softstop) => Some(Deploy {
+                    step,
+                    call,
+                    softstop,
+                }),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// All steps, `final:` among them.
+    pub(super) fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        let finals = self.finals.iter().map(|last| &last.step);
+        self.steps.iter().chain(finals)
+    }
+
+    fn item(&mut self, index: usize, item: &Entry, is_last: bool) {
+        let value = &item.value;
+        match item.key.as_str() {
+            "step" => self.steps.push(Step::read(value, None)),
+            "stage" => {
+                let environment = environment(value);
+                for step in steps(value) {
+                    let mut step = Step::read(step, None);
+                    step.deployment = step.deployment.or_else(|| environment.clone());
+                    self.steps.push(step);
+                }
+            }
+            "parallel" => {
+                let parallel = steps(value).map(|step| Step::read(step, Some(index)));
+                self.steps.extend(parallel);
+            }
+            "final" => self.finals.push(Final::read(item, is_last)),
+            _ => {}
+        }
+    }
+}
+
+impl Step {
+    fn read(node: &Node, group: Option<usize>) -> Self {
+        let calls = ["script", "after-script"]
+            .iter()
+            .filter_map(|key| node.get(key))
+            .flat_map(script::read)
+            .collect();
+        let text = |key| node.get(key).and_then(Node::text).map(str::to_owned);
+        Self {
+            group,
+            deployment: environment(node),
+            image: text("image"),
+            queue: text("concurrency-group"),
+            has_own_runner: node.get("runs-on").is_some(),
+            calls,
+        }
+    }
+}
+
+impl Final {
+    fn read(item: &Entry, is_last: bool) -> Self {
+        let node = &item.value;
+        let manual = node
+            .entry("trigger")
+            .filter(|trigger| trigger.value.text() == Some("manual"));
+        let forbidden = FORBIDDEN
+            .iter()
+            .filter_map(|key| node.entry(key))
+            .chain(manual)
+            .map(|entry| {
+                let value = entry.value.text().unwrap_or_default();
+                (entry.position, format!("{}: {value}", entry.key))
+            })
+            .collect();
+        Self {
+            step: Step::read(node, None),
+            position: item.position,
+            column: node
+                .get("script")
+                .map_or(item.position.column, |script| script.position.column),
+            is_last,
+            forbidden,
+        }
+    }
+}
+
+/// The steps of a stage or a parallel group, which has them itself or below `steps`.
+fn steps(group: &Node) -> impl Iterator<Item = &Node> {
+    let steps = group.get("steps").unwrap_or(group);
+    steps.items().iter().filter_map(|item| item.get("step"))
+}
+
+fn environment(node: &Node) -> Option<String> {
+    let found = node.get("deployment").or_else(|| node.get("environment"));
+    found.and_then(Node::text).map(str::to_owned)
+}
