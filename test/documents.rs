@@ -85,29 +85,29 @@ fn the_table_of_the_readme_names_every_variable_with_its_default_and_no_other() 
 
 #[test]
 fn every_exit_code_of_the_readme_is_in_the_help_and_the_other_way_round() {
-    let codes = |text: &str, is_row: fn(&str) -> bool| -> Vec<String> {
-        text.lines()
-            .filter(|line| is_row(line))
-            .map(|line| {
-                let row = line.trim_start_matches(['|', ' ', '`']);
-                row.split([' ', '`']).next().unwrap().to_owned()
-            })
-            .collect()
-    };
-    let readme = README
-        .split("## Exit codes")
-        .nth(1)
-        .unwrap()
-        .split("## ")
-        .next()
-        .unwrap();
-    let is_code = |line: &str| {
-        line.trim_start_matches(['|', ' ', '`'])
-            .starts_with(|c: char| c.is_ascii_digit() || c == 'N')
-    };
     for mode in MODES {
-        let help = help(mode);
-        let help = help.split("Exit codes:").nth(1).unwrap();
-        assert_eq!(codes(readme, is_code), codes(help, is_code));
+        assert_eq!(codes(section("## Exit codes")), codes_of_help(mode));
     }
+    let check = section("## Checking a pipelines file");
+    assert_eq!(codes(check), codes_of_help("check"));
+}
+
+fn section(title: &str) -> &str {
+    let begin = README.split(title).nth(1).unwrap();
+    begin.split("\n## ").next().unwrap()
+}
+
+fn codes_of_help(mode: &str) -> Vec<String> {
+    codes(help(mode).split("Exit codes:").nth(1).unwrap())
+}
+
+/// The first words of the rows of a table or list, where they are codes.
+fn codes(text: &str) -> Vec<String> {
+    let rows = text.lines().filter_map(|line| {
+        let row = line.trim_start_matches(['|', ' ', '`']);
+        let is_code = row.starts_with("N ") || row.starts_with("N`");
+        let is_number = row.starts_with(|c: char| c.is_ascii_digit());
+        (is_code || is_number).then(|| row.split([' ', '`']).next().unwrap().to_owned())
+    });
+    rows.collect()
 }

@@ -9,6 +9,7 @@
 
 mod after_script;
 mod backends;
+mod check;
 mod containers;
 mod documents;
 mod exit_codes;
