@@ -14,6 +14,7 @@ mod containers;
 mod documents;
 mod exit_codes;
 mod guard;
+mod image;
 mod interrupts;
 mod living_holders;
 mod output;

@@ -1,5 +1,7 @@
 //! softstop in a real container, with the rights that Docker gives by default.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use nix::sys::signal::{Signal, kill};
@@ -9,9 +11,13 @@ use uuid::Uuid;
 use super::softstop::{MARK, SURROUNDINGS};
 use super::{Finished, Project, Run, Softstop, Step, prepared};
 
-/// A container in which a project's directory and tools are where they are outside.
+/// Where Bitbucket mounts what it has cloned.
+const CLONE: &str = "/opt/atlassian/pipelines/agent/build";
+
+/// A container in which a project's scratch directory is where it is outside.
 pub(crate) struct Container<'project> {
     project: &'project Project,
+    image: &'static str,
     docker_arguments: Vec<String>,
     command: Vec<String>,
     mark: String,
@@ -23,6 +29,9 @@ pub(crate) struct RunningContainer {
     removal: Removal,
     run: Run,
 }
+
+/// The processes of a container, as they are seen from outside.
+pub(crate) struct ProcessTable(PathBuf);
 
 /// Removes the container of this id when it is dropped.
 struct Removal(String);
@@ -38,33 +47,79 @@ impl<'project> Container<'project> {
         Self::new(project, &["/bin/bash", "-c", script])
     }
 
+    /// The pipe, from the image that the Dockerfile makes, started as Bitbucket starts it.
+    pub(crate) fn pipe(project: &'project Project, step: &Step) -> Self {
+        Self::pipe_in(&project.directory, project, step)
+    }
+
+    /// The pipe in a later step, which begins with a clone of its own.
+    pub(crate) fn later_pipe(project: &'project Project, step: &Step) -> Self {
+        Self::pipe_in(&project.clone_files(), project, step)
+    }
+
+    fn pipe_in(directory: &Path, project: &'project Project, step: &Step) -> Self {
+        let docker = format!("host.docker.internal:{}", prepared("SOFTSTOP_TEST_GATEWAY"));
+        Self::bare(project, "softstop-test/pipe", &[])
+            .docker_arguments(["--add-host", &docker, "--workdir", CLONE])
+            .volume(&format!("{}:{CLONE}", directory.display()))
+            .in_step(step)
+            .env("BITBUCKET_CLONE_DIR", CLONE)
+            .env("BITBUCKET_REPO_FULL_NAME", "acme/infra")
+            .env("BITBUCKET_BRANCH", "main")
+            .env(
+                "BITBUCKET_COMMIT",
+                "7f777ed95a19224294949e1b4ce56bbffcb1fe9f",
+            )
+            .env("BITBUCKET_DEPLOYMENT_ENVIRONMENT", "production")
+            .env(
+                "BITBUCKET_DOCKER_HOST_INTERNAL",
+                prepared("SOFTSTOP_TEST_GATEWAY"),
+            )
+            .env(
+                "BITBUCKET_PIPE_STORAGE_DIR",
+                format!("{CLONE}/.bitbucket/pipelines/generated/pipeline/pipes/softstop/softstop"),
+            )
+            .env(
+                "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
+                format!("{CLONE}/.bitbucket/pipelines/generated/pipeline/pipes"),
+            )
+            // Nobody listens there unless the step has Docker as a service.
+            .env("DOCKER_HOST", "tcp://host.docker.internal:2375")
+            .env("PIPELINES_JWT_TOKEN", "a.secret.token")
+    }
+
     fn new(project: &'project Project, command: &[&str]) -> Self {
+        let terraform = prepared("SOFTSTOP_TEST_TERRAFORM");
+        let softstop = env!("CARGO_BIN_EXE_softstop");
+        Self::bare(project, "softstop-test/debian", command)
+            .volume(&format!("{terraform}:/usr/local/bin/terraform:ro"))
+            .volume(&format!("{softstop}:/usr/local/bin/softstop:ro"))
+            .docker_arguments(["--workdir", &project.directory.display().to_string()])
+    }
+
+    fn bare(project: &'project Project, image: &'static str, command: &[&str]) -> Self {
         let mark = Uuid::new_v4().to_string();
         let scratch = project.scratch().display();
         let mirror = prepared("SOFTSTOP_TEST_MIRROR");
-        let terraform = prepared("SOFTSTOP_TEST_TERRAFORM");
-        let softstop = env!("CARGO_BIN_EXE_softstop");
         let mut container = Self {
             project,
+            image,
             docker_arguments: Vec::new(),
             command: command.iter().map(ToString::to_string).collect(),
             mark: mark.clone(),
         };
-        for volume in [
-            format!("{scratch}:{scratch}"),
-            format!("{mirror}:{mirror}:ro"),
-            format!("{terraform}:/usr/local/bin/terraform:ro"),
-            format!("{softstop}:/usr/local/bin/softstop:ro"),
-        ] {
-            container = container.docker_arguments(["--volume", &volume]);
-        }
         for (name, value) in SURROUNDINGS {
             container = container.env(name, value);
         }
         container
+            .volume(&format!("{scratch}:{scratch}"))
+            .volume(&format!("{mirror}:{mirror}:ro"))
             .env(MARK, mark)
             .env("TF_CLI_CONFIG_FILE", project.cli_config().display())
-            .docker_arguments(["--workdir", &project.directory.display().to_string()])
+    }
+
+    fn volume(self, volume: &str) -> Self {
+        self.docker_arguments(["--volume", volume])
     }
 
     /// Arguments of `docker create`.
@@ -108,7 +163,7 @@ impl<'project> Container<'project> {
         let created = succeed(
             docker("create")
                 .args(self.docker_arguments)
-                .arg("softstop-test/debian")
+                .arg(self.image)
                 .args(self.command),
         );
         let removal = Removal(String::from_utf8(created.stdout).unwrap().trim().to_owned());
@@ -136,6 +191,11 @@ impl RunningContainer {
     /// Signals the first process.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.run.note_signal();
+        self.send(signal);
+    }
+
+    /// Signals the first process, and counts no time.
+    pub(crate) fn send(&self, signal: Signal) {
         succeed(docker("kill").args(["--signal", signal.as_str(), self.id()]));
     }
 
@@ -167,6 +227,22 @@ impl RunningContainer {
             .unwrap()
     }
 
+    /// What Docker knows of the container, by a template.
+    pub(crate) fn inspect(&self, template: &str) -> String {
+        inspect(self.id(), template)
+    }
+
+    /// Returns after the end of the container, which is still there to be inspected.
+    pub(crate) fn wait(&self) {
+        succeed(docker("wait").arg(self.id()));
+    }
+
+    /// What tells the processes of this container from all others.
+    pub(crate) fn process_table(&self) -> ProcessTable {
+        let first = self.inspect("{{.State.Pid}}");
+        ProcessTable(fs::read_link(format!("/proc/{first}/ns/pid")).unwrap())
+    }
+
     pub(crate) fn wait_for_stdout(&self, text: &str) {
         self.run.wait_for_stdout(text);
     }
@@ -186,6 +262,26 @@ impl RunningContainer {
     }
 }
 
+impl ProcessTable {
+    /// The name and the state of every process, the dead ones that nobody has reaped included.
+    pub(crate) fn read(&self) -> Vec<String> {
+        let stat = |entry: fs::DirEntry| {
+            let process = entry.path();
+            let is_here = fs::read_link(process.join("ns/pid")).ok()? == self.0;
+            let stat = fs::read_to_string(process.join("stat")).ok()?;
+            is_here.then(|| {
+                stat.split(' ')
+                    .skip(1)
+                    .take(2)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+        };
+        let processes = fs::read_dir("/proc").unwrap();
+        processes.filter_map(|entry| stat(entry.ok()?)).collect()
+    }
+}
+
 impl Drop for Removal {
     fn drop(&mut self) {
         // Nothing more can be done for a container that cannot be removed.
@@ -198,6 +294,18 @@ fn docker(command: &str) -> Command {
     let mut docker = Command::new("docker");
     docker.args(["--host", &prepared("SOFTSTOP_TEST_DOCKER"), command]);
     docker
+}
+
+/// Runs an image once, and returns what it says.
+pub(crate) fn run(arguments: &[&str]) -> String {
+    let said = succeed(docker("run").arg("--rm").args(arguments));
+    String::from_utf8(said.stdout).unwrap()
+}
+
+/// What Docker knows of an image or a container, by a template.
+pub(crate) fn inspect(name: &str, template: &str) -> String {
+    let known = succeed(docker("inspect").args(["--format", template, name]));
+    String::from_utf8(known.stdout).unwrap().trim().to_owned()
 }
 
 fn succeed(command: &mut Command) -> Output {
