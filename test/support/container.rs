@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use uuid::Uuid;
 
-use super::softstop::{MARK, SURROUNDINGS};
+use super::softstop::{MARK, SURROUNDINGS, TOKEN};
 use super::{Finished, Project, Run, Softstop, Step, prepared};
 
 /// Where Bitbucket mounts what it has cloned.
@@ -58,34 +58,34 @@ impl<'project> Container<'project> {
     }
 
     fn pipe_in(directory: &Path, project: &'project Project, step: &Step) -> Self {
-        let docker = format!("host.docker.internal:{}", prepared("SOFTSTOP_TEST_GATEWAY"));
-        Self::bare(project, "softstop-test/pipe", &[])
-            .docker_arguments(["--add-host", &docker, "--workdir", CLONE])
+        let machine = prepared("SOFTSTOP_TEST_GATEWAY");
+        let mut pipe = Self::bare(project, "softstop-test/pipe", &[])
+            .docker_arguments(["--add-host", &format!("host.docker.internal:{machine}")])
+            .docker_arguments(["--workdir", CLONE])
             .volume(&format!("{}:{CLONE}", directory.display()))
-            .in_step(step)
-            .env("BITBUCKET_CLONE_DIR", CLONE)
-            .env("BITBUCKET_REPO_FULL_NAME", "acme/infra")
-            .env("BITBUCKET_BRANCH", "main")
-            .env(
+            .in_step(step);
+        for (name, value) in [
+            ("BITBUCKET_BRANCH", "main"),
+            ("BITBUCKET_CLONE_DIR", CLONE),
+            (
                 "BITBUCKET_COMMIT",
                 "7f777ed95a19224294949e1b4ce56bbffcb1fe9f",
-            )
-            .env("BITBUCKET_DEPLOYMENT_ENVIRONMENT", "production")
-            .env(
-                "BITBUCKET_DOCKER_HOST_INTERNAL",
-                prepared("SOFTSTOP_TEST_GATEWAY"),
-            )
-            .env(
-                "BITBUCKET_PIPE_STORAGE_DIR",
-                format!("{CLONE}/.bitbucket/pipelines/generated/pipeline/pipes/softstop/softstop"),
-            )
-            .env(
-                "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
-                format!("{CLONE}/.bitbucket/pipelines/generated/pipeline/pipes"),
-            )
+            ),
+            ("BITBUCKET_DEPLOYMENT_ENVIRONMENT", "production"),
+            ("BITBUCKET_DOCKER_HOST_INTERNAL", &machine),
+            ("BITBUCKET_REPO_FULL_NAME", "acme/infra"),
             // Nobody listens there unless the step has Docker as a service.
-            .env("DOCKER_HOST", "tcp://host.docker.internal:2375")
-            .env("PIPELINES_JWT_TOKEN", "a.secret.token")
+            ("DOCKER_HOST", "tcp://host.docker.internal:2375"),
+            ("PIPELINES_JWT_TOKEN", TOKEN),
+        ] {
+            pipe = pipe.env(name, value);
+        }
+        let pipes = format!("{CLONE}/.bitbucket/pipelines/generated/pipeline/pipes");
+        pipe.env(
+            "BITBUCKET_PIPE_STORAGE_DIR",
+            format!("{pipes}/softstop/softstop"),
+        )
+        .env("BITBUCKET_PIPE_SHARED_STORAGE_DIR", pipes)
     }
 
     fn new(project: &'project Project, command: &[&str]) -> Self {
