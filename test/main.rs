@@ -12,6 +12,7 @@ mod backends;
 mod check;
 mod containers;
 mod documents;
+mod examples;
 mod exit_codes;
 mod guard;
 mod image;
