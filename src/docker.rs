@@ -1,5 +1,7 @@
 //! Asks the Docker daemon, where one is in reach, whether a container is running.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -91,7 +93,7 @@ impl Daemon {
         match timeout(limit, ask(socket, address, container)).await {
             Ok(Ok(container)) => container,
             // DOCKER_HOST is often set where no daemon was started.
-            Ok(Err(error)) if error.is_connect() => Container::NoDaemon,
+            Ok(Err(error)) if is_nobody_there(&error) => Container::NoDaemon,
             Ok(Err(error)) => Container::Unknown(format!(
                 "the Docker daemon gave no answer: {}",
                 innermost(&error)
@@ -117,6 +119,21 @@ async fn ask(socket: Option<&Path>, address: &str, container: &str) -> reqwest::
         StatusCode::NOT_FOUND if answer["message"].is_string() => Container::NotRunning,
         status => Container::Unknown(format!("the Docker daemon answered with {status}")),
     })
+}
+
+/// Whether nothing listens at the address. A daemon that we may not ask is there all the same.
+fn is_nobody_there(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused
+            );
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// A container that is paused or about to start again can still do something.

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::bitbucket::api::{Api, Question};
-use crate::bitbucket::build::{Build, STEP_UUID};
+use crate::bitbucket::build::{Build, STEP_RUN_NUMBER, STEP_UUID};
 use crate::docker::{Container, Daemon};
 use crate::lock::{
-    Answer, Evidence, Holder, Life, LockInfo, Others, Run, Sighting, Verdict, judge, judge_own,
+    Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Run, Sighting, Verdict, judge,
+    judge_own, settle,
 };
-use crate::supervisor::{Neighbours, Supervisor, is_anybody_left, neighbours};
-use crate::tools::{DeployTool, ToolError};
+use crate::supervisor::{Left, Mark, Neighbours, Supervisor};
+use crate::tools::{DeployLock, DeployTool, ToolError};
 
 /// Marks every process of a deploy with the stamp of its locks, so that one that is left can be
 /// found.
@@ -66,65 +67,68 @@ impl Inquiry {
         let signature = tool.signature();
         let holder = Holder::of(lock);
         let build = self.build.as_ref();
-        let (sighting, answer) = match &holder {
-            Some(holder) => (
-                self.look_for(supervisor, tool, lock, holder).await,
-                self.answer(supervisor, holder).await,
-            ),
-            None => (Sighting::Nothing, Answer::NoToken),
-        };
         let evidence = Evidence {
             signature: &signature,
             others: if lock.who == signature {
-                others(tool).map_err(ToolError::Hidden)?
+                others(supervisor, tool).map_err(ToolError::Hidden)?
             } else {
                 Others::Hidden
             },
             asker: build.map(|build| &build.owner),
             siblings_are_over: self.is_for_release && build.is_some_and(|build| !build.is_parallel),
-            sighting,
-            answer,
+            sighting: match &holder {
+                Some(_) if self.is_own_look::<T>(lock, &signature) => {
+                    Sighting::Alive(Life::OwnLook)
+                }
+                Some(holder) => self.look_for(supervisor, tool, holder).await,
+                None => Sighting::Nothing,
+            },
         };
-        Ok(judge(lock, &evidence))
+        match (settle(lock, &evidence), holder) {
+            (None, Some(holder)) => {
+                let answer = self.answer(supervisor, &holder).await;
+                Ok(judge(lock, &evidence, &answer))
+            }
+            _ => Ok(judge(lock, &evidence, &Answer::NoToken)),
+        }
     }
 
-    /// Looks for the holder itself: among the processes of its host, where that is ours, or else
-    /// among the containers of a Docker daemon in reach. A daemon that does not know the container
-    /// proves nothing: it may be another machine's.
+    /// Whether a look of our own holds the lock, at the same state from another directory.
+    fn is_own_look<T: DeployTool>(&self, lock: &LockInfo, signature: &str) -> bool {
+        T::Lock::is_of_a_look(lock) && lock.who == signature && lock.created > Some(self.began)
+    }
+
+    /// Looks for the holder itself: among the processes that can be seen, and among the containers
+    /// of a Docker daemon in reach. A daemon that does not know the container proves nothing: it
+    /// may be another machine's.
     async fn look_for<T: DeployTool>(
         &self,
         supervisor: &Supervisor,
         tool: &T,
-        lock: &LockInfo,
         holder: &Holder,
     ) -> Sighting {
-        if tool.signature().ends_with(&format!("@{}", holder.host)) {
-            let deploy = (STAMP, &*holder.owner.to_string());
-            let step = (STEP_UUID, &*holder.owner.step().to_string());
-            return match is_anybody_left(&tool.programs(), deploy, step) {
-                Ok(true) => Sighting::Alive(Life::StillHere),
-                // Taken after we have begun, so by somebody who was there then: perhaps by a look of
-                // our own at the same lock from another directory.
-                Ok(false) if lock.who == tool.signature() && lock.created > Some(self.began) => {
-                    Sighting::Alive(Life::StillHere)
-                }
-                Ok(false) => Sighting::Nothing,
-                Err(error) => Sighting::Unclear {
-                    reason: format!("the processes of this machine are hidden: {error}"),
-                },
-            };
+        let is_here = tool.signature().ends_with(&format!("@{}", holder.host));
+        match left_of(supervisor, tool, &holder.owner) {
+            Ok(Left::Somebody) => return Sighting::Alive(Life::StillHere),
+            Ok(Left::Perhaps) if is_here => return Sighting::Unclear(Doubt::PerhapsHere),
+            Err(error) if is_here => {
+                let reason = error.to_string();
+                return Sighting::Unclear(Doubt::ProcessesHidden { reason });
+            }
+            _ if is_here => return Sighting::Nothing,
+            // Whoever is here and does not say whose he is, is not on the holder's host.
+            _ => {}
         }
         let Some(id) = holder.container() else {
             return Sighting::Nothing;
         };
-        match supervisor.limited(LIMIT, self.daemon.look_for(id)).await {
-            Some(Container::Running) => Sighting::Alive(Life::Container),
-            Some(Container::NotRunning | Container::NoDaemon) => Sighting::Nothing,
-            Some(Container::Unknown(reason)) => Sighting::Unclear { reason },
-            None => Sighting::Unclear {
-                reason: "there was no time left to ask Docker".to_owned(),
-            },
-        }
+        let reason = match supervisor.limited(LIMIT, self.daemon.look_for(id)).await {
+            Some(Container::Running) => return Sighting::Alive(Life::Container),
+            Some(Container::NotRunning | Container::NoDaemon) => return Sighting::Nothing,
+            Some(Container::Unknown(reason)) => reason,
+            None => "there was no time left to ask Docker".to_owned(),
+        };
+        Sighting::Unclear(Doubt::DockerSilent { reason })
     }
 
     async fn answer(&self, supervisor: &Supervisor, holder: &Holder) -> Answer {
@@ -164,9 +168,21 @@ impl Inquiry {
     }
 }
 
+/// What is left of a deploy among the processes that can be seen.
+fn left_of<T: DeployTool>(supervisor: &Supervisor, tool: &T, owner: &Owner) -> io::Result<Left> {
+    let (stamp, step, run) = (
+        owner.to_string(),
+        owner.step().to_string(),
+        owner.run().to_string(),
+    );
+    let mark = |variable, value| Mark { variable, value };
+    let job = [mark(STEP_UUID, &*step), mark(STEP_RUN_NUMBER, &*run)];
+    supervisor.left_of(&tool.programs(), mark(STAMP, &stamp), &job)
+}
+
 /// Who else can sign as we do.
-fn others<T: DeployTool>(tool: &T) -> io::Result<Others> {
-    Ok(match neighbours(&tool.programs())? {
+fn others<T: DeployTool>(supervisor: &Supervisor, tool: &T) -> io::Result<Others> {
+    Ok(match supervisor.neighbours(&tool.programs())? {
         Neighbours::NonePossible => Others::Impossible,
         Neighbours::NoneHere => Others::NotHere,
         Neighbours::Some => Others::Running,
@@ -201,7 +217,7 @@ pub(crate) async fn judge_finished<T: DeployTool>(
         processes_gone: finished.tree_gone,
         tool_was_killed: finished.tool_was_killed,
         operations: finished.operations,
-        others: others(tool).map_err(ToolError::Hidden)?,
+        others: others(supervisor, tool).map_err(ToolError::Hidden)?,
     };
     Ok(judge_own(lock, &run))
 }

@@ -36,7 +36,8 @@ use exit_code::Exit;
 use lock::Owner;
 use pipe::console;
 use supervisor::{
-    Guarded, Outlet, Supervisor, UserName, forget, guarded, hide_ourselves, user_name,
+    Guarded, Outlet, Supervisor, UserName, forget, forget_leftover_name, guarded, hide_ourselves,
+    user_name,
 };
 
 /// What softstop itself needs, or nobody does, and no deploy should be able to give away.
@@ -90,7 +91,10 @@ fn supervise(plan: Plan) -> anyhow::Result<Exit> {
     }
     let name = match &build {
         Ok(Some(build)) if plan.signs_locks => Some(UserName::give(&build.owner.to_string())),
-        _ => None,
+        _ => {
+            forget_leftover_name();
+            None
+        }
     };
     let stdout = Outlet::open(io::stdout().as_fd()).context("stdout cannot be used")?;
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
@@ -149,8 +153,8 @@ async fn run(task: &Task, supervisor: &Supervisor, inquiry: &Inquiry, answers: &
 fn ensure_own_name(build: Option<&Build>) -> anyhow::Result<()> {
     match Owner::parse(&user_name()) {
         Some(owner) if build.is_none_or(|build| build.owner != owner) => bail!(
-            "Nothing was run: the user of this container is called {owner}, which is another step, \
-             and so locks would be signed by that step. Run this in a container of its own"
+            "Nothing was run: the user here is called {owner}, by another run of softstop, and so \
+             locks would be signed by that step. Run this in a container of its own"
         ),
         _ => Ok(()),
     }

@@ -169,7 +169,7 @@ async fn settled_look<L: DeployLock>(supervisor: &Supervisor, lock: &L) -> Resul
         let look = lock.look(supervisor).await?;
         let passes = match &look {
             Look::Free | Look::NeverLocked => false,
-            Look::Held(holder) => lock.dies_with_its_process() || lock.is_of_a_look(holder),
+            Look::Held(holder) => lock.dies_with_its_process() || L::is_of_a_look(holder),
             Look::HeldBySomebody => lock.dies_with_its_process(),
         };
         if !passes || Instant::now() >= deadline {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 use std::time::SystemTime;
 
 use crate::support::project::thing;
@@ -29,13 +28,6 @@ fn passwd() -> (String, u64, SystemTime) {
     let metadata = fs::metadata("/etc/passwd").unwrap();
     let text = fs::read_to_string("/etc/passwd").unwrap();
     (text, metadata.ino(), metadata.modified().unwrap())
-}
-
-fn give_to_nobody_known(project: &Project) {
-    let mut give = Command::new("chown");
-    give.args(["--recursive", "54321:54321"])
-        .arg(project.scratch());
-    assert!(give.status().unwrap().success());
 }
 
 /// Runs a deploy, and expects that its lock carries the stamp, or else `name`, and the host.
@@ -65,7 +57,7 @@ fn a_lock_says_which_step_of_which_build_holds_it() {
 fn a_user_without_a_name_signs_by_the_environment() {
     each(&KINDS, |kind| {
         let project = Project::slow(kind);
-        give_to_nobody_known(&project);
+        project.give_to("54321:54321");
         let step = Step::of_a_new_pipeline();
         let softstop = Softstop::deploy_by(&project, &NOBODY_KNOWN).in_step(&step);
         expect_signature(&project, softstop, &step.stamp());

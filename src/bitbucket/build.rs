@@ -9,6 +9,8 @@ use crate::lock::Owner;
 
 /// The variable that names the step.
 pub(crate) const STEP_UUID: &str = "BITBUCKET_STEP_UUID";
+/// The variable that says which run of the step this is.
+pub(crate) const STEP_RUN_NUMBER: &str = "BITBUCKET_STEP_RUN_NUMBER";
 
 /// The step that runs softstop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ impl Build {
         }
         let uuid =
             |name: &'static str| Uuid::try_parse(&required(name)?).map_err(|_not_a_uuid| name);
-        let (build, run) = ("BITBUCKET_BUILD_NUMBER", "BITBUCKET_STEP_RUN_NUMBER");
+        let (build, run) = ("BITBUCKET_BUILD_NUMBER", STEP_RUN_NUMBER);
         let build: NonZeroU64 = required(build)?.parse().map_err(|_no_number| build)?;
         // Without it, a later run could not be told from an earlier one.
         let run: NonZeroU32 = required(run)?.parse().map_err(|_no_number| run)?;

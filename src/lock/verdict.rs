@@ -27,14 +27,20 @@ pub(crate) enum Proof {
     OwnRun,
     NobodyLeftHere,
     EarlierRun,
-    PipelineMovedOn,
-    StepCompleted { result: Option<String> },
+    /// Why Bitbucket did not say anything else, where it was to be asked.
+    PipelineMovedOn {
+        silence: Option<String>,
+    },
+    StepCompleted {
+        result: Option<String>,
+    },
 }
 
 /// What shows that the holder of a lock is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
     StillHere,
+    OwnLook,
     Container,
     Step { state: String },
     Process,
@@ -56,7 +62,9 @@ pub(crate) enum Doubt {
     OthersHidden,
     UnknownHolder,
     NoBuild,
-    Unclear { reason: String },
+    PerhapsHere,
+    ProcessesHidden { reason: String },
+    DockerSilent { reason: String },
     ThisStep,
     NoToken,
     NoAnswer { reason: String, was_asked: bool },
@@ -78,7 +86,6 @@ pub(crate) struct Evidence<'a> {
     /// Whether every other step of the asker's pipeline is over.
     pub(crate) siblings_are_over: bool,
     pub(crate) sighting: Sighting,
-    pub(crate) answer: Answer,
 }
 
 /// What was seen of the holder itself.
@@ -87,10 +94,8 @@ pub(crate) enum Sighting {
     /// Nothing, which proves nothing: it may be where nobody looked.
     Nothing,
     Alive(Life),
-    /// Somebody who could tell has given no answer.
-    Unclear {
-        reason: String,
-    },
+    /// Something that leaves it open whether it is alive.
+    Unclear(Doubt),
 }
 
 /// What Bitbucket says of the step that holds the lock.
@@ -106,43 +111,54 @@ pub(crate) enum Answer {
     Step(StepReport),
 }
 
-/// Judges `lock` by the `evidence`: what was seen beats what was said, and what was said beats what
+/// Judges `lock` by the `evidence`: what was seen beats what Bitbucket says, and that beats what
 /// follows from the order of steps.
-pub(crate) fn judge(lock: &LockInfo, evidence: &Evidence) -> Verdict {
+pub(crate) fn judge(lock: &LockInfo, evidence: &Evidence, answer: &Answer) -> Verdict {
+    match (settle(lock, evidence), Holder::of(lock)) {
+        (Some(verdict), _) => verdict,
+        (None, Some(Holder { owner, .. })) => {
+            let is_over = evidence.siblings_are_over
+                && evidence.asker.is_some_and(|asker| {
+                    owner.is_in_pipeline_of(asker) && !owner.is_step_of(asker)
+                });
+            match answer {
+                Answer::NoToken if is_over => {
+                    Verdict::Release(Proof::PipelineMovedOn { silence: None })
+                }
+                Answer::Nothing { reason, .. } if is_over => {
+                    Verdict::Release(Proof::PipelineMovedOn {
+                        silence: Some(reason.clone()),
+                    })
+                }
+                answer => judge_by_answer(lock, &owner, answer),
+            }
+        }
+        (None, None) => Verdict::Refuse(Doubt::NoBuild),
+    }
+}
+
+/// What follows without Bitbucket; nothing where Bitbucket has to be asked.
+pub(crate) fn settle(lock: &LockInfo, evidence: &Evidence) -> Option<Verdict> {
     if lock.who.is_empty() {
-        return Verdict::Refuse(Doubt::UnknownHolder);
+        return Some(Verdict::Refuse(Doubt::UnknownHolder));
     }
     match &evidence.sighting {
-        Sighting::Alive(life) => return Verdict::Wait(life.clone()),
-        Sighting::Unclear { reason } => {
-            return Verdict::Refuse(Doubt::Unclear {
-                reason: reason.clone(),
-            });
-        }
+        Sighting::Alive(life) => return Some(Verdict::Wait(life.clone())),
+        Sighting::Unclear(doubt) => return Some(Verdict::Refuse(doubt.clone())),
         Sighting::Nothing => {}
     }
     let holder = Holder::of(lock);
     if lock.who == evidence.signature && evidence.others.are_excluded(holder.is_some()) {
-        return Verdict::Release(Proof::NobodyLeftHere);
+        return Some(Verdict::Release(Proof::NobodyLeftHere));
     }
     let Some(Holder { owner, .. }) = holder else {
-        return Verdict::Refuse(Doubt::NoBuild);
+        return Some(Verdict::Refuse(Doubt::NoBuild));
     };
-    match evidence.asker {
-        Some(asker) if owner.is_step_of(asker) => match owner.run().cmp(&asker.run()) {
-            Ordering::Less => Verdict::Release(Proof::EarlierRun),
-            Ordering::Equal => Verdict::Refuse(Doubt::ThisStep),
-            Ordering::Greater => judge_by_answer(lock, &owner, &evidence.answer),
-        },
-        Some(asker) if owner.is_in_pipeline_of(asker) && evidence.siblings_are_over => {
-            match &evidence.answer {
-                Answer::Step(step) => judge_by_step(lock, &owner, step),
-                Answer::NoToken | Answer::Nothing { .. } => {
-                    Verdict::Release(Proof::PipelineMovedOn)
-                }
-            }
-        }
-        _ => judge_by_answer(lock, &owner, &evidence.answer),
+    let asker = evidence.asker.filter(|asker| owner.is_step_of(asker))?;
+    match owner.run().cmp(&asker.run()) {
+        Ordering::Less => Some(Verdict::Release(Proof::EarlierRun)),
+        Ordering::Equal => Some(Verdict::Refuse(Doubt::ThisStep)),
+        Ordering::Greater => None,
     }
 }
 
@@ -197,7 +213,7 @@ impl Doubt {
     pub(crate) fn is_for_want_of_an_answer(&self) -> bool {
         matches!(
             self,
-            Self::Unclear { .. }
+            Self::DockerSilent { .. }
                 | Self::NoAnswer {
                     was_asked: false,
                     ..
@@ -218,9 +234,15 @@ impl fmt::Display for Proof {
             Self::EarlierRun => {
                 formatter.write_str("an earlier run of this very step took it, and that is over")
             }
-            Self::PipelineMovedOn => formatter.write_str(
-                "another step of this very pipeline took it, and the pipeline has moved on",
-            ),
+            Self::PipelineMovedOn { silence } => {
+                formatter.write_str(
+                    "another step of this very pipeline took it, and the pipeline has moved on",
+                )?;
+                match silence {
+                    Some(reason) => write!(formatter, " (Bitbucket could not tell: {reason})"),
+                    None => Ok(()),
+                }
+            }
             Self::StepCompleted { result: None } => {
                 formatter.write_str("Bitbucket says that its step is COMPLETED")
             }
@@ -238,8 +260,9 @@ impl fmt::Display for Life {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StillHere => {
-                formatter.write_str("processes of that deploy are still running on this host")
+                formatter.write_str("processes of that deploy are still running here")
             }
+            Self::OwnLook => formatter.write_str("a look of softstop's own holds it"),
             Self::Container => {
                 formatter.write_str("the container that holds it still runs, by the word of Docker")
             }
@@ -278,6 +301,19 @@ impl fmt::Display for Doubt {
                 "its holder is no build that softstop has signed for, so nobody can tell whether \
                  it is over"
             }
+            Self::PerhapsHere => {
+                "a deploy is running on its host that does not say, or does not show, whose it is"
+            }
+            Self::ProcessesHidden { reason } => {
+                return write!(formatter, "the processes of its host are hidden: {reason}");
+            }
+            Self::DockerSilent { reason } => {
+                return write!(
+                    formatter,
+                    "{reason}, so nobody can tell whether its container runs. Make the daemon of \
+                     DOCKER_HOST answer, or unset it where no deploy can run in a container there"
+                );
+            }
             Self::ThisStep => {
                 "this very run of the step has taken it, elsewhere, and only a later step or run can \
                  tell whether that is over"
@@ -286,7 +322,7 @@ impl fmt::Display for Doubt {
                 "there is no token to ask Bitbucket about its step: set BITBUCKET_ACCESS_TOKEN, or \
                  ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN"
             }
-            Self::Unclear { reason } | Self::NoAnswer { reason, .. } => reason,
+            Self::NoAnswer { reason, .. } => reason,
             Self::UnknownState { state } => {
                 return write!(
                     formatter,

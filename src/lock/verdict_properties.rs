@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use super::owner::tests::{STAMP, any_owner};
 use super::verdict_table::{HOST, at, lock, owner, rerun, sibling, stranger};
 use super::{
-    Answer, Evidence, Holder, Life, LockInfo, Others, Owner, Sighting, StepReport, Verdict, judge,
+    Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Sighting, StepReport, Verdict,
+    judge,
 };
 
 prop_compose! {
@@ -66,7 +67,8 @@ fn any_sighting() -> impl Strategy<Value = Sighting> {
     prop_oneof![
         4 => Just(Sighting::Nothing),
         1 => Just(Sighting::Alive(Life::Container)),
-        1 => "\\PC*".prop_map(|reason| Sighting::Unclear { reason }),
+        1 => Just(Sighting::Alive(Life::StillHere)),
+        1 => Just(Sighting::Unclear(Doubt::PerhapsHere)),
     ]
 }
 
@@ -101,7 +103,7 @@ proptest! {
         let lock = LockInfo { created, ..lock(&who) };
         let evidence = Evidence {
             signature: &signature, asker: asker.as_ref(), siblings_are_over, others,
-            sighting: sighting.clone(), answer: answer.clone(),
+            sighting: sighting.clone(),
         };
         let holder = Holder::of(&lock).map(|holder| holder.owner);
         let is_here = !who.is_empty() && who == signature
@@ -119,7 +121,7 @@ proptest! {
             }
         });
         let is_unseen = sighting == Sighting::Nothing;
-        let released = matches!(judge(&lock, &evidence), Verdict::Release(_));
+        let released = matches!(judge(&lock, &evidence, &answer), Verdict::Release(_));
         prop_assert_eq!(released, is_unseen && (is_here || is_proved));
     }
 }

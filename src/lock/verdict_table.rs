@@ -61,15 +61,11 @@ fn nothing() -> Evidence<'static> {
         siblings_are_over: false,
         others: Others::Hidden,
         sighting: Sighting::Nothing,
-        answer: Answer::NoToken,
     }
 }
 
-fn answered(step: StepReport) -> Evidence<'static> {
-    Evidence {
-        answer: Answer::Step(step),
-        ..nothing()
-    }
+fn answered(step: StepReport) -> Answer {
+    Answer::Step(step)
 }
 
 fn step(state: &str, result: Option<&str>) -> StepReport {
@@ -89,7 +85,7 @@ fn asked_by(asker: &Owner, siblings_are_over: bool) -> Verdict {
         siblings_are_over,
         ..nothing()
     };
-    judge(&stamped(), &evidence)
+    judge(&stamped(), &evidence, &Answer::NoToken)
 }
 
 #[test]
@@ -118,14 +114,17 @@ fn a_later_run_of_the_step_is_asked_about() {
         siblings_are_over: true,
         ..nothing()
     };
-    assert_eq!(judge(&later, &evidence), Verdict::Refuse(Doubt::NoToken));
+    assert_eq!(
+        judge(&later, &evidence, &Answer::NoToken),
+        Verdict::Refuse(Doubt::NoToken)
+    );
 }
 
 #[test]
 fn the_final_step_frees_what_its_own_pipeline_has_left() {
     assert_eq!(
         asked_by(&sibling(), true),
-        Verdict::Release(Proof::PipelineMovedOn)
+        Verdict::Release(Proof::PipelineMovedOn { silence: None })
     );
 }
 
@@ -161,7 +160,11 @@ fn another_pipeline_is_over_once_bitbucket_says_so() {
         "OF_TOMORROW",
     ] {
         assert_eq!(
-            judge(&stamped(), &answered(step("COMPLETED", Some(result)))),
+            judge(
+                &stamped(),
+                &nothing(),
+                &answered(step("COMPLETED", Some(result)))
+            ),
             Verdict::Release(Proof::StepCompleted {
                 result: Some(result.to_owned())
             })
@@ -172,7 +175,7 @@ fn another_pipeline_is_over_once_bitbucket_says_so() {
         ..StepReport::default()
     };
     assert_eq!(
-        judge(&stamped(), &answered(bare)),
+        judge(&stamped(), &nothing(), &answered(bare)),
         Verdict::Release(Proof::StepCompleted { result: None })
     );
 }
@@ -181,7 +184,7 @@ fn another_pipeline_is_over_once_bitbucket_says_so() {
 fn a_step_that_is_not_completed_is_alive() {
     for state in ["PENDING", "READY", "IN_PROGRESS"] {
         assert_eq!(
-            judge(&stamped(), &answered(step(state, None))),
+            judge(&stamped(), &nothing(), &answered(step(state, None))),
             Verdict::Wait(Life::Step {
                 state: state.to_owned()
             })
@@ -192,7 +195,7 @@ fn a_step_that_is_not_completed_is_alive() {
         ..step("IN_PROGRESS", None)
     };
     assert_eq!(
-        judge(&stamped(), &answered(paused)),
+        judge(&stamped(), &nothing(), &answered(paused)),
         Verdict::Wait(Life::Step {
             state: "IN_PROGRESS, PAUSED".to_owned()
         })
@@ -207,7 +210,7 @@ fn a_state_of_tomorrow_proves_nothing() {
             ..step(state, Some("SUCCESSFUL"))
         };
         assert_eq!(
-            judge(&stamped(), &answered(report)),
+            judge(&stamped(), &nothing(), &answered(report)),
             Verdict::Refuse(Doubt::UnknownState {
                 state: state.to_owned()
             })
@@ -222,14 +225,14 @@ fn a_step_that_has_run_again_and_ended_is_over() {
         ..step(state, Some("SUCCESSFUL"))
     };
     assert_eq!(
-        judge(&stamped(), &answered(report("COMPLETED"))),
+        judge(&stamped(), &nothing(), &answered(report("COMPLETED"))),
         Verdict::Release(Proof::StepCompleted {
             result: Some("SUCCESSFUL".to_owned())
         })
     );
     // The run that goes on may be the very one that holds the lock, if Bitbucket counts otherwise.
     assert_eq!(
-        judge(&stamped(), &answered(report("IN_PROGRESS"))),
+        judge(&stamped(), &nothing(), &answered(report("IN_PROGRESS"))),
         Verdict::Wait(Life::Step {
             state: "IN_PROGRESS".to_owned()
         })
@@ -243,10 +246,9 @@ fn what_bitbucket_says_of_a_sibling_beats_the_order_of_steps() {
         let evidence = Evidence {
             asker: Some(&asker),
             siblings_are_over: true,
-            answer,
             ..nothing()
         };
-        judge(&stamped(), &evidence)
+        judge(&stamped(), &evidence, &answer)
     };
     assert_eq!(
         judged(Answer::Step(step("IN_PROGRESS", None))),
@@ -262,14 +264,23 @@ fn what_bitbucket_says_of_a_sibling_beats_the_order_of_steps() {
         reason: "500".to_owned(),
         was_asked: false,
     };
-    assert_eq!(judged(silence), Verdict::Release(Proof::PipelineMovedOn));
+    assert_eq!(
+        judged(silence),
+        Verdict::Release(Proof::PipelineMovedOn {
+            silence: Some("500".to_owned())
+        })
+    );
 }
 
 #[test]
 fn an_answer_about_an_earlier_run_proves_nothing() {
     let later = lock(&format!("{}@{HOST}", rerun()));
     assert_eq!(
-        judge(&later, &answered(step("COMPLETED", Some("STOPPED")))),
+        judge(
+            &later,
+            &nothing(),
+            &answered(step("COMPLETED", Some("STOPPED")))
+        ),
         Verdict::Refuse(Doubt::OtherRun)
     );
     let nameless = StepReport {
@@ -277,7 +288,7 @@ fn an_answer_about_an_earlier_run_proves_nothing() {
         ..step("COMPLETED", Some("STOPPED"))
     };
     assert_eq!(
-        judge(&later, &answered(nameless)),
+        judge(&later, &nothing(), &answered(nameless)),
         Verdict::Refuse(Doubt::OtherRun)
     );
 }
@@ -285,7 +296,11 @@ fn an_answer_about_an_earlier_run_proves_nothing() {
 #[test]
 fn a_step_that_was_never_run_holds_no_lock() {
     assert_eq!(
-        judge(&stamped(), &answered(step("COMPLETED", Some("NOT_RUN")))),
+        judge(
+            &stamped(),
+            &nothing(),
+            &answered(step("COMPLETED", Some("NOT_RUN")))
+        ),
         Verdict::Refuse(Doubt::NeverRan)
     );
 }
@@ -303,7 +318,11 @@ fn a_lock_that_was_taken_after_its_step_is_held_by_something_that_outlives_it() 
             created: Some(at(created)),
             ..stamped()
         };
-        let verdict = judge(&lock, &answered(step("COMPLETED", Some("STOPPED"))));
+        let verdict = judge(
+            &lock,
+            &nothing(),
+            &answered(step("COMPLETED", Some("STOPPED"))),
+        );
         let expected = if is_released {
             Verdict::Release(Proof::StepCompleted {
                 result: Some("STOPPED".to_owned()),
@@ -318,20 +337,23 @@ fn a_lock_that_was_taken_after_its_step_is_held_by_something_that_outlives_it() 
 #[test]
 fn a_holder_that_was_seen_beats_every_proof() {
     let (sibling, rerun) = (sibling(), rerun());
-    let reason = || "Docker gave no answer".to_owned();
+    let silence = Doubt::DockerSilent {
+        reason: "Docker gave no answer".to_owned(),
+    };
     let sightings = [
         (
             Sighting::Alive(Life::Container),
             Verdict::Wait(Life::Container),
         ),
         (
+            Sighting::Unclear(Doubt::PerhapsHere),
+            Verdict::Refuse(Doubt::PerhapsHere),
+        ),
+        (
             Sighting::Alive(Life::StillHere),
             Verdict::Wait(Life::StillHere),
         ),
-        (
-            Sighting::Unclear { reason: reason() },
-            Verdict::Refuse(Doubt::Unclear { reason: reason() }),
-        ),
+        (Sighting::Unclear(silence.clone()), Verdict::Refuse(silence)),
     ];
     for (sighting, expected) in sightings {
         for asker in [None, Some(&sibling), Some(&rerun)] {
@@ -341,9 +363,9 @@ fn a_holder_that_was_seen_beats_every_proof() {
                 signature: &format!("{STAMP}@{HOST}"),
                 others: Others::Impossible,
                 sighting: sighting.clone(),
-                ..answered(step("COMPLETED", Some("STOPPED")))
             };
-            assert_eq!(judge(&stamped(), &evidence), expected);
+            let answer = answered(step("COMPLETED", Some("STOPPED")));
+            assert_eq!(judge(&stamped(), &evidence, &answer), expected);
         }
     }
 }
@@ -367,11 +389,11 @@ fn a_lock_that_could_only_be_signed_here_is_over_when_nobody_is_left_here() {
             others,
             ..nothing()
         };
-        let verdict = judge(&lock(who), &evidence);
+        let verdict = judge(&lock(who), &evidence, &Answer::NoToken);
         let is_released = verdict == Verdict::Release(Proof::NobodyLeftHere);
         assert_eq!(is_released, is_over, "{who}, {others:?}");
         assert_eq!(
-            judge(&lock("root@macbook"), &evidence),
+            judge(&lock("root@macbook"), &evidence, &Answer::NoToken),
             Verdict::Refuse(Doubt::NoBuild)
         );
     }
@@ -393,11 +415,10 @@ fn without_an_answer_nothing_is_proved() {
         ),
     ];
     for (answer, doubt) in rows {
-        let evidence = Evidence {
-            answer,
-            ..nothing()
-        };
-        assert_eq!(judge(&stamped(), &evidence), Verdict::Refuse(doubt));
+        assert_eq!(
+            judge(&stamped(), &nothing(), &answer),
+            Verdict::Refuse(doubt)
+        );
     }
 }
 
@@ -414,10 +435,14 @@ fn a_lock_of_no_build_is_left_alone_whatever_is_known() {
             asker: Some(&asker),
             siblings_are_over: true,
             others: Others::Impossible,
-            ..answered(step("COMPLETED", Some("STOPPED")))
+            ..nothing()
         };
         assert_eq!(
-            judge(&lock(who), &evidence),
+            judge(
+                &lock(who),
+                &evidence,
+                &answered(step("COMPLETED", Some("STOPPED")))
+            ),
             Verdict::Refuse(Doubt::NoBuild),
             "{who}"
         );
@@ -428,7 +453,7 @@ fn a_lock_of_no_build_is_left_alone_whatever_is_known() {
         ..nothing()
     };
     assert_eq!(
-        judge(&lock(""), &evidence),
+        judge(&lock(""), &evidence, &Answer::NoToken),
         Verdict::Refuse(Doubt::UnknownHolder)
     );
 }

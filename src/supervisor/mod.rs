@@ -33,12 +33,12 @@ use tracing::{info, warn};
 pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
 pub(crate) use helper::{Helped, HelperError};
-pub(crate) use neighbours::{Neighbours, is_anybody_left, neighbours};
+pub(crate) use neighbours::{Left, Mark, Neighbours};
 pub(crate) use output::Outlet;
 pub(crate) use process::Tools;
 pub(crate) use secrets::{forget, hide_ourselves};
 pub(crate) use signals::{Interrupt, Interrupts};
-pub(crate) use user_name::{UserName, user_name};
+pub(crate) use user_name::{UserName, forget_leftover_name, user_name};
 
 use children::{Child, Children, Death, none_left};
 use process::Process;
@@ -55,6 +55,8 @@ const UNHURRIED: Duration = Duration::from_secs(60);
 pub(crate) struct Supervisor {
     children: Children,
     interrupts: watch::Receiver<Interrupts>,
+    /// When we began to start processes.
+    started: u64,
     grace_period: Duration,
     /// The end of the grace period that is kept for what comes last.
     kept_back: Cell<Duration>,
@@ -87,6 +89,7 @@ impl Supervisor {
         let supervisor = Self {
             children: Children::new()?,
             interrupts: signals::listen()?,
+            started: process::now()?,
             grace_period,
             kept_back: Cell::default(),
             stdout,

@@ -1,11 +1,12 @@
 //! Who else could sign a lock as the deploy does: with the same user name and host name.
 
-use std::env;
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 
 use nix::unistd::{gethostname, getpid, getppid};
 
+use super::Supervisor;
 use super::process::{self, Process, Tools};
 
 /// The PID namespace of the machine itself, whose number the kernel fixes; only from there every
@@ -27,91 +28,131 @@ pub(crate) enum Neighbours {
     Hidden,
 }
 
-/// Looks for other deploys.
-///
-/// A container that was given a host name, or shares its host's, can have a twin that no look at
-/// /proc will ever show; only a name that was made for this container alone excludes that.
-pub(crate) fn neighbours(tools: &Tools) -> io::Result<Neighbours> {
-    let host = gethostname()?.to_string_lossy().into_owned();
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    if hides_processes(&mounts) {
-        return Ok(Neighbours::Hidden);
-    }
-    let family = family(tools)?;
-    let others = others()?
-        .into_iter()
-        .filter(|process| may_be_one_of(process, &family));
-    if is_unique(&host, &mounts) {
-        let here = fs::read_link("/proc/self/ns/uts")?;
-        let is_here = |process: &Process| {
-            // What is hidden from us may be here; what has just ended is nowhere.
-            match fs::read_link(format!("/proc/{}/ns/uts", process.identity.pid)) {
-                Ok(its) => its == here,
-                Err(error) => error.kind() == ErrorKind::PermissionDenied,
-            }
-        };
-        return Ok(if others.into_iter().any(|process| is_here(&process)) {
-            Neighbours::Some
-        } else {
-            Neighbours::NonePossible
-        });
-    }
-    if others.count() > 0 {
-        return Ok(Neighbours::Some);
-    }
-    let sees_all = fs::read_link("/proc/self/ns/pid")?.as_os_str() == MACHINE;
-    Ok(if sees_all {
-        Neighbours::NoneHere
-    } else {
-        Neighbours::Hidden
-    })
+/// Whether somebody of a deploy is left on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    Nobody,
+    /// A deploy runs of which nobody can tell whether it is the one.
+    Perhaps,
+    Somebody,
 }
 
-/// Whether anybody but us can be seen here who belongs to a deploy: who was started with the
-/// variable of `deploy`, or is a deploy tool, or softstop itself, and was started with that of `job`.
-pub(crate) fn is_anybody_left(
-    tools: &Tools,
-    deploy: (&str, &str),
-    job: (&str, &str),
-) -> io::Result<bool> {
-    let family = family(tools)?;
-    let belongs = |process: &Process| match process::environment(process.identity.pid) {
-        Ok(environment) => {
-            let has = |(name, value): (&str, &str)| {
-                let its = environment
-                    .get(name)
-                    .map(String::as_str)
-                    .unwrap_or_default();
-                its.trim_matches(['{', '}']).eq_ignore_ascii_case(value)
+/// A variable with which processes were started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark<'a> {
+    pub(crate) variable: &'a str,
+    pub(crate) value: &'a str,
+}
+
+impl Supervisor {
+    /// Looks for other deploys.
+    ///
+    /// A container that was given a host name, or shares its host's, can have a twin that no look
+    /// at /proc will ever show; only a name that was made for this container alone excludes that.
+    pub(crate) fn neighbours(&self, tools: &Tools) -> io::Result<Neighbours> {
+        let host = gethostname()?.to_string_lossy().into_owned();
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        if hides_processes(&mounts) {
+            return Ok(Neighbours::Hidden);
+        }
+        let family = family(tools);
+        let others = self
+            .others()?
+            .into_iter()
+            .filter(|process| may_be_one_of(process, &family));
+        if is_unique(&host, &mounts) {
+            let here = fs::read_link("/proc/self/ns/uts")?;
+            let is_here = |process: &Process| {
+                // What is hidden from us may be here; what has just ended is nowhere.
+                match fs::read_link(format!("/proc/{}/ns/uts", process.identity.pid)) {
+                    Ok(its) => its == here,
+                    Err(error) => error.kind() == ErrorKind::PermissionDenied,
+                }
             };
-            has(deploy) || (has(job) && may_be_one_of(process, &family))
+            return Ok(if others.into_iter().any(|process| is_here(&process)) {
+                Neighbours::Some
+            } else {
+                Neighbours::NonePossible
+            });
         }
-        // What is hidden from us may belong to it; what has just ended belongs to nobody.
-        Err(error) => {
-            error.kind() == ErrorKind::PermissionDenied && may_be_one_of(process, &family)
+        if others.count() > 0 {
+            return Ok(Neighbours::Some);
         }
-    };
-    Ok(others()?.iter().any(belongs))
+        let sees_all = fs::read_link("/proc/self/ns/pid")?.as_os_str() == MACHINE;
+        Ok(if sees_all {
+            Neighbours::NoneHere
+        } else {
+            Neighbours::Hidden
+        })
+    }
+
+    /// Looks for what is left of a deploy: every process of it was started with the mark `deploy`,
+    /// unless somebody has taken that away. So a deploy tool counts too, where it is not said to
+    /// belong to another job by `job`, whose marks it would share.
+    pub(crate) fn left_of(&self, tools: &Tools, deploy: Mark, job: &[Mark]) -> io::Result<Left> {
+        if hides_processes(&fs::read_to_string("/proc/self/mountinfo")?) {
+            return Err(io::Error::other("/proc is mounted with hidepid"));
+        }
+        let family = family(tools);
+        let mut left = Left::Nobody;
+        for process in self.others()? {
+            match process::environment(process.identity.pid) {
+                Ok(environment) if carries(&environment, deploy) == Some(true) => {
+                    return Ok(Left::Somebody);
+                }
+                Ok(environment) if may_be_one_of(&process, &family) => {
+                    let is_of_job: Option<Vec<bool>> = job
+                        .iter()
+                        .map(|mark| carries(&environment, *mark))
+                        .collect();
+                    match is_of_job {
+                        Some(all) if all.iter().all(|is_same| *is_same) => {
+                            return Ok(Left::Somebody);
+                        }
+                        Some(_) => {}
+                        None => left = Left::Perhaps,
+                    }
+                }
+                Ok(_) => {}
+                // What is hidden from us may belong to it; what has just ended belongs to nobody.
+                Err(error) => {
+                    let is_hidden = error.kind() == ErrorKind::PermissionDenied;
+                    if is_hidden && may_be_one_of(&process, &family) {
+                        left = Left::Perhaps;
+                    }
+                }
+            }
+        }
+        Ok(left)
+    }
+
+    /// Every process but us, our guard, and what we have started.
+    ///
+    /// Who is the first process of a container by `exec` has children that it did not start.
+    fn others(&self) -> io::Result<Vec<Process>> {
+        let own: Vec<_> = process::descendants()?
+            .iter()
+            .map(|own| own.identity)
+            .filter(|own| !own.started_before(self.started))
+            .map(|own| own.pid)
+            .chain([getpid(), getppid()])
+            .collect();
+        let mut others = process::all()?;
+        others.retain(|process| !own.contains(&process.identity.pid));
+        Ok(others)
+    }
+}
+
+/// Whether a mark has this value; nothing where it is not there.
+fn carries(environment: &HashMap<String, String>, mark: Mark) -> Option<bool> {
+    let value = environment.get(mark.variable)?.trim_matches(['{', '}']);
+    Some(value.eq_ignore_ascii_case(mark.value))
 }
 
 /// The deploy tools, what they start to help them, and softstop, which is another deploy or a look
 /// at the lock.
-fn family(tools: &Tools) -> io::Result<Tools> {
-    let softstop = env::current_exe()?;
-    let softstop = softstop.file_name().unwrap_or_default().to_string_lossy();
-    Ok(tools.with_helpers().and(&softstop))
-}
-
-/// Every process but us, our guard, and what is below us.
-fn others() -> io::Result<Vec<Process>> {
-    let own: Vec<_> = process::descendants()?
-        .iter()
-        .map(|own| own.identity.pid)
-        .chain([getpid(), getppid()])
-        .collect();
-    let mut others = process::all()?;
-    others.retain(|process| !own.contains(&process.identity.pid));
-    Ok(others)
+fn family(tools: &Tools) -> Tools {
+    tools.with_helpers().and(env!("CARGO_PKG_NAME"))
 }
 
 /// Whether /proc shows a user nothing but its own processes.

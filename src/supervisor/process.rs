@@ -76,6 +76,21 @@ impl Tools {
     }
 }
 
+impl Identity {
+    pub(super) fn started_before(self, moment: u64) -> bool {
+        self.started < moment
+    }
+}
+
+/// Now, as the start time of a process would tell it.
+pub(super) fn now() -> io::Result<u64> {
+    let uptime = fs::read_to_string("/proc/uptime")?;
+    let seconds = uptime.split(' ').next().unwrap_or_default();
+    // The clock of /proc has ticked a hundred times a second on every machine since Linux 2.6.
+    let ticks = seconds.replace('.', "").parse();
+    ticks.map_err(|_no_number| io::Error::other("/proc/uptime cannot be understood"))
+}
+
 impl Process {
     /// The file name of what it executes.
     pub(super) fn executable(&self) -> io::Result<String> {

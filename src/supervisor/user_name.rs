@@ -118,6 +118,26 @@ impl UserName {
     }
 }
 
+/// Takes out an entry that a killed run has left in this container, where nobody relies on it.
+///
+/// To be called where no name is given.
+pub(crate) fn forget_leftover_name() {
+    let Ok(passwd) = fs::read_to_string(PASSWD) else {
+        return;
+    };
+    let rest = without_name(&passwd);
+    if rest == passwd || !getuid().is_root() || !is_container() {
+        return;
+    }
+    let alone = File::open("/etc")
+        .ok()
+        .and_then(|directory| Flock::lock(directory, FlockArg::LockExclusiveNonblock).ok());
+    if alone.is_some() {
+        // Where it stays, nothing is run under it.
+        let _ = rewrite(&rest);
+    }
+}
+
 /// The name under which Terraform signs the locks that it takes now.
 pub(crate) fn user_name() -> String {
     let passwd = fs::read_to_string(PASSWD).unwrap_or_default();

@@ -63,7 +63,7 @@ pub(crate) trait DeployLock {
     async fn release(&self, supervisor: &Supervisor, lock: &LockInfo) -> Result<(), ToolError>;
 
     /// Whether `lock` is held by a look of somebody else's, which takes it for an instant.
-    fn is_of_a_look(&self, lock: &LockInfo) -> bool;
+    fn is_of_a_look(lock: &LockInfo) -> bool;
 
     /// Whether the lock dies with the process that holds it, so that it can only be watched.
     fn dies_with_its_process(&self) -> bool;

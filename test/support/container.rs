@@ -146,9 +146,7 @@ impl<'project> Container<'project> {
 
     /// Runs as this user, whom the project then belongs to.
     pub(crate) fn user(self, user: &str) -> Self {
-        let mut give = Command::new("chown");
-        give.args(["--recursive", user]).arg(self.project.scratch());
-        assert!(give.status().unwrap().success());
+        self.project.give_to(user);
         self.docker_arguments(["--user", user])
     }
 

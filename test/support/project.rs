@@ -116,6 +116,13 @@ impl Project {
         )
     }
 
+    /// Makes this user and group the owner of everything.
+    pub(crate) fn give_to(&self, owner: &str) {
+        let mut give = Command::new("chown");
+        give.args(["--recursive", owner]).arg(self.scratch());
+        assert!(give.status().unwrap().success());
+    }
+
     /// A place for files that are no part of the configuration.
     pub(crate) fn scratch(&self) -> &Path {
         self.scratch.path()

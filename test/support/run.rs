@@ -124,14 +124,14 @@ impl Run {
 
     /// Kills every process of the run.
     pub(crate) fn kill_all(self) {
-        let run = self.kill_all_but("nobody");
+        let run = self.kill_all_but(&[]);
         until("all are gone", || marked(&run.mark).is_empty());
     }
 
-    /// Kills every process of the run but those of this name.
-    pub(crate) fn kill_all_but(mut self, name: &str) -> Self {
+    /// Kills every process of the run but those of these names.
+    pub(crate) fn kill_all_but(mut self, names: &[&str]) -> Self {
         let mut everybody = marked(&self.mark);
-        everybody.retain(|pid| name_of(*pid) != name);
+        everybody.retain(|pid| !names.contains(&name_of(*pid).as_str()));
         // None of them must see another one die.
         for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
             for pid in &everybody {

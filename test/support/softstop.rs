@@ -60,7 +60,13 @@ impl Softstop {
 
     /// `softstop release` under this host name, as in a container that is still there.
     pub(crate) fn release_on(project: &Project, host: &str) -> Self {
-        Self::in_container(&[], host, &[], &project.clone_files(), project.scratch())
+        Self::release_by(project, host, &[])
+    }
+
+    /// The same, started by this program, which changes with which rights it runs.
+    pub(crate) fn release_by(project: &Project, host: &str, starter: &[&str]) -> Self {
+        let clone = project.clone_files();
+        Self::in_container(&[], host, starter, &clone, project.scratch())
             .env("TF_CLI_CONFIG_FILE", project.cli_config())
             .arguments(["release"])
     }

@@ -244,7 +244,7 @@ impl DeployLock for TerraformLock {
         }
     }
 
-    fn is_of_a_look(&self, lock: &LockInfo) -> bool {
+    fn is_of_a_look(lock: &LockInfo) -> bool {
         [diagnostics::LOOK_OPERATION, http_backend::LOOK_OPERATION]
             .contains(&lock.operation.as_str())
     }
