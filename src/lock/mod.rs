@@ -8,6 +8,8 @@ mod owner;
 mod step;
 mod verdict;
 #[cfg(test)]
+mod verdict_answers;
+#[cfg(test)]
 mod verdict_properties;
 #[cfg(test)]
 mod verdict_table;
