@@ -136,6 +136,7 @@ fn start(softstop: &mut Command, mode: &str, step: u8, directory: &Path) -> Resu
         .env("BITBUCKET_BUILD_NUMBER", "42")
         .env("BITBUCKET_PIPELINE_UUID", uuid(0))
         .env("BITBUCKET_STEP_UUID", uuid(step))
+        .env("BITBUCKET_STEP_RUN_NUMBER", "1")
         .env_remove("TF_CLI_CONFIG_FILE")
         .env("TF_CLI_ARGS_init", "-no-color")
         .env("TF_CLI_ARGS_apply", "-no-color -compact-warnings")
