@@ -87,6 +87,10 @@ async fn recover_from<L: DeployLock>(
     judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
 ) -> Result<Recovery, ToolError> {
     for _ in 0..ROUNDS {
+        // Another run's look may hold the lock by now; it is not to be judged, but waited for.
+        if matches!(&look, Look::Held(holder) if L::is_of_a_look(holder)) {
+            look = settled_look(supervisor, lock).await?;
+        }
         let (holder, proof) = match find(lock, look, judge).await? {
             Finding::Over(holder, proof) => (holder, proof),
             finding => return Ok(Recovery::Untouched(finding)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::project::thing;
 use crate::support::proxy::Proxy;
 use crate::support::softstop::TOKEN;
-use crate::support::{Answer, Bitbucket, Kind, Project, Run, Softstop, Step, each};
+use crate::support::{Answer, Bitbucket, Kind, Project, Run, Softstop, Step, each, lock_of};
 
 /// The lock is still there, and it is still the one that was there.
 #[track_caller]
@@ -16,10 +16,11 @@ fn expect_untouched(project: &Project, lock: Option<&String>, words: &dyn std::f
 }
 
 /// Starts a release, and returns while it waits for Bitbucket's answer.
-fn release_and_judge(project: &Project, bitbucket: &Bitbucket) -> (Run, Proxy) {
+fn release_and_judge(project: &Project, bitbucket: &Bitbucket, asker: &Step) -> (Run, Proxy) {
     let proxy = Proxy::to(bitbucket.address);
     proxy.hold("GET");
     let run = Softstop::release(project)
+        .in_step(asker)
         .asking(bitbucket)
         .env("BITBUCKET_API_URL", format!("http://{}", proxy.address))
         .start();
@@ -182,7 +183,7 @@ fn a_holder_that_finishes_while_it_is_judged_is_no_ones_to_release() {
         let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
         step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
         let project = Project::orphaned(kind, &step);
-        let (run, proxy) = release_and_judge(&project, &bitbucket);
+        let (run, proxy) = release_and_judge(&project, &bitbucket, &Step::of_a_new_pipeline());
         project.store.remove_lock();
         proxy.let_go();
         let finished = run.finish();
@@ -204,7 +205,7 @@ fn a_holder_that_comes_while_another_one_is_judged_is_judged_anew() {
         step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
         next.is_answered(&bitbucket, [Answer::InProgress]);
         let project = Project::orphaned(kind, &step);
-        let (run, proxy) = release_and_judge(&project, &bitbucket);
+        let (run, proxy) = release_and_judge(&project, &bitbucket, &Step::of_a_new_pipeline());
         let lock = project.be_locked_by(&format!("{}@vm", next.stamp()));
         proxy.let_go();
         let finished = run.finish();
@@ -214,6 +215,23 @@ fn a_holder_that_comes_while_another_one_is_judged_is_judged_anew() {
             .expect_said("Bitbucket says that its step is IN_PROGRESS");
         expect_untouched(&project, lock.as_ref(), &finished);
     });
+}
+
+#[test]
+fn a_look_that_comes_while_a_holder_is_judged_is_waited_for() {
+    let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+    step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
+    let project = Project::orphaned(Kind::HttpLax, &step);
+    let asker = Step::of_a_new_pipeline();
+    let (run, proxy) = release_and_judge(&project, &bitbucket, &asker);
+    // A sibling, which would be taken for over, has freed the lock and looks again.
+    let mut look = lock_of(&format!("{}@vm", asker.sibling().stamp()));
+    look["Operation"] = "softstop-look".into();
+    project.store.set_lock(&look);
+    proxy.let_go();
+    run.wait_for_stderr("is gone or has changed");
+    project.store.remove_lock();
+    run.finish().expect_code(0).expect_said("✔ Locks: 1 free.");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,11 +51,25 @@ impl Proxy {
                     continue;
                 };
                 let gate = Arc::clone(&shared);
+                let is_asked = Arc::new(AtomicBool::new(false));
+                let is_unanswered = Arc::clone(&is_asked);
                 let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 thread::spawn(move || {
-                    copy(from, to, |client, bytes| gate.pass(client, bytes));
+                    copy(from, to, |client, bytes| {
+                        is_asked.store(true, Ordering::Relaxed);
+                        gate.pass(client, bytes)
+                    });
                 });
-                thread::spawn(move || copy(server, client, |_, _| true));
+                thread::spawn(move || {
+                    copy(server, client, |_, _| {
+                        is_unanswered.store(false, Ordering::Relaxed);
+                        true
+                    });
+                    // A client that asks again finds done what it has asked for.
+                    if is_unanswered.load(Ordering::Relaxed) {
+                        eprintln!("{target} has ended a connection without an answer");
+                    }
+                });
             }
         });
         Self { address, gate }
