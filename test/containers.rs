@@ -5,7 +5,7 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 
 use crate::support::project::thing;
-use crate::support::{Container, Kind, Project, Softstop, Step, prepared};
+use crate::support::{Container, Kind, Project, Softstop, Step, each, prepared};
 
 #[test]
 fn a_deploy_as_the_first_process_of_a_container_finishes_and_stores_what_was_made() {
@@ -36,27 +36,30 @@ fn docker_stop_waits_for_the_resource_that_is_being_made_and_leaves_no_lock() {
 
 #[test]
 fn a_signal_to_softstop_in_a_build_container_ends_the_deploy_and_the_script_goes_on() {
-    let project = Project::slow(Kind::HttpStrict);
-    let container = Container::with_script(&project, "softstop \"$@\"; echo \"it ended with $?\"")
-        .arguments(["the script", "deploy"])
-        .user("1000")
-        .start();
-    let gate = project.gate("a.gate");
-    gate.wait_until_reached();
-    let first = container.exec(&["cat", "/proc/1/comm"]);
-    assert_eq!(String::from_utf8(first.stdout).unwrap(), "bash\n");
-    let sent = container.exec(&["pkill", "--oldest", "--exact", "softstop"]);
-    assert!(sent.status.success(), "{sent:?}");
-    container.wait_for_stderr("received: stopping the deploy");
-    gate.open();
-    let finished = container.finish();
-    finished.expect_code(0);
-    assert!(
-        finished.stdout.contains("it ended with 143"),
-        "expected a stop:\n{finished}"
-    );
-    assert_eq!(project.store.resources(), ["a"], "{finished}");
-    assert_eq!(project.store.lock(), None, "{finished}");
+    each(&["root", "1000"], |user| {
+        let project = Project::slow(Kind::HttpStrict);
+        let container =
+            Container::with_script(&project, "softstop \"$@\"; echo \"it ended with $?\"")
+                .arguments(["the script", "deploy"])
+                .user(user)
+                .start();
+        let gate = project.gate("a.gate");
+        gate.wait_until_reached();
+        let first = container.exec(&["cat", "/proc/1/comm"]);
+        assert_eq!(String::from_utf8(first.stdout).unwrap(), "bash\n");
+        let sent = container.exec(&["pkill", "--oldest", "--exact", "softstop"]);
+        assert!(sent.status.success(), "{sent:?}");
+        container.wait_for_stderr("received: stopping the deploy");
+        gate.open();
+        let finished = container.finish();
+        finished.expect_code(0);
+        assert!(
+            finished.stdout.contains("it ended with 143"),
+            "expected a stop:\n{finished}"
+        );
+        assert_eq!(project.store.resources(), ["a"], "{finished}");
+        assert_eq!(project.store.lock(), None, "{finished}");
+    });
 }
 
 #[test]
