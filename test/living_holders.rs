@@ -136,11 +136,12 @@ fn a_terraform_that_has_lost_its_mark_may_be_the_holder() {
     let host = deploy.host().to_owned();
     let run = deploy.start();
     project.gate("a.gate").wait_until_reached();
-    let _run = run.kill_all_but(&["terraform", PROVIDER]);
+    let run = run.kill_all_but(&["terraform", PROVIDER]);
+    let host_of_it = format!("--uts=/proc/{}/ns/uts", run.wait_for_process("terraform"));
     expect_doubt(
         &project,
         &host,
-        &[],
+        &["nsenter", &host_of_it],
         &step.sibling(),
         "a deploy is running on its host that does not say, or does not show, whose it is",
     );

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{gethostname, getpid, getppid};
 
@@ -61,19 +62,14 @@ impl Supervisor {
             .into_iter()
             .filter(|process| may_be_one_of(process, &family));
         if is_unique(&host, &mounts) {
-            let here = fs::read_link("/proc/self/ns/uts")?;
-            let is_here = |process: &Process| {
-                // What is hidden from us may be here; what has just ended is nowhere.
-                match fs::read_link(format!("/proc/{}/ns/uts", process.identity.pid)) {
-                    Ok(its) => its == here,
-                    Err(error) => error.kind() == ErrorKind::PermissionDenied,
-                }
-            };
-            return Ok(if others.into_iter().any(|process| is_here(&process)) {
-                Neighbours::Some
-            } else {
-                Neighbours::NonePossible
-            });
+            let here = host_namespace()?;
+            return Ok(
+                if others.into_iter().any(|process| may_be_in(&process, &here)) {
+                    Neighbours::Some
+                } else {
+                    Neighbours::NonePossible
+                },
+            );
         }
         if others.count() > 0 {
             return Ok(Neighbours::Some);
@@ -93,14 +89,17 @@ impl Supervisor {
         if hides_processes(&fs::read_to_string("/proc/self/mountinfo")?) {
             return Err(io::Error::other("/proc is mounted with hidepid"));
         }
-        let family = family(tools);
+        let (family, here) = (family(tools), host_namespace()?);
+        // Whoever is under another host name cannot have signed as from here.
+        let may_be_it =
+            |process: &Process| may_be_one_of(process, &family) && may_be_in(process, &here);
         let mut left = Left::Nobody;
         for process in self.others()? {
             match process::environment(process.identity.pid) {
                 Ok(environment) if carries(&environment, deploy) == Some(true) => {
                     return Ok(Left::Somebody);
                 }
-                Ok(environment) if may_be_one_of(&process, &family) => {
+                Ok(environment) if may_be_it(&process) => {
                     let is_of_job: Option<Vec<bool>> = job
                         .iter()
                         .map(|mark| carries(&environment, *mark))
@@ -117,7 +116,7 @@ impl Supervisor {
                 // What is hidden from us may belong to it; what has just ended belongs to nobody.
                 Err(error) => {
                     let is_hidden = error.kind() == ErrorKind::PermissionDenied;
-                    if is_hidden && may_be_one_of(&process, &family) {
+                    if is_hidden && may_be_it(&process) {
                         left = Left::Perhaps;
                     }
                 }
@@ -140,6 +139,20 @@ impl Supervisor {
         let mut others = process::all()?;
         others.retain(|process| !own.contains(&process.identity.pid));
         Ok(others)
+    }
+}
+
+/// What all processes share that have our host name.
+fn host_namespace() -> io::Result<PathBuf> {
+    fs::read_link("/proc/self/ns/uts")
+}
+
+/// Whether a process has the host name of `namespace`. What is hidden from us may have it; what has
+/// just ended has none.
+fn may_be_in(process: &Process, namespace: &Path) -> bool {
+    match fs::read_link(format!("/proc/{}/ns/uts", process.identity.pid)) {
+        Ok(its) => its == namespace,
+        Err(error) => error.kind() == ErrorKind::PermissionDenied,
     }
 }
 
