@@ -1,6 +1,5 @@
 //! Asks the Docker daemon, where one is in reach, whether a container is running.
 
-use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use reqwest::{StatusCode, Url};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::http_client::{self, innermost};
+use crate::http_client::{self, causes, innermost};
 
 /// How long the question may take.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -123,17 +122,14 @@ async fn ask(socket: Option<&Path>, address: &str, container: &str) -> reqwest::
 
 /// Whether nothing listens at the address. A daemon that we may not ask is there all the same.
 fn is_nobody_there(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return matches!(
+    causes(error)
+        .find_map(|cause| cause.downcast_ref::<io::Error>())
+        .is_some_and(|error| {
+            matches!(
                 error.kind(),
                 ErrorKind::NotFound | ErrorKind::ConnectionRefused
-            );
-        }
-        source = error.source();
-    }
-    false
+            )
+        })
 }
 
 /// A container that is paused or about to start again can still do something.

@@ -80,17 +80,15 @@ impl Inquiry {
                 Some(_) if self.is_own_look::<T>(lock, &signature) => {
                     Sighting::Alive(Life::OwnLook)
                 }
-                Some(holder) => self.look_for(supervisor, tool, holder).await,
+                Some(holder) => self.look_for(supervisor, tool, holder, &signature).await,
                 None => Sighting::Nothing,
             },
         };
-        match (settle(lock, &evidence), holder) {
-            (None, Some(holder)) => {
-                let answer = self.answer(supervisor, &holder).await;
-                Ok(judge(lock, &evidence, &answer))
-            }
-            _ => Ok(judge(lock, &evidence, &Answer::NoToken)),
-        }
+        let answer = match (settle(lock, &evidence), &holder) {
+            (None, Some(holder)) => self.answer(supervisor, holder).await,
+            _ => Answer::NoToken,
+        };
+        Ok(judge(lock, &evidence, &answer))
     }
 
     /// Whether a look of our own holds the lock, at the same state from another directory.
@@ -106,8 +104,9 @@ impl Inquiry {
         supervisor: &Supervisor,
         tool: &T,
         holder: &Holder,
+        signature: &str,
     ) -> Sighting {
-        let is_here = tool.signature().ends_with(&format!("@{}", holder.host));
+        let is_here = signature.ends_with(&format!("@{}", holder.host));
         match left_of(supervisor, tool, &holder.owner) {
             Ok(Left::Somebody) => return Sighting::Alive(Life::StillHere),
             Ok(Left::Perhaps) if is_here => return Sighting::Unclear(Doubt::PerhapsHere),

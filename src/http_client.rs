@@ -1,6 +1,7 @@
 //! What all our HTTP clients have in common.
 
 use std::error::Error;
+use std::iter;
 
 use reqwest::{Certificate, Client, ClientBuilder, Response};
 
@@ -32,9 +33,12 @@ pub(crate) async fn body(mut response: Response) -> reqwest::Result<Option<Strin
 
 /// The outer errors of reqwest only say that a request failed; the innermost says why.
 pub(crate) fn innermost(error: &reqwest::Error) -> String {
-    let mut error: &dyn Error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
+    causes(error)
+        .last()
+        .map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// What has led to an error, the innermost last.
+pub(crate) fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    iter::successors(error.source(), |&cause| cause.source())
 }

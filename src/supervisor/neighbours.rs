@@ -29,8 +29,8 @@ pub(crate) enum Neighbours {
     Hidden,
 }
 
-/// Whether somebody of a deploy is left on this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether somebody of a deploy is left on this machine, by how sure that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Left {
     Nobody,
     /// A deploy runs of which nobody can tell whether it is the one.
@@ -93,36 +93,24 @@ impl Supervisor {
         // Whoever is under another host name cannot have signed as from here.
         let may_be_it =
             |process: &Process| may_be_one_of(process, &family) && may_be_in(process, &here);
-        let mut left = Left::Nobody;
-        for process in self.others()? {
-            match process::environment(process.identity.pid) {
-                Ok(environment) if carries(&environment, deploy) == Some(true) => {
-                    return Ok(Left::Somebody);
-                }
-                Ok(environment) if may_be_it(&process) => {
-                    let is_of_job: Option<Vec<bool>> = job
-                        .iter()
-                        .map(|mark| carries(&environment, *mark))
-                        .collect();
-                    match is_of_job {
-                        Some(all) if all.iter().all(|is_same| *is_same) => {
-                            return Ok(Left::Somebody);
-                        }
-                        Some(_) => {}
-                        None => left = Left::Perhaps,
-                    }
-                }
-                Ok(_) => {}
-                // What is hidden from us may belong to it; what has just ended belongs to nobody.
-                Err(error) => {
-                    let is_hidden = error.kind() == ErrorKind::PermissionDenied;
-                    if is_hidden && may_be_it(&process) {
-                        left = Left::Perhaps;
-                    }
+        let share = |process: Process| match process::environment(process.identity.pid) {
+            Ok(environment) if carries(&environment, deploy) == Some(true) => Left::Somebody,
+            Ok(environment) if may_be_it(&process) => {
+                let marks = job.iter().map(|mark| carries(&environment, *mark));
+                match marks.collect::<Option<Vec<bool>>>() {
+                    Some(marks) if marks.contains(&false) => Left::Nobody,
+                    Some(_) => Left::Somebody,
+                    None => Left::Perhaps,
                 }
             }
-        }
-        Ok(left)
+            // What is hidden from us may belong to it; what has just ended belongs to nobody.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && may_be_it(&process) => {
+                Left::Perhaps
+            }
+            Ok(_) | Err(_) => Left::Nobody,
+        };
+        let shares = self.others()?.into_iter().map(share);
+        Ok(shares.max().unwrap_or(Left::Nobody))
     }
 
     /// Every process but us, our guard, and what we have started.

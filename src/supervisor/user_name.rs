@@ -125,17 +125,14 @@ pub(crate) fn forget_leftover_name() {
     let Ok(passwd) = fs::read_to_string(PASSWD) else {
         return;
     };
-    let rest = without_name(&passwd);
-    if rest == passwd || !getuid().is_root() || !is_container() {
+    if without_name(&passwd) == passwd || !getuid().is_root() || !is_container() {
         return;
     }
+    // Where it stays, because somebody relies on it, nothing is run under it.
     let alone = File::open("/etc")
         .ok()
         .and_then(|directory| Flock::lock(directory, FlockArg::LockExclusiveNonblock).ok());
-    if alone.is_some() {
-        // Where it stays, nothing is run under it.
-        let _ = rewrite(&rest);
-    }
+    drop(alone.map(|directory| Entry { directory }));
 }
 
 /// The name under which Terraform signs the locks that it takes now.
@@ -147,9 +144,7 @@ pub(crate) fn user_name() -> String {
 
 /// Puts `changed` in the place of the file, in a mount namespace of our own.
 fn hide_passwd(changed: &str) -> io::Result<()> {
-    let mut file = NamedTempFile::new()?;
-    file.write_all(changed.as_bytes())?;
-    fs::set_permissions(file.path(), fs::metadata(PASSWD)?.permissions())?;
+    let file = written_in(&env::temp_dir(), changed)?;
     unshare(CloneFlags::CLONE_NEWNS)?;
     let nothing = None::<&str>;
     // What is mounted here stays here; what the machine mounts meanwhile still arrives.
@@ -219,10 +214,16 @@ fn share(mut directory: File) -> Result<Flock<File>, NameError> {
 
 /// Replaces the file as a whole, so that nobody ever reads half of it.
 fn rewrite(passwd: &str) -> io::Result<()> {
-    let mut file = NamedTempFile::new_in("/etc")?;
+    let file = written_in(Path::new("/etc"), passwd)?;
+    file.persist(PASSWD).map(drop).map_err(|error| error.error)
+}
+
+/// A file in this directory that everybody may read who may read the real one.
+fn written_in(directory: &Path, passwd: &str) -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new_in(directory)?;
     file.write_all(passwd.as_bytes())?;
     fs::set_permissions(file.path(), fs::metadata(PASSWD)?.permissions())?;
-    file.persist(PASSWD).map(drop).map_err(|error| error.error)
+    Ok(file)
 }
 
 /// The name of the first entry with this uid.
