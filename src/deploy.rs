@@ -18,7 +18,7 @@ use crate::lock_state::LockState;
 use crate::pipe::console::{FAILURE, SUCCESS};
 use crate::recovery::{Finding, Patience, Recovery, recover, recover_with_patience};
 use crate::supervisor::{Ending, HelperError, Supervisor};
-use crate::tools::{DeployLock, DeployTool, Look, ToolError, UnsavedState};
+use crate::tools::{DeployLock, DeployTool, ToolError, UnsavedState};
 
 /// How much of the grace period ending the tree may take.
 const TO_END_THE_TREE: Duration = Duration::from_millis(700);
@@ -161,20 +161,14 @@ impl<T: DeployTool> Story<'_, T> {
         let began = Instant::now();
         let look = lock.look(self.supervisor).await?;
         *question = (began.elapsed() * 2).max(SHORTEST_QUESTION);
-        let recovery = match look {
-            Look::Free => Recovery::Untouched(Finding::Free),
-            Look::NeverLocked => Recovery::Untouched(Finding::NeverLocked),
-            Look::Held(_) | Look::HeldBySomebody => {
-                let judge = async |holder: &LockInfo| {
-                    self.inquiry.judge(self.supervisor, self.tool, holder).await
-                };
-                let patience = Patience {
-                    time: self.deploy.lock_timeout,
-                    also_in_doubt: true,
-                };
-                recover_with_patience(self.supervisor, &lock, &judge, patience).await?
-            }
+        let judge =
+            async |holder: &LockInfo| self.inquiry.judge(self.supervisor, self.tool, holder).await;
+        let patience = Patience {
+            time: self.deploy.lock_timeout,
+            also_in_doubt: true,
         };
+        let recovery =
+            recover_with_patience(look, self.supervisor, &lock, &judge, patience).await?;
         Ok((lock, recovery))
     }
 
@@ -192,7 +186,7 @@ impl<T: DeployTool> Story<'_, T> {
 
     fn command(&self) -> Command {
         let mut command = match self.deploy.command.split_first() {
-            None => self.tool.default_command(),
+            None => self.tool.default_command(self.deploy.lock_timeout),
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
                 command.args(arguments);

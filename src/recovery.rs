@@ -66,8 +66,8 @@ pub(crate) async fn examine<L: DeployLock>(
     lock: &L,
     judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
 ) -> Result<Finding, ToolError> {
-    let look = settled_look(supervisor, lock).await?;
-    find(lock, look, judge).await
+    let look = lock.look(supervisor).await?;
+    find(lock, settled(look, supervisor, lock).await?, judge).await
 }
 
 /// Releases the lock where its holder is over, by the word of `judge`.
@@ -76,7 +76,8 @@ pub(crate) async fn recover<L: DeployLock>(
     lock: &L,
     judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
 ) -> Result<Recovery, ToolError> {
-    let look = settled_look(supervisor, lock).await?;
+    let look = lock.look(supervisor).await?;
+    let look = settled(look, supervisor, lock).await?;
     recover_from(look, supervisor, lock, judge).await
 }
 
@@ -89,7 +90,7 @@ async fn recover_from<L: DeployLock>(
     for _ in 0..ROUNDS {
         // Another run's look may hold the lock by now; it is not to be judged, but waited for.
         if matches!(&look, Look::Held(holder) if L::is_of_a_look(holder)) {
-            look = settled_look(supervisor, lock).await?;
+            look = settled(look, supervisor, lock).await?;
         }
         let (holder, proof) = match find(lock, look, judge).await? {
             Finding::Over(holder, proof) => (holder, proof),
@@ -128,8 +129,10 @@ async fn recover_from<L: DeployLock>(
     )))
 }
 
-/// Recovers the lock, and waits for the one that cannot be released, until somebody asks to stop.
+/// Recovers the lock that `look` has shown, and waits for the one that cannot be released, until
+/// somebody asks to stop.
 pub(crate) async fn recover_with_patience<L: DeployLock>(
+    look: Look,
     supervisor: &Supervisor,
     lock: &L,
     judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
@@ -137,7 +140,7 @@ pub(crate) async fn recover_with_patience<L: DeployLock>(
 ) -> Result<Recovery, ToolError> {
     let deadline = Instant::now() + patience.time;
     let mut speak_at = Instant::now();
-    let mut look = settled_look(supervisor, lock).await?;
+    let mut look = settled(look, supervisor, lock).await?;
     loop {
         let recovery = recover_from(look, supervisor, lock, judge).await?;
         let is_waited_for = match &recovery {
@@ -165,12 +168,15 @@ pub(crate) async fn recover_with_patience<L: DeployLock>(
     }
 }
 
-/// Looks until what passes by itself has passed: a lock that a look of somebody else holds, or one
-/// that has outlived its process.
-async fn settled_look<L: DeployLock>(supervisor: &Supervisor, lock: &L) -> Result<Look, ToolError> {
+/// Looks again until what passes by itself has passed: a lock that a look of somebody else holds,
+/// or one that has outlived its process.
+async fn settled<L: DeployLock>(
+    mut look: Look,
+    supervisor: &Supervisor,
+    lock: &L,
+) -> Result<Look, ToolError> {
     let deadline = Instant::now() + LINGER;
     loop {
-        let look = lock.look(supervisor).await?;
         let passes = match &look {
             Look::Free | Look::NeverLocked => false,
             Look::Held(holder) => lock.dies_with_its_process() || L::is_of_a_look(holder),
@@ -180,6 +186,7 @@ async fn settled_look<L: DeployLock>(supervisor: &Supervisor, lock: &L) -> Resul
             return Ok(look);
         }
         tokio::time::sleep(LINGER_STEP).await;
+        look = lock.look(supervisor).await?;
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
 use tracing::{error, info, warn};
 
 use crate::after_script;
@@ -11,10 +10,10 @@ use crate::exit_code::{Exit, Outcome};
 use crate::lock::LockInfo;
 use crate::lock_state::LockState;
 use crate::pipe::console::{FAILURE, SUCCESS};
-use crate::place::{Place, SIDE_BY_SIDE};
+use crate::place::{Place, side_by_side};
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::supervisor::Supervisor;
-use crate::tools::{DeployTool, ToolError};
+use crate::tools::{DeployLock, DeployTool, ToolError};
 
 /// What the user wants freed.
 pub(crate) struct Release {
@@ -29,15 +28,12 @@ pub(crate) async fn run<T: DeployTool>(
     places: &[Place<T>],
     release: &Release,
 ) -> Exit {
-    let found: Vec<_> = stream::iter(places)
-        .map(async |place| {
-            let found = free(supervisor, inquiry, place, release.lock_timeout).await;
-            say(&place.name, &found);
-            found
-        })
-        .buffered(SIDE_BY_SIDE)
-        .collect()
-        .await;
+    let found = side_by_side(places, async |place| {
+        let found = free(supervisor, inquiry, place, release.lock_timeout).await;
+        say(&place.name, &found);
+        found
+    })
+    .await;
     if let Some(script) = &release.after_script {
         for (place, found) in places.iter().zip(&found) {
             if let Ok(recovery @ Recovery::Released(..)) = found {
@@ -67,7 +63,8 @@ async fn free<T: DeployTool>(
         time: lock_timeout,
         also_in_doubt: false,
     };
-    recover_with_patience(supervisor, &lock, &judge, patience).await
+    let look = lock.look(supervisor).await?;
+    recover_with_patience(look, supervisor, &lock, &judge, patience).await
 }
 
 fn say(place: &str, found: &Result<Recovery, ToolError>) {

@@ -1,6 +1,5 @@
 //! Who holds the lock, since when, is the holder alive, and what would `release` do.
 
-use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
@@ -8,7 +7,7 @@ use crate::evidence::Inquiry;
 use crate::exit_code::Exit;
 use crate::lock::{Holder, LockInfo};
 use crate::pipe::console::{FAILURE, SUCCESS};
-use crate::place::{Place, SIDE_BY_SIDE};
+use crate::place::{Place, side_by_side};
 use crate::recovery::{Finding, examine};
 use crate::supervisor::{Outlet, Supervisor};
 use crate::tools::{DeployTool, ToolError};
@@ -22,11 +21,7 @@ pub(crate) async fn run<T: DeployTool>(
     places: &[Place<T>],
     json: Option<&Outlet>,
 ) -> Exit {
-    let found: Vec<Found> = stream::iter(places)
-        .map(|place| ask(supervisor, inquiry, place))
-        .buffered(SIDE_BY_SIDE)
-        .collect()
-        .await;
+    let found = side_by_side(places, |place| ask(supervisor, inquiry, place)).await;
     let told = places.iter().zip(&found);
     if let Some(stdout) = json {
         let records: Vec<Value> = told

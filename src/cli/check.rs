@@ -69,9 +69,7 @@ impl DeployOptions {
     fn check(self, reasons: &mut Vec<String>) -> (General, Option<Task>) {
         let command = self.command_line();
         let lock_timeout = self.recovery.lock_timeout;
-        let places = self
-            .target
-            .places(lock_timeout, command.is_empty(), reasons);
+        let places = self.target.places(command.is_empty(), reasons);
         let task = match <[Place<Terraform>; 1]>::try_from(places) {
             Ok([place]) => {
                 let deploy = Deploy {
@@ -109,7 +107,7 @@ impl DeployOptions {
 impl ReleaseOptions {
     fn check(self, reasons: &mut Vec<String>) -> (General, Option<Task>) {
         let lock_timeout = self.recovery.lock_timeout;
-        let places = self.target.places(lock_timeout, true, reasons);
+        let places = self.target.places(true, reasons);
         let release = Release {
             after_script: variables::given(self.recovery.after_script),
             lock_timeout,
@@ -120,7 +118,7 @@ impl ReleaseOptions {
 
 impl StatusOptions {
     fn check(self, reasons: &mut Vec<String>) -> (General, Option<Task>) {
-        let places = self.target.places(Duration::ZERO, true, reasons);
+        let places = self.target.places(true, reasons);
         let json = self.json;
         (self.general, Some(Task::Status { places, json }))
     }
@@ -128,24 +126,20 @@ impl StatusOptions {
 
 impl Target {
     /// Every directory that is meant. Where `needs_work`, each must hold a configuration.
-    fn places(
-        &self,
-        lock_timeout: Duration,
-        needs_work: bool,
-        reasons: &mut Vec<String>,
-    ) -> Vec<Place<Terraform>> {
+    fn places(&self, needs_work: bool, reasons: &mut Vec<String>) -> Vec<Place<Terraform>> {
         let binary = find_program(&self.terraform_bin);
+        let backend_config = given_or_listed(&self.backend_config, "BACKEND_CONFIG", "", reasons);
         let mut places = Vec::new();
         for name in given_or_listed(&self.working_dir, "WORKING_DIR", ".", reasons) {
             let place = directory(&name).and_then(|directory| {
+                check_files(&backend_config, &directory)?;
                 let terraform = Terraform {
                     binary: binary
                         .clone()
                         .unwrap_or_else(|| PathBuf::from(&self.terraform_bin)),
                     directory: directory.clone(),
-                    backend_config: self.backend_config(&directory)?,
+                    backend_config: backend_config.clone(),
                     workspace: variables::given(self.workspace.clone()),
-                    lock_timeout,
                 };
                 match missing(&terraform, binary.is_some(), needs_work) {
                     Some(reason) => Err(reason),
@@ -162,24 +156,6 @@ impl Target {
             }
         }
         places
-    }
-
-    fn backend_config(&self, directory: &Path) -> Result<Vec<String>, String> {
-        let mut reasons = Vec::new();
-        let given = given_or_listed(&self.backend_config, "BACKEND_CONFIG", "", &mut reasons);
-        let unusable = given
-            .iter()
-            .find(|setting| !setting.contains('=') && !directory.join(setting).is_file());
-        if let Some(setting) = unusable {
-            reasons.push(format!(
-                "BACKEND_CONFIG has {setting:?}: expected NAME=VALUE, or a file as seen from \
-                 WORKING_DIR"
-            ));
-        }
-        match reasons.pop() {
-            Some(reason) => Err(reason),
-            None => Ok(given),
-        }
     }
 }
 
@@ -236,6 +212,19 @@ fn given_or_listed(
         }
         Ok(listed) if listed.is_empty() && !default.is_empty() => vec![default.to_owned()],
         Ok(listed) => listed,
+    }
+}
+
+/// Whether each setting is a pair, or a file as seen from this directory.
+fn check_files(backend_config: &[String], directory: &Path) -> Result<(), String> {
+    let unusable = backend_config
+        .iter()
+        .find(|setting| !setting.contains('=') && !directory.join(setting).is_file());
+    match unusable {
+        Some(setting) => Err(format!(
+            "BACKEND_CONFIG has {setting:?}: expected NAME=VALUE, or a file as seen from WORKING_DIR"
+        )),
+        None => Ok(()),
     }
 }
 

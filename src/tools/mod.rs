@@ -5,7 +5,7 @@ pub(crate) mod terraform;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
@@ -32,7 +32,7 @@ pub(crate) trait DeployTool {
     fn keeps_state_here(&self) -> bool;
 
     /// What the tool runs where the user names no command.
-    fn default_command(&self) -> Command;
+    fn default_command(&self, lock_timeout: Duration) -> Command;
 
     /// The state that the tool could not store and left in a file.
     fn unsaved_state(&self) -> Option<UnsavedState>;

@@ -40,7 +40,6 @@ pub(crate) struct Terraform {
     pub(crate) directory: PathBuf,
     pub(crate) backend_config: Vec<String>,
     pub(crate) workspace: Option<String>,
-    pub(crate) lock_timeout: Duration,
 }
 
 /// The lock of one Terraform state.
@@ -142,7 +141,7 @@ impl DeployTool for Terraform {
     ///
     /// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist
     /// yet; `apply` creates it.
-    fn default_command(&self) -> Command {
+    fn default_command(&self, lock_timeout: Duration) -> Command {
         const SCRIPT: &str = r#"TF_WORKSPACE= "$0" init -input=false "$@"
 exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
         let mut command = Command::new("/bin/sh");
@@ -154,10 +153,7 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
                     .iter()
                     .map(|given| format!("-backend-config={given}")),
             )
-            .env(
-                "LOCK_TIMEOUT",
-                format!("{}ms", self.lock_timeout.as_millis()),
-            );
+            .env("LOCK_TIMEOUT", format!("{}ms", lock_timeout.as_millis()));
         command
     }
 
