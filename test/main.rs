@@ -14,6 +14,7 @@ mod containers;
 mod documents;
 mod examples;
 mod exit_codes;
+mod faults;
 mod guard;
 mod image;
 mod interrupts;

@@ -181,6 +181,11 @@ impl RunningContainer {
         &self.removal.0
     }
 
+    /// The client that waits for the container, and, by their mark, the container's processes.
+    pub(crate) fn run(&mut self) -> &mut Run {
+        &mut self.run
+    }
+
     /// The id as Docker shortens it for the host name.
     pub(crate) fn short_id(&self) -> &str {
         &self.id()[..12]

@@ -12,11 +12,15 @@ use std::thread;
 use serde_json::Value;
 use tiny_http::{Request, Response, Server};
 
-/// A running server; it stops with the test process.
+/// A running server.
 pub(crate) struct HttpServer {
     pub(crate) address: SocketAddr,
+    server: Arc<Server>,
     shared: Arc<Mutex<Shared>>,
 }
+
+/// How many requests are answered side by side.
+const THREADS: usize = 4;
 
 #[derive(Default)]
 struct Shared {
@@ -45,7 +49,7 @@ impl HttpServer {
             is_strict,
             ..Shared::default()
         }));
-        for _ in 0..4 {
+        for _ in 0..THREADS {
             let (server, shared) = (Arc::clone(&server), Arc::clone(&shared));
             thread::spawn(move || {
                 while let Ok(request) = server.recv() {
@@ -53,7 +57,11 @@ impl HttpServer {
                 }
             });
         }
-        Self { address, shared }
+        Self {
+            address,
+            server,
+            shared,
+        }
     }
 
     pub(crate) fn state(&self) -> Option<String> {
@@ -95,6 +103,14 @@ impl HttpServer {
     /// Loses the next answer to this method, after doing what was asked.
     pub(crate) fn lose_answer_to(&self, method: &'static str) {
         self.shared.lock().unwrap().lost_answer = Some(method);
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        for _ in 0..THREADS {
+            self.server.unblock();
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::proxy::Proxy;
 use super::{Kind, Step, Store, lock_of, prepared, until};
 
 /// A configuration, its backend, and the gates of its resources.
@@ -90,6 +91,35 @@ impl Project {
         clone
     }
 
+    /// A new directory with the same configuration, whose way to the backend leads through `proxy`.
+    pub(crate) fn clone_through(&self, proxy: Option<&Proxy>) -> PathBuf {
+        let clone = self.clone_files();
+        let block = match (proxy, &self.store.proxy) {
+            (Some(proxy), Some(usual)) => {
+                let (usual, address) = (usual.address.to_string(), proxy.address.to_string());
+                self.store.block().replace(&usual, &address)
+            }
+            _ => self.block_for_elsewhere(),
+        };
+        fs::write(
+            clone.join("backend.tf"),
+            format!("terraform {{\n{block}}}\n"),
+        )
+        .unwrap();
+        clone
+    }
+
+    /// The backend block for another directory: a local state stays where it is.
+    fn block_for_elsewhere(&self) -> String {
+        match self.store.kind {
+            Kind::Local => {
+                let state = self.directory.join("terraform.tfstate");
+                format!("backend \"local\" {{ path = \"{}\" }}\n", state.display())
+            }
+            _ => self.store.block(),
+        }
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.directory.join(name), text).unwrap();
     }
@@ -160,16 +190,12 @@ impl Project {
     pub(crate) fn start_rival(&self) -> Rival {
         let clone = self.scratch.path().join("rival");
         fs::create_dir(&clone).unwrap();
-        fs::copy(self.directory.join("backend.tf"), clone.join("backend.tf")).unwrap();
-        if self.store.kind == Kind::Local {
-            let state = self.directory.join("terraform.tfstate");
-            let block = format!("backend \"local\" {{ path = \"{}\" }}", state.display());
-            fs::write(
-                clone.join("backend.tf"),
-                format!("terraform {{\n{block}\n}}\n"),
-            )
-            .unwrap();
-        }
+        let block = self.block_for_elsewhere();
+        fs::write(
+            clone.join("backend.tf"),
+            format!("terraform {{\n{block}}}\n"),
+        )
+        .unwrap();
         let resources = self.with_gates(&thing("rival", "create_gate = \"GATES/rival.gate\""));
         fs::write(clone.join("main.tf"), resources).unwrap();
         let start = |arguments: &[&str]| {

@@ -1,4 +1,4 @@
-//! A TCP proxy that can hold back what a client says to a backend.
+//! A TCP proxy that can hold back what a client says to a backend, and break it in other ways.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,8 +17,25 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Passes bytes on, until it is told to hold them.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
+    pub(crate) target: SocketAddr,
     gate: Arc<Gate>,
 }
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is passed on late.
+    Delay(Duration),
+    /// It is answered with an error, in the way of HTTP, and the backend never sees it.
+    Refuse,
+    /// The connection is ended, and the backend never sees it.
+    Cut,
+    /// The backend takes it, and its answer is lost.
+    LoseAnswer,
+}
+
+/// Is told of every message of a client before it is passed on.
+type Witness = Box<dyn FnMut(&[u8]) + Send>;
 
 #[derive(Default)]
 struct Gate {
@@ -35,6 +52,18 @@ struct State {
     given_up: usize,
     /// What clients have said, and when.
     said: Vec<(Instant, Vec<u8>)>,
+    /// What becomes of messages that hold this, and of how many of them.
+    fault: Option<(Vec<u8>, Fault, u32)>,
+    witness: Option<Witness>,
+    is_closed: bool,
+}
+
+/// What both directions of a connection know of each other.
+#[derive(Default)]
+struct Connection {
+    /// Whether a question was passed on, and nothing has come back yet.
+    is_unanswered: AtomicBool,
+    loses_answer: AtomicBool,
 }
 
 impl Proxy {
@@ -47,32 +76,19 @@ impl Proxy {
         let shared = Arc::clone(&gate);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let Ok(server) = TcpStream::connect(target) else {
-                    continue;
-                };
-                let gate = Arc::clone(&shared);
-                let is_asked = Arc::new(AtomicBool::new(false));
-                let is_unanswered = Arc::clone(&is_asked);
-                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                thread::spawn(move || {
-                    copy(from, to, |client, bytes| {
-                        is_asked.store(true, Ordering::Relaxed);
-                        gate.pass(client, bytes)
-                    });
-                });
-                thread::spawn(move || {
-                    copy(server, client, |_, _| {
-                        is_unanswered.store(false, Ordering::Relaxed);
-                        true
-                    });
-                    // A client that asks again finds done what it has asked for.
-                    if is_unanswered.load(Ordering::Relaxed) {
-                        eprintln!("{target} has ended a connection without an answer");
-                    }
-                });
+                if shared.state.lock().unwrap().is_closed {
+                    break;
+                }
+                if let Ok(server) = TcpStream::connect(target) {
+                    serve(client, server, &shared);
+                }
             }
         });
-        Self { address, gate }
+        Self {
+            address,
+            target,
+            gate,
+        }
     }
 
     /// From now on, whoever says `needle` waits, with all that follows.
@@ -81,9 +97,28 @@ impl Proxy {
     }
 
     pub(crate) fn wait_until_held(&self) {
-        until("the backend is asked", || {
-            self.gate.state.lock().unwrap().held > 0
-        });
+        until("the backend is asked", || self.has_held());
+    }
+
+    /// Whether somebody was held back.
+    pub(crate) fn has_held(&self) -> bool {
+        self.gate.state.lock().unwrap().held > 0
+    }
+
+    /// From now on, so many messages that hold `needle` meet this fault.
+    pub(crate) fn fail(&self, needle: &str, fault: Fault, times: u32) {
+        self.gate.state.lock().unwrap().fault = Some((needle.as_bytes().to_vec(), fault, times));
+    }
+
+    /// From now on, nothing fails and nobody is held back.
+    pub(crate) fn recover(&self) {
+        self.gate.state.lock().unwrap().fault = None;
+        self.let_go();
+    }
+
+    /// Tells `witness` every message of a client before it is passed on.
+    pub(crate) fn watch(&self, witness: impl FnMut(&[u8]) + Send + 'static) {
+        self.gate.state.lock().unwrap().witness = Some(Box::new(witness));
     }
 
     pub(crate) fn wait_until_given_up(&self) {
@@ -115,9 +150,18 @@ impl Proxy {
     }
 }
 
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.gate.state.lock().unwrap().is_closed = true;
+        // Whoever waits for a connection is given one. Where none is left to give, it waits on.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
 impl Gate {
-    /// Waits where these bytes are held back; false where the client has gone in the meantime.
-    fn pass(&self, client: &TcpStream, bytes: &[u8]) -> bool {
+    /// Waits where these bytes are held back; false where they are not to be passed on, or the
+    /// client has gone in the meantime.
+    fn pass(&self, client: &TcpStream, connection: &Connection, bytes: &[u8]) -> bool {
         let mut state = self.state.lock().unwrap();
         state.said.push((Instant::now(), bytes.to_vec()));
         let is_meant = state
@@ -134,8 +178,70 @@ impl Gate {
                 (state, _) = self.changed.wait_timeout(state, LOOK_AGAIN).unwrap();
             }
         }
+        let fault = state.next_fault(bytes);
+        if matches!(fault, Some(Fault::Refuse | Fault::Cut)) {
+            return refuse(client, fault);
+        }
+        if let Some(Fault::Delay(time)) = fault {
+            drop(state);
+            thread::sleep(time);
+            state = self.state.lock().unwrap();
+        }
+        if let Some(witness) = &mut state.witness {
+            witness(bytes);
+        }
+        let is_lost = fault == Some(Fault::LoseAnswer);
+        connection.loses_answer.fetch_or(is_lost, Ordering::Relaxed);
+        connection.is_unanswered.store(!is_lost, Ordering::Relaxed);
         true
     }
+}
+
+impl State {
+    fn next_fault(&mut self, bytes: &[u8]) -> Option<Fault> {
+        let (needle, fault, left) = self.fault.as_mut()?;
+        if *left == 0 || !contains(bytes, needle) {
+            return None;
+        }
+        *left -= 1;
+        Some(*fault)
+    }
+}
+
+fn refuse(mut client: &TcpStream, fault: Option<Fault>) -> bool {
+    if fault == Some(Fault::Refuse) {
+        let answer =
+            "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        // A client that was killed wants no answer.
+        let _ = client.write_all(answer.as_bytes());
+    }
+    // Neither end may wait for the other one.
+    let _ = client.shutdown(Shutdown::Both);
+    false
+}
+
+/// Copies both directions, each in a thread of its own.
+fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
+    let gate = Arc::clone(gate);
+    let connection = Arc::new(Connection::default());
+    let answers = Arc::clone(&connection);
+    let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    thread::spawn(move || {
+        copy(from, to, |client, bytes| {
+            gate.pass(client, &connection, bytes)
+        });
+    });
+    thread::spawn(move || {
+        let target = server.peer_addr();
+        copy(server, client, |_, _| {
+            answers.is_unanswered.store(false, Ordering::Relaxed);
+            !answers.loses_answer.load(Ordering::Relaxed)
+        });
+        // A client that asks again finds done what it has asked for.
+        if answers.is_unanswered.load(Ordering::Relaxed) {
+            eprintln!("{target:?} has ended a connection without an answer");
+        }
+    });
 }
 
 /// Everything contains nothing.

@@ -91,8 +91,22 @@ impl Run {
         wait_for(&self.stderr, text);
     }
 
+    pub(crate) fn has_printed(&self, text: &str) -> bool {
+        read(&self.stdout).contains(text)
+    }
+
     pub(crate) fn has_said(&self, text: &str) -> bool {
         read(&self.stderr).contains(text)
+    }
+
+    /// Marks every process of this run, see [`marked`].
+    pub(crate) fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Whether the process that was started has ended; what it has started may live on.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Every living process of this run but softstop itself.
@@ -219,7 +233,7 @@ pub(crate) fn expect_release(project: &Project, softstop: Softstop) -> Finished 
 }
 
 /// The name that the kernel keeps for a process, cut after 15 characters.
-fn name_of(pid: Pid) -> String {
+pub(crate) fn name_of(pid: Pid) -> String {
     let name = read(Path::new(&format!("/proc/{pid}/comm")));
     name.trim_end().to_owned()
 }

@@ -15,7 +15,7 @@ use super::prepared;
 use super::proxy::Proxy;
 
 /// The backends that can be had for real.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     HttpStrict,
     HttpLax,
@@ -184,6 +184,30 @@ impl Store {
         }
     }
 
+    /// What a client says when it takes the lock for a deploy.
+    pub(crate) fn lock_request(&self) -> &'static str {
+        match self.kind {
+            Kind::Postgres => "pg_try_advisory_lock",
+            _ => "OperationTypeApply",
+        }
+    }
+
+    /// What a client says when it gives the lock back, or takes it away from somebody.
+    pub(crate) fn unlock_requests(&self) -> Vec<String> {
+        match self.kind {
+            Kind::HttpStrict | Kind::HttpLax => vec!["UNLOCK /state".to_owned()],
+            Kind::S3Lockfile => vec![self.lockfile_delete()],
+            Kind::S3DynamoDb => vec!["DeleteItem".to_owned()],
+            Kind::S3Both => vec![self.lockfile_delete(), "DeleteItem".to_owned()],
+            Kind::Postgres => vec!["pg_advisory_unlock".to_owned()],
+            Kind::Local => Vec::new(),
+        }
+    }
+
+    fn lockfile_delete(&self) -> String {
+        format!("DELETE /{}/{KEY}.tflock", self.name)
+    }
+
     /// The lock, where there is one: its lock info, or what else the backend keeps.
     pub(crate) fn lock(&self) -> Option<String> {
         match self.kind {
@@ -267,7 +291,8 @@ impl Store {
         names
     }
 
-    fn state(&self) -> Option<String> {
+    /// The stored state, as Terraform wrote it.
+    pub(crate) fn state(&self) -> Option<String> {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => self.http.as_ref().unwrap().state(),
             Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => aws::object(&self.name, KEY),
@@ -304,6 +329,15 @@ impl Store {
 
     fn lock_path(&self) -> String {
         format!("{}/{KEY}", self.name)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.kind == Kind::Postgres {
+            let drop = format!("drop database \"{}\" with (force)", self.name);
+            sql("postgres", &drop);
+        }
     }
 }
 

@@ -26,21 +26,37 @@ struct State<'a> {
     name: ValueString<'a>,
     plan_gate: ValueString<'a>,
     create_gate: ValueString<'a>,
+    /// In milliseconds.
+    create_time: ValueString<'a>,
 }
 
 /// How long the last answer may take to be sent.
 const TO_ANSWER: Duration = Duration::from_millis(300);
-/// How many resources are at a gate, or were until TO_ANSWER ago.
+/// How many resources take their time, or did until TO_ANSWER ago.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
 async fn pass(gate: &ValueString<'_>) {
     let Value::Value(gate) = gate else { return };
-    BUSY.fetch_add(1, Ordering::SeqCst);
     let gate = Path::new(gate.as_ref());
-    fs::write(gate.with_extension("reached"), "").expect("the test made the directory");
-    while !gate.exists() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    busy(async {
+        fs::write(gate.with_extension("reached"), "").expect("the test made the directory");
+        while !gate.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+async fn take(time: &ValueString<'_>) {
+    let Value::Value(time) = time else { return };
+    let time = time.parse().expect("a number of milliseconds");
+    busy(tokio::time::sleep(Duration::from_millis(time))).await;
+}
+
+/// Does what takes time, and answers for it also where the library is told to end meanwhile.
+async fn busy(work: impl Future<Output = ()>) {
+    BUSY.fetch_add(1, Ordering::SeqCst);
+    work.await;
     tokio::spawn(async {
         tokio::time::sleep(TO_ANSWER).await;
         BUSY.fetch_sub(1, Ordering::SeqCst);
@@ -71,6 +87,7 @@ impl Resource for Thing {
                     "name" => text(AttributeConstraint::Required),
                     "plan_gate" => text(AttributeConstraint::Optional),
                     "create_gate" => text(AttributeConstraint::Optional),
+                    "create_time" => text(AttributeConstraint::Optional),
                 },
                 ..Default::default()
             },
@@ -129,6 +146,7 @@ impl Resource for Thing {
         _: ValueEmpty,
     ) -> Option<(State<'a>, ValueEmpty)> {
         pass(&planned_state.create_gate).await;
+        take(&planned_state.create_time).await;
         Some((planned_state, private_state))
     }
 

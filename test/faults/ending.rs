@@ -1,0 +1,210 @@
+//! How the broken deploy says that it has ended, held against what is true.
+
+use super::plan::{Blow, Moment, Plan, Rival, Target, Trouble};
+use super::round::Round;
+use crate::support::Finished;
+
+/// What a last line claims.
+struct Claim<'a> {
+    outcome: &'static str,
+    lock: Lock,
+    line: &'a str,
+}
+
+#[derive(PartialEq, Eq)]
+enum Lock {
+    Free,
+    Held,
+    Unknown,
+}
+
+/// Checks what the deploy that was hit has said and left.
+pub(super) fn check(round: &Round, finished: &Finished, is_hit: bool) {
+    let plan = round.plan;
+    let line = last_line(finished);
+    let was_killed = is_hit && round.kills_softstop();
+    match claim(line) {
+        Some(claim) => {
+            check_claim(round, finished, is_hit, &claim);
+            check_after_script(round, finished, &claim, was_killed);
+        }
+        None if was_killed => {}
+        None => check_no_deploy(round, finished, line, is_hit),
+    }
+    // What is still there can do something, so it takes a softstop that lives to end it.
+    let is_graceful = !was_killed || is_guard(round);
+    if is_graceful && plan.trouble == Trouble::None && round.holds_lock(round.step()) {
+        round
+            .truth
+            .violated("I1", "a deploy that was not killed leaves its lock");
+    }
+    if may_lose_state(plan, is_hit) {
+        round.truth.forget_state();
+    } else {
+        round.truth.check_state(&round.project);
+    }
+    if is_graceful && !may_lose_resources(plan, is_hit) && !has_killed_terraform(finished) {
+        check_resources(round, finished);
+    }
+}
+
+fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) {
+    let lie = |what: String| {
+        round
+            .truth
+            .violated("I6", format!("{:?}: {what}", claim.line));
+    };
+    // Of a guard that was killed, nobody learns the code of what it has guarded.
+    let code = finished
+        .code
+        .filter(|_| !(is_hit && round.kills_softstop()));
+    let asked = round.asked().filter(|_| is_hit);
+    let is_true = match (claim.outcome, code) {
+        (_, None) => true,
+        ("succeeded", Some(code)) => code == 0,
+        ("failed", Some(code)) => code != 0,
+        // By whatever signal: Terraform has no handler yet when it begins.
+        ("killed", Some(code)) => code > 128,
+        (_, Some(code)) => asked.is_some_and(|signal| code == 128 + signal as i32),
+    };
+    if !is_true {
+        lie(format!("the exit code is {code:?}, the signal {asked:?}"));
+    }
+    if claim.outcome == "interrupted" && asked.is_none() {
+        lie("nobody has asked softstop to stop".to_owned());
+    }
+    if let Some(code) = code.filter(|code| *code != 0)
+        && !claim.line.contains(&format!("exit code {code}"))
+    {
+        lie(format!("the exit code is {code}"));
+    }
+    if claim.outcome == "succeeded" && !finished.stdout.contains("Apply complete!") {
+        lie("Terraform does not say so".to_owned());
+    }
+    match claim.lock {
+        Lock::Free if round.holds_lock(round.step()) => lie("it is held".to_owned()),
+        Lock::Held if round.plan.rival == Rival::None && round.project.store.lock().is_none() => {
+            lie("it is free".to_owned());
+        }
+        Lock::Unknown if round.plan.trouble == Trouble::None => {
+            lie("the backend is well".to_owned());
+        }
+        _ => {}
+    }
+}
+
+/// A deploy that was not begun has told why.
+fn check_no_deploy(round: &Round, finished: &Finished, line: &str, is_hit: bool) {
+    let asked = round.asked().filter(|_| is_hit);
+    let is_true = if line.starts_with("✖ Stopped by ") {
+        asked.is_some_and(|signal| finished.code == Some(128 + signal as i32))
+    } else if line.starts_with("✖ Nothing was deployed. ") {
+        round.plan.rival != Rival::None && matches!(finished.code, Some(3 | 4))
+    } else {
+        false
+    };
+    if !is_true {
+        let code = finished.code;
+        round.truth.violated(
+            "I6",
+            format_args!("the last words are {line:?}, the code {code:?}"),
+        );
+    }
+}
+
+/// It runs once after every deploy, and is told the same as everybody.
+fn check_after_script(round: &Round, finished: &Finished, claim: &Claim, was_killed: bool) {
+    let told = round.project.scratch().join("told");
+    let told = std::fs::read_to_string(told).unwrap_or_default();
+    let may_be_cut_short = round.plan.moment == Moment::InAfterScript
+        || finished.stderr.contains("AFTER_SCRIPT failed")
+        || finished.stderr.contains("AFTER_SCRIPT could not be run");
+    let lines: Vec<&str> = told.lines().collect();
+    let is_true = match lines[..] {
+        [] => may_be_cut_short || was_killed,
+        [line] => line.starts_with(claim.outcome),
+        _ => false,
+    };
+    if !is_true {
+        round
+            .truth
+            .violated("I6", format_args!("AFTER_SCRIPT was told {told:?}"));
+    }
+}
+
+/// What Terraform has called complete is stored, or kept with the words that it is not.
+fn check_resources(round: &Round, finished: &Finished) {
+    let mut stored = round.project.store.resources();
+    if finished.stderr.contains("errored.tfstate") {
+        // The file is the record then, and a person is told so.
+        stored.extend(["a", "b", "c", "shell"].map(str::to_owned));
+    }
+    let complete = finished.stdout.lines().filter_map(|line| {
+        let (address, rest) = line.split_once(": ")?;
+        let is_complete = rest.starts_with("Creation complete");
+        is_complete.then(|| address.rsplit('.').next().unwrap_or(address))
+    });
+    for name in complete {
+        if !stored.iter().any(|stored| stored == name) {
+            round
+                .truth
+                .violated("I3", format_args!("{name} was complete, and is not stored"));
+        }
+    }
+}
+
+/// Whether Terraform was made to drop what it has: by a kill, or by a second signal.
+fn may_lose_resources(plan: &Plan, is_hit: bool) -> bool {
+    let is_terraform_hurt = plan.target == Target::Terraform
+        && !matches!(plan.blow, Blow::Once(signal) if is_gentle(signal));
+    is_hit && (is_terraform_hurt || plan.target == Target::Tree)
+}
+
+/// Whether Terraform may have cut off the file of a local state, as it does at a second signal.
+fn may_lose_state(plan: &Plan, is_hit: bool) -> bool {
+    let is_local = plan.kind == crate::support::Kind::Local;
+    is_local && may_lose_resources(plan, is_hit)
+}
+
+fn is_gentle(signal: nix::sys::signal::Signal) -> bool {
+    use nix::sys::signal::Signal;
+    matches!(signal, Signal::SIGINT | Signal::SIGTERM)
+}
+
+fn has_killed_terraform(finished: &Finished) -> bool {
+    finished.stderr.contains("out of time: killing")
+}
+
+fn is_guard(round: &Round) -> bool {
+    round.plan.target == Target::Softstop && round.plan.place == super::plan::Place::Host
+}
+
+fn last_line(finished: &Finished) -> &str {
+    let lines = finished.stderr.lines();
+    lines
+        .rev()
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+}
+
+fn claim(line: &str) -> Option<Claim<'_>> {
+    let outcomes = [
+        ("✔ Deploy succeeded", "succeeded"),
+        ("✖ Deploy failed", "failed"),
+        ("✖ Deploy was killed", "killed"),
+        ("✖ Deploy was interrupted", "interrupted"),
+    ];
+    let (_, outcome) = outcomes.iter().find(|(begin, _)| line.starts_with(begin))?;
+    let lock = if line.contains("the lock is held") {
+        Lock::Held
+    } else if line.contains("could not be asked about") {
+        Lock::Unknown
+    } else {
+        Lock::Free
+    };
+    Some(Claim {
+        outcome,
+        lock,
+        line,
+    })
+}

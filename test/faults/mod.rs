@@ -1,0 +1,105 @@
+//! A fault campaign: deploys are broken at random points and recovered, and after every round the
+//! invariants are checked against the backend itself.
+//!
+//! `test/campaign` starts it. The same seed gives the same plan; the machine's timing is its own.
+
+mod ending;
+mod plan;
+mod report;
+mod round;
+mod subject;
+mod truth;
+
+use std::collections::HashMap;
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::support::{Bitbucket, Kind, each};
+use plan::Plan;
+use report::Report;
+use round::Round;
+use truth::Truth;
+
+/// How many rounds are played where nobody asks for more.
+const ROUNDS: u64 = 20;
+const SEED: u64 = 1;
+/// How long a deploy takes before any was measured.
+const LIFE: Duration = Duration::from_millis(1500);
+
+/// What all rounds share.
+struct Campaign {
+    bitbucket: Bitbucket,
+    lives: Mutex<HashMap<Kind, Duration>>,
+    report: Mutex<Report>,
+    deadline: Option<Instant>,
+}
+
+#[test]
+fn no_round_of_a_fault_campaign_breaks_an_invariant() {
+    let seeds = match number("SOFTSTOP_TEST_REPLAY") {
+        Some(seed) => vec![seed],
+        None => seeds(
+            number("SOFTSTOP_TEST_SEED").unwrap_or(SEED),
+            number("SOFTSTOP_TEST_ROUNDS").unwrap_or(ROUNDS),
+        ),
+    };
+    let minutes = number("SOFTSTOP_TEST_MINUTES");
+    let campaign = Campaign {
+        bitbucket: Bitbucket::start(),
+        lives: Mutex::default(),
+        report: Mutex::default(),
+        deadline: minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes)),
+    };
+    each(&seeds, |seed| campaign.play(seed));
+    let report = campaign.report.into_inner().unwrap();
+    eprintln!("{report}");
+    assert!(report.is_clean(), "{report}");
+}
+
+impl Campaign {
+    fn play(&self, seed: u64) {
+        let is_late = self
+            .deadline
+            .is_some_and(|deadline| Instant::now() > deadline);
+        if is_late || self.report.lock().unwrap().is_enough() {
+            return;
+        }
+        let plan = Plan::of(seed);
+        let life = self.lives.lock().unwrap().get(&plan.kind).copied();
+        let truth = Truth::new();
+        let played = catch_unwind(AssertUnwindSafe(|| {
+            let life = life.unwrap_or(LIFE);
+            Round::new(&plan, truth.clone(), &self.bitbucket, life).play()
+        }));
+        let mut violations = truth.violations();
+        match played {
+            Ok(life) => {
+                self.lives.lock().unwrap().insert(plan.kind, life);
+            }
+            Err(panic) => {
+                let words = panic.downcast_ref::<String>().cloned();
+                let words =
+                    words.or_else(|| panic.downcast_ref().map(|&words: &&str| words.to_owned()));
+                violations.push(words.unwrap_or_default());
+            }
+        }
+        let mut report = self.report.lock().unwrap();
+        report.add(&plan, &truth, &violations);
+    }
+}
+
+/// The seeds of the rounds of a campaign.
+fn seeds(seed: u64, rounds: u64) -> Vec<u64> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    (0..rounds).map(|_| rng.u64(..)).collect()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is {text:?}: expected a number")),
+    )
+}

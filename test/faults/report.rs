@@ -1,0 +1,84 @@
+//! What a campaign has found, by dimension.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt;
+
+use super::plan::Plan;
+use super::truth::Truth;
+
+/// How many failures are told at length; what comes after them is most likely the same.
+const ENOUGH: usize = 10;
+
+/// The rounds that were played.
+#[derive(Default)]
+pub(super) struct Report {
+    rounds: usize,
+    failures: usize,
+    /// How many rounds were played and failed, by dimension and value.
+    tally: BTreeMap<(usize, &'static str, String), (usize, usize)>,
+    /// The numbers of the first rounds in which an invariant was broken.
+    first: BTreeMap<String, usize>,
+}
+
+impl Report {
+    /// Counts a round, and tells at once what is wrong with it.
+    pub(super) fn add(&mut self, plan: &Plan, truth: &Truth, violations: &[String]) {
+        self.rounds += 1;
+        let is_failed = !violations.is_empty();
+        self.failures += usize::from(is_failed);
+        for (place, (dimension, value)) in plan.dimensions().into_iter().enumerate() {
+            let (rounds, failures) = self.tally.entry((place, dimension, value)).or_default();
+            *rounds += 1;
+            *failures += usize::from(is_failed);
+        }
+        for violation in violations {
+            let invariant = violation.split(':').next().unwrap_or_default().to_owned();
+            self.first.entry(invariant).or_insert(self.rounds);
+        }
+        if is_failed {
+            let violations = violations.join("\n  ");
+            let seed = plan.seed;
+            eprintln!(
+                "=== round {} failed\n  {violations}\nplan: {plan}\nreplay: test/campaign --replay \
+                 {seed}\n{truth}",
+                self.rounds
+            );
+        } else if self.rounds.is_multiple_of(50) || env::var_os("SOFTSTOP_TEST_REPLAY").is_some() {
+            eprintln!("{} rounds, {} failed", self.rounds, self.failures);
+        }
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.failures == 0
+    }
+
+    pub(super) fn is_enough(&self) -> bool {
+        self.failures >= ENOUGH
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut heading = "";
+        for ((_, dimension, value), (rounds, failures)) in &self.tally {
+            if heading != *dimension {
+                heading = dimension;
+                writeln!(formatter, "{dimension}:")?;
+            }
+            writeln!(
+                formatter,
+                "  {value:<28} {rounds:>5} rounds {failures:>3} failed"
+            )?;
+        }
+        for (invariant, round) in &self.first {
+            writeln!(formatter, "first broken: {invariant} in round {round}")?;
+        }
+        let passed = self.rounds - self.failures;
+        write!(
+            formatter,
+            "campaign: {passed} passed, {} failed",
+            self.failures
+        )
+    }
+}

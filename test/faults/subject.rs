@@ -1,0 +1,162 @@
+//! The run that is hit: where it runs, which processes it has, and how it is hit.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::plan::{Blow, Place, Target};
+use super::truth::Truth;
+use crate::support::container::RunningContainer;
+use crate::support::run::{marked, name_of};
+use crate::support::{Finished, Run, until};
+
+/// How long to wait between two looks at the processes of the whole machine.
+const LOOK_AGAIN: Duration = Duration::from_millis(15);
+
+/// A run of softstop's, wherever it runs.
+pub(super) struct Subject {
+    pub(super) place: Place,
+    running: Running,
+}
+
+enum Running {
+    Process(Run),
+    Container(Box<RunningContainer>),
+}
+
+impl Subject {
+    pub(super) fn of_process(place: Place, run: Run) -> Self {
+        let running = Running::Process(run);
+        Self { place, running }
+    }
+
+    pub(super) fn of_container(container: RunningContainer) -> Self {
+        Self {
+            place: Place::Container,
+            running: Running::Container(Box::new(container)),
+        }
+    }
+
+    pub(super) fn run(&mut self) -> &mut Run {
+        match &mut self.running {
+            Running::Process(run) => run,
+            Running::Container(container) => container.run(),
+        }
+    }
+
+    /// Whether nothing of it is left.
+    pub(super) fn is_over(&mut self) -> bool {
+        self.run().has_ended() && marked(self.run().mark()).is_empty()
+    }
+
+    /// Waits until this happens; false where the run is over first, or the time is.
+    pub(super) fn wait_for(
+        &mut self,
+        at_most: Duration,
+        mut happens: impl FnMut(&mut Self) -> bool,
+    ) -> bool {
+        let deadline = Instant::now() + at_most;
+        while Instant::now() < deadline && !self.run().has_ended() {
+            if happens(self) {
+                return true;
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        false
+    }
+
+    /// Hits the target, where there is one by then; false where there is none any more.
+    pub(super) fn hit(&mut self, target: Target, blow: Blow, truth: &Truth) -> bool {
+        const TO_APPEAR: Duration = Duration::from_secs(3);
+        let mut pids = Vec::new();
+        let is_there = self.wait_for(TO_APPEAR, |subject| {
+            pids = subject.pids(target);
+            !pids.is_empty()
+        });
+        if !is_there {
+            truth.note(format_args!("there is no {target:?} to hit"));
+            return false;
+        }
+        let strike = |signal| {
+            truth.note(format_args!("{signal} to {target:?} {pids:?}"));
+            send(&pids, signal);
+        };
+        match blow {
+            Blow::Once(signal) => strike(signal),
+            Blow::StopThenKill(pause) => {
+                strike(Signal::SIGSTOP);
+                thread::sleep(pause);
+                strike(Signal::SIGKILL);
+            }
+            Blow::TermTwice(pause) => {
+                strike(Signal::SIGTERM);
+                thread::sleep(pause);
+                strike(Signal::SIGTERM);
+            }
+            Blow::TermThenKill(pause) => {
+                strike(Signal::SIGTERM);
+                thread::sleep(pause);
+                strike(Signal::SIGKILL);
+            }
+        }
+        if target == Target::Tree && blow.kills() {
+            // What was started meanwhile is killed too, as with a container.
+            until("the whole tree is killed", || {
+                let left = self.pids(Target::Tree);
+                send(&left, Signal::SIGKILL);
+                left.is_empty()
+            });
+        }
+        true
+    }
+
+    /// Waits for the end of all its processes, also of those that outlive the one that was started.
+    pub(super) fn finish(mut self, was_killed: bool) -> Finished {
+        if was_killed {
+            until("nothing of the run is left", || {
+                thread::sleep(LOOK_AGAIN);
+                self.is_over()
+            });
+        }
+        match self.running {
+            Running::Process(run) => run.finish(),
+            Running::Container(container) => container.finish(),
+        }
+    }
+
+    fn pids(&mut self, target: Target) -> Vec<Pid> {
+        let (first, place) = (self.run().pid(), self.place);
+        let mut all = marked(self.run().mark());
+        all.sort();
+        let named = |is_meant: &dyn Fn(&str) -> bool| -> Vec<Pid> {
+            let all = all.iter().copied();
+            all.filter(|pid| is_meant(&name_of(*pid))).collect()
+        };
+        let softstops = || named(&|name| name == "softstop");
+        match target {
+            Target::Softstop if place == Place::Host => vec![first],
+            Target::Supervisor if place == Place::Host => {
+                let others = softstops().into_iter().filter(|pid| *pid != first);
+                others.take(1).collect()
+            }
+            Target::Softstop | Target::Supervisor => softstops().into_iter().take(1).collect(),
+            Target::Terraform => named(&|name| name == "terraform"),
+            Target::Plugin => named(&|name| name.starts_with("terraform-pro")),
+            Target::Shell => {
+                let shells = named(&|name| matches!(name, "sh" | "bash" | "dash"));
+                let shells = shells.into_iter().filter(|pid| *pid != first);
+                shells.take(1).collect()
+            }
+            Target::Tree => named(&|name| name != "unshare"),
+        }
+    }
+}
+
+fn send(pids: &[Pid], signal: Signal) {
+    for pid in pids {
+        // A process that has just ended needs no signal.
+        let _ = kill(*pid, signal);
+    }
+}

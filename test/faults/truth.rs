@@ -1,0 +1,182 @@
+//! What the campaign knows by itself: who is alive, who is proved to be over, and what happened.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::proxy::Proxy;
+use crate::support::run::marked;
+use crate::support::{Kind, Project, Step};
+
+/// The record of one round.
+#[derive(Clone)]
+pub(super) struct Truth(Arc<Mutex<Record>>);
+
+struct Record {
+    began: Instant,
+    events: Vec<(Duration, String)>,
+    runs: Vec<KnownRun>,
+    violations: Vec<String>,
+    state: Option<(String, u64)>,
+}
+
+/// A run of softstop's that may hold a lock.
+struct KnownRun {
+    stamp: String,
+    mark: String,
+    /// Whether anybody can prove that it is over.
+    is_proved_over: bool,
+}
+
+impl Truth {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Record {
+            began: Instant::now(),
+            events: Vec::new(),
+            runs: Vec::new(),
+            violations: Vec::new(),
+            state: None,
+        })))
+    }
+
+    /// Notes what happened, for whoever has to find out why a round has failed.
+    pub(super) fn note(&self, event: impl fmt::Display) {
+        let mut record = self.0.lock().unwrap();
+        let at = record.began.elapsed();
+        record.events.push((at, event.to_string()));
+    }
+
+    pub(super) fn violated(&self, invariant: &str, what: impl fmt::Display) {
+        self.note(format_args!("VIOLATION of {invariant}: {what}"));
+        let violation = format!("{invariant}: {what}");
+        self.0.lock().unwrap().violations.push(violation);
+    }
+
+    pub(super) fn violations(&self) -> Vec<String> {
+        self.0.lock().unwrap().violations.clone()
+    }
+
+    /// Makes a run known before it can hold a lock.
+    pub(super) fn meet(&self, step: &Step, mark: &str) {
+        self.0.lock().unwrap().runs.push(KnownRun {
+            stamp: step.stamp(),
+            mark: mark.to_owned(),
+            is_proved_over: false,
+        });
+    }
+
+    /// From now on, anybody can prove that the runs of this step are over.
+    pub(super) fn is_proved_over(&self, step: &Step) {
+        let stamp = step.stamp();
+        for run in &mut self.0.lock().unwrap().runs {
+            run.is_proved_over |= run.stamp == stamp;
+        }
+    }
+
+    /// Watches whose locks are removed through `proxy`, which only `remover` uses. As the `final:`
+    /// step of the pipeline of `sibling`, it has the proof that this one is over.
+    pub(super) fn watch(
+        &self,
+        proxy: &Proxy,
+        project: &Arc<Project>,
+        remover: &Step,
+        sibling: Option<&Step>,
+    ) {
+        let unlocks = project.store.unlock_requests();
+        let (truth, project) = (self.clone(), Arc::clone(project));
+        let (remover, sibling) = (remover.stamp(), sibling.map(Step::stamp));
+        proxy.watch(move |said| {
+            let said = String::from_utf8_lossy(said);
+            if project.store.kind.outlives_its_holder()
+                && unlocks.iter().any(|unlock| said.contains(unlock))
+                && let Some(lock) = project.store.lock()
+            {
+                truth.judge_removal(
+                    &lock,
+                    &said,
+                    project.store.kind,
+                    &remover,
+                    sibling.as_deref(),
+                );
+            }
+        });
+    }
+
+    /// Judges the removal of `lock` in the moment in which the backend is asked for it.
+    fn judge_removal(
+        &self,
+        lock: &str,
+        said: &str,
+        kind: Kind,
+        remover: &str,
+        sibling: Option<&str>,
+    ) {
+        let lock: Value = serde_json::from_str(lock).unwrap_or_default();
+        let (who, id) = (
+            lock["Who"].as_str().unwrap_or_default(),
+            lock["ID"].as_str().unwrap_or_default(),
+        );
+        let is_refused = kind == Kind::HttpStrict && !said.contains(id);
+        let stamp = who.rsplit_once('@').map_or(who, |(stamp, _)| stamp);
+        if stamp == remover || is_refused {
+            return;
+        }
+        self.note(format_args!("{remover} removes lock {id} of {who}"));
+        let holder = {
+            let record = self.0.lock().unwrap();
+            let holder = record.runs.iter().find(|run| run.stamp == stamp);
+            holder.map(|run| (run.mark.clone(), run.is_proved_over))
+        };
+        match holder {
+            None => self.violated("I2", format_args!("{who} is nobody's to release")),
+            Some((mark, _)) if !marked(&mark).is_empty() => {
+                self.violated("I2", format_args!("{who} is alive, and loses its lock"));
+            }
+            Some((_, false)) if sibling != Some(stamp) => {
+                self.violated("I2", format_args!("nobody has proved that {who} is over"));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Checks that the stored state is valid and not older than before.
+    pub(super) fn check_state(&self, project: &Project) {
+        let state = project.store.state();
+        let known = state.as_deref().map(serde_json::from_str::<Value>);
+        let before = self.0.lock().unwrap().state.clone();
+        let now = match known {
+            None => None,
+            Some(Ok(state)) => {
+                let lineage = state["lineage"].as_str().map(str::to_owned);
+                lineage.zip(state["serial"].as_u64())
+            }
+            Some(Err(error)) => return self.violated("I3", format_args!("the state: {error}")),
+        };
+        match (&before, &now) {
+            (Some(_), None) => self.violated("I3", "the state is gone"),
+            (Some((lineage, serial)), Some((new_lineage, new_serial)))
+                if lineage != new_lineage || new_serial < serial =>
+            {
+                let change = format!("{lineage} {serial} to {new_lineage} {new_serial}");
+                self.violated("I3", format_args!("the state goes from {change}"));
+            }
+            _ => self.0.lock().unwrap().state = now,
+        }
+    }
+
+    /// Forgets how the state was, where Terraform was made to lose it.
+    pub(super) fn forget_state(&self) {
+        self.0.lock().unwrap().state = None;
+    }
+}
+
+impl fmt::Display for Truth {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, event) in &self.0.lock().unwrap().events {
+            writeln!(formatter, "{:8.3} s  {event}", at.as_secs_f64())?;
+        }
+        Ok(())
+    }
+}
