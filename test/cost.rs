@@ -1,8 +1,8 @@
-//! What a release costs: how often Terraform is started.
+//! What a release costs: how often Terraform is started, and how often Bitbucket is asked.
 
 use std::fs;
 
-use crate::support::{Finished, Kind, Project, Softstop, Step, each, prepared};
+use crate::support::{Answer, Bitbucket, Finished, Kind, Project, Softstop, Step, each, prepared};
 
 const S3: [Kind; 3] = [Kind::S3Lockfile, Kind::S3DynamoDb, Kind::S3Both];
 
@@ -51,4 +51,25 @@ fn a_terraform_that_wants_to_initialise_by_itself_may() {
         let unlock = "force-unlock";
         assert_eq!(commands, [unlock, "init", unlock, unlock, unlock]);
     });
+}
+
+#[test]
+fn many_directories_of_one_step_cost_one_question() {
+    let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+    step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
+    let projects: Vec<Project> = (0..20)
+        .map(|_| Project::orphaned(Kind::HttpLax, &step))
+        .collect();
+    let mut release = Softstop::release(&projects[0])
+        .in_step(&Step::of_a_new_pipeline())
+        .asking(&bitbucket)
+        .env("WORKING_DIR_COUNT", projects.len().to_string());
+    for (index, project) in projects.iter().enumerate() {
+        release = release.env(&format!("WORKING_DIR_{index}"), project.clone_files());
+    }
+    release
+        .finish()
+        .expect_code(0)
+        .expect_said("✔ Locks: 20 released.");
+    assert_eq!(bitbucket.requests(), 1);
 }
