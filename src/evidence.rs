@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::bitbucket::api::{Api, Question};
@@ -37,7 +39,13 @@ pub(crate) struct Inquiry {
     /// `status`, which tells what a release would do.
     is_for_release: bool,
     began: Timestamp,
-    answers: RefCell<HashMap<String, (Instant, Answer)>>,
+    answers: RefCell<HashMap<String, Rc<Mutex<Option<Given>>>>>,
+}
+
+/// An answer of Bitbucket's, and when it was given.
+struct Given {
+    at: Instant,
+    answer: Answer,
 }
 
 impl Inquiry {
@@ -135,10 +143,13 @@ impl Inquiry {
             return Answer::NoToken;
         };
         let stamp = holder.owner.to_string();
-        if let Some((asked, answer)) = self.answers.borrow().get(&stamp)
-            && asked.elapsed() < FRESH
+        let given = Rc::clone(self.answers.borrow_mut().entry(stamp).or_default());
+        // Whoever comes with the same question while it is being asked waits for the answer.
+        let mut given = given.lock().await;
+        if let Some(given) = &*given
+            && given.at.elapsed() < FRESH
         {
-            return answer.clone();
+            return given.answer.clone();
         }
         let (pipeline, step) = (
             holder.owner.pipeline().to_string(),
@@ -161,8 +172,10 @@ impl Inquiry {
                 was_asked: false,
             },
         };
-        let mut answers = self.answers.borrow_mut();
-        answers.insert(stamp, (Instant::now(), answer.clone()));
+        *given = Some(Given {
+            at: Instant::now(),
+            answer: answer.clone(),
+        });
         answer
     }
 }

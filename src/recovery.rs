@@ -1,4 +1,5 @@
-//! Look, judge, look again, release, look again: what the stories have in common.
+//! Look, judge, look again where the release itself does not, release, look again: what the stories
+//! have in common.
 
 use std::fmt;
 use std::time::Duration;
@@ -97,13 +98,12 @@ async fn recover_from<L: DeployLock>(
             finding => return Ok(Recovery::Untouched(finding)),
         };
         // Judging took time, in which the lock may have changed hands; then it is a new one.
-        look = lock.look(supervisor).await?;
-        if look != Look::Held(holder.clone()) {
-            info!(
-                "Since it was looked at, the lock {} is gone or has changed.",
-                holder.id
-            );
-            continue;
+        if !lock.release_compares() {
+            look = lock.look(supervisor).await?;
+            if look != Look::Held(holder.clone()) {
+                say_that_it_changed(&holder);
+                continue;
+            }
         }
         let answer = lock.release(supervisor, &holder).await;
         look = lock.look(supervisor).await?;
@@ -118,8 +118,8 @@ async fn recover_from<L: DeployLock>(
                     by_hand,
                 ));
             }
-            // It was there, and is gone, and not by us.
-            Err(ToolError::NotReleased { .. }) => {}
+            // It is gone, and not by us.
+            Err(ToolError::NotReleased { .. }) => say_that_it_changed(&holder),
             Ok(()) | Err(_) => return Ok(Recovery::Released(holder, proof)),
         }
     }
@@ -221,6 +221,13 @@ async fn find<L: DeployLock>(
             Finding::Doubtful(Some(holder), doubt, by_hand)
         }
     })
+}
+
+fn say_that_it_changed(lock: &LockInfo) {
+    info!(
+        "Since it was looked at, the lock {} is gone or has changed.",
+        lock.id
+    );
 }
 
 fn is_held(look: &Look, holder: &LockInfo) -> bool {

@@ -11,6 +11,7 @@ mod after_script;
 mod backends;
 mod check;
 mod containers;
+mod cost;
 mod documents;
 mod examples;
 mod exit_codes;

@@ -62,6 +62,9 @@ pub(crate) trait DeployLock {
     /// Asks for the release. No answer of the tool is a proof: look again.
     async fn release(&self, supervisor: &Supervisor, lock: &LockInfo) -> Result<(), ToolError>;
 
+    /// Whether a release is refused where another lock, or none, is there by now.
+    fn release_compares(&self) -> bool;
+
     /// Whether `lock` is held by a look of somebody else's, which takes it for an instant.
     fn is_of_a_look(lock: &LockInfo) -> bool;
 

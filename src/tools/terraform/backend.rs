@@ -43,6 +43,11 @@ pub(super) enum ReleaseBy {
 pub(super) struct Strategy {
     pub(super) look: LookBy,
     pub(super) release: ReleaseBy,
+    /// Whether the release of a lock is refused where another one, or none, is there by now.
+    pub(super) compares_ids: bool,
+    /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them:
+    /// there is no nested block among them, which would be kept otherwise where it is not given.
+    pub(super) is_flat: bool,
     /// What `force-unlock 0` says, all of it, where nobody holds the lock. Where it says anything
     /// else and names no holder, `untaint` decides.
     pub(super) free_texts: &'static [&'static str],
@@ -59,6 +64,7 @@ impl Backend {
             // The ID is checked, but by a read before an unconditional delete: a window of
             // milliseconds stays open between the two.
             "s3" => Strategy {
+                is_flat: true,
                 free_texts: self.free_texts_of_s3(),
                 path_settings: &[
                     "custom_ca_bundle",
@@ -111,11 +117,16 @@ impl Backend {
             // oss and cos check the ID by a read before an unconditional delete; oci deletes only
             // what it has read.
             "oss" => Strategy {
+                compares_ids: true,
                 path_settings: &["shared_credentials_file"],
                 ..UNTAINT
             },
-            "cos" => UNTAINT,
+            "cos" => Strategy {
+                compares_ids: true,
+                ..UNTAINT
+            },
             "oci" => Strategy {
+                compares_ids: true,
                 path_settings: &["private_key_path"],
                 ..UNTAINT
             },
@@ -137,12 +148,14 @@ impl Backend {
             // unlocks nothing.
             "pg" => Strategy {
                 release: ReleaseBy::Death,
+                is_flat: true,
                 path_variables: &["PGPASSFILE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT"],
                 ..UNTAINT
             },
             // A lock of the operating system on an open file.
             "local" => Strategy {
                 release: ReleaseBy::Death,
+                is_flat: true,
                 path_settings: &["path", "workspace_dir"],
                 ..UNTAINT
             },
@@ -241,12 +254,15 @@ fn anchor(path: &mut String, directory: &Path, is_surely_a_path: bool) {
 
 const WRONG_ID: Strategy = Strategy {
     look: LookBy::WrongId,
+    compares_ids: true,
     ..UNTAINT
 };
 
 const UNTAINT: Strategy = Strategy {
     look: LookBy::Untaint,
     release: ReleaseBy::ForceUnlock,
+    compares_ids: false,
+    is_flat: false,
     free_texts: &[],
     path_settings: &[],
     path_variables: &[],
@@ -283,6 +299,17 @@ mod tests {
         for (kind, look, release) in rows {
             let strategy = backend(kind, &json!({})).strategy().unwrap();
             assert_eq!((strategy.look, strategy.release), (look, release), "{kind}");
+        }
+    }
+
+    #[test]
+    fn only_where_the_release_compares_the_id_is_no_second_look_needed() {
+        let compares = |kind| backend(kind, &json!({})).strategy().unwrap().compares_ids;
+        for kind in ["s3", "gcs", "azurerm", "kubernetes", "oss", "cos", "oci"] {
+            assert!(compares(kind), "{kind}");
+        }
+        for kind in ["http", "consul", "pg", "local"] {
+            assert!(!compares(kind), "{kind}");
         }
     }
 

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::env;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -21,24 +22,32 @@ use crate::tools::{Look, ToolError};
 
 /// How long one question may take. A dead S3 endpoint costs Terraform 9 s of retries.
 const LIMIT: Duration = Duration::from_secs(20);
+/// How many percent of what is in use may be garbage before Go collects it. Terraform makes most of
+/// its garbage while it starts; to collect that costs a fifth of its time and saves no memory.
+const GARBAGE: &str = "400";
 /// An address that no state holds, for a look by `untaint`.
 const NO_RESOURCE: &str = "softstop_look.none";
 
-/// A scratch directory that is initialised for one backend and one workspace.
+/// What Terraform keeps of an initialised backend, below the scratch directory.
+const INITIALISED: &str = ".terraform/terraform.tfstate";
+
+/// A scratch directory for one backend and one workspace.
 pub(crate) struct LockView {
     binary: PathBuf,
     /// Where the deploy runs.
     directory: PathBuf,
     scratch: TempDir,
-    /// The backend as Terraform understood it.
+    /// The backend as Terraform understood it, where it was asked.
     pub(super) backend: Backend,
+    /// Whether Terraform itself has initialised the scratch directory.
+    is_initialised: Cell<bool>,
     strategy: Strategy,
     pub(super) workspace: String,
     workspace_exists: Cell<bool>,
 }
 
 impl LockView {
-    /// Initialises a scratch directory.
+    /// Makes a scratch directory in which Terraform can be asked.
     pub(super) async fn open(
         supervisor: &Supervisor,
         binary: &Path,
@@ -58,15 +67,44 @@ impl LockView {
             scratch,
             strategy: backend.strategy()?,
             backend,
+            is_initialised: Cell::new(false),
             workspace_exists: Cell::new(workspace == "default"),
             workspace,
         };
-        // Without TF_WORKSPACE: initialising with one that does not exist creates it.
-        let command = view.command(&["init", "-no-color", "-input=false"]);
-        view.succeed(supervisor, command).await?;
-        let resolved = view.scratch.path().join(".terraform/terraform.tfstate");
-        view.backend = read_initialised(&resolved)?;
+        if view.strategy.is_flat && view.workspace_exists.get() {
+            view.write_initialised().map_err(ToolError::Scratch)?;
+        } else {
+            view.initialise(supervisor).await?;
+            view.backend = read_initialised(&view.scratch.path().join(INITIALISED))?;
+        }
         Ok(view)
+    }
+
+    /// Writes down what `init` would keep, which saves one start of Terraform.
+    ///
+    /// Terraform takes it where it equals the backend block, setting by setting, whatever the hash.
+    fn write_initialised(&self) -> io::Result<()> {
+        let kept = json!({
+            "version": 3,
+            "backend": {"type": self.backend.kind, "config": self.backend.settings, "hash": 0},
+        });
+        fs::create_dir(self.scratch.path().join(".terraform"))?;
+        fs::write(self.scratch.path().join(INITIALISED), kept.to_string())
+    }
+
+    async fn initialise(&self, supervisor: &Supervisor) -> Result<(), ToolError> {
+        // What we have written ourselves would be a backend to migrate from.
+        match fs::remove_dir_all(self.scratch.path().join(".terraform")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(ToolError::Scratch(error));
+            }
+            _ => {}
+        }
+        // Without TF_WORKSPACE: initialising with one that does not exist creates it.
+        let command = self.command(&["init", "-no-color", "-input=false"]);
+        self.succeed(supervisor, command).await?;
+        self.is_initialised.set(true);
+        Ok(())
     }
 
     pub(super) async fn look(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
@@ -76,6 +114,17 @@ impl LockView {
         if !self.has_state(supervisor).await? {
             return Ok(Look::Free);
         }
+        match self.look_by_strategy(supervisor).await {
+            // It may be the directory that Terraform does not like.
+            Err(ToolError::Failed { .. }) if !self.is_initialised.get() => {
+                self.initialise(supervisor).await?;
+                self.look_by_strategy(supervisor).await
+            }
+            look => look,
+        }
+    }
+
+    async fn look_by_strategy(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
         match self.strategy.look {
             LookBy::WrongId => self.look_by_wrong_id(supervisor).await,
             LookBy::Untaint | LookBy::Request => self.look_by_untaint(supervisor).await,
@@ -97,6 +146,10 @@ impl LockView {
                 output: essence(&helped.stderr),
             })
         }
+    }
+
+    pub(super) fn release_compares(&self) -> bool {
+        self.strategy.compares_ids
     }
 
     pub(super) fn dies_with_its_process(&self) -> bool {
@@ -141,8 +194,10 @@ impl LockView {
             && free_texts.iter().all(|text| helped.stderr.contains(text))
         {
             Ok(Look::Free)
-        } else {
+        } else if self.is_initialised.get() {
             self.look_by_untaint(supervisor).await
+        } else {
+            Err(failed("force-unlock", &helped))
         }
     }
 
@@ -221,7 +276,8 @@ pub(super) fn helper_command(binary: &Path) -> Command {
         .env_remove("TF_WORKSPACE")
         .env("TF_INPUT", "0")
         .env("TF_IN_AUTOMATION", "1")
-        .env("CHECKPOINT_DISABLE", "1");
+        .env("CHECKPOINT_DISABLE", "1")
+        .env("GOGC", GARBAGE);
     command
 }
 

@@ -240,6 +240,14 @@ impl DeployLock for TerraformLock {
         }
     }
 
+    fn release_compares(&self) -> bool {
+        match self {
+            Self::View(view) => view.release_compares(),
+            // The server decides.
+            Self::Http(_) | Self::None => false,
+        }
+    }
+
     fn is_of_a_look(lock: &LockInfo) -> bool {
         [diagnostics::LOOK_OPERATION, http_backend::LOOK_OPERATION]
             .contains(&lock.operation.as_str())

@@ -1,0 +1,75 @@
+//! What a release costs: how often Terraform is started, and how often Bitbucket is asked.
+
+use std::fs;
+
+use crate::support::{Answer, Bitbucket, Finished, Kind, Project, Softstop, Step, each, prepared};
+
+const S3: [Kind; 3] = [Kind::S3Lockfile, Kind::S3DynamoDb, Kind::S3Both];
+
+/// Releases what `step` has left locked, with a Terraform that first does what `script` says, and
+/// returns the commands with which Terraform was started.
+fn release_by(project: &Project, step: &Step, script: &str) -> (Finished, Vec<String>) {
+    let terraform = prepared("SOFTSTOP_TEST_TERRAFORM");
+    let log = project.scratch().join("commands");
+    let wrapper = project.script(
+        "terraform",
+        &format!(
+            "echo $1 >> {}; {script}\nexec {terraform} \"$@\"",
+            log.display()
+        ),
+    );
+    let finished = Softstop::release(project)
+        .in_step(&step.sibling())
+        .env("TERRAFORM_BIN", wrapper)
+        .finish();
+    let commands = fs::read_to_string(log).unwrap();
+    (finished, commands.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_release_starts_terraform_no_more_often_than_a_person() {
+    each(&S3, |kind| {
+        let step = Step::of_a_new_pipeline();
+        let project = Project::orphaned(kind, &step);
+        let (finished, commands) = release_by(&project, &step, "");
+        finished.expect_code(0).expect_said("✔ Locks: 1 released.");
+        assert_eq!(project.store.lock(), None, "{finished}");
+        assert_eq!(commands, ["force-unlock"; 3], "look, release, look");
+    });
+}
+
+#[test]
+fn a_terraform_that_wants_to_initialise_by_itself_may() {
+    each(&S3, |kind| {
+        let step = Step::of_a_new_pipeline();
+        let project = Project::orphaned(kind, &step);
+        let dislike = "grep -qs '\"hash\":0' .terraform/terraform.tfstate && \
+             echo '{}' > .terraform/terraform.tfstate";
+        let (finished, commands) = release_by(&project, &step, dislike);
+        finished.expect_code(0).expect_said("✔ Locks: 1 released.");
+        assert_eq!(project.store.lock(), None, "{finished}");
+        let unlock = "force-unlock";
+        assert_eq!(commands, [unlock, "init", unlock, unlock, unlock]);
+    });
+}
+
+#[test]
+fn many_directories_of_one_step_cost_one_question() {
+    let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+    step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
+    let projects: Vec<Project> = (0..20)
+        .map(|_| Project::orphaned(Kind::HttpLax, &step))
+        .collect();
+    let mut release = Softstop::release(&projects[0])
+        .in_step(&Step::of_a_new_pipeline())
+        .asking(&bitbucket)
+        .env("WORKING_DIR_COUNT", projects.len().to_string());
+    for (index, project) in projects.iter().enumerate() {
+        release = release.env(&format!("WORKING_DIR_{index}"), project.clone_files());
+    }
+    release
+        .finish()
+        .expect_code(0)
+        .expect_said("✔ Locks: 20 released.");
+    assert_eq!(bitbucket.requests(), 1);
+}
