@@ -1,8 +1,11 @@
 //! How the broken deploy says that it has ended, held against what is true.
 
-use super::plan::{Blow, Moment, Plan, Rival, Target, Trouble};
+use nix::sys::signal::Signal;
+
+use super::plan::{Blow, Moment, Place, Plan, Rival, Target, Trouble};
 use super::round::Round;
-use crate::support::Finished;
+use super::truth::Truth;
+use crate::support::{Finished, Kind};
 
 /// What a last line claims.
 struct Claim<'a> {
@@ -33,7 +36,7 @@ pub(super) fn check(round: &Round, finished: &Finished, is_hit: bool) {
     }
     // What is still there can do something, so it takes a softstop that lives to end it.
     let is_graceful = !was_killed || is_guard(round);
-    if is_graceful && plan.trouble == Trouble::None && round.holds_lock(round.step()) {
+    if is_graceful && plan.trouble == Trouble::None && round.holds_lock(&round.step) {
         round
             .truth
             .violated("I1", "a deploy that was not killed leaves its lock");
@@ -82,7 +85,7 @@ fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) 
         lie("Terraform does not say so".to_owned());
     }
     match claim.lock {
-        Lock::Free if round.holds_lock(round.step()) => lie("it is held".to_owned()),
+        Lock::Free if round.holds_lock(&round.step) => lie("it is held".to_owned()),
         Lock::Held if round.plan.rival == Rival::None && round.project.store.lock().is_none() => {
             lie("it is free".to_owned());
         }
@@ -90,6 +93,28 @@ fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) 
             lie("the backend is well".to_owned());
         }
         _ => {}
+    }
+}
+
+/// Checks what a release has said.
+pub(super) fn check_release(
+    truth: &Truth,
+    finished: &Finished,
+    asked: Option<Signal>,
+    was_killed: bool,
+) {
+    let (line, code) = (last_line(finished), finished.code);
+    let is_true = if line.starts_with("✔ Locks: ") {
+        code == Some(0)
+    } else if line.starts_with("✖ Locks: ") {
+        let told = code.map(|code| format!("(exit code {code})"));
+        matches!(code, Some(3 | 4)) && told.is_some_and(|told| line.contains(&told))
+    } else {
+        let expected = asked.map(|signal| 128 + signal as i32);
+        line.starts_with("✖ Stopped by ") && code == expected
+    };
+    if !is_true && !was_killed {
+        truth.violated("I6", format_args!("{line:?} with the exit code {code:?}"));
     }
 }
 
@@ -162,12 +187,11 @@ fn may_lose_resources(plan: &Plan, is_hit: bool) -> bool {
 
 /// Whether Terraform may have cut off the file of a local state, as it does at a second signal.
 fn may_lose_state(plan: &Plan, is_hit: bool) -> bool {
-    let is_local = plan.kind == crate::support::Kind::Local;
+    let is_local = plan.kind == Kind::Local;
     is_local && may_lose_resources(plan, is_hit)
 }
 
-fn is_gentle(signal: nix::sys::signal::Signal) -> bool {
-    use nix::sys::signal::Signal;
+fn is_gentle(signal: Signal) -> bool {
     matches!(signal, Signal::SIGINT | Signal::SIGTERM)
 }
 
@@ -176,7 +200,7 @@ fn has_killed_terraform(finished: &Finished) -> bool {
 }
 
 fn is_guard(round: &Round) -> bool {
-    round.plan.target == Target::Softstop && round.plan.place == super::plan::Place::Host
+    round.plan.target == Target::Softstop && round.plan.place == Place::Host
 }
 
 fn last_line(finished: &Finished) -> &str {

@@ -5,7 +5,9 @@
 
 mod ending;
 mod plan;
+mod recovery;
 mod report;
+mod rivals;
 mod round;
 mod subject;
 mod truth;
@@ -23,7 +25,7 @@ use round::Round;
 use truth::Truth;
 
 /// How many rounds are played where nobody asks for more.
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 60;
 const SEED: u64 = 1;
 /// How long a deploy takes before any was measured.
 const LIFE: Duration = Duration::from_millis(1500);
@@ -37,6 +39,7 @@ struct Campaign {
 }
 
 #[test]
+#[ignore = "it wants the machine for itself: test/run begins it when all other tests are over"]
 fn no_round_of_a_fault_campaign_breaks_an_invariant() {
     let seeds = match number("SOFTSTOP_TEST_REPLAY") {
         Some(seed) => vec![seed],

@@ -339,6 +339,11 @@ impl Plan {
             let text = format!("{value:?}");
             text.split(['(', ' ']).next().unwrap_or_default().to_owned()
         };
+        let target = match (self.target, self.place) {
+            (target, Place::Host) => name(&target),
+            (Target::Softstop | Target::Supervisor, _) => "PID 1".to_owned(),
+            (target, _) => name(&target),
+        };
         let blow = match self.blow {
             Blow::Once(signal) => signal.to_string(),
             blow => name(&blow),
@@ -347,7 +352,7 @@ impl Plan {
             ("backend", name(&self.kind)),
             ("place", name(&self.place)),
             ("command", name(&self.script)),
-            ("hit", format!("{:?} of {:?}", self.target, self.victim)),
+            ("hit", format!("{target} of {:?}", self.victim)),
             ("signal", blow),
             ("moment", name(&self.moment)),
             ("trouble", name(&self.trouble)),

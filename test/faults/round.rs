@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -15,30 +14,31 @@ use crate::support::project::thing;
 use crate::support::proxy::Proxy;
 use crate::support::{Answer, Bitbucket, Container, Finished, Kind, Project, Softstop, Step};
 
-const GRACE_PERIOD: Duration = Duration::from_secs(5);
+pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(5);
+/// How much later than promised a machine with much to do may be.
+const MARGIN: Duration = Duration::from_secs(3);
 /// How long to wait for the aimed moment; where it does not come, the blow falls all the same.
 const TO_AIM: Duration = Duration::from_secs(4);
 /// How long a backend stays in trouble for a run that nobody asks to stop.
 const TROUBLE: Duration = Duration::from_secs(2);
 /// How much less time a release takes than a deploy.
 const SHORTER: f64 = 0.3;
-const LAPTOP: &str = "anna@macbook";
 
 pub(super) struct Round<'a> {
     pub(super) plan: &'a Plan,
     pub(super) truth: Truth,
     pub(super) project: Arc<Project>,
-    bitbucket: &'a Bitbucket,
+    pub(super) bitbucket: &'a Bitbucket,
     /// How long such a deploy takes where nobody breaks it.
     life: Duration,
     /// Whose deploy is broken.
-    step: Step,
+    pub(super) step: Step,
 }
 
 /// A clone of the repository, with a way of its own to the backend.
-struct Clone {
-    directory: PathBuf,
-    proxy: Option<Proxy>,
+pub(super) struct Clone {
+    pub(super) directory: PathBuf,
+    pub(super) proxy: Option<Proxy>,
 }
 
 impl<'a> Round<'a> {
@@ -61,10 +61,8 @@ impl<'a> Round<'a> {
     /// Plays the round, and tells how long the last deploy took, which nobody has broken.
     pub(super) fn play(&self) -> Duration {
         self.answer(&self.step, Answer::InProgress);
-        let mut has_laptop = self.plan.rival == Rival::Laptop { is_first: true };
-        if has_laptop {
-            self.project.be_locked_by(LAPTOP);
-        }
+        let is_first = self.plan.rival == Rival::Laptop { is_first: true };
+        let mut has_laptop = is_first && self.laptop_comes();
         let second_deploy = self.begin_second_deploy();
         self.break_deploy();
         self.answer(&self.step, self.plan.answer.answer());
@@ -85,17 +83,6 @@ impl<'a> Round<'a> {
         self.deploy_again()
     }
 
-    /// A laptop takes the lock as soon as it is free.
-    fn laptop_comes(&self) -> bool {
-        let is_meant = matches!(self.plan.rival, Rival::Laptop { .. });
-        let comes = is_meant && self.project.store.lock().is_none();
-        if comes {
-            self.project.be_locked_by(LAPTOP);
-            self.truth.note("a laptop takes the lock");
-        }
-        comes
-    }
-
     fn break_deploy(&self) {
         let clone = self.clone_for(&self.step, None);
         let mut subject = self.start(&clone);
@@ -111,17 +98,26 @@ impl<'a> Round<'a> {
         }
         self.begin_trouble(&clone);
         self.aim(&mut subject, &clone, self.plan.moment);
+        let began = Instant::now();
         let is_hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
         let hangs = self.plan.trouble == Trouble::HangingStateWrite;
         if let Some(proxy) = clone.proxy.as_ref().filter(|_| !hangs) {
             proxy.let_go();
         }
-        let was_killed = is_hit && self.kills_softstop();
-        if !(is_hit && self.stops_softstop()) {
+        let (was_killed, is_stopped) = (
+            is_hit && self.kills_softstop(),
+            is_hit && self.stops_softstop(),
+        );
+        if !is_stopped {
             subject.wait_for(TROUBLE, |_| false);
             self.end_trouble(&clone);
         }
         let finished = subject.finish(was_killed);
+        let took = began.elapsed();
+        if is_stopped && took > GRACE_PERIOD + MARGIN {
+            self.truth
+                .violated("I4", format_args!("it takes {took:?} to end"));
+        }
         self.end_trouble(&clone);
         self.truth
             .note(format_args!("the deploy is over\n{finished}"));
@@ -189,7 +185,7 @@ impl<'a> Round<'a> {
     }
 
     /// Waits for the moment of the blow. Where the backend can be held there, it is.
-    fn aim(&self, subject: &mut Subject, clone: &Clone, moment: Moment) {
+    pub(super) fn aim(&self, subject: &mut Subject, clone: &Clone, moment: Moment) {
         let store = &self.project.store;
         let hold = |needle: &str| {
             if let Some(proxy) = &clone.proxy {
@@ -280,194 +276,10 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Whose deploy is broken.
-    pub(super) fn step(&self) -> &Step {
-        &self.step
-    }
-
     /// Whether this run's own lock is there.
     pub(super) fn holds_lock(&self, step: &Step) -> bool {
         let who = self.project.store.lock_who().unwrap_or_default();
         who.starts_with(&format!("{}@", step.stamp()))
-    }
-
-    fn recover_from_another_pipeline(&self) {
-        let step = Step::of_a_new_pipeline();
-        let lock = self.project.store.lock_id();
-        let (is_left, is_racy) = (
-            self.holds_lock(&self.step),
-            matches!(
-                self.plan.rival,
-                Rival::SecondDeploy(_) | Rival::SecondRelease
-            ),
-        );
-        let second = (self.plan.rival == Rival::SecondRelease).then(|| {
-            let step = Step::of_a_new_pipeline();
-            let clone = self.clone_for(&step, None);
-            (self.start_release(&step, &clone), clone)
-        });
-        let finished = if self.plan.victim == Victim::Release {
-            self.break_release(&step);
-            self.release_by(&step.run_again(), "the release, run again,")
-        } else {
-            self.release_by(&step, "the release")
-        };
-        if let Some((second, clone)) = second {
-            let finished = second.finish();
-            self.truth
-                .note(format_args!("the other release\n{finished}"));
-            drop(clone);
-        }
-        if is_racy || self.plan.victim == Victim::Release {
-            return;
-        }
-        let expected = if is_left {
-            self.plan.answer.exit_code()
-        } else if lock.is_some() {
-            // Nobody can judge a laptop.
-            3
-        } else {
-            0
-        };
-        if finished.code != Some(expected) {
-            self.truth.violated(
-                "I6",
-                format_args!("release ends with {:?}, not {expected}", finished.code),
-            );
-        }
-        let is_freed = self.project.store.lock_id() != lock;
-        match (is_left, self.plan.answer) {
-            (true, Verdict::Completed) if !is_freed => self
-                .truth
-                .violated("I1", "a lock whose holder is COMPLETED is left"),
-            (true, Verdict::Completed) => {}
-            _ if is_freed => self
-                .truth
-                .violated("I2", "a lock that nobody has proved over is gone"),
-            _ => {}
-        }
-    }
-
-    fn break_release(&self, step: &Step) {
-        self.answer(step, Answer::InProgress);
-        let clone = self.clone_for(step, None);
-        let mut subject = Subject::of_process(Place::Host, self.start_release(step, &clone));
-        self.truth.meet(step, subject.run().mark());
-        self.aim(&mut subject, &clone, self.plan.moment);
-        let is_hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
-        if let Some(proxy) = &clone.proxy {
-            proxy.let_go();
-        }
-        let finished = subject.finish(is_hit && self.kills_softstop());
-        self.truth
-            .note(format_args!("the broken release\n{finished}"));
-        self.answer(step, Answer::Completed("STOPPED"));
-        self.truth.is_proved_over(step);
-    }
-
-    fn recover_in_the_final_step(&self) {
-        let step = self.step.sibling();
-        let clone = self.clone_for(&step, Some(&self.step));
-        let told = self.project.scratch().join("told-by-release");
-        let tell = format!(
-            "echo \"$SOFTSTOP_OUTCOME $SOFTSTOP_EXIT_CODE $SOFTSTOP_LOCK\" >> {}",
-            told.display()
-        );
-        let is_left = self.holds_lock(&self.step);
-        let run = Softstop::release(&self.project)
-            .in_step(&step)
-            .env("WORKING_DIR", &clone.directory)
-            .env("AFTER_SCRIPT", tell)
-            .start();
-        self.truth.meet(&step, run.mark());
-        let finished = run.finish();
-        self.truth.note(format_args!("the final step\n{finished}"));
-        let told = std::fs::read_to_string(told).unwrap_or_default();
-        let has_released = finished.stderr.contains("1 released");
-        let expected = if has_released {
-            "killed 137 released\n"
-        } else {
-            ""
-        };
-        if told != expected {
-            self.truth
-                .violated("I6", format_args!("AFTER_SCRIPT of a release: {told:?}"));
-        }
-        if self.holds_lock(&self.step) {
-            self.truth.violated("I1", "the final step leaves the lock");
-        }
-        let is_racy = matches!(self.plan.rival, Rival::SecondDeploy(_));
-        if is_left && !is_racy && !has_released {
-            self.truth
-                .violated("I6", "the final step does not say that it has released");
-        }
-        self.truth.check_state(&self.project);
-    }
-
-    fn release_by(&self, step: &Step, name: &str) -> Finished {
-        let clone = self.clone_for(step, None);
-        let finished = self.start_release(step, &clone).finish();
-        self.truth.note(format_args!("{name}\n{finished}"));
-        finished
-    }
-
-    fn start_release(&self, step: &Step, clone: &Clone) -> crate::support::Run {
-        self.truth.note(format_args!("{} releases", step.stamp()));
-        Softstop::release(&self.project)
-            .in_step(step)
-            .asking(self.bitbucket)
-            .env("WORKING_DIR", &clone.directory)
-            .env("GRACE_PERIOD", format!("{}s", GRACE_PERIOD.as_secs()))
-            .start()
-    }
-
-    /// Another pipeline deploys the same, some time after the first one has begun.
-    fn begin_second_deploy(&self) -> Option<JoinHandle<Finished>> {
-        let Rival::SecondDeploy(pause) = self.plan.rival else {
-            return None;
-        };
-        let step = Step::of_a_new_pipeline();
-        self.answer(&step, Answer::InProgress);
-        let clone = self.clone_for(&step, None);
-        let softstop = Softstop::deploy(&self.project)
-            .in_step(&step)
-            .asking(self.bitbucket)
-            .env("WORKING_DIR", &clone.directory)
-            .env("LOCK_TIMEOUT", "50s");
-        let truth = self.truth.clone();
-        Some(thread::spawn(move || {
-            thread::sleep(pause);
-            let run = softstop.start();
-            truth.meet(&step, run.mark());
-            truth.note(format_args!("{} deploys too", step.stamp()));
-            let finished = run.finish();
-            truth.note(format_args!("the second deploy\n{finished}"));
-            drop(clone);
-            finished
-        }))
-    }
-
-    /// Nobody is left who could hold the lock, but perhaps a laptop, which keeps it.
-    fn expect_free(&self, has_laptop: bool) {
-        let store = &self.project.store;
-        if has_laptop {
-            if store.lock_who().as_deref() != Some(LAPTOP) {
-                self.truth.violated("I2", "a laptop has lost its lock");
-            }
-            store.remove_lock();
-        }
-        let deadline = Instant::now() + Duration::from_secs(2);
-        let dies = !store.kind.outlives_its_holder();
-        while store.lock().is_some() {
-            // A database has to notice first that its client is gone.
-            if !dies || Instant::now() > deadline {
-                let lock = store.lock();
-                return self
-                    .truth
-                    .violated("I1", format_args!("{lock:?} is left in the end"));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
     }
 
     fn deploy_again(&self) -> Duration {
@@ -502,11 +314,11 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn answer(&self, step: &Step, answer: Answer) {
+    pub(super) fn answer(&self, step: &Step, answer: Answer) {
         step.is_answered(self.bitbucket, [answer]);
     }
 
-    fn clone_for(&self, step: &Step, sibling: Option<&Step>) -> Clone {
+    pub(super) fn clone_for(&self, step: &Step, sibling: Option<&Step>) -> Clone {
         let usual = self.project.store.proxy.as_ref();
         let proxy = usual.map(|usual| Proxy::to(usual.target));
         if let Some(proxy) = &proxy {
