@@ -82,6 +82,8 @@ pub(super) enum Blow {
 pub(super) enum Moment {
     /// After this part of the time that such a run takes.
     After(f64),
+    /// When softstop looks at the lock.
+    AtLook,
     AtLock,
     AtStateWrite,
     AtUnlock,
@@ -195,8 +197,15 @@ impl Plan {
             if matches!(self.target, Target::Plugin | Target::Shell) {
                 self.target = Target::Supervisor;
             }
-            if !matches!(self.moment, Moment::After(_) | Moment::AtUnlock) {
+            if matches!(self.moment, Moment::AtLock | Moment::AtStateWrite) {
+                self.moment = Moment::AtLook;
+            }
+            if self.moment == Moment::InAfterScript {
                 self.moment = Moment::AtUnlock;
+            }
+            // It writes no state.
+            if self.trouble == Trouble::HangingStateWrite {
+                self.trouble = Trouble::Slow;
             }
             // Nobody is there to be released where the lock is another one's.
             self.rival = match self.rival {
@@ -288,11 +297,12 @@ fn blow(rng: &mut Rng) -> Blow {
 }
 
 fn moment(rng: &mut Rng) -> Moment {
-    match rng.u8(..8) {
+    match rng.u8(..9) {
         0..=3 => Moment::After(rng.f64()),
-        4 => Moment::AtLock,
-        5 => Moment::AtStateWrite,
-        6 => Moment::AtUnlock,
+        4 => Moment::AtLook,
+        5 => Moment::AtLock,
+        6 => Moment::AtStateWrite,
+        7 => Moment::AtUnlock,
         _ => Moment::InAfterScript,
     }
 }

@@ -73,13 +73,16 @@ impl Round<'_> {
         let clone = self.clone_for(step, None);
         let mut subject = Subject::of_process(Place::Host, self.start_release(step, &clone));
         self.truth.meet(step, subject.run().mark());
+        self.begin_trouble(&clone);
         self.aim(&mut subject, &clone, self.plan.moment);
         let is_hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
+        self.truth.blow_falls(is_hit);
         if let Some(proxy) = &clone.proxy {
             proxy.let_go();
         }
         let was_killed = is_hit && self.kills_softstop();
         let finished = subject.finish(was_killed);
+        self.end_trouble(&clone);
         self.truth
             .note(format_args!("the broken release\n{finished}"));
         let asked = self.asked().filter(|_| is_hit);

@@ -27,7 +27,14 @@ impl Report {
         self.rounds += 1;
         let is_failed = !violations.is_empty();
         self.failures += usize::from(is_failed);
-        for (place, (dimension, value)) in plan.dimensions().into_iter().enumerate() {
+        let landed = if truth.has_landed() {
+            "landed"
+        } else {
+            "found nobody"
+        };
+        let dimensions = plan.dimensions().into_iter();
+        let dimensions = dimensions.chain([("blow", landed.to_owned())]);
+        for (place, (dimension, value)) in dimensions.enumerate() {
             let (rounds, failures) = self.tally.entry((place, dimension, value)).or_default();
             *rounds += 1;
             *failures += usize::from(is_failed);

@@ -100,6 +100,7 @@ impl<'a> Round<'a> {
         self.aim(&mut subject, &clone, self.plan.moment);
         let began = Instant::now();
         let is_hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
+        self.truth.blow_falls(is_hit);
         let hangs = self.plan.trouble == Trouble::HangingStateWrite;
         if let Some(proxy) = clone.proxy.as_ref().filter(|_| !hangs) {
             proxy.let_go();
@@ -193,9 +194,16 @@ impl<'a> Round<'a> {
             }
         };
         match moment {
+            Moment::AtLook => hold(&store.look_request()),
             Moment::AtLock => hold(store.lock_request()),
             Moment::AtStateWrite => hold(&store.state_write()),
             Moment::AtUnlock => {
+                if self.plan.victim == Victim::Deploy {
+                    // On http, softstop's own look before the deploy ends with an unlock too.
+                    subject.wait_for(TO_AIM, |subject| {
+                        subject.run().has_printed("Creation complete")
+                    });
+                }
                 if let Some(unlock) = store.unlock_requests().last() {
                     hold(unlock);
                 }
@@ -208,7 +216,7 @@ impl<'a> Round<'a> {
             (Moment::After(_), _) => false,
             (Moment::InAfterScript, _) => after_script.exists(),
             (_, Some(proxy)) => proxy.has_held(),
-            (Moment::AtLock, None) => lock_file.exists(),
+            (Moment::AtLook | Moment::AtLock, None) => lock_file.exists(),
             (Moment::AtStateWrite, None) => subject.run().has_printed("Creation complete"),
             (Moment::AtUnlock, None) => subject.run().has_printed("Apply complete"),
         };
@@ -226,7 +234,7 @@ impl<'a> Round<'a> {
         self.truth.note(format_args!("{moment:?} is {aim}"));
     }
 
-    fn begin_trouble(&self, clone: &Clone) {
+    pub(super) fn begin_trouble(&self, clone: &Clone) {
         let Some(proxy) = &clone.proxy else { return };
         let store = &self.project.store;
         if let Some((fault, times)) = self.plan.trouble.fault() {
@@ -241,7 +249,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn end_trouble(&self, clone: &Clone) {
+    pub(super) fn end_trouble(&self, clone: &Clone) {
         if let Some(proxy) = &clone.proxy {
             proxy.recover();
         }

@@ -19,6 +19,7 @@ struct Record {
     events: Vec<(Duration, String)>,
     runs: Vec<KnownRun>,
     violations: Vec<String>,
+    has_landed: bool,
     state: Option<(String, u64)>,
 }
 
@@ -37,6 +38,7 @@ impl Truth {
             events: Vec::new(),
             runs: Vec::new(),
             violations: Vec::new(),
+            has_landed: false,
             state: None,
         })))
     }
@@ -46,6 +48,15 @@ impl Truth {
         let mut record = self.0.lock().unwrap();
         let at = record.began.elapsed();
         record.events.push((at, event.to_string()));
+    }
+
+    /// Whether there was somebody to hit.
+    pub(super) fn blow_falls(&self, has_landed: bool) {
+        self.0.lock().unwrap().has_landed = has_landed;
+    }
+
+    pub(super) fn has_landed(&self) -> bool {
+        self.0.lock().unwrap().has_landed
     }
 
     pub(super) fn violated(&self, invariant: &str, what: impl fmt::Display) {

@@ -192,6 +192,16 @@ impl Store {
         }
     }
 
+    /// What softstop says when it looks at the lock.
+    pub(crate) fn look_request(&self) -> String {
+        match self.kind {
+            Kind::HttpStrict | Kind::HttpLax => "softstop-look".to_owned(),
+            Kind::S3Lockfile | Kind::S3Both => format!("GET /{}/{KEY}.tflock", self.name),
+            Kind::S3DynamoDb => "GetItem".to_owned(),
+            Kind::Postgres | Kind::Local => self.lock_request().to_owned(),
+        }
+    }
+
     /// What a client says when it gives the lock back, or takes it away from somebody.
     pub(crate) fn unlock_requests(&self) -> Vec<String> {
         match self.kind {
