@@ -7,8 +7,8 @@ use std::fmt;
 use super::plan::Plan;
 use super::truth::Truth;
 
-/// How many failures are told at length; what comes after them is most likely the same.
-const ENOUGH: usize = 10;
+/// How many failures end the campaign: what comes after them is most likely the same.
+const ENOUGH: usize = 3;
 
 /// The rounds that were played.
 #[derive(Default)]
