@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use super::plan::{Blow, Moment, Place, Plan, Rival, Target, Trouble};
-use super::round::Round;
+use super::round::{RESOURCES, Round};
 use super::truth::Truth;
 use crate::support::{Finished, Kind};
 
@@ -157,24 +157,37 @@ fn check_after_script(round: &Round, finished: &Finished, claim: &Claim, was_kil
     }
 }
 
-/// What Terraform has called complete is stored, or kept with the words that it is not.
+/// What was made, and what Terraform has called complete, is stored, or kept with the words that it
+/// is not.
 fn check_resources(round: &Round, finished: &Finished) {
     let mut stored = round.project.store.resources();
     if finished.stderr.contains("errored.tfstate") {
         // The file is the record then, and a person is told so.
-        stored.extend(["a", "b", "c", "shell"].map(str::to_owned));
+        stored.extend(RESOURCES.map(str::to_owned));
     }
     let complete = finished.stdout.lines().filter_map(|line| {
         let (address, rest) = line.split_once(": ")?;
         let is_complete = rest.starts_with("Creation complete");
         is_complete.then(|| address.rsplit('.').next().unwrap_or(address))
     });
-    for name in complete {
+    // A plugin that is hit cannot tell what it has made, and another deploy is still telling.
+    let is_told =
+        round.plan.target != Target::Plugin && !matches!(round.plan.rival, Rival::SecondDeploy(_));
+    let record = |name: &str| round.project.scratch().join(format!("{name}.made"));
+    let made = RESOURCES
+        .into_iter()
+        .filter(|name| is_told && record(name).exists());
+    for name in complete.chain(made) {
         if !stored.iter().any(|stored| stored == name) {
             round
                 .truth
-                .violated("I3", format_args!("{name} was complete, and is not stored"));
+                .violated("I3", format_args!("{name} was made, and is not stored"));
         }
+    }
+    if finished.stderr.contains("Two interrupts received") {
+        round
+            .truth
+            .violated("I3", "Terraform was interrupted a second time");
     }
 }
 

@@ -12,6 +12,7 @@ mod round;
 mod subject;
 mod truth;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -81,16 +82,24 @@ impl Campaign {
             Ok(life) => {
                 self.lives.lock().unwrap().insert(plan.kind, life);
             }
-            Err(panic) => {
-                let words = panic.downcast_ref::<String>().cloned();
-                let words =
-                    words.or_else(|| panic.downcast_ref().map(|&words: &&str| words.to_owned()));
-                violations.push(words.unwrap_or_default());
-            }
+            Err(panic) => violations.push(violation_of(panic.as_ref())),
         }
         let mut report = self.report.lock().unwrap();
         report.add(&plan, &truth, &violations);
     }
+}
+
+/// What the support of the tests has seen itself: a run that leaves a process, or never ends.
+fn violation_of(panic: &(dyn Any + Send)) -> String {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let words = words.or_else(|| panic.downcast_ref().copied());
+    let words = words.unwrap_or("a panic without words");
+    let invariant = if words.starts_with("left behind") {
+        "I4"
+    } else {
+        "panic"
+    };
+    format!("{invariant}: {words}")
 }
 
 /// The seeds of the rounds of a campaign.

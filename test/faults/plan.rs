@@ -165,6 +165,8 @@ impl Plan {
                     Target::Terraform,
                     Target::Plugin,
                     Target::Shell,
+                    // As the Stop button does.
+                    Target::Tree,
                     Target::Tree,
                 ],
             ),
@@ -285,13 +287,13 @@ fn up_to(rng: &mut Rng, milliseconds: u64) -> Duration {
 }
 
 fn blow(rng: &mut Rng) -> Blow {
-    match rng.u8(..8) {
-        0 | 1 => Blow::Once(Signal::SIGKILL),
-        2 => Blow::Once(Signal::SIGTERM),
-        3 => Blow::Once(Signal::SIGINT),
-        4 => Blow::Once(Signal::SIGHUP),
-        5 => Blow::StopThenKill(up_to(rng, 500)),
-        6 => Blow::TermTwice(up_to(rng, 600)),
+    match rng.u8(..9) {
+        0..=2 => Blow::Once(Signal::SIGKILL),
+        3 => Blow::Once(Signal::SIGTERM),
+        4 => Blow::Once(Signal::SIGINT),
+        5 => Blow::Once(Signal::SIGHUP),
+        6 => Blow::StopThenKill(up_to(rng, 500)),
+        7 => Blow::TermTwice(up_to(rng, 600)),
         _ => Blow::TermThenKill(up_to(rng, 1000)),
     }
 }
@@ -319,10 +321,10 @@ fn trouble(rng: &mut Rng) -> Trouble {
 }
 
 fn rival(rng: &mut Rng) -> Rival {
-    match rng.u8(..8) {
-        0..=3 => Rival::None,
-        4 | 5 => Rival::SecondDeploy(up_to(rng, 2000)),
-        6 => Rival::SecondRelease,
+    match rng.u8(..9) {
+        0..=4 => Rival::None,
+        5 | 6 => Rival::SecondDeploy(up_to(rng, 2000)),
+        7 => Rival::SecondRelease,
         _ => Rival::Laptop {
             is_first: rng.u8(..4) == 0,
         },

@@ -7,7 +7,7 @@ use super::plan::Rival;
 use super::round::Round;
 use crate::support::{Answer, Finished, Softstop, Step};
 
-const LAPTOP: &str = "anna@macbook";
+pub(super) const LAPTOP: &str = "anna@macbook";
 
 impl Round<'_> {
     /// Another pipeline deploys the same, some time after the first one has begun.

@@ -21,6 +21,8 @@ const MARGIN: Duration = Duration::from_secs(3);
 const TO_AIM: Duration = Duration::from_secs(4);
 /// How long a backend stays in trouble for a run that nobody asks to stop.
 const TROUBLE: Duration = Duration::from_secs(2);
+/// What a deploy makes.
+pub(super) const RESOURCES: [&str; 4] = ["a", "b", "c", "shell"];
 /// How much less time a release takes than a deploy.
 const SHORTER: f64 = 0.3;
 
@@ -303,10 +305,10 @@ impl<'a> Round<'a> {
         self.truth.note(format_args!("the next deploy\n{finished}"));
         self.expect_success("the next deploy", &finished);
         self.truth.check_state(&self.project);
-        let (made, wanted) = (self.project.store.resources(), ["a", "b", "c", "shell"]);
-        if made != wanted {
+        let made = self.project.store.resources();
+        if made != RESOURCES {
             self.truth
-                .violated("I5", format_args!("{made:?} are there, not {wanted:?}"));
+                .violated("I5", format_args!("{made:?} are there, not {RESOURCES:?}"));
         }
         if self.project.store.lock().is_some() && self.plan.kind != Kind::Postgres {
             self.truth.violated("I1", "the next deploy leaves a lock");
@@ -346,7 +348,10 @@ fn resources() -> String {
             "" => String::new(),
             before => format!("depends_on = [slow_thing.{before}]"),
         };
-        thing(name, &format!("create_time = \"80\"\n  {after}"))
+        thing(
+            name,
+            &format!("create_time = \"80\"\n  record = \"GATES/{name}.made\"\n  {after}"),
+        )
     });
     let shell = "resource \"terraform_data\" \"shell\" {\n  provisioner \"local-exec\" {\n    \
          command = \"sleep 0.15; true\"\n  }\n}\n";

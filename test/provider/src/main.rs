@@ -28,6 +28,8 @@ struct State<'a> {
     create_gate: ValueString<'a>,
     /// In milliseconds.
     create_time: ValueString<'a>,
+    /// A file that is there once the resource is, whatever Terraform knows of it.
+    record: ValueString<'a>,
 }
 
 /// How long the last answer may take to be sent.
@@ -88,6 +90,7 @@ impl Resource for Thing {
                     "plan_gate" => text(AttributeConstraint::Optional),
                     "create_gate" => text(AttributeConstraint::Optional),
                     "create_time" => text(AttributeConstraint::Optional),
+                    "record" => text(AttributeConstraint::Optional),
                 },
                 ..Default::default()
             },
@@ -147,6 +150,9 @@ impl Resource for Thing {
     ) -> Option<(State<'a>, ValueEmpty)> {
         pass(&planned_state.create_gate).await;
         take(&planned_state.create_time).await;
+        if let Value::Value(record) = &planned_state.record {
+            fs::write(record.as_ref(), "").expect("the test made the directory");
+        }
         Some((planned_state, private_state))
     }
 
