@@ -8,15 +8,19 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::Notify;
 
 /// How many bytes one read takes: as many as a Linux pipe holds.
 const CHUNK: usize = 64 * 1024;
+/// How much a pipe of a deploy may hold: in one of usual size, who writes much waits for each read.
+const PIPE: i32 = 256 * 1024;
 /// How much may wait for a slow reader before the deploy is slowed down.
 const QUEUE_LIMIT: usize = 512 * 1024;
 /// How much is kept for a reader that does not read while softstop stops; what comes on top of it
@@ -41,17 +45,28 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    chunks: VecDeque<Vec<u8>>,
-    /// Buffers that were written out, to be filled again.
-    spare: Vec<Vec<u8>>,
+    chunks: VecDeque<Chunk>,
+    /// Chunks that were written out, to be filled again.
+    spare: Vec<Chunk>,
     bytes: usize,
     /// How many bytes ever came, and were written out.
     moved: u64,
     /// How many pipes are being drained into this queue.
     sources: usize,
     writing: bool,
+    /// Whether the thread that writes waits until it is told: to tell somebody who does not wait
+    /// costs a system call for each short line.
+    writer_waits: bool,
+    /// How many pipes are not drained because the queue is full.
+    sources_waiting: usize,
     reader: Reader,
     within_a_line: bool,
+}
+
+/// A buffer, filled from its begin on.
+struct Chunk {
+    buffer: Vec<u8>,
+    filled: usize,
 }
 
 /// What is expected of whoever reads the stream.
@@ -85,6 +100,8 @@ impl Outlet {
 
     /// Starts to drain `source` into this stream, until its last writer is gone.
     pub(super) fn drain(&self, source: OwnedFd) -> io::Result<()> {
+        // A longer pipe is no more than faster, so what becomes of this does not matter.
+        let _ = fcntl(&source, FcntlArg::F_SETPIPE_SZ(PIPE));
         self.0.lock().sources += 1;
         let shared = Arc::clone(&self.0);
         thread::Builder::new()
@@ -109,12 +126,12 @@ impl Outlet {
     /// Adds a message of softstop's own, on a line of its own. Never waits.
     pub(crate) fn say(&self, message: &[u8]) {
         let mut queue = self.0.lock();
-        let mut chunk = Vec::with_capacity(message.len() + 1);
         if queue.within_a_line {
-            chunk.push(b'\n');
+            self.0.push(&mut queue, Chunk::of(b"\n"));
         }
-        chunk.extend_from_slice(message);
-        self.0.push(&mut queue, chunk);
+        for part in message.chunks(CHUNK) {
+            self.0.push(&mut queue, Chunk::of(part));
+        }
     }
 
     /// A number that changes whenever bytes come or are written out.
@@ -142,6 +159,33 @@ impl Outlet {
     }
 }
 
+impl Chunk {
+    fn empty() -> Self {
+        // The kernel gives zeroed memory, and gives it page by page once it is used.
+        let buffer = vec![0; CHUNK];
+        Self { buffer, filled: 0 }
+    }
+
+    fn of(bytes: &[u8]) -> Self {
+        let mut chunk = Self::empty();
+        chunk.append(bytes);
+        chunk
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.filled]
+    }
+
+    fn has_room_for(&self, bytes: &[u8]) -> bool {
+        self.filled + bytes.len() <= CHUNK
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.buffer[self.filled..][..bytes.len()].copy_from_slice(bytes);
+        self.filled += bytes.len();
+    }
+}
+
 impl Queue {
     fn is_idle(&self) -> bool {
         self.sources == 0 && self.is_written()
@@ -162,45 +206,52 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, queue: &mut Queue, chunk: Vec<u8>) {
-        if let Some(last) = chunk.last() {
+    /// Adds `chunk`, and gives another one to be filled.
+    fn push(&self, queue: &mut Queue, chunk: Chunk) -> Chunk {
+        let bytes = chunk.bytes();
+        if let Some(last) = bytes.last() {
             queue.within_a_line = *last != b'\n';
         }
         if queue.reader == Reader::Gone || queue.bytes >= STOPPING_LIMIT {
-            queue.spare.push(chunk);
-            return;
+            return chunk;
         }
-        queue.bytes += chunk.len();
-        queue.moved += chunk.len() as u64;
+        queue.bytes += bytes.len();
+        queue.moved += bytes.len() as u64;
+        if mem::take(&mut queue.writer_waits) {
+            self.filled.notify_one();
+        }
         match queue.chunks.back_mut() {
             // Short lines share a buffer: a queue of bytes must not become a queue of buffers.
-            Some(last) if last.len() + chunk.len() <= CHUNK => {
-                last.extend_from_slice(&chunk);
-                queue.spare.push(chunk);
+            Some(last) if last.has_room_for(bytes) => {
+                last.append(bytes);
+                chunk
             }
-            _ => queue.chunks.push_back(chunk),
+            _ => {
+                queue.chunks.push_back(chunk);
+                queue.spare.pop().unwrap_or_else(Chunk::empty)
+            }
         }
-        self.filled.notify_one();
     }
 
     fn drain(&self, mut source: File) {
+        let mut chunk = Chunk::empty();
         loop {
-            let mut chunk = self.lock().spare.pop().unwrap_or_default();
-            chunk.resize(CHUNK, 0);
-            match source.read(&mut chunk) {
+            chunk.filled = match source.read(&mut chunk.buffer) {
                 Ok(0) => return,
-                Ok(length) => chunk.truncate(length),
+                Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return,
-            }
+            };
             let mut queue = self.lock();
             while queue.is_full() {
+                queue.sources_waiting += 1;
                 queue = self
                     .emptied
                     .wait(queue)
                     .unwrap_or_else(PoisonError::into_inner);
+                queue.sources_waiting -= 1;
             }
-            self.push(&mut queue, chunk);
+            chunk = self.push(&mut queue, chunk);
         }
     }
 
@@ -210,24 +261,28 @@ impl Shared {
             if let Some(chunk) = queue.chunks.pop_front() {
                 queue.writing = true;
                 drop(queue);
-                let written = write_whole(&mut target, &chunk);
+                let written = write_whole(&mut target, chunk.bytes());
                 queue = self.lock();
                 queue.writing = false;
-                queue.bytes -= chunk.len();
-                queue.moved += chunk.len() as u64;
+                queue.bytes -= chunk.filled;
+                queue.moved += chunk.filled as u64;
                 queue.spare.push(chunk);
                 if written.is_err() {
                     queue.reader = Reader::Gone;
                     queue.bytes = 0;
                     queue.chunks.clear();
                 }
-                self.emptied.notify_all();
+                if queue.sources_waiting > 0 {
+                    self.emptied.notify_all();
+                }
             } else {
                 self.idle.notify_one();
+                queue.writer_waits = true;
                 queue = self
                     .filled
                     .wait(queue)
                     .unwrap_or_else(PoisonError::into_inner);
+                queue.writer_waits = false;
             }
         }
     }
