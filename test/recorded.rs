@@ -139,16 +139,18 @@ fn replace_after(text: &str, mark: &str, belongs: impl Fn(char) -> bool, by: &st
     replaced
 }
 
-/// A request of S3 is named by so many letters and digits that nothing else is taken for one.
+/// A request of S3 is named by so many letters and digits that nothing else is taken for one. The
+/// end of a colour may stand before them.
 fn with_fixed_requests(text: &str) -> String {
     const LENGTH: usize = 52;
     let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
     words
-        .map(|word| match word.get(..LENGTH) {
-            Some(id) if !id.contains(|c: char| !c.is_ascii_alphanumeric()) => {
-                "A".repeat(LENGTH) + &word[LENGTH..]
+        .map(|word| {
+            let run = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+            match run.len().checked_sub(LENGTH) {
+                Some(begin) => word.replace(&run[begin..], &"A".repeat(LENGTH)),
+                None => word.to_owned(),
             }
-            _ => word.to_owned(),
         })
         .collect()
 }
@@ -167,7 +169,8 @@ fn with_fixed_uuids(text: &str) -> String {
             Some(uuid) if !WHO.contains(uuid) => {
                 let number = known.len() + 1;
                 let number = *known.entry(uuid).or_insert(number);
-                fixed += &format!("00000000-0000-4000-8000-{number:012}");
+                fixed += "00000000-0000-4000-8000-";
+                fixed.extend(format!("{number:012}").chars());
                 rest = &rest[LENGTH..];
             }
             _ => {

@@ -40,7 +40,7 @@ proptest! {
                 1 => format!("{{<<: [{}], step: {alias}}}", vec![alias.clone(); *many].join(", ")),
                 _ => (0..*many).fold(String::new(), |text, key| format!("{text}\n  k{key}: {alias}")),
             };
-            text += &format!("b{level}: &a{} {value}\n", level + 1);
+            text = format!("{text}b{level}: &a{} {value}\n", level + 1);
         }
         check(&(text + opening));
     }

@@ -118,8 +118,10 @@ mod tests {
 
         #[test]
         fn a_mutated_body_is_read_as_what_it_says_or_not_at_all(body in mutated(BODIES)) {
-            if let Ok(lock) = serde_json::from_str::<LockInfo>(&body) {
-                let said: serde_json::Value = serde_json::from_str(&body).unwrap();
+            // What nobody asks for may be no text at all.
+            let said = serde_json::from_str::<serde_json::Value>(&body).ok();
+            let lock = serde_json::from_str::<LockInfo>(&body).ok();
+            if let Some((said, lock)) = said.zip(lock) {
                 let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
                 prop_assert_eq!(&lock.id, &text("ID"));
                 prop_assert_eq!(&lock.who, &text("Who"));
