@@ -169,9 +169,11 @@ mod tests {
     use std::os::unix::net::UnixListener;
     use std::thread::{self, JoinHandle};
 
+    use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
+    use crate::mutation::{at_least, mutated};
 
     const ID: &str = "4f1c3a9be0d2";
 
@@ -341,6 +343,26 @@ mod tests {
             let fake = on_a_socket("200 OK", body);
             let reason = reason(fake.daemon.look_for(ID).await);
             assert!(reason.contains("does not say"), "{body}: {reason}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(at_least(256))]
+
+        #[test]
+        fn only_a_daemon_that_says_so_makes_a_container_be_over(
+            body in mutated(&[
+                r#"{"Id":"4f1c3a9be0d2","State":{"Status":"exited","Running":false,"Paused":false,"Restarting":false,"Dead":false,"Pid":0,"ExitCode":137},"Image":"sha256:1"}"#,
+                r#"{"Id":"4f1c3a9be0d2","State":{"Status":"running","Running":true,"Paused":false,"Restarting":false,"Dead":false,"Pid":3736}}"#,
+                r#"{"message":"No such container: 4f1c3a9be0d2"}"#,
+            ]),
+        ) {
+            let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+            if read(&answer) == Container::NotRunning {
+                let state = |name: &str| answer.pointer(&format!("/State/{name}")).cloned();
+                prop_assert_eq!(state("Running"), Some(Value::Bool(false)));
+                prop_assert!(![state("Paused"), state("Restarting")].contains(&Some(Value::Bool(true))));
+            }
         }
     }
 

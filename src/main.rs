@@ -11,6 +11,8 @@ mod exit_code;
 mod http_client;
 mod lock;
 mod lock_state;
+#[cfg(test)]
+mod mutation;
 mod pipe;
 mod place;
 mod recovery;

@@ -23,6 +23,7 @@ mod living_holders;
 mod output;
 mod own_lock;
 mod races;
+mod recorded;
 mod release;
 mod secrets;
 mod stamp;

@@ -4,6 +4,8 @@
 //! no word of a server is used before the token is struck out of it.
 
 mod answer;
+#[cfg(test)]
+mod answer_properties;
 mod error;
 
 use std::time::Duration;

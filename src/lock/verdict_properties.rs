@@ -9,6 +9,7 @@ use super::{
     Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Sighting, StepReport, Verdict,
     judge,
 };
+use crate::mutation::at_least;
 
 prop_compose! {
     fn any_report()(
@@ -91,7 +92,7 @@ fn proves(answer: &Answer, holder: &Owner, created: Option<Timestamp>) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(at_least(4096))]
 
     /// The proofs are written out a second time here, in other words than the verdict's.
     #[test]

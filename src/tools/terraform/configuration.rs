@@ -148,7 +148,7 @@ pub(super) fn read_initialised(path: &Path) -> Result<Backend, ToolError> {
     })
 }
 
-fn hcl_block(path: &Path, text: &str) -> Result<Option<Backend>, ToolError> {
+pub(super) fn hcl_block(path: &Path, text: &str) -> Result<Option<Backend>, ToolError> {
     let body = parse(path, text)?;
     for terraform in body
         .blocks()
@@ -169,7 +169,7 @@ fn hcl_block(path: &Path, text: &str) -> Result<Option<Backend>, ToolError> {
     Ok(None)
 }
 
-fn json_block(text: &str) -> serde_json::Result<Option<Backend>> {
+pub(super) fn json_block(text: &str) -> serde_json::Result<Option<Backend>> {
     let document: Value = serde_json::from_str(text)?;
     for terraform in each(document.get("terraform")) {
         for labels in each(terraform.get("backend")) {
@@ -231,7 +231,7 @@ fn read_settings(path: &Path) -> Result<Map<String, Value>, ToolError> {
 
 /// The value of `-backend-config=NAME=VALUE`: a text, or an expression where it is a list or an
 /// object.
-fn pair_value(given: &Path, value: &str) -> Result<Value, ToolError> {
+pub(super) fn pair_value(given: &Path, value: &str) -> Result<Value, ToolError> {
     if !value.starts_with(['{', '[']) {
         return Ok(Value::from(value));
     }

@@ -10,35 +10,25 @@ pub(super) const LOOK_OPERATION: &str = "untaint";
 
 /// Finds the `Lock Info:` block in what Terraform said.
 ///
-/// An S3 error before it holds `RequestID:` and `HostID:`, so both the header and the ID are only
-/// taken where they begin a line as Terraform writes them.
+/// An S3 error before it holds `RequestID:` and `HostID:`, so both the header and the fields are
+/// only taken where they begin a line as Terraform writes them. A block that is not whole shows no
+/// lock: an ID or a signature that was cut short could be another one's, and what cannot be read
+/// speaks against no release.
 pub(super) fn lock_info(text: &str) -> Option<LockInfo> {
     let mut lines = text
         .lines()
         .skip_while(|line| *line != "Lock Info:")
         .skip(1);
-    let mut lock = LockInfo {
-        id: lines.next()?.strip_prefix("  ID:")?.trim().to_owned(),
-        ..LockInfo::default()
+    let mut field = |label| Some(lines.next()?.strip_prefix(label)?.trim().to_owned());
+    let lock = LockInfo {
+        id: field("  ID:")?,
+        path: field("  Path:")?,
+        operation: field("  Operation:")?,
+        who: field("  Who:")?,
+        version: field("  Version:")?,
+        created: Some(go_time(&field("  Created:")?)?),
+        info: field("  Info:")?,
     };
-    for line in lines {
-        let Some((name, value)) = line
-            .strip_prefix("  ")
-            .and_then(|line| line.split_once(':'))
-        else {
-            break;
-        };
-        let value = value.trim();
-        match name {
-            "Path" => value.clone_into(&mut lock.path),
-            "Operation" => value.clone_into(&mut lock.operation),
-            "Who" => value.clone_into(&mut lock.who),
-            "Version" => value.clone_into(&mut lock.version),
-            "Created" => lock.created = go_time(value),
-            "Info" => value.clone_into(&mut lock.info),
-            _ => {}
-        }
-    }
     (!lock.id.is_empty()).then_some(lock)
 }
 
@@ -125,8 +115,26 @@ by multiple users at the same time.
 
     #[test]
     fn a_signature_may_hold_colons_and_blanks() {
-        let text = "Lock Info:\n  ID: 1\n  Who:       a b: c@d\n";
-        assert_eq!(lock_info(text).unwrap().who, "a b: c@d");
+        let text = S3_HELD.replace("root@d5c1f0a2", "a b: c@d");
+        assert_eq!(lock_info(&text).unwrap().who, "a b: c@d");
+    }
+
+    #[test]
+    fn a_block_that_was_cut_off_or_spliced_shows_no_lock() {
+        let block = &S3_HELD[..S3_HELD.find("  Info:").unwrap()];
+        for length in 0..block.len() {
+            assert_eq!(lock_info(&block[..length]), None, "{length}");
+        }
+        let lines: Vec<&str> = S3_HELD.lines().collect();
+        let id = lines.iter().position(|line| line.contains("0b1c2d3e"));
+        for place in id.unwrap()..id.unwrap() + 6 {
+            let mut doubled = lines.clone();
+            doubled.insert(place, lines[place]);
+            assert_eq!(lock_info(&doubled.join("\n")), None, "{place}");
+            let mut dropped = lines.clone();
+            dropped.remove(place);
+            assert_eq!(lock_info(&dropped.join("\n")), None, "{place}");
+        }
     }
 
     #[test]
@@ -162,7 +170,7 @@ by multiple users at the same time.
         #[test]
         fn no_text_makes_the_parser_panic(text in "(?s).*") {
             let _ = lock_info(&text);
-            let _ = lock_info(&format!("Lock Info:\n  ID: 1\n  Created: {text}"));
+            let _ = lock_info(&S3_HELD.replace("2026-11-22 21:56:25.422332792 +0000", &text));
         }
     }
 }

@@ -2,7 +2,11 @@
 
 mod backend;
 mod configuration;
+#[cfg(test)]
+mod configuration_properties;
 mod diagnostics;
+#[cfg(test)]
+mod diagnostics_properties;
 mod http_backend;
 mod lock_view;
 

@@ -1,0 +1,164 @@
+//! No text makes the reader of configurations panic, or see a backend that is not written.
+
+use std::path::Path;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::Value;
+
+use super::backend::Backend;
+use super::configuration::{hcl_block, json_block, pair_value};
+use crate::mutation::{at_least, mutated};
+
+const BLOCKS: &[&str] = &[
+    r#"terraform {
+  required_version = ">= 1.5"
+  required_providers { slow = { source = "example.com/test/slow" } }
+  backend "s3" {
+    bucket         = "acme-state"
+    key            = "deploy/${"state"}.tfstate" # the only one
+    region         = "eu-central-1"
+    use_lockfile   = true
+    max_retries    = 3
+    endpoints      = { s3 = "http://localhost:9000", dynamodb = "http://localhost:8000" }
+    assume_role { role_arn = "arn:aws:iam::1:role/deploy" }
+  }
+}
+"#,
+    r#"terraform {
+  backend "http" {
+    address = "https://example.com/state" // the lock is beside it
+    headers = { for name in ["a", "b"] : name => upper(name) }
+  }
+}
+variable "text" {
+  default = <<-END
+    terraform { backend "local" {} }
+    %{ if true }${1 + 2 * -3}%{ else }no%{ endif }
+  END
+}
+"#,
+    r#"terraform {
+  cloud {
+    organization = "acme"
+    workspaces { tags = ["a", "b"] }
+  }
+}
+"#,
+    r#"{"terraform": [{"backend": {"pg": {"conn_str": "postgres://u@h/d", "skip_table_creation": null}}}]}"#,
+    r#"{"terraform": {"//": "nothing", "cloud": [{"organization": "acme"}]}}"#,
+];
+
+/// What may stand beside the backend block, and looks like one.
+const DECOYS: &[&str] = &[
+    "# terraform { backend \"decoy\" {} }\n",
+    "/* terraform {\n backend \"decoy\" {}\n} */\n",
+    "locals { text = \"terraform { backend \\\"decoy\\\" {} }\" }\n",
+    "locals {\n  text = <<E\nterraform {\n  backend \"decoy\" {}\n}\nE\n}\n",
+    "resource \"terraform\" \"backend\" {\n  backend \"decoy\" {}\n}\n",
+    "module \"terraform\" {\n  terraform {\n    backend \"decoy\" {}\n  }\n}\n",
+    "terraform { required_version = \"1\" }\n",
+    "terraform {\n  backend = \"decoy\"\n}\n",
+    "terraform {\n  provider_meta \"backend\" {\n    backend \"decoy\" {}\n  }\n}\n",
+    "terraform = { backend = { decoy = {} } }\n",
+];
+
+fn read(text: &str) -> Option<Backend> {
+    hcl_block(Path::new("backend.tf"), text).ok().flatten()
+}
+
+proptest! {
+    #![proptest_config(at_least(512))]
+
+    #[test]
+    fn no_mutated_configuration_shows_a_backend_that_is_not_written(text in mutated(BLOCKS)) {
+        let backends = [read(&text), json_block(&text).ok().flatten()];
+        for backend in backends.into_iter().flatten() {
+            let is_written = backend.kind.chars().all(|part| text.contains(part) || text.contains('\\'));
+            prop_assert!(is_written && text.contains("terraform"), "{backend:?}");
+            prop_assert!(backend.kind == "cloud" || text.contains("backend"), "{backend:?}");
+        }
+        let _ = pair_value(Path::new("BACKEND_CONFIG x"), &text);
+        let _ = pair_value(Path::new("BACKEND_CONFIG x"), &format!("{{{text}}}"));
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC*") {
+        let _ = (read(&text), json_block(&text), pair_value(Path::new("x"), &format!("[{text}")));
+    }
+
+    #[test]
+    fn the_backend_is_the_one_that_is_written_whatever_stands_beside_it(
+        before in vec(select(DECOYS), 0..4), after in vec(select(DECOYS), 0..4),
+        kind in "[a-z][a-z0-9_]{0,9}", value in "[^\\pC\"\\\\$%]{0,20}",
+    ) {
+        let block = format!("terraform {{\n  backend \"{kind}\" {{\n    key = \"{value}\"\n  }}\n}}\n");
+        let text = [before.concat(), block, after.concat()].concat();
+        // What Terraform refuses, such as the same attribute twice, may be refused here too.
+        if let Some(backend) = read(&text) {
+            prop_assert_eq!(backend.kind, kind);
+            prop_assert_eq!(backend.settings.into_iter().collect::<Vec<_>>(), [("key".to_owned(), Value::from(value))]);
+        }
+    }
+}
+
+#[test]
+fn every_decoy_leaves_the_backend_what_it_is() {
+    for decoy in DECOYS {
+        let text = format!("{decoy}terraform {{\n  backend \"s3\" {{}}\n}}\n");
+        assert_eq!(
+            read(&text).map(|backend| backend.kind).as_deref(),
+            Some("s3"),
+            "{decoy}"
+        );
+    }
+}
+
+/// A stack that overflowed would end the program.
+#[test]
+fn what_is_nested_too_deep_is_refused() {
+    const DEEP: usize = 100_000;
+    for (open, middle, close) in [
+        ("[", "", "]"),
+        ("(", "1", ")"),
+        ("{ a = ", "1", "}"),
+        ("\"${", "1", "}\""),
+        ("\"%{ if true }${", "1", "}%{ endif }\""),
+        ("!", "true", ""),
+        ("-", "1", ""),
+        ("true ? ", "1", " : 1"),
+        ("f(", "", ")"),
+        ("a[", "0", "]"),
+        ("[for a in ", "b", " : a]"),
+        ("1 + ", "1", ""),
+        ("a.", "a", ""),
+        ("a.*.", "a", ""),
+    ] {
+        for close in [close, ""] {
+            let value = format!("{}{middle}{}", open.repeat(DEEP), close.repeat(DEEP));
+            let text = format!("terraform {{\n  backend \"s3\" {{\n    key = {value}\n  }}\n}}\n");
+            assert!(
+                hcl_block(Path::new("backend.tf"), &text).is_err(),
+                "{open}{close}"
+            );
+            let _ = pair_value(Path::new("x"), &format!("[{value}]"));
+        }
+    }
+    for open in [
+        "a {\n",
+        "a \"b\" {\n",
+        "terraform {\n",
+        "a = <<E\n${",
+        "a = \"%{ if ",
+        "/*",
+        "[",
+        "{",
+    ] {
+        let _ = hcl_block(Path::new("backend.tf"), &open.repeat(DEEP));
+        let _ = hcl_block(Path::new("x"), &(open.repeat(DEEP) + &"}\n".repeat(DEEP)));
+    }
+    for open in ["[", "{\"terraform\":", "{\"backend\":[", "\""] {
+        assert!(json_block(&open.repeat(DEEP)).is_err(), "{open}");
+    }
+}
