@@ -33,7 +33,13 @@ impl Report {
             "found nobody"
         };
         let dimensions = plan.dimensions().into_iter();
-        let dimensions = dimensions.chain([("blow", landed.to_owned())]);
+        let left = if truth.has_left_lock() {
+            "its lock"
+        } else {
+            "nothing"
+        };
+        let outcomes = [("blow", landed.to_owned()), ("left", left.to_owned())];
+        let dimensions = dimensions.chain(outcomes);
         for (place, (dimension, value)) in dimensions.enumerate() {
             let (rounds, failures) = self.tally.entry((place, dimension, value)).or_default();
             *rounds += 1;

@@ -67,6 +67,9 @@ impl<'a> Round<'a> {
         let mut has_laptop = is_first && self.laptop_comes();
         let second_deploy = self.begin_second_deploy();
         self.break_deploy();
+        if self.holds_lock(&self.step) {
+            self.truth.lock_is_left();
+        }
         self.answer(&self.step, self.plan.answer.answer());
         if self.plan.answer == Verdict::Completed {
             self.truth.is_proved_over(&self.step);

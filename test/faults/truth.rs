@@ -20,6 +20,7 @@ struct Record {
     runs: Vec<KnownRun>,
     violations: Vec<String>,
     has_landed: bool,
+    has_left_lock: bool,
     state: Option<(String, u64)>,
 }
 
@@ -39,6 +40,7 @@ impl Truth {
             runs: Vec::new(),
             violations: Vec::new(),
             has_landed: false,
+            has_left_lock: false,
             state: None,
         })))
     }
@@ -57,6 +59,15 @@ impl Truth {
 
     pub(super) fn has_landed(&self) -> bool {
         self.0.lock().unwrap().has_landed
+    }
+
+    /// The broken deploy has left its lock.
+    pub(super) fn lock_is_left(&self) {
+        self.0.lock().unwrap().has_left_lock = true;
+    }
+
+    pub(super) fn has_left_lock(&self) -> bool {
+        self.0.lock().unwrap().has_left_lock
     }
 
     pub(super) fn violated(&self, invariant: &str, what: impl fmt::Display) {
