@@ -28,7 +28,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
@@ -328,6 +328,7 @@ fn announce(interrupt: Interrupt, grace_period: Duration) {
 
 fn send(signals: &[(Pid, Signal)]) {
     for (pid, signal) in signals {
+        debug!("{signal} to process {pid}.");
         // A process that has just ended needs no signal.
         let _ = kill(*pid, *signal);
     }

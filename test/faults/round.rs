@@ -142,6 +142,7 @@ impl<'a> Round<'a> {
              touch {scratch}/after.reached; {pause}"
         );
         let mut variables = vec![
+            ("DEBUG", "true".to_owned()),
             ("WORKING_DIR", clone.directory.display().to_string()),
             ("AFTER_SCRIPT", after_script),
             ("GRACE_PERIOD", format!("{}s", GRACE_PERIOD.as_secs())),
