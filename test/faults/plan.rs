@@ -179,6 +179,8 @@ impl Plan {
                     Verdict::Completed,
                     Verdict::Completed,
                     Verdict::Completed,
+                    Verdict::Completed,
+                    Verdict::Completed,
                     Verdict::Running,
                     Verdict::Unauthorized,
                     Verdict::NotFound,
