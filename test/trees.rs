@@ -57,10 +57,36 @@ fn terraform_is_interrupted_wherever_it_is_in_the_tree() {
             .start();
         let finished = run.interrupt_at(&project.gate("a.gate"), Signal::SIGTERM);
         finished.expect_code(143);
-        assert!(!finished.stdout.contains("Two interrupts"), "{finished}");
+        assert!(!finished.stderr.contains("Two interrupts"), "{finished}");
         assert_eq!(project.store.lock(), None, "{finished}");
         assert_eq!(project.store.resources(), ["a"], "{finished}");
     });
+}
+
+/// What is forked for a plugin shares Terraform's memory until it becomes the plugin, and a SIGINT
+/// to it is Terraform's second one. A shell, whose forks can be held there, stands for Terraform.
+#[test]
+fn what_terraform_has_only_forked_is_not_interrupted_beside_it() {
+    let project = Project::new(Kind::HttpStrict, "");
+    let terraform = project.scratch().join("terraform");
+    fs::copy("/bin/bash", &terraform).unwrap();
+    let script = format!(
+        "trap 'echo Terraform is interrupted' INT; (trap 'echo its fork is' INT; {}); true",
+        project.wait_at("fork")
+    );
+    let mut run = Softstop::deploy(&project)
+        .env("DEBUG", "true")
+        .arguments(["--".as_ref(), terraform.as_os_str()])
+        .arguments(["-c", &script])
+        .start();
+    let gate = project.gate("fork.gate");
+    gate.wait_until_reached();
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stderr("SIGINT to process");
+    gate.open();
+    let finished = run.finish();
+    finished.expect_code(143);
+    assert_eq!(finished.stdout, "Terraform is interrupted\n", "{finished}");
 }
 
 #[test]

@@ -235,7 +235,9 @@ impl Supervisor {
                 info!("Already stopping. A third signal kills the deploy at once.");
             }
             let now = Instant::now();
-            let is_tool = |process: &Process| tools.include(process);
+            // A second SIGINT makes Terraform drop what is in flight, and what it has just forked for
+            // a plugin would pass one on.
+            let is_tool = |process: &Process| tools.include(process) && !process.is_mere_fork();
             if now >= kill_at || interrupts.want_it_now() {
                 warn!(
                     "Still running, and out of time: killing {}.",

@@ -98,6 +98,16 @@ impl Process {
         let name = path.file_name().unwrap_or_default();
         Ok(name.to_string_lossy().into_owned())
     }
+
+    /// Whether its parent has forked it, and it has not become a program of its own yet.
+    ///
+    /// Until then, a child of a Go program shares the program's memory, and with it the signals that
+    /// the program has noticed: one that is sent to the child counts for the program too.
+    pub(super) fn is_mere_fork(&self) -> bool {
+        let command = |pid| fs::read(format!("/proc/{pid}/cmdline")).ok();
+        let own = command(self.identity.pid);
+        own.is_some() && own == command(self.parent)
+    }
 }
 
 /// The environment with which a process was started.
