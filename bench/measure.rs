@@ -103,13 +103,6 @@ pub(crate) fn processor_time(pid: u32) -> Duration {
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// Waits until this has happened, however slow the machine is.
-pub(crate) fn wait_until(mut happened: impl FnMut() -> bool) {
-    while !happened() {
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// The most memory that softstop and its guard take until their end, pages that they share counted
 /// once for each.
 pub(crate) fn peak_until_end(child: &mut Child) -> u64 {

@@ -7,7 +7,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::SOFTSTOP;
-use crate::measure::{children, family, kilobytes, silent, verdict, wait_until};
+use crate::measure::{children, family, kilobytes, silent, verdict};
+use crate::support::until;
 
 /// A megabyte, in bytes.
 const MEGA: f64 = 1_000_000.0;
@@ -35,7 +36,7 @@ pub(crate) fn table() {
         let begun = scratch.path().join("begun");
         let mut command: Command = silent(program, arguments);
         let mut child = command.current_dir(scratch.path()).spawn().unwrap();
-        wait_until(|| begun.exists());
+        until("the command runs", || begun.exists());
         fs::remove_file(begun).unwrap();
         let family = family(child.id());
         let megabytes = |file, name| -> Vec<f64> {

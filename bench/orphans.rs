@@ -4,7 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use crate::SOFTSTOP;
-use crate::measure::{children, milliseconds, processor_time, ratio, silent, wait_until};
+use crate::measure::{children, milliseconds, processor_time, ratio, silent};
+use crate::support::until;
 
 const ORPHANS: u32 = 10_000;
 
@@ -28,14 +29,16 @@ pub(crate) fn table() {
         let mut command = silent("unshare", &pid_1);
         command.args(way).args(["sh", "-c", &script]);
         let mut child = command.current_dir(scratch.path()).spawn().unwrap();
-        wait_until(|| scratch.path().join("begun").exists());
+        until("it begins", || scratch.path().join("begun").exists());
         let [pid] = children(child.id())[..] else {
             panic!("unshare has one child");
         };
         let before = processor_time(pid);
         fs::write(scratch.path().join("go"), "").unwrap();
-        wait_until(|| scratch.path().join("done").exists());
-        wait_until(|| children(pid).len() == 1);
+        until("all have begun and ended", || {
+            scratch.path().join("done").exists()
+        });
+        until("all are reaped", || children(pid).len() == 1);
         let used = processor_time(pid).saturating_sub(before);
         fs::write(scratch.path().join("end"), "").unwrap();
         assert!(child.wait().unwrap().success());

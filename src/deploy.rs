@@ -31,7 +31,7 @@ const UNKNOWN_LOOK: Duration = Duration::from_millis(500);
 const SHORTEST_QUESTION: Duration = Duration::from_millis(250);
 /// How long the look before the deploy may go on once softstop is asked to stop.
 const PATIENCE_BEFORE: Duration = Duration::from_secs(2);
-/// How many questions a release takes: look, version, look, release, look.
+/// How many questions a release takes at the most: look, version, look, release, look.
 const QUESTIONS: u32 = 5;
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;

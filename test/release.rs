@@ -138,6 +138,16 @@ fn without_a_token_another_pipelines_lock_is_left_alone() {
 }
 
 #[test]
+fn a_backend_that_lacks_its_settings_is_not_called_free() {
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    project.write("backend.tf", "terraform {\n  backend \"s3\" {}\n}\n");
+    for softstop in [Softstop::release(&project), Softstop::status(&project)] {
+        let finished = softstop.finish();
+        finished.expect_code(4).expect_said("terraform init failed");
+    }
+}
+
+#[test]
 fn a_step_among_parallel_ones_does_not_free_what_its_siblings_hold() {
     let step = Step::of_a_new_pipeline();
     let project = Project::orphaned(Kind::HttpLax, &step);

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use super::plan::{Blow, Moment, Place, Plan, Rival, Target, Trouble};
+use super::plan::{Blow, Moment, Plan, Rival, Target, Trouble};
 use super::round::{RESOURCES, Round};
 use super::truth::Truth;
 use crate::support::{Finished, Kind};
@@ -10,6 +10,7 @@ use crate::support::{Finished, Kind};
 /// What a last line claims.
 struct Claim<'a> {
     outcome: &'static str,
+    code: i32,
     lock: Lock,
     line: &'a str,
 }
@@ -17,8 +18,22 @@ struct Claim<'a> {
 #[derive(PartialEq, Eq)]
 enum Lock {
     Free,
+    Released,
     Held,
     Unknown,
+    /// There is none, which is true of no backend here.
+    None,
+}
+
+impl Lock {
+    /// What AFTER_SCRIPT is told then.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Free | Self::None => "free",
+            Self::Released => "released",
+            Self::Held | Self::Unknown => "held",
+        }
+    }
 }
 
 /// Checks what the deploy that was hit has said and left.
@@ -35,7 +50,7 @@ pub(super) fn check(round: &Round, finished: &Finished, is_hit: bool) {
         None => check_no_deploy(round, finished, line, is_hit),
     }
     // What is still there can do something, so it takes a softstop that lives to end it.
-    let is_graceful = !was_killed || is_guard(round);
+    let is_graceful = !(is_hit && round.kills_supervisor());
     if is_graceful && plan.trouble == Trouble::None && round.holds_lock(&round.step) {
         round
             .truth
@@ -76,16 +91,17 @@ fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) 
     if claim.outcome == "interrupted" && asked.is_none() {
         lie("nobody has asked softstop to stop".to_owned());
     }
-    if let Some(code) = code.filter(|code| *code != 0)
-        && !claim.line.contains(&format!("exit code {code}"))
-    {
-        lie(format!("the exit code is {code}"));
+    if code.is_some_and(|code| code != claim.code) {
+        lie(format!("the exit code is {code:?}"));
     }
     if claim.outcome == "succeeded" && !finished.stdout.contains("Apply complete!") {
         lie("Terraform does not say so".to_owned());
     }
     match claim.lock {
-        Lock::Free if round.holds_lock(&round.step) => lie("it is held".to_owned()),
+        Lock::Free | Lock::Released if round.holds_lock(&round.step) => {
+            lie("it is held".to_owned());
+        }
+        Lock::None => lie("there is a lock".to_owned()),
         Lock::Held if round.plan.rival == Rival::None && round.project.store.lock().is_none() => {
             lie("it is free".to_owned());
         }
@@ -113,9 +129,15 @@ pub(super) fn check_release(
         let expected = asked.map(|signal| 128 + signal as i32);
         line.starts_with("✖ Stopped by ") && code == expected
     };
-    if !is_true && !was_killed {
+    if !is_true && !was_killed && !was_too_early(finished, asked) {
         truth.violated("I6", format_args!("{line:?} with the exit code {code:?}"));
     }
+}
+
+/// Whether the signal came before softstop could hear it, and nothing had begun.
+fn was_too_early(finished: &Finished, asked: Option<Signal>) -> bool {
+    let signal = asked.map(|signal| signal as i32);
+    signal.is_some() && finished.signal == signal && finished.stderr.is_empty()
 }
 
 /// A deploy that was not begun has told why.
@@ -126,7 +148,7 @@ fn check_no_deploy(round: &Round, finished: &Finished, line: &str, is_hit: bool)
     } else if line.starts_with("✖ Nothing was deployed. ") {
         round.plan.rival != Rival::None && matches!(finished.code, Some(3 | 4))
     } else {
-        false
+        was_too_early(finished, asked)
     };
     if !is_true {
         let code = finished.code;
@@ -147,7 +169,7 @@ fn check_after_script(round: &Round, finished: &Finished, claim: &Claim, was_kil
     let lines: Vec<&str> = told.lines().collect();
     let is_true = match lines[..] {
         [] => may_be_cut_short || was_killed,
-        [line] => line.starts_with(claim.outcome),
+        [line] => line == format!("{} {} {}", claim.outcome, claim.code, claim.lock.word()),
         _ => false,
     };
     if !is_true {
@@ -161,7 +183,7 @@ fn check_after_script(round: &Round, finished: &Finished, claim: &Claim, was_kil
 /// is not.
 fn check_resources(round: &Round, finished: &Finished) {
     let mut stored = round.project.store.resources();
-    if finished.stderr.contains("errored.tfstate") {
+    if finished.stderr.contains("it is the only record") {
         // The file is the record then, and a person is told so.
         stored.extend(RESOURCES.map(str::to_owned));
     }
@@ -212,10 +234,6 @@ fn has_killed_terraform(finished: &Finished) -> bool {
     finished.stderr.contains("out of time: killing")
 }
 
-fn is_guard(round: &Round) -> bool {
-    round.plan.target == Target::Softstop && round.plan.place == Place::Host
-}
-
 fn last_line(finished: &Finished) -> &str {
     let lines = finished.stderr.lines();
     lines
@@ -232,16 +250,22 @@ fn claim(line: &str) -> Option<Claim<'_>> {
         ("✖ Deploy was interrupted", "interrupted"),
     ];
     let (_, outcome) = outcomes.iter().find(|(begin, _)| line.starts_with(begin))?;
-    let lock = if line.contains("the lock is held") {
-        Lock::Held
-    } else if line.contains("could not be asked about") {
-        Lock::Unknown
-    } else {
-        Lock::Free
-    };
+    let locks = [
+        ("the lock is held", Lock::Held),
+        ("could not be asked about", Lock::Unknown),
+        ("its lock was released", Lock::Released),
+        ("there is no lock", Lock::None),
+    ];
+    let mut locks = locks.into_iter();
+    let lock = locks.find_map(|(words, lock)| line.contains(words).then_some(lock));
+    let code = line.split_once("exit code ").map(|(_, code)| {
+        let mut digits = code.split(|character: char| !character.is_ascii_digit());
+        digits.next().unwrap_or_default()
+    });
     Some(Claim {
         outcome,
-        lock,
+        code: code.map_or(0, |code| code.parse().unwrap()),
+        lock: lock.unwrap_or(Lock::Free),
         line,
     })
 }

@@ -78,9 +78,10 @@ impl Campaign {
         }));
         let mut violations = truth.violations();
         match played {
-            Ok(life) => {
+            Ok(Some(life)) => {
                 self.lives.lock().unwrap().insert(plan.kind, life);
             }
+            Ok(None) => {}
             Err(panic) => violations.push(violation_of(panic.as_ref())),
         }
         let mut report = self.report.lock().unwrap();

@@ -217,6 +217,10 @@ impl Plan {
                 rival => rival,
             };
         }
+        if self.answer == Verdict::TimeOut && matches!(self.rival, Rival::SecondDeploy(_)) {
+            // It asks too, again and again, and would not be done in time.
+            self.answer = Verdict::ServerError;
+        }
         if self.kind == Kind::Local {
             self.trouble = Trouble::None;
         }

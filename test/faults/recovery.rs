@@ -75,20 +75,21 @@ impl Round<'_> {
         self.truth.meet(step, subject.run().mark());
         self.begin_trouble(&clone);
         self.aim(&mut subject, &clone, self.plan.moment);
-        let is_hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
-        self.truth.blow_falls(is_hit);
+        let hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
+        self.truth.blow_falls(hit.is_some());
         if let Some(proxy) = &clone.proxy {
             proxy.let_go();
         }
-        let was_killed = is_hit && self.kills_softstop();
+        let was_killed = hit.is_some() && self.kills_softstop();
         let finished = subject.finish(was_killed);
+        self.check_time(hit);
         self.end_trouble(&clone);
         self.truth
             .note(format_args!("the broken release\n{finished}"));
-        let asked = self.asked().filter(|_| is_hit);
+        let asked = self.asked().filter(|_| hit.is_some());
         ending::check_release(&self.truth, &finished, asked, was_killed);
-        self.answer(step, Answer::Completed("STOPPED"));
         self.truth.is_proved_over(step);
+        self.answer(step, Answer::Completed("STOPPED"));
     }
 
     pub(super) fn recover_in_the_final_step(&self) {

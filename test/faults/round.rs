@@ -15,6 +15,8 @@ use crate::support::proxy::Proxy;
 use crate::support::{Answer, Bitbucket, Container, Finished, Kind, Project, Softstop, Step};
 
 pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(5);
+/// How long everything may live on that has lost its supervisor, pauses between signals included.
+const DEATH: Duration = Duration::from_secs(3);
 /// How much later than promised a machine with much to do may be.
 const MARGIN: Duration = Duration::from_secs(3);
 /// How long to wait for the aimed moment; where it does not come, the blow falls all the same.
@@ -60,8 +62,9 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Plays the round, and tells how long the last deploy took, which nobody has broken.
-    pub(super) fn play(&self) -> Duration {
+    /// Plays the round, and tells how long the last deploy took, which nobody has broken, where it
+    /// had everything to make.
+    pub(super) fn play(&self) -> Option<Duration> {
         self.answer(&self.step, Answer::InProgress);
         let is_first = self.plan.rival == Rival::Laptop { is_first: true };
         let mut has_laptop = is_first && self.laptop_comes();
@@ -70,10 +73,10 @@ impl<'a> Round<'a> {
         if self.holds_lock(&self.step) {
             self.truth.lock_is_left();
         }
-        self.answer(&self.step, self.plan.answer.answer());
         if self.plan.answer == Verdict::Completed {
             self.truth.is_proved_over(&self.step);
         }
+        self.answer(&self.step, self.plan.answer.answer());
         has_laptop |= self.laptop_comes();
         self.recover_from_another_pipeline();
         has_laptop |= self.laptop_comes();
@@ -93,41 +96,50 @@ impl<'a> Round<'a> {
         let mut subject = self.start(&clone);
         self.truth.meet(&self.step, subject.run().mark());
         if self.plan.victim == Victim::Release {
-            self.aim(&mut subject, &clone, Moment::AtStateWrite);
-            subject.hit(Target::Tree, Blow::Once(Signal::SIGKILL), &self.truth);
-            let finished = subject.finish(true);
-            self.truth
-                .note(format_args!("the deploy is dead\n{finished}"));
-            self.truth.check_state(&self.project);
-            return;
+            return self.kill_deploy(subject, &clone);
         }
         self.begin_trouble(&clone);
         self.aim(&mut subject, &clone, self.plan.moment);
-        let began = Instant::now();
-        let is_hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
-        self.truth.blow_falls(is_hit);
-        let hangs = self.plan.trouble == Trouble::HangingStateWrite;
+        let hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
+        self.truth.blow_falls(hit.is_some());
+        let hangs = self.plan.trouble == Trouble::HangingStateWrite || self.kills_supervisor();
         if let Some(proxy) = clone.proxy.as_ref().filter(|_| !hangs) {
             proxy.let_go();
         }
-        let (was_killed, is_stopped) = (
-            is_hit && self.kills_softstop(),
-            is_hit && self.stops_softstop(),
-        );
-        if !is_stopped {
+        if hit.is_none() || !self.stops_softstop() {
             subject.wait_for(TROUBLE, |_| false);
             self.end_trouble(&clone);
         }
-        let finished = subject.finish(was_killed);
-        let took = began.elapsed();
-        if is_stopped && took > GRACE_PERIOD + MARGIN {
-            self.truth
-                .violated("I4", format_args!("it takes {took:?} to end"));
-        }
+        let finished = subject.finish(hit.is_some() && self.kills_softstop());
+        self.check_time(hit);
         self.end_trouble(&clone);
         self.truth
             .note(format_args!("the deploy is over\n{finished}"));
-        ending::check(self, &finished, is_hit);
+        ending::check(self, &finished, hit.is_some());
+    }
+
+    /// As the Stop button does, for a release that is broken then.
+    fn kill_deploy(&self, mut subject: Subject, clone: &Clone) {
+        self.aim(&mut subject, clone, Moment::AtStateWrite);
+        subject.hit(Target::Tree, Blow::Once(Signal::SIGKILL), &self.truth);
+        let finished = subject.finish(true);
+        self.truth
+            .note(format_args!("the deploy is dead\n{finished}"));
+        self.truth.check_state(&self.project);
+    }
+
+    /// Checks that who was stopped at this moment has needed no more time than it has.
+    pub(super) fn check_time(&self, hit: Option<Instant>) {
+        let limit = if self.kills_supervisor() {
+            DEATH
+        } else {
+            GRACE_PERIOD + MARGIN
+        };
+        let took = hit.map(|hit| hit.elapsed()).unwrap_or_default();
+        if self.stops_softstop() && took > limit {
+            self.truth
+                .violated("I4", format_args!("it takes {took:?} to end"));
+        }
     }
 
     fn start(&self, clone: &Clone) -> Subject {
@@ -271,6 +283,15 @@ impl<'a> Round<'a> {
         is_softstop && self.plan.blow.kills()
     }
 
+    /// Whether the process that supervises is killed, so that the deploy must die with it.
+    pub(super) fn kills_supervisor(&self) -> bool {
+        self.kills_softstop() && !self.hits_guard()
+    }
+
+    fn hits_guard(&self) -> bool {
+        self.plan.target == Target::Softstop && self.plan.place == Place::Host
+    }
+
     /// Whether the blow ends the run, one way or the other.
     fn stops_softstop(&self) -> bool {
         self.asked().is_some() || self.kills_softstop()
@@ -281,9 +302,7 @@ impl<'a> Round<'a> {
         match self.plan.target {
             Target::Softstop | Target::Supervisor | Target::Tree => {
                 // A supervisor whose guard is killed is asked by the kernel.
-                let is_guard =
-                    self.plan.target == Target::Softstop && self.plan.place == Place::Host;
-                let by_the_kernel = is_guard.then_some(Signal::SIGTERM);
+                let by_the_kernel = self.hits_guard().then_some(Signal::SIGTERM);
                 self.plan.blow.asks().or(by_the_kernel)
             }
             Target::Terraform | Target::Plugin | Target::Shell => None,
@@ -296,7 +315,7 @@ impl<'a> Round<'a> {
         who.starts_with(&format!("{}@", step.stamp()))
     }
 
-    fn deploy_again(&self) -> Duration {
+    fn deploy_again(&self) -> Option<Duration> {
         let step = Step::of_a_new_pipeline();
         let clone = self.clone_for(&step, None);
         let began = Instant::now();
@@ -317,7 +336,8 @@ impl<'a> Round<'a> {
         if self.project.store.lock().is_some() && self.plan.kind != Kind::Postgres {
             self.truth.violated("I1", "the next deploy leaves a lock");
         }
-        began.elapsed()
+        let had_all_to_make = finished.stdout.contains("Resources: 4 added");
+        had_all_to_make.then(|| began.elapsed())
     }
 
     fn expect_success(&self, name: &str, finished: &Finished) {

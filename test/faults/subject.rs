@@ -67,8 +67,8 @@ impl Subject {
         false
     }
 
-    /// Hits the target, where there is one by then; false where there is none any more.
-    pub(super) fn hit(&mut self, target: Target, blow: Blow, truth: &Truth) -> bool {
+    /// Hits the target, and tells when; nothing where there is none any more.
+    pub(super) fn hit(&mut self, target: Target, blow: Blow, truth: &Truth) -> Option<Instant> {
         const TO_APPEAR: Duration = Duration::from_secs(3);
         let mut pids = Vec::new();
         let is_there = self.wait_for(TO_APPEAR, |subject| {
@@ -77,8 +77,9 @@ impl Subject {
         });
         if !is_there {
             truth.note(format_args!("there is no {target:?} to hit"));
-            return false;
+            return None;
         }
+        let began = Instant::now();
         let strike = |signal| {
             truth.note(format_args!("{signal} to {target:?} {pids:?}"));
             send(&pids, signal);
@@ -109,7 +110,7 @@ impl Subject {
                 left.is_empty()
             });
         }
-        true
+        Some(began)
     }
 
     /// Waits for the end of all its processes, also of those that outlive the one that was started.

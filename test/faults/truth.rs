@@ -80,7 +80,7 @@ impl Truth {
         self.0.lock().unwrap().violations.clone()
     }
 
-    /// Makes a run known before it can hold a lock.
+    /// Makes a run known by the mark of its processes.
     pub(super) fn meet(&self, step: &Step, mark: &str) {
         self.0.lock().unwrap().runs.push(KnownRun {
             stamp: step.stamp(),

@@ -185,6 +185,9 @@ impl Gate {
         if let Some(Fault::Delay(time)) = fault {
             drop(state);
             thread::sleep(time);
+            if has_gone(client) {
+                return false;
+            }
             state = self.state.lock().unwrap();
         }
         if let Some(witness) = &mut state.witness {

@@ -37,10 +37,10 @@ pub(crate) struct LockView {
     /// Where the deploy runs.
     directory: PathBuf,
     scratch: TempDir,
-    /// The backend as Terraform understood it, where it was asked.
+    /// The backend, as Terraform understood it where `init` was run at once.
     pub(super) backend: Backend,
-    /// Whether Terraform itself has initialised the scratch directory.
-    is_initialised: Cell<bool>,
+    /// Whether Terraform has initialised the scratch directory, or has answered in it.
+    is_accepted: Cell<bool>,
     strategy: Strategy,
     pub(super) workspace: String,
     workspace_exists: Cell<bool>,
@@ -67,11 +67,13 @@ impl LockView {
             scratch,
             strategy: backend.strategy()?,
             backend,
-            is_initialised: Cell::new(false),
+            is_accepted: Cell::new(false),
             workspace_exists: Cell::new(workspace == "default"),
             workspace,
         };
-        if view.strategy.is_flat && view.workspace_exists.get() {
+        // A block without a lock may be one that lacks its settings, which only `init` refuses.
+        let is_plain = view.strategy.is_flat && view.backend.locks();
+        if is_plain && view.workspace_exists.get() {
             view.write_initialised().map_err(ToolError::Scratch)?;
         } else {
             view.initialise(supervisor).await?;
@@ -103,7 +105,7 @@ impl LockView {
         // Without TF_WORKSPACE: initialising with one that does not exist creates it.
         let command = self.command(&["init", "-no-color", "-input=false"]);
         self.succeed(supervisor, command).await?;
-        self.is_initialised.set(true);
+        self.is_accepted.set(true);
         Ok(())
     }
 
@@ -114,14 +116,17 @@ impl LockView {
         if !self.has_state(supervisor).await? {
             return Ok(Look::Free);
         }
-        match self.look_by_strategy(supervisor).await {
+        let look = self.look_by_strategy(supervisor).await;
+        match &look {
             // It may be the directory that Terraform does not like.
-            Err(ToolError::Failed { .. }) if !self.is_initialised.get() => {
+            Err(ToolError::Failed { .. }) if !self.is_accepted.get() => {
                 self.initialise(supervisor).await?;
-                self.look_by_strategy(supervisor).await
+                return self.look_by_strategy(supervisor).await;
             }
-            look => look,
+            Ok(_) => self.is_accepted.set(true),
+            Err(_) => {}
         }
+        look
     }
 
     async fn look_by_strategy(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
@@ -194,7 +199,7 @@ impl LockView {
             && free_texts.iter().all(|text| helped.stderr.contains(text))
         {
             Ok(Look::Free)
-        } else if self.is_initialised.get() {
+        } else if self.is_accepted.get() {
             self.look_by_untaint(supervisor).await
         } else {
             Err(failed("force-unlock", &helped))
@@ -256,6 +261,9 @@ impl LockView {
                 }
             }
         }
+        if env::var_os("GOGC").is_none() {
+            command.env("GOGC", GARBAGE);
+        }
         command.args(arguments).current_dir(self.scratch.path());
         command
     }
@@ -276,8 +284,7 @@ pub(super) fn helper_command(binary: &Path) -> Command {
         .env_remove("TF_WORKSPACE")
         .env("TF_INPUT", "0")
         .env("TF_IN_AUTOMATION", "1")
-        .env("CHECKPOINT_DISABLE", "1")
-        .env("GOGC", GARBAGE);
+        .env("CHECKPOINT_DISABLE", "1");
     command
 }
 
