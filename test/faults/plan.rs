@@ -21,7 +21,7 @@ pub(super) struct Plan {
     pub(super) blow: Blow,
     pub(super) moment: Moment,
     pub(super) trouble: Trouble,
-    pub(super) answer: Verdict,
+    pub(super) answer: BitbucketSays,
     pub(super) rival: Rival,
 }
 
@@ -108,7 +108,7 @@ pub(super) enum Trouble {
 
 /// What Bitbucket says of the step once it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum BitbucketSays {
     Completed,
     Running,
     Unauthorized,
@@ -131,63 +131,58 @@ pub(super) enum Rival {
     },
 }
 
+/// What is drawn from, the usual more than once.
+const PLACES: [Place; 5] = [
+    Place::Host,
+    Place::Host,
+    Place::Host,
+    Place::Namespace,
+    Place::Container,
+];
+const SCRIPTS: [Script; 3] = [Script::Default, Script::Shell, Script::Tee];
+const VICTIMS: [Victim; 4] = [
+    Victim::Deploy,
+    Victim::Deploy,
+    Victim::Deploy,
+    Victim::Release,
+];
+const TARGETS: [Target; 7] = [
+    Target::Softstop,
+    Target::Supervisor,
+    Target::Terraform,
+    Target::Plugin,
+    Target::Shell,
+    // As the Stop button does.
+    Target::Tree,
+    Target::Tree,
+];
+const ANSWERS: [BitbucketSays; 10] = [
+    BitbucketSays::Completed,
+    BitbucketSays::Completed,
+    BitbucketSays::Completed,
+    BitbucketSays::Completed,
+    BitbucketSays::Completed,
+    BitbucketSays::Running,
+    BitbucketSays::Unauthorized,
+    BitbucketSays::NotFound,
+    BitbucketSays::ServerError,
+    BitbucketSays::TimeOut,
+];
+
 impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let plan = Self {
             seed,
             kind: one_of(&mut rng, &Kind::ALL),
-            place: one_of(
-                &mut rng,
-                &[
-                    Place::Host,
-                    Place::Host,
-                    Place::Host,
-                    Place::Namespace,
-                    Place::Container,
-                ],
-            ),
-            script: one_of(&mut rng, &[Script::Default, Script::Shell, Script::Tee]),
-            victim: one_of(
-                &mut rng,
-                &[
-                    Victim::Deploy,
-                    Victim::Deploy,
-                    Victim::Deploy,
-                    Victim::Release,
-                ],
-            ),
-            target: one_of(
-                &mut rng,
-                &[
-                    Target::Softstop,
-                    Target::Supervisor,
-                    Target::Terraform,
-                    Target::Plugin,
-                    Target::Shell,
-                    // As the Stop button does.
-                    Target::Tree,
-                    Target::Tree,
-                ],
-            ),
+            place: one_of(&mut rng, &PLACES),
+            script: one_of(&mut rng, &SCRIPTS),
+            victim: one_of(&mut rng, &VICTIMS),
+            target: one_of(&mut rng, &TARGETS),
             blow: blow(&mut rng),
             moment: moment(&mut rng),
             trouble: trouble(&mut rng),
-            answer: one_of(
-                &mut rng,
-                &[
-                    Verdict::Completed,
-                    Verdict::Completed,
-                    Verdict::Completed,
-                    Verdict::Completed,
-                    Verdict::Completed,
-                    Verdict::Running,
-                    Verdict::Unauthorized,
-                    Verdict::NotFound,
-                    Verdict::ServerError,
-                    Verdict::TimeOut,
-                ],
-            ),
+            answer: one_of(&mut rng, &ANSWERS),
             rival: rival(&mut rng),
         };
         plan.made_possible()
@@ -217,9 +212,9 @@ impl Plan {
                 rival => rival,
             };
         }
-        if self.answer == Verdict::TimeOut && matches!(self.rival, Rival::SecondDeploy(_)) {
+        if self.answer == BitbucketSays::TimeOut && matches!(self.rival, Rival::SecondDeploy(_)) {
             // It asks too, again and again, and would not be done in time.
-            self.answer = Verdict::ServerError;
+            self.answer = BitbucketSays::ServerError;
         }
         if self.kind == Kind::Local {
             self.trouble = Trouble::None;
@@ -262,7 +257,7 @@ impl Trouble {
     }
 }
 
-impl Verdict {
+impl BitbucketSays {
     pub(super) fn answer(self) -> Answer {
         match self {
             Self::Completed => Answer::Completed("STOPPED"),

@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::ending;
-use super::plan::{Place, Rival, Verdict, Victim};
+use super::plan::{BitbucketSays, Place, Rival, Victim};
 use super::rivals::LAPTOP;
 use super::round::{Clone, GRACE_PERIOD, Round};
 use super::subject::Subject;
@@ -43,7 +43,7 @@ impl Round<'_> {
         let is_deploys = holder.starts_with(&format!("{}@", self.step.stamp()));
         let (expected, may_release) = match self.plan.answer {
             _ if holder == LAPTOP => (3, false),
-            answer if is_deploys => (answer.exit_code(), answer == Verdict::Completed),
+            answer if is_deploys => (answer.exit_code(), answer == BitbucketSays::Completed),
             // What a broken release of this very step has left, or nothing.
             _ => (0, true),
         };

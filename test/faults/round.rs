@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::ending;
-use super::plan::{Blow, Moment, Place, Plan, Rival, Script, Target, Trouble, Verdict, Victim};
+use super::plan::{
+    BitbucketSays, Blow, Moment, Place, Plan, Rival, Script, Target, Trouble, Victim,
+};
 use super::subject::Subject;
 use super::truth::Truth;
 use crate::support::project::thing;
@@ -73,7 +75,7 @@ impl<'a> Round<'a> {
         if self.holds_lock(&self.step) {
             self.truth.lock_is_left();
         }
-        if self.plan.answer == Verdict::Completed {
+        if self.plan.answer == BitbucketSays::Completed {
             self.truth.is_proved_over(&self.step);
         }
         self.answer(&self.step, self.plan.answer.answer());
