@@ -33,12 +33,14 @@ pub(crate) fn table() {
          memory of softstop and its guard | Goal |\n|---|---|---|---|---|---|---|"
     );
     for kind in KINDS {
-        let mut before = Duration::MAX;
+        let mut before = None;
         for count in COUNTS {
             let taken = release(kind, count);
             let each = taken.time / u32::try_from(count).unwrap();
-            let is_met = each <= before.mul_f64(MAY_GROW) && taken.questions == 1;
-            before = each;
+            let may_take = |before: Duration| before.mul_f64(MAY_GROW);
+            let is_met =
+                before.is_none_or(|before| each <= may_take(before)) && taken.questions == 1;
+            before = Some(each);
             println!(
                 "| {kind:?} | {count} | {:.1} ms | {:.0} ms | {} | {:.1} MB | {} |",
                 milliseconds(each),

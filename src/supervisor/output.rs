@@ -12,6 +12,7 @@ use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -21,6 +22,9 @@ use tokio::sync::Notify;
 const CHUNK: usize = 64 * 1024;
 /// How much a pipe of a deploy may hold: in one of usual size, who writes much waits for each read.
 const PIPE: i32 = 256 * 1024;
+/// How long the first bytes of a deploy wait for more: one that writes line by line would otherwise
+/// wake a thread for each.
+const GATHER: Duration = Duration::from_micros(250);
 /// How much may wait for a slow reader before the deploy is slowed down.
 const QUEUE_LIMIT: usize = 512 * 1024;
 /// How much is kept for a reader that does not read while softstop stops; what comes on top of it
@@ -283,6 +287,11 @@ impl Shared {
                     .wait(queue)
                     .unwrap_or_else(PoisonError::into_inner);
                 queue.writer_waits = false;
+                if queue.sources > 0 {
+                    drop(queue);
+                    thread::sleep(GATHER);
+                    queue = self.lock();
+                }
             }
         }
     }
