@@ -22,8 +22,8 @@ use tokio::sync::Notify;
 const CHUNK: usize = 64 * 1024;
 /// How much a pipe of a deploy may hold: in one of usual size, who writes much waits for each read.
 const PIPE: i32 = 256 * 1024;
-/// How long the first bytes of a deploy wait for more: one that writes line by line would otherwise
-/// wake a thread for each.
+/// How long to let more come where little has come: a deploy that writes line by line would otherwise
+/// wake two threads for each.
 const GATHER: Duration = Duration::from_micros(250);
 /// How much may wait for a slow reader before the deploy is slowed down.
 const QUEUE_LIMIT: usize = 512 * 1024;
@@ -246,6 +246,7 @@ impl Shared {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return,
             };
+            let is_little = chunk.filled < CHUNK;
             let mut queue = self.lock();
             while queue.is_full() {
                 queue.sources_waiting += 1;
@@ -256,6 +257,10 @@ impl Shared {
                 queue.sources_waiting -= 1;
             }
             chunk = self.push(&mut queue, chunk);
+            drop(queue);
+            if is_little {
+                thread::sleep(GATHER);
+            }
         }
     }
 
@@ -287,11 +292,6 @@ impl Shared {
                     .wait(queue)
                     .unwrap_or_else(PoisonError::into_inner);
                 queue.writer_waits = false;
-                if queue.sources > 0 {
-                    drop(queue);
-                    thread::sleep(GATHER);
-                    queue = self.lock();
-                }
             }
         }
     }
