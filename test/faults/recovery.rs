@@ -25,10 +25,7 @@ impl Round<'_> {
         });
         let finished = self.release_by(&step, "the release");
         if let Some((second, clone)) = second {
-            let finished = second.finish();
-            self.truth
-                .note(format_args!("the other release\n{finished}"));
-            ending::check_release(&self.truth, &finished, None, false);
+            self.finish_release(second, "the other release");
             drop(clone);
         }
         // Another deploy may have been quicker, and have the lock by now.
@@ -107,9 +104,7 @@ impl Round<'_> {
             .env("AFTER_SCRIPT", tell)
             .start();
         self.truth.meet(&step, run.mark());
-        let finished = run.finish();
-        self.truth.note(format_args!("the final step\n{finished}"));
-        ending::check_release(&self.truth, &finished, None, false);
+        let finished = self.finish_release(run, "the final step");
         let told = fs::read_to_string(told).unwrap_or_default();
         let has_released = finished.stderr.contains("1 released");
         let expected = if has_released {
@@ -136,7 +131,11 @@ impl Round<'_> {
 
     fn release_by(&self, step: &Step, name: &str) -> Finished {
         let clone = self.clone_for(step, None);
-        let finished = self.start_release(step, &clone).finish();
+        self.finish_release(self.start_release(step, &clone), name)
+    }
+
+    fn finish_release(&self, run: Run, name: &str) -> Finished {
+        let finished = run.finish();
         self.truth.note(format_args!("{name}\n{finished}"));
         ending::check_release(&self.truth, &finished, None, false);
         finished

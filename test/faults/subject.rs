@@ -17,7 +17,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(15);
 
 /// A run of softstop's, wherever it runs.
 pub(super) struct Subject {
-    pub(super) place: Place,
+    place: Place,
     running: Running,
 }
 
@@ -47,7 +47,7 @@ impl Subject {
     }
 
     /// Whether nothing of it is left.
-    pub(super) fn is_over(&mut self) -> bool {
+    fn is_over(&mut self) -> bool {
         self.run().has_ended() && marked(self.run().mark()).is_empty()
     }
 

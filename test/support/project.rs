@@ -101,11 +101,7 @@ impl Project {
             }
             _ => self.block_for_elsewhere(),
         };
-        fs::write(
-            clone.join("backend.tf"),
-            format!("terraform {{\n{block}}}\n"),
-        )
-        .unwrap();
+        write_backend(&clone, &block);
         clone
     }
 
@@ -191,11 +187,7 @@ impl Project {
         let clone = self.scratch.path().join("rival");
         fs::create_dir(&clone).unwrap();
         let block = self.block_for_elsewhere();
-        fs::write(
-            clone.join("backend.tf"),
-            format!("terraform {{\n{block}}}\n"),
-        )
-        .unwrap();
+        write_backend(&clone, &block);
         let resources = self.with_gates(&thing("rival", "create_gate = \"GATES/rival.gate\""));
         fs::write(clone.join("main.tf"), resources).unwrap();
         let start = |arguments: &[&str]| {
@@ -216,6 +208,11 @@ impl Project {
     pub(crate) fn cli_config(&self) -> PathBuf {
         self.scratch.path().join("terraformrc")
     }
+}
+
+fn write_backend(directory: &Path, block: &str) {
+    let text = format!("terraform {{\n{block}}}\n");
+    fs::write(directory.join("backend.tf"), text).unwrap();
 }
 
 /// A deploy that holds the lock until it is told to finish.
