@@ -17,6 +17,7 @@ mod examples;
 mod exit_codes;
 mod faults;
 mod guard;
+mod half_locks;
 mod image;
 mod interrupts;
 mod living_holders;

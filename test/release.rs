@@ -307,10 +307,7 @@ fn a_look_that_was_killed_while_it_held_the_lock_is_as_recoverable_as_a_deploy()
         let proxy = project.store.proxy.as_ref().unwrap();
         proxy.hold("UNLOCK");
         let run = Softstop::deploy(&project).in_step(&step).start();
-        proxy.wait_until_held();
-        run.kill_all();
-        proxy.wait_until_given_up();
-        proxy.let_go();
+        run.kill_all_while_held(proxy);
         assert!(project.store.lock().unwrap().contains("softstop-look"));
         let finished = Softstop::release(&project)
             .in_step(&step.sibling())

@@ -126,6 +126,8 @@ pub(crate) enum ToolError {
     NotStored { command: String, output: String },
     #[error("{command} did not release the lock. It said: {output}")]
     NotReleased { command: String, output: String },
+    #[error("{command} released one half of the lock, and not the other one. It said: {output}")]
+    ReleasedInPart { command: String, output: String },
     #[error("the processes of this machine are hidden: {0}")]
     Hidden(std::io::Error),
     #[error("the lock server {address} could not be asked: {reason}")]

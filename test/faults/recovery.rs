@@ -8,7 +8,7 @@ use super::plan::{BitbucketSays, Place, Rival, Victim};
 use super::rivals::LAPTOP;
 use super::round::{Clone, GRACE_PERIOD, Round};
 use super::subject::Subject;
-use crate::support::{Answer, Finished, Kind, Run, Softstop, Step};
+use crate::support::{Answer, Finished, Run, Softstop, Step};
 
 impl Round<'_> {
     pub(super) fn recover_from_another_pipeline(&self) {
@@ -120,9 +120,7 @@ impl Round<'_> {
             self.truth.violated("I1", "the final step leaves the lock");
         }
         let is_racy = matches!(self.plan.rival, Rival::SecondDeploy(_));
-        // Of a lock that was half given back, Terraform frees the rest and says that it could not.
-        let is_half = self.plan.kind == Kind::S3Both && finished.stderr.contains("is gone or has");
-        if is_left && !is_racy && !is_half && !has_released {
+        if is_left && !is_racy && !has_released {
             self.truth
                 .violated("I6", "the final step does not say that it has released");
         }

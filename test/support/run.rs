@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::project::Gate;
+use super::proxy::Proxy;
 use super::softstop::MARK;
 use super::{Project, Softstop, until};
 
@@ -140,6 +141,14 @@ impl Run {
     pub(crate) fn kill_all(self) {
         let run = self.kill_all_but(&[]);
         until("all are gone", || marked(&run.mark).is_empty());
+    }
+
+    /// Kills every process of the run while `proxy` holds back what it has said, which is then lost.
+    pub(crate) fn kill_all_while_held(self, proxy: &Proxy) {
+        proxy.wait_until_held();
+        self.kill_all();
+        proxy.wait_until_given_up();
+        proxy.let_go();
     }
 
     /// Kills every process of the run but those of these names.

@@ -51,6 +51,9 @@ pub(super) struct Strategy {
     /// What `force-unlock 0` says, all of it, where nobody holds the lock. Where it says anything
     /// else and names no holder, `untaint` decides.
     pub(super) free_texts: &'static [&'static str],
+    /// What `force-unlock ID` says, one of it, where the lock was but half there: that half is free
+    /// then, although the command has failed.
+    pub(super) half_texts: &'static [&'static str],
     /// Settings that hold paths, which Terraform takes from where it runs.
     path_settings: &'static [&'static str],
     /// Variables that hold paths, likewise.
@@ -66,6 +69,7 @@ impl Backend {
             "s3" => Strategy {
                 is_flat: true,
                 free_texts: self.free_texts_of_s3(),
+                half_texts: &HALF_TEXTS_OF_S3,
                 path_settings: &[
                     "custom_ca_bundle",
                     "shared_config_files",
@@ -252,6 +256,10 @@ fn anchor(path: &mut String, directory: &Path, is_surely_a_path: bool) {
     }
 }
 
+/// With a lock file and DynamoDB, `force-unlock` tries both and names the one that it could not
+/// unlock; where it could unlock neither, it says "both S3 and DynamoDB".
+const HALF_TEXTS_OF_S3: [&str; 2] = ["failed to unlock S3: ", "failed to unlock DynamoDB: "];
+
 const WRONG_ID: Strategy = Strategy {
     look: LookBy::WrongId,
     compares_ids: true,
@@ -264,6 +272,7 @@ const UNTAINT: Strategy = Strategy {
     compares_ids: false,
     is_flat: false,
     free_texts: &[],
+    half_texts: &[],
     path_settings: &[],
     path_variables: &[],
 };

@@ -144,13 +144,16 @@ impl LockView {
         let command = self.state_command(&["force-unlock", "-no-color", "-force", &lock.id]);
         let helped = supervisor.run_helper(command, LIMIT).await?;
         if helped.status.success() {
-            Ok(())
-        } else {
-            Err(ToolError::NotReleased {
-                command: format!("terraform force-unlock {}", lock.id),
-                output: essence(&helped.stderr),
-            })
+            return Ok(());
         }
+        let command = format!("terraform force-unlock {}", lock.id);
+        let output = essence(&helped.stderr);
+        let mut half_texts = self.strategy.half_texts.iter();
+        Err(if half_texts.any(|text| helped.stderr.contains(text)) {
+            ToolError::ReleasedInPart { command, output }
+        } else {
+            ToolError::NotReleased { command, output }
+        })
     }
 
     pub(super) fn release_compares(&self) -> bool {
