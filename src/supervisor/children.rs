@@ -10,13 +10,11 @@ use std::process::{Command, ExitStatus};
 use std::rc::Rc;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, oneshot};
 
-use super::kernel::{self, Reaped};
+use super::kernel::{self, Dead};
 use super::process;
 
 /// A child that was spawned, and will be reaped.
@@ -79,32 +77,30 @@ impl Children {
         let _ = tokio::time::timeout(at_most, self.reaped.notified()).await;
     }
 
-    fn names(&self) -> HashMap<Pid, String> {
-        let registered = self.registered.borrow();
-        registered
-            .keys()
-            .map(|pid| (*pid, process::name(*pid)))
-            .collect()
-    }
-
     async fn reap_for_ever(self, mut deaths: Signal) {
         loop {
-            let mut names = self.names();
-            while let Reaped::Child(pid, status) = kernel::reap() {
-                if let Some(sender) = self.registered.borrow_mut().remove(&pid) {
-                    let name = names.remove(&pid).unwrap_or_default();
-                    // Nobody waits any more for a helper that was given up.
-                    let _ = sender.send(Death { status, name });
-                }
+            while let Dead::Child(pid) = kernel::find_dead() {
+                self.reap(pid);
                 self.reaped.notify_one();
             }
             deaths.recv().await;
         }
     }
+
+    fn reap(&self, pid: Pid) {
+        let Some(sender) = self.registered.borrow_mut().remove(&pid) else {
+            // An orphan: nobody waits for it, and there may be thousands.
+            kernel::reap(pid);
+            return;
+        };
+        let name = process::name(pid);
+        let status = kernel::reap(pid);
+        // Nobody waits any more for a helper that was given up.
+        let _ = sender.send(Death { status, name });
+    }
 }
 
 /// Whether the kernel knows no child of ours, and so, as we adopt orphans, nothing below us.
 pub(super) fn none_left() -> bool {
-    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    waitid(Id::All, look) == Err(Errno::ECHILD)
+    kernel::find_dead() == Dead::NoChildren
 }

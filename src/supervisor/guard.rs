@@ -17,7 +17,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{ForkResult, Pid, getpid, setsid};
 
-use super::kernel::{self, Reaped};
+use super::kernel::{self, Dead};
 use super::process;
 use super::signals::STOP_SIGNALS;
 
@@ -80,7 +80,8 @@ fn watch<T>(supervisor: Pid, watched: &SigSet) -> io::Result<Guarded<T>> {
 }
 
 fn reap_until(supervisor: Pid) -> Option<ExitStatus> {
-    while let Reaped::Child(pid, status) = kernel::reap() {
+    while let Dead::Child(pid) = kernel::find_dead() {
+        let status = kernel::reap(pid);
         if pid == supervisor {
             return Some(status);
         }
@@ -105,10 +106,10 @@ fn kill_orphans() {
             // One that has just ended needs no signal.
             let _ = kill(orphan.identity.pid, Signal::SIGKILL);
         }
-        match kernel::reap() {
-            Reaped::NoChildren => return,
-            Reaped::Child(..) => {}
-            Reaped::NoneDead => thread::sleep(SWEEP),
+        match kernel::find_dead() {
+            Dead::NoChildren => return,
+            Dead::Child(pid) => drop(kernel::reap(pid)),
+            Dead::Nobody => thread::sleep(SWEEP),
         }
     }
 }

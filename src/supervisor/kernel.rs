@@ -5,6 +5,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io;
+use std::mem;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 
@@ -14,29 +15,43 @@ use nix::sys::prctl;
 use nix::sys::signal::{self, SigHandler, Signal};
 use nix::unistd::{ForkResult, Pid, getpid, getppid, setsid};
 
-/// What a look for dead children found.
-pub(super) enum Reaped {
-    /// This child is gone.
-    Child(Pid, ExitStatus),
+/// What a look for a dead child found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dead {
+    /// This child is dead, and waits to be reaped.
+    Child(Pid),
     /// There are children, and all of them live.
-    NoneDead,
+    Nobody,
     /// There is no child at all; as we adopt orphans, nothing below us lives.
     NoChildren,
 }
 
-/// Takes one dead child off the process table.
+/// Finds a dead child, and leaves it on the process table, where its name can still be read.
+///
+/// nix refuses a status that names a real-time signal, so the call is made by hand.
+pub(super) fn find_dead() -> Dead {
+    // SAFETY: it is made of integers and pointers, for which zero is a value.
+    let mut found: libc::siginfo_t = unsafe { mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the pointer is to a live value of this frame, and waitid keeps none of it.
+    let answer = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut found, options) };
+    // SAFETY: waitid fills in what belongs to a dead child, or leaves the zero.
+    match (answer, unsafe { found.si_pid() }) {
+        (0, 0) => Dead::Nobody,
+        (0, pid) => Dead::Child(Pid::from_raw(pid)),
+        _ => Dead::NoChildren,
+    }
+}
+
+/// Takes a dead child off the process table.
 ///
 /// nix and std refuse a status that names a real-time signal or belongs to an adopted orphan, so
 /// the call is made by hand.
-pub(super) fn reap() -> Reaped {
+pub(super) fn reap(dead: Pid) -> ExitStatus {
     let mut status = 0;
     // SAFETY: the pointer is to a live integer of this frame, and waitpid keeps none of it.
-    match unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) } {
-        0 => Reaped::NoneDead,
-        pid if pid > 0 => Reaped::Child(Pid::from_raw(pid), ExitStatus::from_raw(status)),
-        _ if Errno::last() == Errno::EINTR => Reaped::NoneDead,
-        _ => Reaped::NoChildren,
-    }
+    unsafe { libc::waitpid(dead.as_raw(), &raw mut status, 0) };
+    ExitStatus::from_raw(status)
 }
 
 /// Makes the kernel tell us of dead children, also where whoever started us ignores theirs: an
