@@ -4,10 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 /// The target of an event that is the last line of a run that went well.
 pub(crate) const SUCCESS: &str = "softstop::success";
@@ -21,17 +19,14 @@ const RED: u8 = 31;
 const YELLOW: u8 = 33;
 
 /// Sends softstop's words through `write`, one whole message at a time.
-pub(crate) fn start(debug: bool, write: impl Fn(&[u8]) + Clone + Send + Sync + 'static) {
-    let level = if debug { Level::DEBUG } else { Level::INFO };
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .event_format(PipeStyle {
-            colour: wants_colour(),
-        })
-        .with_writer(move || Through(write.clone()))
-        .finish();
+pub(crate) fn start(debug: bool, write: impl Fn(&[u8]) + Send + Sync + 'static) {
+    let console = Console {
+        level: if debug { Level::DEBUG } else { Level::INFO },
+        colour: wants_colour(),
+        write,
+    };
     // Only a second console could be refused, and there is one.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = tracing::subscriber::set_global_default(console);
 }
 
 /// Says why nothing was run, where no console is open yet.
@@ -62,28 +57,23 @@ fn paint(colour: u8, text: String, wanted: bool) -> String {
     }
 }
 
-struct PipeStyle {
+/// Turns each event into a line. There are no spans here: what happens is told when it happens.
+struct Console<W> {
+    level: Level,
     colour: bool,
+    write: W,
 }
 
-impl<S, N> FormatEvent<S, N> for PipeStyle
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-    N: for<'writer> FormatFields<'writer> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let metadata = event.metadata();
+impl<W: Fn(&[u8]) + 'static> Subscriber for Console<W> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // What the libraries say is not ours to show: it may hold what nobody has looked over.
-        if !metadata.target().starts_with(env!("CARGO_PKG_NAME")) {
-            return Ok(());
-        }
+        metadata.target().starts_with(env!("CARGO_PKG_NAME")) && *metadata.level() <= self.level
+    }
+
+    fn event(&self, event: &Event<'_>) {
         let mut message = Message::default();
         event.record(&mut message);
+        let metadata = event.metadata();
         let (colour, prefix) = match (metadata.target(), *metadata.level()) {
             (SUCCESS, _) => (GREEN, "✔ "),
             (FAILURE, _) => (RED, "✖ "),
@@ -92,9 +82,21 @@ where
             (_, Level::INFO) => (BLUE, "INFO: "),
             _ => (GREY, "DEBUG: "),
         };
-        let text = format!("{prefix}{}", message.0);
-        writeln!(writer, "{}", paint(colour, text, self.colour))
+        let text = paint(colour, format!("{prefix}{}", message.0), self.colour);
+        (self.write)(format!("{text}\n").as_bytes());
     }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 /// The words of an event.
@@ -106,19 +108,5 @@ impl Visit for Message {
         if field.name() == "message" {
             self.0 = format!("{value:?}");
         }
-    }
-}
-
-/// Hands on what is written, message by message.
-struct Through<W>(W);
-
-impl<W: Fn(&[u8])> Write for Through<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (self.0)(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 use tokio::sync::Notify;
 
 /// How many bytes one read takes: as many as a Linux pipe holds.
@@ -50,7 +52,7 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     chunks: VecDeque<Chunk>,
-    /// Chunks that were written out, to be filled again.
+    /// Chunks that were written out, and are empty again.
     spare: Vec<Chunk>,
     bytes: usize,
     /// How many bytes ever came, and were written out.
@@ -67,11 +69,8 @@ struct Queue {
     within_a_line: bool,
 }
 
-/// A buffer, filled from its begin on.
-struct Chunk {
-    buffer: Vec<u8>,
-    filled: usize,
-}
+/// A buffer with room for [`CHUNK`] bytes.
+struct Chunk(Vec<u8>);
 
 /// What is expected of whoever reads the stream.
 #[derive(Default, PartialEq, Eq)]
@@ -111,7 +110,7 @@ impl Outlet {
         thread::Builder::new()
             .stack_size(STACK)
             .spawn(move || {
-                shared.drain(File::from(source));
+                shared.drain(&source);
                 shared.lock().sources -= 1;
                 shared.idle.notify_one();
             })
@@ -164,29 +163,19 @@ impl Outlet {
 }
 
 impl Chunk {
+    /// Not filled with anything: the kernel gives memory page by page, once it is used.
     fn empty() -> Self {
-        // The kernel gives zeroed memory, and gives it page by page once it is used.
-        let buffer = vec![0; CHUNK];
-        Self { buffer, filled: 0 }
+        Self(Vec::with_capacity(CHUNK))
     }
 
     fn of(bytes: &[u8]) -> Self {
         let mut chunk = Self::empty();
-        chunk.append(bytes);
+        chunk.0.extend_from_slice(bytes);
         chunk
     }
 
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.filled]
-    }
-
     fn has_room_for(&self, bytes: &[u8]) -> bool {
-        self.filled + bytes.len() <= CHUNK
-    }
-
-    fn append(&mut self, bytes: &[u8]) {
-        self.buffer[self.filled..][..bytes.len()].copy_from_slice(bytes);
-        self.filled += bytes.len();
+        self.0.len() + bytes.len() <= CHUNK
     }
 }
 
@@ -212,7 +201,7 @@ impl Shared {
 
     /// Adds `chunk`, and gives another one to be filled.
     fn push(&self, queue: &mut Queue, chunk: Chunk) -> Chunk {
-        let bytes = chunk.bytes();
+        let bytes = &chunk.0;
         if let Some(last) = bytes.last() {
             queue.within_a_line = *last != b'\n';
         }
@@ -227,7 +216,7 @@ impl Shared {
         match queue.chunks.back_mut() {
             // Short lines share a buffer: a queue of bytes must not become a queue of buffers.
             Some(last) if last.has_room_for(bytes) => {
-                last.append(bytes);
+                last.0.extend_from_slice(bytes);
                 chunk
             }
             _ => {
@@ -237,16 +226,17 @@ impl Shared {
         }
     }
 
-    fn drain(&self, mut source: File) {
+    fn drain(&self, source: &OwnedFd) {
         let mut chunk = Chunk::empty();
         loop {
-            chunk.filled = match source.read(&mut chunk.buffer) {
+            chunk.0.clear();
+            match rustix::io::read(source, spare_capacity(&mut chunk.0)) {
                 Ok(0) => return,
-                Ok(length) => length,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
                 Err(_) => return,
-            };
-            let is_little = chunk.filled < CHUNK;
+            }
+            let is_little = chunk.0.len() < CHUNK;
             let mut queue = self.lock();
             while queue.is_full() {
                 queue.sources_waiting += 1;
@@ -267,14 +257,15 @@ impl Shared {
     fn write_out(&self, mut target: File) {
         let mut queue = self.lock();
         loop {
-            if let Some(chunk) = queue.chunks.pop_front() {
+            if let Some(mut chunk) = queue.chunks.pop_front() {
                 queue.writing = true;
                 drop(queue);
-                let written = write_whole(&mut target, chunk.bytes());
+                let written = write_whole(&mut target, &chunk.0);
                 queue = self.lock();
                 queue.writing = false;
-                queue.bytes -= chunk.filled;
-                queue.moved += chunk.filled as u64;
+                queue.bytes -= chunk.0.len();
+                queue.moved += chunk.0.len() as u64;
+                chunk.0.clear();
                 queue.spare.push(chunk);
                 if written.is_err() {
                     queue.reader = Reader::Gone;
