@@ -177,6 +177,10 @@ impl Gate {
                 }
                 (state, _) = self.changed.wait_timeout(state, LOOK_AGAIN).unwrap();
             }
+            // Who was killed says nothing any more, also where it is let go in that very moment.
+            if has_gone(client) {
+                return false;
+            }
         }
         let fault = state.next_fault(bytes);
         if matches!(fault, Some(Fault::Refuse | Fault::Cut)) {
