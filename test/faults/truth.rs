@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Passing, Proxy};
 use crate::support::run::marked;
 use crate::support::{Kind, Project, Step};
 
@@ -109,7 +109,13 @@ impl Truth {
         let unlocks = project.store.unlock_requests();
         let (truth, project) = (self.clone(), Arc::clone(project));
         let (remover, sibling) = (remover.stamp(), sibling.map(Step::stamp));
-        proxy.watch(move |said| {
+        proxy.watch(move |passing| {
+            if let Some(headline) = headline(passing) {
+                truth.note(format_args!("{remover} {headline}"));
+            }
+            let Passing::Question(said) = passing else {
+                return;
+            };
             let said = String::from_utf8_lossy(said);
             if project.store.kind.outlives_its_holder()
                 && unlocks.iter().any(|unlock| said.contains(unlock))
@@ -192,6 +198,20 @@ impl Truth {
     pub(super) fn forget_state(&self) {
         self.0.lock().unwrap().state = None;
     }
+}
+
+/// What is asked or answered, where it begins here and is HTTP.
+fn headline(passing: Passing<'_>) -> Option<String> {
+    let (who, bytes) = match passing {
+        Passing::Question(bytes) => ("asks", bytes),
+        Passing::Answer(bytes) => ("is answered", bytes),
+        Passing::NoAnswer => return Some("is not answered".to_owned()),
+    };
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.lines();
+    let first = lines.next().filter(|line| line.contains("HTTP/1"))?;
+    let operation = lines.find_map(|line| line.strip_prefix("X-Amz-Target: "));
+    Some(format!("{who}: {first} {}", operation.unwrap_or_default()))
 }
 
 impl fmt::Display for Truth {

@@ -34,8 +34,17 @@ pub(crate) enum Fault {
     LoseAnswer,
 }
 
-/// Is told of every message of a client before it is passed on.
-type Witness = Box<dyn FnMut(&[u8]) + Send>;
+/// What passes through.
+#[derive(Clone, Copy)]
+pub(crate) enum Passing<'a> {
+    Question(&'a [u8]),
+    Answer(&'a [u8]),
+    /// The backend ends a connection on which it was asked something, and answers nothing.
+    NoAnswer,
+}
+
+/// Is told of everything before it is passed on.
+type Witness = Box<dyn FnMut(Passing<'_>) + Send>;
 
 #[derive(Default)]
 struct Gate {
@@ -116,8 +125,8 @@ impl Proxy {
         self.let_go();
     }
 
-    /// Tells `witness` every message of a client before it is passed on.
-    pub(crate) fn watch(&self, witness: impl FnMut(&[u8]) + Send + 'static) {
+    /// Tells `witness` everything before it is passed on.
+    pub(crate) fn watch(&self, witness: impl FnMut(Passing<'_>) + Send + 'static) {
         self.gate.state.lock().unwrap().witness = Some(Box::new(witness));
     }
 
@@ -194,9 +203,7 @@ impl Gate {
             }
             state = self.state.lock().unwrap();
         }
-        if let Some(witness) = &mut state.witness {
-            witness(bytes);
-        }
+        state.tell(Passing::Question(bytes));
         let is_lost = fault == Some(Fault::LoseAnswer);
         connection.loses_answer.fetch_or(is_lost, Ordering::Relaxed);
         connection.is_unanswered.store(!is_lost, Ordering::Relaxed);
@@ -205,6 +212,12 @@ impl Gate {
 }
 
 impl State {
+    fn tell(&mut self, passing: Passing<'_>) {
+        if let Some(witness) = &mut self.witness {
+            witness(passing);
+        }
+    }
+
     fn next_fault(&mut self, bytes: &[u8]) -> Option<Fault> {
         let (needle, fault, left) = self.fault.as_mut()?;
         if *left == 0 || !contains(bytes, needle) {
@@ -229,7 +242,7 @@ fn refuse(mut client: &TcpStream, fault: Option<Fault>) -> bool {
 
 /// Copies both directions, each in a thread of its own.
 fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
-    let gate = Arc::clone(gate);
+    let (gate, answer_gate) = (Arc::clone(gate), Arc::clone(gate));
     let connection = Arc::new(Connection::default());
     let answers = Arc::clone(&connection);
     let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
@@ -240,12 +253,15 @@ fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
     });
     thread::spawn(move || {
         let target = server.peer_addr();
-        copy(server, client, |_, _| {
+        let tell = |passing: Passing<'_>| answer_gate.state.lock().unwrap().tell(passing);
+        copy(server, client, |_, answer| {
+            tell(Passing::Answer(answer));
             answers.is_unanswered.store(false, Ordering::Relaxed);
             !answers.loses_answer.load(Ordering::Relaxed)
         });
         // A client that asks again finds done what it has asked for.
         if answers.is_unanswered.load(Ordering::Relaxed) {
+            tell(Passing::NoAnswer);
             eprintln!("{target:?} has ended a connection without an answer");
         }
     });
