@@ -51,7 +51,8 @@ pub(super) fn check(round: &Round, finished: &Finished, is_hit: bool) {
     }
     // What is still there can do something, so it takes a softstop that lives to end it.
     let is_graceful = !(is_hit && round.kills_supervisor());
-    if is_graceful && plan.trouble == Trouble::None && round.holds_lock(&round.step) {
+    let is_well = matches!(plan.trouble, Trouble::None | Trouble::Slow);
+    if is_graceful && is_well && round.holds_lock(&round.step) {
         round
             .truth
             .violated("I1", "a deploy that was not killed leaves its lock");

@@ -112,7 +112,7 @@ impl<'a> Round<'a> {
             subject.wait_for(TROUBLE, |_| false);
             self.end_trouble(&clone);
         }
-        let finished = subject.finish(hit.is_some() && self.kills_softstop());
+        let finished = subject.finish(hit.is_some() && self.kills_the_first());
         self.check_time(hit);
         self.end_trouble(&clone);
         self.truth
@@ -288,6 +288,13 @@ impl<'a> Round<'a> {
     /// Whether the process that supervises is killed, so that the deploy must die with it.
     pub(super) fn kills_supervisor(&self) -> bool {
         self.kills_softstop() && !self.hits_guard()
+    }
+
+    /// Whether the process that was started is killed: others may end after it then. A guard whose
+    /// supervisor is killed ends last.
+    pub(super) fn kills_the_first(&self) -> bool {
+        let is_guarded = self.plan.target == Target::Supervisor && self.plan.place == Place::Host;
+        self.kills_softstop() && !is_guarded
     }
 
     fn hits_guard(&self) -> bool {

@@ -114,8 +114,8 @@ impl Subject {
     }
 
     /// Waits for the end of all its processes, also of those that outlive the one that was started.
-    pub(super) fn finish(mut self, was_killed: bool) -> Finished {
-        if was_killed {
+    pub(super) fn finish(mut self, is_first_killed: bool) -> Finished {
+        if is_first_killed {
             until("nothing of the run is left", || {
                 thread::sleep(LOOK_AGAIN);
                 self.is_over()

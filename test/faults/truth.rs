@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::proxy::{Passing, Proxy};
-use crate::support::run::marked;
+use crate::support::run::{arguments_of, marked};
 use crate::support::{Kind, Project, Step};
 
 /// The record of one round.
@@ -147,16 +147,22 @@ impl Truth {
             lock["ID"].as_str().unwrap_or_default(),
         );
         let is_refused = kind == Kind::HttpStrict && !said.contains(id);
-        let stamp = who.rsplit_once('@').map_or(who, |(stamp, _)| stamp);
-        if stamp == remover || is_refused {
+        if is_refused {
             return;
         }
-        self.note(format_args!("{remover} removes lock {id} of {who}"));
+        let stamp = who.rsplit_once('@').map_or(who, |(stamp, _)| stamp);
         let holder = {
             let record = self.0.lock().unwrap();
             let holder = record.runs.iter().find(|run| run.stamp == stamp);
             holder.map(|run| (run.mark.clone(), run.is_proved_over))
         };
+        if stamp == remover {
+            if holder.is_some_and(|(mark, _)| is_taken_from_its_terraform(kind, said, &mark)) {
+                self.violated("I2", format_args!("the Terraform of {who} loses its lock"));
+            }
+            return;
+        }
+        self.note(format_args!("{remover} removes lock {id} of {who}"));
         match holder {
             None => self.violated("I2", format_args!("{who} is nobody's to release")),
             Some((mark, _)) if !marked(&mark).is_empty() => {
@@ -198,6 +204,19 @@ impl Truth {
     pub(super) fn forget_state(&self) {
         self.0.lock().unwrap().state = None;
     }
+}
+
+/// Whether softstop removes the lock of a deploy of its own that lives.
+fn is_taken_from_its_terraform(kind: Kind, said: &str, mark: &str) -> bool {
+    let runs = |command: &str| {
+        let mut processes = marked(mark).into_iter();
+        processes.any(|pid| arguments_of(pid).iter().any(|word| word == command))
+    };
+    let is_softstops = match kind {
+        Kind::HttpStrict | Kind::HttpLax => !said.contains("User-Agent: Go-http-client"),
+        _ => runs("force-unlock"),
+    };
+    is_softstops && runs("apply")
 }
 
 /// What is asked or answered, where it begins here and is HTTP.

@@ -247,6 +247,12 @@ pub(crate) fn name_of(pid: Pid) -> String {
     name.trim_end().to_owned()
 }
 
+/// The words with which a process was started.
+pub(crate) fn arguments_of(pid: Pid) -> Vec<String> {
+    let words = read(Path::new(&format!("/proc/{pid}/cmdline")));
+    words.split('\0').map(str::to_owned).collect()
+}
+
 fn wait_for(file: &Path, text: &str) {
     until(&format!("{text:?} is said"), || read(file).contains(text));
 }
