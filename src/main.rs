@@ -43,7 +43,7 @@ use supervisor::{
     user_name,
 };
 
-/// The allocator of musl takes a system call for almost everything, a fifth of the time of a start.
+/// The allocator of musl asks the kernel so often that a start takes a quarter of a millisecond more.
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
