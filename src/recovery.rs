@@ -120,6 +120,10 @@ async fn recover_from<L: DeployLock>(
             }
             // It is gone, and not by us.
             Err(ToolError::NotReleased { .. }) => say_that_it_changed(&holder),
+            // The other half is another one's lock, and to be judged.
+            Err(ToolError::ReleasedInPart { .. }) if look != Look::Free => {
+                say_that_it_changed(&holder);
+            }
             Ok(()) | Err(_) => return Ok(Recovery::Released(holder, proof)),
         }
     }

@@ -235,6 +235,18 @@ impl Store {
         }
     }
 
+    /// The lock that this request gives back or takes away.
+    pub(crate) fn lock_removed_by(&self, request: &str) -> Option<String> {
+        let unlocks = self.unlock_requests();
+        let is_meant = unlocks.iter().any(|unlock| request.contains(unlock));
+        match self.kind {
+            _ if !is_meant => None,
+            Kind::S3Both if request.contains("DeleteItem") => self.table_lock(),
+            Kind::S3Both => self.lockfile(),
+            _ => self.lock(),
+        }
+    }
+
     /// The ID of the lock, where the backend keeps one.
     pub(crate) fn lock_id(&self) -> Option<String> {
         self.lock_field("ID")
@@ -257,12 +269,18 @@ impl Store {
             http.set_lock(&text);
         }
         if self.kind.has_lockfile() {
-            aws::put_object(&self.name, &format!("{KEY}.tflock"), &text);
+            self.set_lockfile(lock);
         }
         if self.kind.has_table() {
             let item = json!({"LockID": {"S": self.lock_path()}, "Info": {"S": text}});
             aws::dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
         }
+    }
+
+    /// Puts this lock in the place of the lock file, and leaves the item of the table as it is.
+    pub(crate) fn set_lockfile(&self, lock: &Value) {
+        let key = format!("{KEY}.tflock");
+        aws::put_object(&self.name, &key, &lock.to_string());
     }
 
     /// Takes the lock away, as its holder does when it has finished.
@@ -327,11 +345,11 @@ impl Store {
         aws::object(&self.name, "?list-type=2").unwrap_or_default()
     }
 
-    fn lockfile(&self) -> Option<String> {
+    pub(crate) fn lockfile(&self) -> Option<String> {
         aws::object(&self.name, &format!("{KEY}.tflock"))
     }
 
-    fn table_lock(&self) -> Option<String> {
+    pub(crate) fn table_lock(&self) -> Option<String> {
         let key = json!({"LockID": {"S": self.lock_path()}});
         let answer = aws::dynamodb("GetItem", &json!({"TableName": self.name, "Key": key}));
         answer["Item"]["Info"]["S"].as_str().map(str::to_owned)

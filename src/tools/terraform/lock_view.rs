@@ -141,8 +141,8 @@ impl LockView {
         supervisor: &Supervisor,
         lock: &LockInfo,
     ) -> Result<(), ToolError> {
-        let command = self.state_command(&["force-unlock", "-no-color", "-force", &lock.id]);
-        let helped = supervisor.run_helper(command, LIMIT).await?;
+        let unlock = self.state_command(&["force-unlock", "-no-color", "-force", &lock.id]);
+        let helped = supervisor.run_helper(unlock, LIMIT).await?;
         if helped.status.success() {
             return Ok(());
         }
