@@ -1,5 +1,5 @@
 //! The few system calls that Rust cannot check for us: fork, what runs between fork and exec, a
-//! wait whose raw status is kept, and a change of the environment.
+//! look for a dead child, a wait whose raw status is kept, and a change of the environment.
 #![expect(unsafe_code, reason = "each block says why it is sound")]
 
 use std::env;
@@ -16,7 +16,7 @@ use nix::sys::signal::{self, SigHandler, Signal};
 use nix::unistd::{ForkResult, Pid, getpid, getppid, setsid};
 
 /// What a look for a dead child found.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq)]
 pub(super) enum Dead {
     /// This child is dead, and waits to be reaped.
     Child(Pid),
@@ -35,20 +35,22 @@ pub(super) fn find_dead() -> Dead {
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: the pointer is to a live value of this frame, and waitid keeps none of it.
     let answer = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut found, options) };
-    // SAFETY: waitid fills in what belongs to a dead child, or leaves the zero.
+    // SAFETY: waitid fills in what belongs to a dead child; where there is none, it is zero.
     match (answer, unsafe { found.si_pid() }) {
-        (0, 0) => Dead::Nobody,
-        (0, pid) => Dead::Child(Pid::from_raw(pid)),
-        _ => Dead::NoChildren,
+        (0, pid) if pid != 0 => Dead::Child(Pid::from_raw(pid)),
+        // No other failure is a proof that nobody lives.
+        (-1, _) if Errno::last() == Errno::ECHILD => Dead::NoChildren,
+        _ => Dead::Nobody,
     }
 }
 
 /// Takes a dead child off the process table.
 ///
-/// nix and std refuse a status that names a real-time signal or belongs to an adopted orphan, so
-/// the call is made by hand.
+/// nix refuses a status that names a real-time signal, and std waits for no adopted orphan, so the
+/// call is made by hand.
 pub(super) fn reap(dead: Pid) -> ExitStatus {
-    let mut status = 0;
+    // A status that could not be had must not look like success.
+    let mut status = libc::SIGKILL;
     // SAFETY: the pointer is to a live integer of this frame, and waitpid keeps none of it.
     unsafe { libc::waitpid(dead.as_raw(), &raw mut status, 0) };
     ExitStatus::from_raw(status)

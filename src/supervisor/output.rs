@@ -52,7 +52,7 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     chunks: VecDeque<Chunk>,
-    /// Chunks that were written out, and are empty again.
+    /// Chunks that were written out, to be filled again.
     spare: Vec<Chunk>,
     bytes: usize,
     /// How many bytes ever came, and were written out.
@@ -257,7 +257,7 @@ impl Shared {
     fn write_out(&self, mut target: File) {
         let mut queue = self.lock();
         loop {
-            if let Some(mut chunk) = queue.chunks.pop_front() {
+            if let Some(chunk) = queue.chunks.pop_front() {
                 queue.writing = true;
                 drop(queue);
                 let written = write_whole(&mut target, &chunk.0);
@@ -265,7 +265,6 @@ impl Shared {
                 queue.writing = false;
                 queue.bytes -= chunk.0.len();
                 queue.moved += chunk.0.len() as u64;
-                chunk.0.clear();
                 queue.spare.push(chunk);
                 if written.is_err() {
                     queue.reader = Reader::Gone;
