@@ -78,7 +78,7 @@ impl Round<'_> {
             proxy.let_go();
         }
         let was_killed = hit.is_some() && self.kills_softstop();
-        let finished = subject.finish(hit.is_some() && self.kills_the_first());
+        let finished = subject.finish(hit.is_some() && self.may_leave_others());
         self.check_time(hit);
         self.end_trouble(&clone);
         self.truth

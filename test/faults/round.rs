@@ -112,7 +112,7 @@ impl<'a> Round<'a> {
             subject.wait_for(TROUBLE, |_| false);
             self.end_trouble(&clone);
         }
-        let finished = subject.finish(hit.is_some() && self.kills_the_first());
+        let finished = subject.finish(hit.is_some() && self.may_leave_others());
         self.check_time(hit);
         self.end_trouble(&clone);
         self.truth
@@ -290,9 +290,9 @@ impl<'a> Round<'a> {
         self.kills_softstop() && !self.hits_guard()
     }
 
-    /// Whether the process that was started is killed: others may end after it then. A guard whose
-    /// supervisor is killed ends last.
-    pub(super) fn kills_the_first(&self) -> bool {
+    /// Whether the process that was started may end before the others do. A guard whose supervisor
+    /// is killed never does.
+    pub(super) fn may_leave_others(&self) -> bool {
         let is_guarded = self.plan.target == Target::Supervisor && self.plan.place == Place::Host;
         self.kills_softstop() && !is_guarded
     }

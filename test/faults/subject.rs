@@ -113,9 +113,10 @@ impl Subject {
         Some(began)
     }
 
-    /// Waits for the end of all its processes, also of those that outlive the one that was started.
-    pub(super) fn finish(mut self, is_first_killed: bool) -> Finished {
-        if is_first_killed {
+    /// Waits for its end, and before that, where others may outlive the process that was started, for
+    /// theirs.
+    pub(super) fn finish(mut self, may_leave_others: bool) -> Finished {
+        if may_leave_others {
             until("nothing of the run is left", || {
                 thread::sleep(LOOK_AGAIN);
                 self.is_over()

@@ -106,7 +106,6 @@ impl Truth {
         remover: &Step,
         sibling: Option<&Step>,
     ) {
-        let unlocks = project.store.unlock_requests();
         let (truth, project) = (self.clone(), Arc::clone(project));
         let (remover, sibling) = (remover.stamp(), sibling.map(Step::stamp));
         proxy.watch(move |passing| {
@@ -118,8 +117,7 @@ impl Truth {
             };
             let said = String::from_utf8_lossy(said);
             if project.store.kind.outlives_its_holder()
-                && unlocks.iter().any(|unlock| said.contains(unlock))
-                && let Some(lock) = project.store.lock()
+                && let Some(lock) = project.store.lock_removed_by(&said)
             {
                 truth.judge_removal(
                     &lock,
@@ -219,18 +217,19 @@ fn is_taken_from_its_terraform(kind: Kind, said: &str, mark: &str) -> bool {
     is_softstops && runs("apply")
 }
 
-/// What is asked or answered, where it begins here and is HTTP.
+/// The first line of a question or an answer in HTTP; of anything else, there is none.
 fn headline(passing: Passing<'_>) -> Option<String> {
-    let (who, bytes) = match passing {
+    let (what, bytes) = match passing {
         Passing::Question(bytes) => ("asks", bytes),
+        Passing::Refused(bytes) => ("asks in vain", bytes),
         Passing::Answer(bytes) => ("is answered", bytes),
-        Passing::NoAnswer => return Some("is not answered".to_owned()),
+        Passing::Lost(bytes) => ("loses the answer", bytes),
     };
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.lines();
     let first = lines.next().filter(|line| line.contains("HTTP/1"))?;
     let operation = lines.find_map(|line| line.strip_prefix("X-Amz-Target: "));
-    Some(format!("{who}: {first} {}", operation.unwrap_or_default()))
+    Some(format!("{what}: {first} {}", operation.unwrap_or_default()))
 }
 
 impl fmt::Display for Truth {

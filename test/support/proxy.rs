@@ -37,10 +37,14 @@ pub(crate) enum Fault {
 /// What passes through.
 #[derive(Clone, Copy)]
 pub(crate) enum Passing<'a> {
+    /// A client says this to the backend.
     Question(&'a [u8]),
+    /// A client has said this, and the backend does not hear it.
+    Refused(&'a [u8]),
+    /// The backend says this to a client.
     Answer(&'a [u8]),
-    /// The backend ends a connection on which it was asked something, and answers nothing.
-    NoAnswer,
+    /// The backend has said this, and no client hears it.
+    Lost(&'a [u8]),
 }
 
 /// Is told of everything before it is passed on.
@@ -186,13 +190,14 @@ impl Gate {
                 }
                 (state, _) = self.changed.wait_timeout(state, LOOK_AGAIN).unwrap();
             }
-            // Who was killed says nothing any more, also where it is let go in that very moment.
+            // It may have gone since the last look.
             if has_gone(client) {
                 return false;
             }
         }
         let fault = state.next_fault(bytes);
         if matches!(fault, Some(Fault::Refuse | Fault::Cut)) {
+            state.tell(Passing::Refused(bytes));
             return refuse(client, fault);
         }
         if let Some(Fault::Delay(time)) = fault {
@@ -255,13 +260,17 @@ fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
         let target = server.peer_addr();
         let tell = |passing: Passing<'_>| answer_gate.state.lock().unwrap().tell(passing);
         copy(server, client, |_, answer| {
-            tell(Passing::Answer(answer));
             answers.is_unanswered.store(false, Ordering::Relaxed);
-            !answers.loses_answer.load(Ordering::Relaxed)
+            let is_lost = answers.loses_answer.load(Ordering::Relaxed);
+            tell(if is_lost {
+                Passing::Lost(answer)
+            } else {
+                Passing::Answer(answer)
+            });
+            !is_lost
         });
         // A client that asks again finds done what it has asked for.
         if answers.is_unanswered.load(Ordering::Relaxed) {
-            tell(Passing::NoAnswer);
             eprintln!("{target:?} has ended a connection without an answer");
         }
     });
