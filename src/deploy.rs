@@ -256,7 +256,10 @@ impl<T: DeployTool> Story<'_, T> {
             started,
             ended: Timestamp::now(),
             tree_gone: self.supervisor.kill_tree().await,
-            tool_was_killed: matches!(error, ToolError::Helper(HelperError::TimedOut { .. })),
+            tool_was_killed: matches!(
+                error,
+                ToolError::Helper(HelperError::TimedOut { .. } | HelperError::Killed { .. })
+            ),
             operations: OF_A_STATE_PUSH,
         };
         self.free_after(None, &finished).await

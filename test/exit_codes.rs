@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use nix::sys::signal::{Signal, kill};
 use tempfile::TempDir;
 
+use crate::support::project::thing;
 use crate::support::{Kind, Project, Softstop};
 
 fn softstop(directory: &TempDir) -> Softstop {
@@ -122,6 +124,21 @@ fn no_trace_is_left_in_the_directory_for_temporary_files() {
         .finish()
         .expect_code(1);
     assert!(is_empty(temporary.path()));
+}
+
+#[test]
+fn a_look_that_somebody_else_kills_is_told_as_killed() {
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.hold(&project.store.look_request());
+    let run = Softstop::release(&project).start();
+    proxy.wait_until_held();
+    kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+    proxy.let_go();
+    let finished = run.finish();
+    finished
+        .expect_code(4)
+        .expect_said("terraform was killed by signal 9, and not by softstop");
 }
 
 fn is_empty(directory: &Path) -> bool {

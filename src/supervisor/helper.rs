@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -30,8 +31,14 @@ pub(crate) struct Helped {
 pub(crate) enum HelperError {
     #[error("{program} cannot be started: {source}")]
     Start { program: String, source: io::Error },
-    #[error("{program} gave no answer within {seconds:.1} s and was killed")]
+    #[error(
+        "{program} said nothing within {seconds:.1} s and was killed. Check that it can reach from here what it asks"
+    )]
     TimedOut { program: String, seconds: f32 },
+    #[error(
+        "{program} was killed by signal {signal}, and not by softstop. Check that there is memory enough"
+    )]
+    Killed { program: String, signal: i32 },
     #[error("the output of {program} cannot be kept: {source}")]
     Output { program: String, source: io::Error },
 }
@@ -75,6 +82,9 @@ impl Supervisor {
             let seconds = started.elapsed().as_secs_f32();
             return Err(HelperError::TimedOut { program, seconds });
         };
+        if let Some(signal) = status.signal() {
+            return Err(HelperError::Killed { program, signal });
+        }
         Ok(Helped {
             status,
             stdout: read_back(&mut stdout).map_err(output_error)?,

@@ -118,7 +118,7 @@ pub(crate) enum ToolError {
     Unsupported { kind: String, advice: &'static str },
     #[error("no directory for temporary files: {0}. Point TMPDIR at a writable directory")]
     Scratch(std::io::Error),
-    #[error("the backend gave no answer: {0}. Check that it can be reached from here")]
+    #[error("the backend gave no answer: {0}")]
     Helper(#[from] HelperError),
     #[error("{command} failed, so the lock cannot be asked about. It said: {output}")]
     Failed { command: String, output: String },

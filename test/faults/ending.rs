@@ -106,7 +106,9 @@ fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) 
         Lock::Held if round.plan.rival == Rival::None && round.project.store.lock().is_none() => {
             lie("it is free".to_owned());
         }
-        Lock::Unknown if round.plan.trouble == Trouble::None => {
+        Lock::Unknown
+            if round.plan.trouble == Trouble::None && !has_lost_a_look(round, finished) =>
+        {
             lie("the backend is well".to_owned());
         }
         _ => {}
@@ -233,6 +235,12 @@ fn is_gentle(signal: Signal) -> bool {
 
 fn has_killed_terraform(finished: &Finished) -> bool {
     finished.stderr.contains("out of time: killing")
+}
+
+/// Whether the Terraform that was killed is the one that softstop has started to look at the lock.
+fn has_lost_a_look(round: &Round, finished: &Finished) -> bool {
+    let is_hit = matches!(round.plan.target, Target::Terraform | Target::Tree);
+    is_hit && finished.stderr.contains("was killed by signal")
 }
 
 fn last_line(finished: &Finished) -> &str {
