@@ -235,7 +235,9 @@ fn orphans_are_reaped_and_nothing_but_the_first_process_is_left_when_the_lock_is
         "{seen:?}"
     );
     for (method, processes) in seen.iter() {
-        assert_eq!(processes, &["(softstop) S"], "at {method}: {seen:?}");
+        // It may be asleep, or still be at work.
+        let is_softstop_alone = matches!(&processes[..], [one] if one.starts_with("(softstop) "));
+        assert!(is_softstop_alone, "at {method}: {seen:?}");
     }
 }
 
