@@ -257,7 +257,9 @@ fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
         });
     });
     thread::spawn(move || {
-        let target = server.peer_addr();
+        let target = server
+            .peer_addr()
+            .map_or_else(|error| error.to_string(), |address| address.to_string());
         let tell = |passing: Passing<'_>| answer_gate.state.lock().unwrap().tell(passing);
         copy(server, client, |_, answer| {
             answers.is_unanswered.store(false, Ordering::Relaxed);
@@ -271,7 +273,7 @@ fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
         });
         // A client that asks again finds done what it has asked for.
         if answers.is_unanswered.load(Ordering::Relaxed) {
-            eprintln!("{target:?} has ended a connection without an answer");
+            eprintln!("{target} has ended a connection without an answer");
         }
     });
 }
