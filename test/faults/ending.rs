@@ -243,7 +243,7 @@ fn has_lost_a_look(round: &Round, finished: &Finished) -> bool {
     is_hit && finished.stderr.contains("was killed by signal")
 }
 
-fn last_line(finished: &Finished) -> &str {
+pub(super) fn last_line(finished: &Finished) -> &str {
     let lines = finished.stderr.lines();
     lines
         .rev()

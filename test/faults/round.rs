@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::ending;
+use super::ending::{self, last_line};
 use super::plan::{
     BitbucketSays, Blow, Moment, Place, Plan, Rival, Script, Target, Trouble, Victim,
 };
@@ -85,7 +85,9 @@ impl<'a> Round<'a> {
         self.recover_in_the_final_step();
         if let Some(second_deploy) = second_deploy {
             match second_deploy.join() {
-                Ok(finished) => self.expect_success("the second deploy", &finished),
+                Ok(finished) => {
+                    self.expect_success("the second deploy", &finished, Some(&self.step));
+                }
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
@@ -335,7 +337,7 @@ impl<'a> Round<'a> {
         self.truth.meet(&step, run.mark());
         let finished = run.finish();
         self.truth.note(format_args!("the next deploy\n{finished}"));
-        self.expect_success("the next deploy", &finished);
+        self.expect_success("the next deploy", &finished, None);
         self.truth.check_state(&self.project);
         let made = self.project.store.resources();
         if made != RESOURCES {
@@ -349,11 +351,16 @@ impl<'a> Round<'a> {
         had_all_to_make.then(|| began.elapsed())
     }
 
-    fn expect_success(&self, name: &str, finished: &Finished) {
-        let is_told = finished.stderr.contains("✔ Deploy succeeded.");
+    /// A deploy succeeds, and says so; also where it has let a `waiting` one have the lock.
+    fn expect_success(&self, name: &str, finished: &Finished, waiting: Option<&Step>) {
+        let said = &finished.stderr;
+        let is_told = said.contains("✔ Deploy succeeded.")
+            || said.contains("✔ Deploy succeeded, but the lock is held.")
+                && waiting.is_some_and(|step| said.contains(&step.link()));
         if finished.code != Some(0) || !is_told {
+            let (code, line) = (finished.code, last_line(finished));
             self.truth
-                .violated("I5", format_args!("{name} ends with {:?}", finished.code));
+                .violated("I5", format_args!("{name} ends with {code:?}: {line:?}"));
         }
     }
 
