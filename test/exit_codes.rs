@@ -141,6 +141,17 @@ fn a_look_that_somebody_else_kills_is_told_as_killed() {
         .expect_said("terraform was killed by signal 9, and not by softstop");
 }
 
+/// Terraform empties `.terraform/terraform.tfstate` before it writes it.
+#[test]
+fn an_init_that_is_killed_while_it_writes_leaves_no_doubt_about_the_lock() {
+    let project = Project::new(Kind::Local, &thing("a", ""));
+    Softstop::deploy(&project)
+        .script("mkdir .terraform; touch .terraform/terraform.tfstate; kill -HUP $$")
+        .finish()
+        .expect_code(129)
+        .expect_said("✖ Deploy was killed (exit code 129); the lock is free.");
+}
+
 fn is_empty(directory: &Path) -> bool {
     directory.read_dir().unwrap().next().is_none()
 }

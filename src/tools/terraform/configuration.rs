@@ -87,10 +87,13 @@ impl Configuration {
 
     fn initialised(&self) -> Result<Option<Backend>, ToolError> {
         let path = self.data_directory.join("terraform.tfstate");
-        if !path.exists() {
-            return Ok(None);
+        // Terraform empties the file before it writes it, so an `init` that is killed in between
+        // leaves it empty, and nothing initialised.
+        if fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
+            read_initialised(&path).map(Some)
+        } else {
+            Ok(None)
         }
-        read_initialised(&path).map(Some)
     }
 
     fn written(&self) -> Result<Backend, ToolError> {
