@@ -36,6 +36,28 @@ impl Round<'_> {
         }))
     }
 
+    /// The second deploy succeeds, and may find then that the first one, which has waited, has the
+    /// lock.
+    ///
+    /// Where a lock file on S3 goes between the refusal of another one and the question who holds
+    /// it, Terraform 1.11.4 waits no longer, and fails.
+    pub(super) fn expect_second_deploy(&self, finished: &Finished) {
+        let said = &finished.stderr;
+        let has_let_go = finished.code == Some(0)
+            && said.contains("✔ Deploy succeeded, but the lock is held.")
+            && said.contains(&self.step.link());
+        let has_met_nobody = [
+            "acquiring the state lock",
+            "PreconditionFailed",
+            "NoSuchKey",
+        ]
+        .iter()
+        .all(|words| said.contains(words));
+        if !has_let_go && !has_met_nobody {
+            self.expect_success("the second deploy", finished);
+        }
+    }
+
     /// A laptop takes the lock as soon as it is free.
     pub(super) fn laptop_comes(&self) -> bool {
         let is_meant = matches!(self.plan.rival, Rival::Laptop { .. });

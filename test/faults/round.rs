@@ -85,9 +85,7 @@ impl<'a> Round<'a> {
         self.recover_in_the_final_step();
         if let Some(second_deploy) = second_deploy {
             match second_deploy.join() {
-                Ok(finished) => {
-                    self.expect_success("the second deploy", &finished, Some(&self.step));
-                }
+                Ok(finished) => self.expect_second_deploy(&finished),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
@@ -337,7 +335,7 @@ impl<'a> Round<'a> {
         self.truth.meet(&step, run.mark());
         let finished = run.finish();
         self.truth.note(format_args!("the next deploy\n{finished}"));
-        self.expect_success("the next deploy", &finished, None);
+        self.expect_success("the next deploy", &finished);
         self.truth.check_state(&self.project);
         let made = self.project.store.resources();
         if made != RESOURCES {
@@ -351,12 +349,8 @@ impl<'a> Round<'a> {
         had_all_to_make.then(|| began.elapsed())
     }
 
-    /// A deploy succeeds, and says so; also where it has let a `waiting` one have the lock.
-    fn expect_success(&self, name: &str, finished: &Finished, waiting: Option<&Step>) {
-        let said = &finished.stderr;
-        let is_told = said.contains("✔ Deploy succeeded.")
-            || said.contains("✔ Deploy succeeded, but the lock is held.")
-                && waiting.is_some_and(|step| said.contains(&step.link()));
+    pub(super) fn expect_success(&self, name: &str, finished: &Finished) {
+        let is_told = finished.stderr.contains("✔ Deploy succeeded.");
         if finished.code != Some(0) || !is_told {
             let (code, line) = (finished.code, last_line(finished));
             self.truth
