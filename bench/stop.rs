@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::measure::{by_turns, milliseconds, time, verdict, wait_for_end};
+use crate::measure::{by_turns, milliseconds, silent, time, verdict, wait_for_end};
 use crate::support::{Kind, Project, Softstop, Step};
 
 const ROUNDS: usize = 9;
@@ -30,7 +30,7 @@ pub(crate) fn table() {
     for kind in KINDS {
         let times: [Duration; 4] = by_turns(ROUNDS, |way| match way {
             0 => terraform_alone(kind),
-            1 => bare_start(kind),
+            1 => bare_start(),
             2 => interrupted(kind),
             _ => killed(kind),
         });
@@ -69,10 +69,9 @@ fn terraform_alone(kind: Kind) -> Duration {
 }
 
 /// In the environment of softstop's own looks.
-fn bare_start(kind: Kind) -> Duration {
-    let project = Project::slow(kind);
-    let mut terraform = project.terraform(&["version"]);
-    terraform.env("GOGC", "400").stdout(Stdio::null());
+fn bare_start() -> Duration {
+    let mut terraform = silent("terraform", &["version"]);
+    terraform.envs([("CHECKPOINT_DISABLE", "1"), ("GOGC", "400")]);
     time(|| assert!(terraform.status().unwrap().success()))
 }
 
