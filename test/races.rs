@@ -1,6 +1,7 @@
 //! Races for a lock, as often as SOFTSTOP_TEST_RACES says: for a campaign, set it to 100.
 
 use std::env;
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
@@ -108,4 +109,28 @@ fn the_window_in_which_a_new_lock_can_be_lost_is_short() {
         eprintln!("{kind:?}: a window of {window:?}");
         assert!(window < Duration::from_millis(100), "{kind:?}: {window:?}");
     }
+}
+
+/// Terraform asks who holds a lock file only after it was refused, and waits only for somebody whom
+/// it knows.
+#[test]
+fn a_terraform_that_waits_gives_up_where_a_lock_file_goes_before_it_is_asked_about() {
+    let project = Project::new(Kind::S3Lockfile, "");
+    project.run_terraform(&["init", "-input=false"]);
+    project.be_locked_by("anna@macbook");
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.hold(&project.store.look_request());
+    let mut apply = project.terraform(&["apply", "-auto-approve", "-lock-timeout=50s"]);
+    let waiting = apply
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    proxy.wait_until_held();
+    project.store.remove_lock();
+    proxy.let_go();
+    let output = waiting.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("NoSuchKey"), "{said}");
 }
