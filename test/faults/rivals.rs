@@ -43,9 +43,10 @@ impl Round<'_> {
     /// it, Terraform 1.11.4 waits no longer, and fails.
     pub(super) fn expect_second_deploy(&self, finished: &Finished) {
         let said = &finished.stderr;
-        let has_let_go = finished.code == Some(0)
-            && said.contains("✔ Deploy succeeded, but the lock is held.")
-            && said.contains(&self.step.link());
+        let mut lines = said.lines().rev().filter(|line| !line.is_empty());
+        let is_held = lines.next() == Some("✔ Deploy succeeded, but the lock is held.");
+        let holder = lines.next().unwrap_or_default();
+        let has_let_go = finished.code == Some(0) && is_held && holder.contains(&self.step.link());
         let has_met_nobody = [
             "acquiring the state lock",
             "PreconditionFailed",
