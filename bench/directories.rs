@@ -51,7 +51,6 @@ pub(crate) fn table() {
             );
         }
     }
-    println!();
 }
 
 fn release(kind: Kind, count: usize) -> Taken {

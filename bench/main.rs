@@ -49,6 +49,7 @@ fn main() {
     for (name, table) in TABLES {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
             eprintln!("Measuring: {name}.");
+            println!();
             table();
         }
     }

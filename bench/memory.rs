@@ -60,7 +60,7 @@ pub(crate) fn table() {
     }
     println!(
         "\nGoal: at most 4 MB of memory while supervising: {:.1} MB, {}. At most 4 MB of binary: \
-         {size:.2} MB, {}.\n",
+         {size:.2} MB, {}.",
         proportional_of_softstop,
         verdict(proportional_of_softstop <= GOAL),
         verdict(size <= GOAL)

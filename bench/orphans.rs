@@ -59,5 +59,4 @@ pub(crate) fn table() {
             each.as_micros()
         );
     }
-    println!();
 }

@@ -55,7 +55,6 @@ pub(crate) fn table() {
             goals.map(verdict).join(", ")
         );
     }
-    println!();
 }
 
 /// A configuration whose provider is as large as that of a great cloud.

@@ -35,7 +35,7 @@ pub(crate) fn table() {
         );
     }
     println!(
-        "\nGoal: within 1 ms of tini. It takes {:.2} ms more: {}.\n",
+        "\nGoal: within 1 ms of tini. It takes {:.2} ms more: {}.",
         milliseconds(softstop) - milliseconds(tini),
         verdict(softstop <= tini + GOAL)
     );
