@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod deploy;
 mod docker;
+mod environment;
 mod evidence;
 mod exit_code;
 mod http_client;
