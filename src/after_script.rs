@@ -6,7 +6,7 @@ use std::process::Command;
 use tracing::{info, warn};
 
 use crate::exit_code::{Exit, Outcome};
-use crate::lock_state::LockState;
+use crate::lock_state::Locks;
 use crate::supervisor::Supervisor;
 
 /// Runs `script`, which learns by its environment how the deploy ended. Its own end changes
@@ -17,7 +17,7 @@ pub(crate) async fn run(
     directory: &Path,
     outcome: Outcome,
     exit: Exit,
-    lock: &LockState,
+    locks: &Locks,
 ) {
     info!("Running AFTER_SCRIPT.");
     let mut command = Command::new("/bin/sh");
@@ -26,8 +26,8 @@ pub(crate) async fn run(
         .current_dir(directory)
         .env("SOFTSTOP_OUTCOME", outcome.word())
         .env("SOFTSTOP_EXIT_CODE", exit.code().to_string())
-        .env("SOFTSTOP_LOCK", lock.word())
-        .env("SOFTSTOP_LOCK_ID", lock.id().unwrap_or_default());
+        .env("SOFTSTOP_LOCK", locks.word())
+        .env("SOFTSTOP_LOCK_ID", locks.ids());
     match supervisor.run_cleanup(command).await {
         Ok(status) if status.success() => {}
         Ok(status) => {

@@ -1,24 +1,27 @@
 //! The story of a deploy, top to bottom.
 
+use std::env;
 use std::io::{self, ErrorKind};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::after_script;
 use crate::evidence::{Finished, Inquiry, STAMP, judge_finished};
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
 use crate::lock::{LockInfo, OF_A_DEPLOY, OF_A_STATE_PUSH};
-use crate::lock_state::LockState;
+use crate::lock_state::{LockState, Locks};
 use crate::pipe::console::{FAILURE, SUCCESS};
 use crate::recovery::{Finding, Patience, Recovery, recover, recover_with_patience};
-use crate::supervisor::{Ending, HelperError, Supervisor};
-use crate::tools::{DeployLock, DeployTool, ToolError, UnsavedState};
+use crate::supervisor::{Ending, Grounds, HelperError, Lookout, Seen, Supervisor};
+use crate::tools::{DeployLock, DeployTool, Prepared, ToolError, UnsavedState};
+use crate::used::Used;
 
 /// How much of the grace period ending the tree may take.
 const TO_END_THE_TREE: Duration = Duration::from_millis(700);
@@ -33,6 +36,8 @@ const SHORTEST_QUESTION: Duration = Duration::from_millis(250);
 const PATIENCE_BEFORE: Duration = Duration::from_secs(2);
 /// How many questions a release takes at the most: look, version, look, release, look.
 const QUESTIONS: u32 = 5;
+/// How many places are looked at side by side.
+const SIDE_BY_SIDE: usize = 4;
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;
 
@@ -54,9 +59,9 @@ pub(crate) struct Story<'a, T> {
     pub(crate) deploy: &'a Deploy,
 }
 
-/// The lock as it was before the deploy, and how long it took to ask.
-struct Before<L> {
-    lock: Option<L>,
+/// The lock as it was before the deploy.
+struct Before {
+    /// How long it took to ask.
     question: Duration,
     /// Why the deploy cannot begin, where the lock is held and stays held.
     locked: Option<Recovery>,
@@ -88,46 +93,79 @@ impl<T: DeployTool> Story<'_, T> {
             return Exit::of_held(&locked);
         }
 
-        let unsaved_before = self.tool.unsaved_state();
         let reserve = self.reserve(before.question);
         self.supervisor.keep_back(reserve.last);
-        let started = Timestamp::now();
-        let ending = self
-            .supervisor
-            .run_deploy(self.command(), &self.tool.programs(), reserve.whole)
-            .await;
+        let started = (Timestamp::now(), SystemTime::now());
+        let mut used = Used::default();
+        let ending = self.supervise(&mut used, reserve).await;
         let (outcome, exit) = conclude(&ending);
 
-        let mut lock = match &ending {
-            Ok(ending) if self.tool.has_work() => {
-                let finished = Finished {
-                    started,
-                    ended: Timestamp::now(),
-                    tree_gone: ending.tree_gone,
-                    tool_was_killed: ending.tool_was_killed,
-                    operations: OF_A_DEPLOY,
-                };
-                self.free_after(before.lock, &finished).await
+        let mut locks = Locks::default();
+        if let Ok(ending) = &ending {
+            let finished = Finished {
+                started: started.0,
+                ended: Timestamp::now(),
+                tree_gone: ending.tree_gone,
+                tool_was_killed: ending.tool_was_killed,
+                operations: OF_A_DEPLOY,
+            };
+            locks = self.free_after(&used, &finished).await;
+        }
+        for place in self.working_places(&used) {
+            let unsaved = place.unsaved_state();
+            if let Some(state) = unsaved.filter(|state| state.is_left_since(started.1)) {
+                locks = self.save(place, &state, locks, reserve).await;
             }
-            _ => LockState::None,
-        };
-        let unsaved = self.tool.unsaved_state();
-        if let Some(state) = unsaved.filter(|state| unsaved_before.as_ref() != Some(state)) {
-            lock = self.save(&state, lock, reserve).await;
         }
         if let Some(script) = &self.deploy.after_script {
             let directory = &self.deploy.directory;
-            after_script::run(self.supervisor, script, directory, outcome, exit, &lock).await;
+            after_script::run(self.supervisor, script, directory, outcome, exit, &locks).await;
         }
-        tell(outcome, exit, &lock);
+        tell(outcome, exit, &locks);
         exit
+    }
+
+    /// Runs the command, and notes which states its tools use.
+    async fn supervise(&self, used: &mut Used<T>, reserve: Reserve) -> io::Result<Ending> {
+        let prepared = self.command().map_err(io::Error::other)?;
+        let programs = self.tool.programs();
+        let mut lookout = Lookout::new(&programs);
+        let grounds = Grounds {
+            path: env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect(),
+            clone: env::var_os("BITBUCKET_CLONE_DIR")
+                .map_or_else(|| self.deploy.directory.clone(), PathBuf::from),
+        };
+        let noticed = lookout.notice(grounds, |seen: Seen| used.note(&seen));
+        let deploy = self
+            .supervisor
+            .run_deploy(prepared.command, &programs, reserve.whole);
+        let ending = tokio::select! {
+            biased;
+            ending = deploy => ending,
+            never = noticed => match never {},
+        };
+        drop(prepared.files);
+        ending
+    }
+
+    /// Where tools have worked, each directory once, the one that is named first.
+    fn working_places<'b>(&'b self, used: &'b Used<T>) -> Vec<&'b T> {
+        let mut places = vec![self.tool];
+        for place in used.places() {
+            if places
+                .iter()
+                .all(|known| known.directory() != place.directory())
+            {
+                places.push(place);
+            }
+        }
+        places
     }
 
     /// Looks at the lock before anything runs, releases it where its holder is over, and waits for
     /// it where its holder is not. Learns how long a look takes here.
-    async fn free_before(&self) -> Before<T::Lock> {
+    async fn free_before(&self) -> Before {
         let mut before = Before {
-            lock: None,
             question: UNKNOWN_LOOK,
             locked: None,
         };
@@ -142,21 +180,18 @@ impl<T: DeployTool> Story<'_, T> {
             );
         }
         match self.look_before(&mut before.question).await {
-            Ok((lock, recovery)) => {
-                match &recovery {
-                    Recovery::Untouched(Finding::Free) => {}
-                    Recovery::Untouched(Finding::NeverLocked) => warn!("{recovery}"),
-                    Recovery::Released(..) => info!("{recovery}"),
-                    _ => before.locked = Some(recovery),
-                }
-                before.lock = Some(lock);
-            }
+            Ok(Recovery::Untouched(Finding::Free)) => {}
+            Ok(recovery @ Recovery::Untouched(Finding::NeverLocked)) => warn!("{recovery}"),
+            Ok(recovery @ Recovery::Released(..)) => info!("{recovery}"),
+            Ok(recovery) => before.locked = Some(recovery),
+            // The deploy makes it, or uses another one.
+            Err(ToolError::NoState(reason)) => debug!("No lock was looked at: {reason}."),
             Err(error) => warn!("The lock cannot be looked after yet: {error}."),
         }
         before
     }
 
-    async fn look_before(&self, question: &mut Duration) -> Result<(T::Lock, Recovery), ToolError> {
+    async fn look_before(&self, question: &mut Duration) -> Result<Recovery, ToolError> {
         let lock = self.tool.find_lock(self.supervisor).await?;
         let began = Instant::now();
         let look = lock.look(self.supervisor).await?;
@@ -167,9 +202,7 @@ impl<T: DeployTool> Story<'_, T> {
             time: self.deploy.lock_timeout,
             also_in_doubt: true,
         };
-        let recovery =
-            recover_with_patience(look, self.supervisor, &lock, &judge, patience).await?;
-        Ok((lock, recovery))
+        recover_with_patience(look, self.supervisor, &lock, &judge, patience).await
     }
 
     fn reserve(&self, question: Duration) -> Reserve {
@@ -184,15 +217,19 @@ impl<T: DeployTool> Story<'_, T> {
         }
     }
 
-    fn command(&self) -> Command {
-        let mut command = match self.deploy.command.split_first() {
-            None => self.tool.default_command(self.deploy.lock_timeout),
+    fn command(&self) -> Result<Prepared, ToolError> {
+        let mut prepared = match self.deploy.command.split_first() {
+            None => self.tool.default_command(self.deploy.lock_timeout)?,
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
                 command.args(arguments);
-                command
+                Prepared {
+                    command,
+                    files: None,
+                }
             }
         };
+        let command = &mut prepared.command;
         if let Some(workspace) = &self.deploy.workspace {
             command.env("TF_WORKSPACE", workspace);
         }
@@ -200,58 +237,138 @@ impl<T: DeployTool> Story<'_, T> {
             command.env(STAMP, build.owner.to_string());
         }
         command.current_dir(&self.deploy.directory);
-        command
+        Ok(prepared)
     }
 
-    /// Looks at the lock after the deploy, and releases it if the deploy has left it behind.
+    /// Looks at the lock of every place that the deploy has used, and releases what it has left behind.
     ///
     /// Also after a deploy that ended well: in `terraform apply | tee log` nobody tells that
     /// Terraform was killed.
-    async fn free_after(&self, lock_before: Option<T::Lock>, finished: &Finished<'_>) -> LockState {
-        // The deploy itself may have initialised another backend or another workspace.
-        let lock = match lock_before.filter(|lock| self.tool.is_current(lock)) {
-            Some(lock) => Ok(lock),
-            None => self.tool.find_lock(self.supervisor).await,
-        };
-        let recovery = match lock {
-            Ok(lock) => {
-                let judge = async |holder: &LockInfo| {
-                    judge_finished(self.supervisor, self.tool, holder, finished).await
-                };
-                recover(self.supervisor, &lock, &judge).await
-            }
-            Err(error) => Err(error),
-        };
-        match &recovery {
-            Ok(released @ Recovery::Released(..)) => info!("{released}"),
-            Ok(recovery) if recovery.is_free() => {}
-            Ok(recovery) => warn!("{recovery}"),
-            Err(error) => warn!("Whether the lock is free is not known: {error}."),
+    async fn free_after(&self, used: &Used<T>, finished: &Finished<'_>) -> Locks {
+        let places = used.places();
+        let is_plain = places.len() < 2
+            && places
+                .iter()
+                .all(|place| place.directory() == self.tool.directory());
+        let mut locks: Vec<LockState> = stream::iter(&places)
+            .map(|place| self.free_place(place, used, finished, is_plain))
+            .buffered(SIDE_BY_SIDE)
+            .filter_map(async |state| state)
+            .collect()
+            .await;
+        for reason in &used.unclear {
+            warn!("Which state was used is not known: {reason}.");
+            locks.push(LockState::Unknown);
         }
-        recovery.map_or(LockState::Unknown, LockState::from)
+        if !used.is_any && self.is_spoken_of() {
+            locks.push(self.free_unseen(finished).await);
+        }
+        Locks(locks)
+    }
+
+    /// Whether the command, or the directory, speaks of the tool.
+    fn is_spoken_of(&self) -> bool {
+        self.deploy.command.is_empty()
+            || T::is_named_in(&self.deploy.command)
+            || self.tool.has_work()
+    }
+
+    /// What can be said where no tool was seen: it may have run in a container, and used any state.
+    async fn free_unseen(&self, finished: &Finished<'_>) -> LockState {
+        let known = if self.tool.has_work() {
+            self.recover_place(self.tool, finished).await
+        } else {
+            Err(ToolError::NoState(String::new()))
+        };
+        match known.map(|recovery| (recovery.to_string(), LockState::of(recovery))) {
+            Ok((words, Some(state @ LockState::Held(_)))) => {
+                warn!("{words}");
+                state
+            }
+            Ok((words, Some(state @ LockState::Released(_)))) => {
+                info!("{words}");
+                state
+            }
+            _ => {
+                warn!(
+                    "No Terraform was seen to run, so which state was used is not known, nor \
+                     whether its lock is free. Where it runs in a container, run softstop in there."
+                );
+                LockState::Unknown
+            }
+        }
+    }
+
+    /// Nothing where there is no lock to look after.
+    async fn free_place(
+        &self,
+        place: &T,
+        used: &Used<T>,
+        finished: &Finished<'_>,
+        is_plain: bool,
+    ) -> Option<LockState> {
+        let name = if is_plain {
+            String::new()
+        } else {
+            format!("{}: ", place.place_name())
+        };
+        let recovery = self.recover_place(place, finished).await;
+        match recovery {
+            Ok(recovery) => {
+                match &recovery {
+                    Recovery::Released(..) => info!("{name}{recovery}"),
+                    recovery if recovery.is_free() => debug!("{name}{recovery}"),
+                    recovery => warn!("{name}{recovery}"),
+                }
+                LockState::of(recovery)
+            }
+            Err(ToolError::NoState(_)) if used.has_removed(place) => None,
+            Err(error) => {
+                warn!("{name}Whether the lock is free is not known: {error}.");
+                Some(LockState::Unknown)
+            }
+        }
+    }
+
+    async fn recover_place(
+        &self,
+        place: &T,
+        finished: &Finished<'_>,
+    ) -> Result<Recovery, ToolError> {
+        let lock = place.find_lock(self.supervisor).await?;
+        let judge = async |holder: &LockInfo| {
+            judge_finished(self.supervisor, place, holder, finished).await
+        };
+        recover(self.supervisor, &lock, &judge).await
     }
 
     /// Stores a state that the deploy could not store, while nobody can have built upon the old
     /// one.
-    async fn save(&self, state: &UnsavedState, lock: LockState, reserve: Reserve) -> LockState {
+    async fn save(
+        &self,
+        place: &T,
+        state: &UnsavedState,
+        mut locks: Locks,
+        reserve: Reserve,
+    ) -> Locks {
         let path = state.path.display();
         info!("The deploy could not store its state and left it in {path}.");
-        if !lock.is_free() {
-            warn!("It is not stored now, because {lock}.");
-            self.keep(state);
-            return lock;
+        if !locks.0.iter().all(LockState::is_free) {
+            warn!("It is not stored now, because {locks}.");
+            keep(place, state);
+            return locks;
         }
         let started = Timestamp::now();
         // Storing takes the lock; where it hangs, there must be time to free that again.
         self.supervisor.keep_back(reserve.whole);
-        let saved = self.tool.save_state(self.supervisor, state).await;
+        let saved = place.save_state(self.supervisor, state).await;
         self.supervisor.keep_back(reserve.last);
         let Err(error) = saved else {
             info!("The state is stored now. {path} is no longer needed.");
-            return lock;
+            return locks;
         };
         warn!("It cannot be stored now either: {error}.");
-        self.keep(state);
+        keep(place, state);
         let finished = Finished {
             started,
             ended: Timestamp::now(),
@@ -262,17 +379,22 @@ impl<T: DeployTool> Story<'_, T> {
             ),
             operations: OF_A_STATE_PUSH,
         };
-        self.free_after(None, &finished).await
+        let used = Used::default();
+        let left = self.free_place(place, &used, &finished, true).await;
+        locks.0.retain(|state| *state != LockState::Free);
+        locks.0.extend(left);
+        locks
     }
+}
 
-    fn keep(&self, state: &UnsavedState) {
-        warn!(
-            "Keep {}: it is the only record of what was created. Before the next deploy, store it \
-             by hand: {}",
-            state.path.display(),
-            self.tool.save_by_hand(state)
-        );
-    }
+/// Tells a person what to do with a state that could not be stored.
+fn keep<T: DeployTool>(place: &T, state: &UnsavedState) {
+    warn!(
+        "Keep {}: it is the only record of what was created. Before the next deploy, store it by \
+         hand: {}",
+        state.path.display(),
+        place.save_by_hand(state)
+    );
 }
 
 fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
@@ -309,9 +431,9 @@ fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
     }
 }
 
-fn tell(outcome: Outcome, exit: Exit, lock: &LockState) {
+fn tell(outcome: Outcome, exit: Exit, lock: &Locks) {
     match outcome {
-        Outcome::Succeeded if matches!(lock, LockState::Free | LockState::None) => {
+        Outcome::Succeeded if lock.are_quiet() => {
             info!(target: SUCCESS, "Deploy succeeded.");
         }
         Outcome::Succeeded => info!(target: SUCCESS, "Deploy succeeded, but {lock}."),

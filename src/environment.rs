@@ -40,6 +40,21 @@ impl Environment {
         self.0.keys().map(OsString::as_os_str)
     }
 
+    /// All variables whose names begin with one of these.
+    pub(crate) fn beginning_with<'a>(&'a self, beginnings: &[&str]) -> Vec<(&'a OsStr, &'a OsStr)> {
+        let is_meant = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            beginnings
+                .iter()
+                .any(|beginning| name.starts_with(beginning))
+        };
+        self.0
+            .iter()
+            .filter(|(name, _)| is_meant(name))
+            .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+            .collect()
+    }
+
     /// Lets `command` start with these variables and no others.
     pub(crate) fn give_to(&self, command: &mut Command) {
         command.env_clear().envs(&self.0);

@@ -21,6 +21,7 @@ mod release;
 mod status;
 mod supervisor;
 mod tools;
+mod used;
 
 use std::env;
 use std::io;

@@ -8,7 +8,7 @@ use crate::after_script;
 use crate::evidence::Inquiry;
 use crate::exit_code::{Exit, Outcome};
 use crate::lock::LockInfo;
-use crate::lock_state::LockState;
+use crate::lock_state::{LockState, Locks};
 use crate::pipe::console::{FAILURE, SUCCESS};
 use crate::place::{Place, side_by_side};
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
@@ -39,8 +39,9 @@ pub(crate) async fn run<T: DeployTool>(
             if let Ok(recovery @ Recovery::Released(..)) = found {
                 // What Stop has killed, it has killed by SIGKILL.
                 let (outcome, exit) = (Outcome::Killed, Exit::Signal(nix::libc::SIGKILL));
-                let lock = LockState::from(recovery.clone());
-                after_script::run(supervisor, script, &place.directory, outcome, exit, &lock).await;
+                let locks = Locks(LockState::of(recovery.clone()).into_iter().collect());
+                after_script::run(supervisor, script, &place.directory, outcome, exit, &locks)
+                    .await;
             }
         }
     }
@@ -83,12 +84,14 @@ fn conclude(found: &[Result<Recovery, ToolError>]) -> Exit {
     };
     let released = count(|recovery| matches!(recovery, Recovery::Released(..)));
     let alive = count(|recovery| matches!(recovery, Recovery::Untouched(Finding::Alive(..))));
-    let free = count(Recovery::is_free) - released;
+    let never = count(|recovery| matches!(recovery, Recovery::Untouched(Finding::NeverLocked)));
+    let free = count(Recovery::is_free) - released - never;
     let unknown = found.iter().filter(|found| found.is_err()).count();
-    let left = found.len() - released - alive - free - unknown;
+    let left = found.len() - released - alive - free - never - unknown;
     let summary: Vec<String> = [
         (released, "released"),
         (free, "free"),
+        (never, "without locking"),
         (alive, "held by somebody alive"),
         (left, "left alone in doubt"),
         (unknown, "could not be asked about"),

@@ -89,6 +89,7 @@ fn record(place: &str, found: &Found) -> Value {
     let state = match found {
         Err(_) => "unknown",
         Ok(finding) if is_held(finding) => "held",
+        Ok(Finding::NeverLocked) => "none",
         Ok(_) => "free",
     };
     json!({

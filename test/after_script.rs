@@ -31,7 +31,7 @@ fn it_knows_that_the_deploy_failed() {
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
     let softstop = Softstop::deploy(&project).env("AFTER_SCRIPT", TELL);
     softstop.script("exit 9").finish().expect_code(9);
-    assert_eq!(told(&project), "failed 9 free \n");
+    assert_eq!(told(&project), "failed 9 unknown \n");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_signal_while_it_runs_starts_the_grace_period_and_lets_it_finish() {
     run.signal(Signal::SIGTERM);
     gate.open();
     run.finish().expect_code(4);
-    assert_eq!(told(&project), "failed 4 free \n");
+    assert_eq!(told(&project), "failed 4 unknown \n");
 }
 
 #[test]
@@ -146,5 +146,5 @@ fn it_gets_its_time_although_the_lock_server_hangs() {
         finished.stopped_in.unwrap() < Duration::from_secs(6),
         "{finished}"
     );
-    assert_eq!(told(&project), "interrupted 143 held \n");
+    assert_eq!(told(&project), "interrupted 143 unknown \n");
 }

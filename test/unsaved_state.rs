@@ -30,7 +30,8 @@ fn a_state_that_cannot_be_stored_is_kept_with_the_command_to_store_it() {
     finished
         .expect_code(1)
         .expect_said("It cannot be stored now either")
-        .expect_said(&format!("terraform state push {}", kept.display()));
+        .expect_said(&format!("Keep {}", kept.display()))
+        .expect_said("terraform state push errored.tfstate");
     project.store.http.as_ref().unwrap().refuse_posts(0);
     project.run_terraform(&["state", "push", "errored.tfstate"]);
     assert_eq!(project.store.resources(), ["a"]);

@@ -133,14 +133,14 @@ impl Target {
         for name in given_or_listed(&self.working_dir, "WORKING_DIR", ".", reasons) {
             let place = directory(&name).and_then(|directory| {
                 check_files(&backend_config, &directory)?;
-                let terraform = Terraform {
-                    binary: binary
+                let terraform = Terraform::named(
+                    binary
                         .clone()
                         .unwrap_or_else(|| PathBuf::from(&self.terraform_bin)),
-                    directory: directory.clone(),
-                    backend_config: backend_config.clone(),
-                    workspace: variables::given(self.workspace.clone()),
-                };
+                    directory.clone(),
+                    backend_config.clone(),
+                    variables::given(self.workspace.clone()),
+                );
                 match missing(&terraform, binary.is_some(), needs_work) {
                     Some(reason) => Err(reason),
                     None => Ok(Place {

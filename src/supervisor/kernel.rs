@@ -1,19 +1,23 @@
 //! The few system calls that Rust cannot check for us: fork, what runs between fork and exec, a
-//! look for a dead child, a wait whose raw status is kept, and a change of the environment.
+//! look for a dead child, a wait whose raw status is kept, a file that the event loop waits for, and a
+//! change of the environment.
 #![expect(unsafe_code, reason = "each block says why it is sound")]
 
 use std::env;
 use std::ffi::OsStr;
 use std::io;
 use std::mem;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::inotify::Inotify;
 use nix::sys::prctl;
 use nix::sys::signal::{self, SigHandler, Signal};
 use nix::unistd::{ForkResult, Pid, getpid, getppid, setsid};
+use tokio::io::unix::AsyncFd;
 
 /// What a look for a dead child found.
 #[derive(PartialEq)]
@@ -87,6 +91,21 @@ pub(super) fn die_with(parent: Pid, signal: Signal) -> io::Result<()> {
         Ok(())
     } else {
         Err(Errno::ESRCH.into())
+    }
+}
+
+/// Lets the event loop wait for what `inotify` tells.
+pub(super) fn await_events(inotify: Inotify) -> io::Result<AsyncFd<Events>> {
+    // SAFETY: the number is that of a file which the value owns, and gives away to nobody.
+    unsafe { AsyncFd::register(Events(inotify)) }.map_err(Into::into)
+}
+
+/// What the kernel tells of watched files, as the event loop wants it.
+pub(super) struct Events(pub(super) Inotify);
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
     }
 }
 

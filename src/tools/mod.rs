@@ -3,18 +3,34 @@
 pub(crate) mod terraform;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use tempfile::TempDir;
 use thiserror::Error;
 
 use crate::lock::LockInfo;
-use crate::supervisor::{HelperError, Supervisor, Tools};
+use crate::supervisor::{HelperError, SeenTool, Supervisor, Tools};
 
 /// A tool that deploys under a lock.
-pub(crate) trait DeployTool {
+pub(crate) trait DeployTool: Clone {
     type Lock: DeployLock;
+
+    /// What a program of the tool that was seen to run says of the state that it uses.
+    fn sight(seen: &SeenTool) -> Sighting<Self>;
+
+    /// Whether these words of a command, or the shell script in them, name the tool.
+    fn is_named_in(words: &[String]) -> bool;
+
+    /// Whether both mean the same state at the same backend.
+    fn is_same_place(&self, other: &Self) -> bool;
+
+    /// The directory, and what else tells one place from another, for people.
+    fn place_name(&self) -> String;
+
+    /// Where the tool runs.
+    fn directory(&self) -> &Path;
 
     /// The programs that must be stopped the way they want.
     fn programs(&self) -> Tools;
@@ -32,7 +48,7 @@ pub(crate) trait DeployTool {
     fn keeps_state_here(&self) -> bool;
 
     /// What the tool runs where the user names no command.
-    fn default_command(&self, lock_timeout: Duration) -> Command;
+    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError>;
 
     /// The state that the tool could not store and left in a file.
     fn unsaved_state(&self) -> Option<UnsavedState>;
@@ -49,9 +65,27 @@ pub(crate) trait DeployTool {
 
     /// Finds the lock of the deploy, without taking it.
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<Self::Lock, ToolError>;
+}
 
-    /// Whether `lock` is still the one that `find_lock` would find.
-    fn is_current(&self, lock: &Self::Lock) -> bool;
+/// What a program of a tool was seen to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sighting<T> {
+    /// It opens no state, or takes no lock.
+    Nothing,
+    /// It uses the state of this place.
+    Place(T),
+    /// It sets this place up.
+    Initialising(T),
+    /// It removes the state of this place.
+    Removing(T),
+    /// Which state it uses cannot be read, for this reason.
+    Unclear(String),
+}
+
+/// A command, and the files that it needs until it has ended.
+pub(crate) struct Prepared {
+    pub(crate) command: Command,
+    pub(crate) files: Option<TempDir>,
 }
 
 /// The lock of one deploy.
@@ -90,15 +124,18 @@ pub(crate) enum Look {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnsavedState {
     pub(crate) path: PathBuf,
-    /// Tells the file of this run from one of an earlier run.
-    written: (SystemTime, u64),
+    written: SystemTime,
 }
 
 impl UnsavedState {
     fn at(path: PathBuf) -> Option<Self> {
-        let metadata = fs::metadata(&path).ok()?;
-        let written = (metadata.modified().ok()?, metadata.len());
+        let written = fs::metadata(&path).ok()?.modified().ok()?;
         Some(Self { path, written })
+    }
+
+    /// Whether it was left since then; if not, it is an earlier run's.
+    pub(crate) fn is_left_since(&self, moment: SystemTime) -> bool {
+        self.written >= moment
     }
 }
 
@@ -110,6 +147,9 @@ pub(crate) enum ToolError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// The backend has no such state, and so nothing there can be locked.
+    #[error("{0}")]
+    NoState(String),
     #[error("{path} cannot be understood: {reason}")]
     Malformed { path: PathBuf, reason: String },
     #[error(

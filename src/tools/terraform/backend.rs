@@ -2,6 +2,7 @@
 //!
 //! The strategies below are the one place that says what each backend guarantees.
 
+use std::fmt;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -9,10 +10,17 @@ use serde_json::{Map, Value};
 use crate::tools::ToolError;
 
 /// A backend with the settings that were given for it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Backend {
     pub(super) kind: String,
     pub(super) settings: Map<String, Value>,
+}
+
+/// Its settings hold secrets, so they are never printed.
+impl fmt::Debug for Backend {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "backend {:?}", self.kind)
+    }
 }
 
 /// How the holder of a lock is found.
@@ -54,10 +62,6 @@ pub(super) struct Strategy {
     /// What `force-unlock ID` says, one of it, where the lock was but half there: that half is free
     /// then, although the command has failed.
     pub(super) half_texts: &'static [&'static str],
-    /// Settings that hold paths, which Terraform takes from where it runs.
-    path_settings: &'static [&'static str],
-    /// Variables that hold paths, likewise.
-    pub(super) path_variables: &'static [&'static str],
 }
 
 impl Backend {
@@ -70,59 +74,25 @@ impl Backend {
                 is_flat: true,
                 free_texts: self.free_texts_of_s3(),
                 half_texts: &HALF_TEXTS_OF_S3,
-                path_settings: &[
-                    "custom_ca_bundle",
-                    "shared_config_files",
-                    "shared_credentials_file",
-                    "shared_credentials_files",
-                ],
-                path_variables: &[
-                    "AWS_CA_BUNDLE",
-                    "AWS_CONFIG_FILE",
-                    "AWS_SHARED_CREDENTIALS_FILE",
-                    "AWS_WEB_IDENTITY_TOKEN_FILE",
-                ],
                 ..WRONG_ID
             },
             // The ID is a generation number, and the delete is conditional on it.
             "gcs" => Strategy {
                 free_texts: &["storage: object doesn't exist"],
-                path_settings: &["credentials"],
-                path_variables: &[
-                    "GOOGLE_APPLICATION_CREDENTIALS",
-                    "GOOGLE_BACKEND_CREDENTIALS",
-                    "GOOGLE_CREDENTIALS",
-                ],
                 ..WRONG_ID
             },
             // The ID is a lease, which the service checks. The lease is taken before the lock info
             // is written and given back after it is deleted, so no lock info is not yet no lock.
-            "azurerm" => Strategy {
-                path_settings: &[
-                    "client_certificate_path",
-                    "client_id_file_path",
-                    "client_secret_file_path",
-                    "oidc_token_file_path",
-                ],
-                path_variables: &[
-                    "ARM_CLIENT_CERTIFICATE_PATH",
-                    "ARM_OIDC_TOKEN_FILE_PATH",
-                    "AZURE_FEDERATED_TOKEN_FILE",
-                ],
-                ..WRONG_ID
-            },
+            "azurerm" => Strategy { ..WRONG_ID },
             // The lease is updated only where its version is the one that was read.
             "kubernetes" => Strategy {
                 free_texts: &["state is already unlocked"],
-                path_settings: &["config_path", "config_paths"],
-                path_variables: &["KUBECONFIG", "KUBE_CONFIG_PATH", "KUBE_CONFIG_PATHS"],
                 ..WRONG_ID
             },
             // oss and cos check the ID by a read before an unconditional delete; oci deletes only
             // what it has read.
             "oss" => Strategy {
                 compares_ids: true,
-                path_settings: &["shared_credentials_file"],
                 ..UNTAINT
             },
             "cos" => Strategy {
@@ -131,16 +101,11 @@ impl Backend {
             },
             "oci" => Strategy {
                 compares_ids: true,
-                path_settings: &["private_key_path"],
                 ..UNTAINT
             },
             // The ID is a session, which is destroyed, and then the keys are deleted without any
             // condition: safe only right after a look that saw the same session.
-            "consul" => Strategy {
-                path_settings: &["ca_file", "cert_file", "key_file"],
-                path_variables: &["CONSUL_CACERT", "CONSUL_CLIENT_CERT", "CONSUL_CLIENT_KEY"],
-                ..UNTAINT
-            },
+            "consul" => Strategy { ..UNTAINT },
             // The server decides: a strict one compares the ID that we send, a lax one unlocks
             // whatever is locked.
             "http" => Strategy {
@@ -153,14 +118,12 @@ impl Backend {
             "pg" => Strategy {
                 release: ReleaseBy::Death,
                 is_flat: true,
-                path_variables: &["PGPASSFILE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT"],
                 ..UNTAINT
             },
             // A lock of the operating system on an open file.
             "local" => Strategy {
                 release: ReleaseBy::Death,
                 is_flat: true,
-                path_settings: &["path", "workspace_dir"],
                 ..UNTAINT
             },
             kind => {
@@ -187,33 +150,20 @@ impl Backend {
         }
     }
 
-    /// Makes every path among the settings independent of where Terraform runs.
-    pub(super) fn anchor_paths(&mut self, directory: &Path) -> Result<(), ToolError> {
-        let strategy = self.strategy()?;
-        if self.kind == "local" {
-            for (setting, default) in [
-                ("path", "terraform.tfstate"),
-                ("workspace_dir", "terraform.tfstate.d"),
-            ] {
-                self.settings
-                    .entry(setting)
-                    .or_insert_with(|| Value::from(default));
-            }
+    /// Makes the paths of a local state independent of where Terraform runs: a lock of the operating
+    /// system is on the file itself, and beside it lies what Terraform says of the holder.
+    pub(super) fn anchor_paths(&mut self, directory: &Path) {
+        if self.kind != "local" {
+            return;
         }
-        for setting in strategy.path_settings {
-            match self.settings.get_mut(*setting) {
-                Some(Value::String(path)) => anchor(path, directory, self.kind == "local"),
-                Some(Value::Array(paths)) => {
-                    for path in paths {
-                        if let Value::String(path) = path {
-                            anchor(path, directory, false);
-                        }
-                    }
-                }
-                _ => {}
-            }
+        for (setting, default) in [
+            ("path", "terraform.tfstate"),
+            ("workspace_dir", "terraform.tfstate.d"),
+        ] {
+            let path = directory.join(self.text(setting).unwrap_or(default));
+            let path = Value::from(path.to_string_lossy());
+            self.settings.insert(setting.to_owned(), path);
         }
-        Ok(())
     }
 
     /// A setting that is a text.
@@ -247,15 +197,6 @@ impl Backend {
     }
 }
 
-/// Makes `path` absolute where it is a relative path. A value that may be something else, such as
-/// the credentials themselves, counts as a path only where a file is there.
-fn anchor(path: &mut String, directory: &Path, is_surely_a_path: bool) {
-    let anchored = directory.join(&*path);
-    if is_surely_a_path || anchored.exists() {
-        *path = anchored.to_string_lossy().into_owned();
-    }
-}
-
 /// With a lock file and DynamoDB, `force-unlock` tries both and names the one that it could not
 /// unlock; where it could unlock neither, it says "both S3 and DynamoDB".
 const HALF_TEXTS_OF_S3: [&str; 2] = ["failed to unlock S3: ", "failed to unlock DynamoDB: "];
@@ -273,8 +214,6 @@ const UNTAINT: Strategy = Strategy {
     is_flat: false,
     free_texts: &[],
     half_texts: &[],
-    path_settings: &[],
-    path_variables: &[],
 };
 
 #[cfg(test)]
@@ -355,22 +294,13 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_taken_from_the_directory_of_the_configuration() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("key.json"), "{}").unwrap();
-        let here = |name: &str| json!(directory.path().join(name));
-
-        let mut gcs = backend(
-            "gcs",
-            &json!({"credentials": "key.json", "bucket": "key.json"}),
-        );
-        gcs.anchor_paths(directory.path()).unwrap();
-        assert_eq!(gcs.settings["credentials"], here("key.json"));
-        assert_eq!(gcs.settings["bucket"], json!("key.json"));
-
+    fn a_local_state_is_found_from_everywhere() {
         let mut local = backend("local", &json!({"path": "state/x.tfstate"}));
-        local.anchor_paths(directory.path()).unwrap();
-        assert_eq!(local.settings["path"], here("state/x.tfstate"));
-        assert_eq!(local.settings["workspace_dir"], here("terraform.tfstate.d"));
+        local.anchor_paths(Path::new("/repository"));
+        assert_eq!(local.text("path"), Some("/repository/state/x.tfstate"));
+        assert_eq!(
+            local.text("workspace_dir"),
+            Some("/repository/terraform.tfstate.d")
+        );
     }
 }

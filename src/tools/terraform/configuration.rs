@@ -48,7 +48,7 @@ impl Configuration {
             Some(backend) => backend,
             None => self.written()?,
         };
-        backend.anchor_paths(&self.directory)?;
+        backend.anchor_paths(&self.directory);
         Ok(backend)
     }
 
@@ -85,7 +85,8 @@ impl Configuration {
         known && path.is_file() && !name.starts_with('.')
     }
 
-    fn initialised(&self) -> Result<Option<Backend>, ToolError> {
+    /// The backend that was initialised here, where one was.
+    pub(super) fn initialised(&self) -> Result<Option<Backend>, ToolError> {
         let path = self.data_directory.join("terraform.tfstate");
         // Terraform empties the file before it writes it, so an `init` that is killed in between
         // leaves it empty, and nothing initialised.

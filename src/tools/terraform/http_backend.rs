@@ -4,7 +4,6 @@
 //! with the right ID, and a lax one unlocks whatever is locked. And from 1.3 to 1.14 Terraform
 //! shows the caller's own lock instead of the holder's.
 
-use std::env;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +13,7 @@ use uuid::Uuid;
 
 use super::backend::Backend;
 use super::quoted;
+use crate::environment::Environment;
 use crate::http_client::{self, innermost};
 use crate::lock::LockInfo;
 use crate::supervisor::Supervisor;
@@ -33,7 +33,6 @@ pub(crate) struct HttpLock {
     unlock: Endpoint,
     credentials: Option<(String, String)>,
     signature: String,
-    pub(super) backend: Backend,
 }
 
 struct Endpoint {
@@ -51,8 +50,12 @@ enum Answer {
 impl HttpLock {
     /// The lock that the settings, or else the variables of the environment, name; none where
     /// they name no address for locking.
-    pub(super) fn open(backend: Backend, signature: String) -> Result<Option<Self>, ToolError> {
-        let setting = |name, variable| setting(&backend, name, variable);
+    pub(super) fn open(
+        backend: &Backend,
+        signature: String,
+        environment: &Environment,
+    ) -> Result<Option<Self>, ToolError> {
+        let setting = |name, variable| setting(backend, environment, name, variable);
         let Some(lock_address) = setting("lock_address", "TF_HTTP_LOCK_ADDRESS") else {
             return Ok(None);
         };
@@ -67,12 +70,12 @@ impl HttpLock {
         let username = setting("username", "TF_HTTP_USERNAME");
         let password = setting("password", "TF_HTTP_PASSWORD");
         Ok(Some(Self {
-            client: client(&backend).map_err(|reason| refused(&lock_address, &reason))?,
+            client: client(backend, environment)
+                .map_err(|reason| refused(&lock_address, &reason))?,
             lock: Endpoint::new(lock_address, lock_method.as_deref().unwrap_or("LOCK"))?,
             unlock: Endpoint::new(unlock_address, unlock_method.as_deref().unwrap_or("UNLOCK"))?,
             credentials: username.map(|username| (username, password.unwrap_or_default())),
             signature,
-            backend,
         }))
     }
 
@@ -211,18 +214,23 @@ impl Endpoint {
 }
 
 /// What the configuration says, or else the environment.
-fn setting(backend: &Backend, name: &str, variable: &str) -> Option<String> {
+fn setting(
+    backend: &Backend,
+    environment: &Environment,
+    name: &str,
+    variable: &str,
+) -> Option<String> {
     backend
         .text(name)
         .map(str::to_owned)
-        .or_else(|| env::var(variable).ok().filter(|value| !value.is_empty()))
+        .or_else(|| environment.text(variable))
 }
 
 /// A client that trusts what the configuration says, beside what all our clients trust.
-fn client(backend: &Backend) -> Result<Client, String> {
+fn client(backend: &Backend, environment: &Environment) -> Result<Client, String> {
     let plain = |error: reqwest::Error| innermost(&error);
     let mut builder = http_client::builder().map_err(plain)?;
-    let setting = |name, variable| setting(backend, name, variable);
+    let setting = |name, variable| setting(backend, environment, name, variable);
     if let Some(authority) = setting(
         "client_ca_certificate_pem",
         "TF_HTTP_CLIENT_CA_CERTIFICATE_PEM",

@@ -1,21 +1,21 @@
-//! Asks about a lock in a scratch directory that holds nothing but the backend block, so that no
-//! provider, no module, no variable and no credential beyond the lock's own is needed.
+//! Asks about a lock in a shadow of the user's directory that holds nothing but the backend block, so
+//! that no provider, no module, no variable and no credential beyond the lock's own is needed.
 
 use std::cell::Cell;
-use std::env;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
 use super::configuration::read_initialised;
 use super::diagnostics::{LOOK_OPERATION, essence, is_own_look, lock_info};
+use super::shadow::Shadow;
+use super::{Terraform, helper_command, quoted};
 use crate::lock::LockInfo;
 use crate::supervisor::{Helped, Supervisor};
 use crate::tools::{Look, ToolError};
@@ -27,44 +27,39 @@ const LIMIT: Duration = Duration::from_secs(20);
 const GARBAGE: &str = "400";
 /// An address that no state holds, for a look by `untaint`.
 const NO_RESOURCE: &str = "softstop_look.none";
+/// What `untaint -allow-missing` says of it once it had the lock.
+const NOT_FOUND: &str = "No such resource instance";
 
 /// What Terraform keeps of an initialised backend, below the scratch directory.
 const INITIALISED: &str = ".terraform/terraform.tfstate";
 
-/// A scratch directory for one backend and one workspace.
+/// A shadow of a place, for one backend and one workspace.
 pub(crate) struct LockView {
-    binary: PathBuf,
-    /// Where the deploy runs.
-    directory: PathBuf,
-    scratch: TempDir,
+    place: Terraform,
+    shadow: Shadow,
     /// The backend, as Terraform understood it where `init` was run at once.
-    pub(super) backend: Backend,
-    /// Whether Terraform has initialised the scratch directory, or has answered in it.
+    backend: Backend,
+    /// Whether Terraform has initialised the shadow, or has answered in it.
     is_accepted: Cell<bool>,
     strategy: Strategy,
-    pub(super) workspace: String,
+    workspace: String,
     workspace_exists: Cell<bool>,
 }
 
 impl LockView {
-    /// Makes a scratch directory in which Terraform can be asked.
+    /// Makes a shadow in which Terraform can be asked.
     pub(super) async fn open(
         supervisor: &Supervisor,
-        binary: &Path,
-        directory: &Path,
+        place: &Terraform,
         backend: Backend,
         workspace: String,
     ) -> Result<Self, ToolError> {
-        let scratch = tempfile::Builder::new()
-            .prefix("softstop-")
-            .tempdir()
-            .map_err(ToolError::Scratch)?;
-        fs::write(scratch.path().join("main.tf.json"), document(&backend))
+        let shadow = Shadow::of(&place.directory).map_err(ToolError::Scratch)?;
+        fs::write(shadow.directory.join("main.tf.json"), document(&backend))
             .map_err(ToolError::Scratch)?;
         let mut view = Self {
-            binary: binary.to_owned(),
-            directory: directory.to_owned(),
-            scratch,
+            place: place.clone(),
+            shadow,
             strategy: backend.strategy()?,
             backend,
             is_accepted: Cell::new(false),
@@ -77,7 +72,7 @@ impl LockView {
             view.write_initialised().map_err(ToolError::Scratch)?;
         } else {
             view.initialise(supervisor).await?;
-            view.backend = read_initialised(&view.scratch.path().join(INITIALISED))?;
+            view.backend = read_initialised(&view.shadow.directory.join(INITIALISED))?;
         }
         Ok(view)
     }
@@ -90,13 +85,13 @@ impl LockView {
             "version": 3,
             "backend": {"type": self.backend.kind, "config": self.backend.settings, "hash": 0},
         });
-        fs::create_dir(self.scratch.path().join(".terraform"))?;
-        fs::write(self.scratch.path().join(INITIALISED), kept.to_string())
+        fs::create_dir(self.shadow.directory.join(".terraform"))?;
+        fs::write(self.shadow.directory.join(INITIALISED), kept.to_string())
     }
 
     async fn initialise(&self, supervisor: &Supervisor) -> Result<(), ToolError> {
         // What we have written ourselves would be a backend to migrate from.
-        match fs::remove_dir_all(self.scratch.path().join(".terraform")) {
+        match fs::remove_dir_all(self.shadow.directory.join(".terraform")) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(ToolError::Scratch(error));
             }
@@ -141,7 +136,7 @@ impl LockView {
         supervisor: &Supervisor,
         lock: &LockInfo,
     ) -> Result<(), ToolError> {
-        let unlock = self.state_command(&["force-unlock", "-no-color", "-force", &lock.id]);
+        let unlock = self.state_command(&["force-unlock", "-no-color", "-force", "--", &lock.id]);
         let helped = supervisor.run_helper(unlock, LIMIT).await?;
         if helped.status.success() {
             return Ok(());
@@ -156,6 +151,12 @@ impl LockView {
         })
     }
 
+    /// A lock's ID may begin with a dash.
+    pub(super) fn release_by_hand(&self, lock: &LockInfo) -> String {
+        let id = quoted(&lock.id);
+        self.place.by_hand(&format!("force-unlock -force -- {id}"))
+    }
+
     pub(super) fn release_compares(&self) -> bool {
         self.strategy.compares_ids
     }
@@ -164,21 +165,43 @@ impl LockView {
         self.strategy.release == ReleaseBy::Death
     }
 
-    /// Whether there is a state that could be locked. Asking about the lock of one that is not
-    /// there would create it.
+    /// Whether there is a state that could be locked: asking about the lock of one that is not there
+    /// would create it. Fails where nothing says that it is the right one, because a name that is
+    /// misspelt must not be called free.
     async fn has_state(&self, supervisor: &Supervisor) -> Result<bool, ToolError> {
         if self.backend.kind == "local" {
-            return Ok(self.local_state().exists());
+            let state = self.local_state();
+            return match state.exists() {
+                exists if exists || self.place.is_seen => Ok(exists),
+                _ => Err(ToolError::NoState(format!(
+                    "softstop cannot know where the state is: no backend says so, and there is none \
+                     at {}. Name the directory by WORKING_DIR, or the backend in a backend block or \
+                     by BACKEND_CONFIG",
+                    state.display()
+                ))),
+            };
         }
-        if !self.workspace_exists.get() {
-            let command = self.command(&["workspace", "list", "-no-color"]);
-            let listed = self.succeed(supervisor, command).await?;
-            let mut names = listed.stdout.lines();
-            let exists =
-                names.any(|line| line.trim_start_matches(['*', ' ']).trim_end() == self.workspace);
-            self.workspace_exists.set(exists);
+        if self.workspace_exists.get() {
+            return Ok(true);
         }
-        Ok(self.workspace_exists.get())
+        let command = self.command(&["workspace", "list", "-no-color"]);
+        let listed = self.succeed(supervisor, command).await?;
+        let names: Vec<&str> = listed
+            .stdout
+            .lines()
+            .map(|line| line.trim_start_matches(['*', ' ']).trim_end())
+            .filter(|name| !name.is_empty())
+            .collect();
+        if names.contains(&self.workspace.as_str()) {
+            self.workspace_exists.set(true);
+            Ok(true)
+        } else {
+            Err(ToolError::NoState(format!(
+                "there is no workspace {:?}, but there is {}. Is the name misspelt?",
+                self.workspace,
+                names.join(", ")
+            )))
+        }
     }
 
     fn local_state(&self) -> PathBuf {
@@ -198,6 +221,9 @@ impl LockView {
         let free_texts = self.strategy.free_texts;
         if let Some(lock) = lock_info(&helped.stderr) {
             Ok(Look::Held(lock))
+        } else if helped.status.success() {
+            // Nothing has that ID, so a program that has unlocked it was not asking.
+            Err(failed("force-unlock", &helped))
         } else if !free_texts.is_empty()
             && free_texts.iter().all(|text| helped.stderr.contains(text))
         {
@@ -219,12 +245,14 @@ impl LockView {
         ]);
         let began = Timestamp::now();
         let helped = supervisor.run_helper(command, LIMIT).await?;
-        if helped.status.success() {
+        // A program that ends well and says nothing of what Terraform says has not looked.
+        if helped.status.success() && helped.stdout.contains(NOT_FOUND) {
             return Ok(Look::Free);
         }
         match lock_info(&helped.stderr) {
             Some(lock) if is_own_look(&lock, began) => Ok(Look::HeldBySomebody),
             Some(lock) => Ok(Look::Held(lock)),
+            None if names_nobody(&helped.stderr) => Ok(Look::HeldBySomebody),
             None => Err(failed(LOOK_OPERATION, &helped)),
         }
     }
@@ -255,40 +283,30 @@ impl LockView {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = helper_command(&self.binary);
-        for variable in self.strategy.path_variables {
-            if let Some(value) = env::var_os(variable) {
-                let anchored = self.directory.join(value);
-                if anchored.exists() {
-                    command.env(variable, anchored);
-                }
-            }
-        }
-        if env::var_os("GOGC").is_none() {
+        let mut command = helper_command(&self.place.binary, &self.place.environment);
+        if self.place.environment.get("GOGC").is_none() {
             command.env("GOGC", GARBAGE);
         }
-        command.args(arguments).current_dir(self.scratch.path());
+        command
+            .args(arguments)
+            .current_dir(&self.shadow.directory)
+            .env("PWD", &self.shadow.directory);
         command
     }
 }
 
-/// A command of Terraform's that no variable of the user's can change: a `-lock-timeout` in
-/// TF_CLI_ARGS breaks force-unlock, and TF_DATA_DIR and TF_WORKSPACE would point elsewhere.
-pub(super) fn helper_command(binary: &Path) -> Command {
-    let mut command = Command::new(binary);
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("TF_CLI_ARGS") || text.starts_with("TF_LOG") {
-            command.env_remove(&name);
-        }
-    }
-    command
-        .env_remove("TF_DATA_DIR")
-        .env_remove("TF_WORKSPACE")
-        .env("TF_INPUT", "0")
-        .env("TF_IN_AUTOMATION", "1")
-        .env("CHECKPOINT_DISABLE", "1");
-    command
+/// Whether somebody holds the lock, and what is kept of it does not say who: a lock file that is
+/// empty, or an item without its Info.
+fn names_nobody(stderr: &str) -> bool {
+    let words: Vec<&str> = stderr.split_whitespace().collect();
+    let text = words.join(" ");
+    text.contains("Error acquiring the state lock")
+        && [
+            "unexpected end of JSON input",
+            "ConditionalCheckFailedException",
+        ]
+        .iter()
+        .any(|sign| text.contains(sign))
 }
 
 fn failed(command: &str, helped: &Helped) -> ToolError {

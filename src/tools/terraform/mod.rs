@@ -9,24 +9,29 @@ mod diagnostics;
 mod diagnostics_properties;
 mod http_backend;
 mod lock_view;
+mod plan_file;
+mod shadow;
+mod sighting;
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{self, PathBuf};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{self, Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use nix::unistd::gethostname;
 use serde::Deserialize;
 
-use super::{DeployLock, DeployTool, Look, ToolError, UnsavedState};
+use super::{DeployLock, DeployTool, Look, Prepared, Sighting, ToolError, UnsavedState};
+use crate::environment::Environment;
 use crate::lock::LockInfo;
-use crate::supervisor::{Supervisor, Tools, user_name};
-use backend::ReleaseBy;
+use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
+use backend::{Backend, ReleaseBy};
 use configuration::Configuration;
 use http_backend::HttpLock;
-use lock_view::{LockView, helper_command};
+use lock_view::LockView;
 
 /// How long Terraform may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
@@ -36,14 +41,20 @@ const PUSH_LIMIT: Duration = Duration::from_secs(60);
 /// deploy that comes first forks the state.
 const ERRORED_STATE: &str = "errored.tfstate";
 
-/// What to deploy, and with which Terraform.
-#[derive(Clone, Debug)]
+/// A place: what decides which state is used, and the Terraform that uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Terraform {
     /// The program, as it is found.
     pub(crate) binary: PathBuf,
     pub(crate) directory: PathBuf,
     pub(crate) backend_config: Vec<String>,
     pub(crate) workspace: Option<String>,
+    /// The variables with which Terraform is started there: our own, or those of one that was seen.
+    pub(crate) environment: Environment,
+    /// Whether a Terraform was seen to run there.
+    is_seen: bool,
+    /// The backend that it was seen to use.
+    backend: Option<Backend>,
 }
 
 /// The lock of one Terraform state.
@@ -61,41 +72,201 @@ struct Version {
     terraform_version: String,
 }
 
+/// Variables that lead to another state, or to another account, where the settings are the same.
+const LEADING: [&str; 12] = [
+    "ALICLOUD_",
+    "ARM_",
+    "AWS_",
+    "CONSUL_",
+    "GOOGLE_",
+    "KUBE",
+    "OCI_",
+    "PG",
+    "STORAGE_EMULATOR_HOST",
+    "TENCENTCLOUD_",
+    "TF_HTTP_",
+    "TF_VAR_",
+];
+
 impl Terraform {
+    /// A place that is named, and not seen.
+    pub(crate) fn named(
+        binary: PathBuf,
+        directory: PathBuf,
+        backend_config: Vec<String>,
+        workspace: Option<String>,
+    ) -> Self {
+        Self {
+            binary,
+            directory,
+            backend_config,
+            workspace,
+            environment: Environment::own(),
+            is_seen: false,
+            backend: None,
+        }
+    }
+
     fn configuration(&self) -> Configuration {
-        let data_directory = env::var_os("TF_DATA_DIR").filter(|value| !value.is_empty());
+        let data_directory = self.environment.get("TF_DATA_DIR");
         Configuration {
             directory: self.directory.clone(),
             data_directory: self
                 .directory
-                .join(data_directory.unwrap_or_else(|| ".terraform".into())),
+                .join(data_directory.unwrap_or_else(|| ".terraform".as_ref())),
             backend_config: self.backend_config.clone(),
-            is_tofu: self
-                .binary
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().contains("tofu")),
+            is_tofu: is_tofu(&self.binary),
+        }
+    }
+
+    /// The backend that was seen in use, or else the one that is named.
+    fn backend(&self) -> Result<Backend, ToolError> {
+        match &self.backend {
+            Some(backend) => Ok(backend.clone()),
+            None => self.configuration().backend(),
         }
     }
 
     /// The workspace whose state the deploy uses.
     fn workspace(&self) -> String {
-        let selected = self.configuration().data_directory.join("environment");
-        let candidates = [
-            self.workspace.clone(),
-            env::var("TF_WORKSPACE").ok(),
-            fs::read_to_string(selected).ok(),
-        ];
-        candidates
-            .into_iter()
-            .flatten()
-            .map(|name| name.trim().to_owned())
-            .find(|name| !name.is_empty())
-            .unwrap_or_else(|| "default".to_owned())
+        self.workspace
+            .clone()
+            .unwrap_or_else(|| selected_workspace(self))
+    }
+
+    /// The name of the program, as a person calls it.
+    fn program(&self) -> String {
+        let name = self.binary.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// A command as a person types it in the checkout: it enters the directory, initialises where that
+    /// was not done, and chooses the workspace.
+    fn by_hand(&self, command: &str) -> String {
+        let program = quoted(&self.program());
+        let here = env::current_dir().unwrap_or_default();
+        let directory = self
+            .directory
+            .strip_prefix(&here)
+            .unwrap_or(&self.directory);
+        let enter = if directory.as_os_str().is_empty() {
+            String::new()
+        } else {
+            // A name that begins with a dash would be an option.
+            let directory = directory.to_string_lossy();
+            let dash = if directory.starts_with('-') { "./" } else { "" };
+            format!("cd {} && ", quoted(&format!("{dash}{directory}")))
+        };
+        let settings: String = self
+            .backend_config
+            .iter()
+            .map(|given| format!(" {}", quoted_setting(given)))
+            .collect();
+        let workspace = quoted(&self.workspace());
+        format!(
+            "({enter}{program} init -input=false{settings} && TF_WORKSPACE={workspace} {program} {command})"
+        )
+    }
+}
+
+/// The workspace that the variables and the directory of a place say.
+fn selected_workspace(place: &Terraform) -> String {
+    let selected = place.configuration().data_directory.join("environment");
+    let candidates = [
+        place.environment.text("TF_WORKSPACE"),
+        fs::read_to_string(selected).ok(),
+    ];
+    candidates
+        .into_iter()
+        .flatten()
+        .map(|name| name.trim().to_owned())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| "default".to_owned())
+}
+
+/// Whether the program is OpenTofu, by its name.
+fn is_tofu(binary: &Path) -> bool {
+    binary
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().contains("tofu"))
+}
+
+/// A setting as an option of `init`. What may be a secret is asked for when the command is pasted.
+fn quoted_setting(given: &str) -> String {
+    const PLAIN: [&str; 12] = [
+        "address",
+        "bucket",
+        "container_name",
+        "dynamodb_table",
+        "key",
+        "lock_address",
+        "path",
+        "prefix",
+        "region",
+        "schema_name",
+        "unlock_address",
+        "use_lockfile",
+    ];
+    match given.split_once('=') {
+        Some((name, _)) if !PLAIN.contains(&name.trim()) || given.contains('@') => {
+            let name = name.trim();
+            let words = quoted(&format!("{name}: "));
+            let option = quoted(&format!("-backend-config={name}="));
+            format!(
+                "{option}\"$(printf %s {words} >/dev/tty; read -r value </dev/tty; printf %s \"$value\")\""
+            )
+        }
+        _ => quoted(&format!("-backend-config={given}")),
     }
 }
 
 impl DeployTool for Terraform {
     type Lock = TerraformLock;
+
+    fn sight(seen: &SeenTool) -> Sighting<Self> {
+        sighting::sight(seen)
+    }
+
+    fn is_named_in(words: &[String]) -> bool {
+        const NAMES: [&str; 4] = ["terraform", "tofu", "terragrunt", "cdktf"];
+        let is_word = |text: &str, name: &str| {
+            text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                .any(|word| word == name)
+        };
+        words
+            .iter()
+            .any(|text| NAMES.iter().any(|name| is_word(text, name)))
+    }
+
+    fn is_same_place(&self, other: &Self) -> bool {
+        let leading = self.environment.beginning_with(&LEADING);
+        self.workspace() == other.workspace()
+            && leading == other.environment.beginning_with(&LEADING)
+            && match (self.backend(), other.backend()) {
+                (Ok(one), Ok(another)) => one == another,
+                _ => self.directory == other.directory,
+            }
+    }
+
+    fn place_name(&self) -> String {
+        let here = env::current_dir().unwrap_or_default();
+        let directory = self
+            .directory
+            .strip_prefix(&here)
+            .unwrap_or(&self.directory);
+        let directory = match directory.to_string_lossy() {
+            name if name.is_empty() => ".".to_owned(),
+            name => name.into_owned(),
+        };
+        match self.workspace().as_str() {
+            "default" => directory,
+            workspace => format!("{directory} (workspace {workspace})"),
+        }
+    }
+
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
 
     fn programs(&self) -> Tools {
         let real = fs::canonicalize(&self.binary).unwrap_or_else(|_| self.binary.clone());
@@ -115,7 +286,7 @@ impl DeployTool for Terraform {
     }
 
     async fn version(&self, supervisor: &Supervisor) -> Result<String, ToolError> {
-        let mut command = helper_command(&self.binary);
+        let mut command = helper_command(&self.binary, &self.environment);
         command
             .args(["version", "-json"])
             .current_dir(&self.directory);
@@ -145,20 +316,31 @@ impl DeployTool for Terraform {
     ///
     /// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist
     /// yet; `apply` creates it.
-    fn default_command(&self, lock_timeout: Duration) -> Command {
+    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
         const SCRIPT: &str = r#"TF_WORKSPACE= "$0" init -input=false "$@"
 exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
+        let files = tempfile::Builder::new()
+            .prefix("softstop-")
+            .tempdir()
+            .map_err(ToolError::Scratch)?;
         let mut command = Command::new("/bin/sh");
-        command
-            .args(["-ec", SCRIPT])
-            .arg(&self.binary)
-            .args(
-                self.backend_config
-                    .iter()
-                    .map(|given| format!("-backend-config={given}")),
-            )
-            .env("LOCK_TIMEOUT", format!("{}ms", lock_timeout.as_millis()));
-        command
+        command.args(["-ec", SCRIPT]).arg(&self.binary);
+        for (index, given) in self.backend_config.iter().enumerate() {
+            let file = match given.split_once('=') {
+                Some((name, value)) => {
+                    let file = files.path().join(format!("{index}.hcl"));
+                    write_setting(&file, name.trim(), value).map_err(ToolError::Scratch)?;
+                    file.to_string_lossy().into_owned()
+                }
+                None => given.clone(),
+            };
+            command.arg(format!("-backend-config={file}"));
+        }
+        command.env("LOCK_TIMEOUT", format!("{}ms", lock_timeout.as_millis()));
+        Ok(Prepared {
+            command,
+            files: Some(files),
+        })
     }
 
     fn unsaved_state(&self) -> Option<UnsavedState> {
@@ -171,7 +353,7 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
         supervisor: &Supervisor,
         state: &UnsavedState,
     ) -> Result<(), ToolError> {
-        let mut command = helper_command(&self.binary);
+        let mut command = helper_command(&self.binary, &self.environment);
         command
             .args(["state", "push", "-no-color", "-lock-timeout=0s"])
             .arg(&state.path)
@@ -190,40 +372,22 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
     }
 
     fn save_by_hand(&self, state: &UnsavedState) -> String {
-        format!(
-            "terraform state push {}",
-            quoted(&state.path.to_string_lossy())
-        )
+        let file = state.path.strip_prefix(&self.directory);
+        let file = file.unwrap_or(&state.path).to_string_lossy();
+        self.by_hand(&format!("state push {}", quoted(&file)))
     }
 
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
-        let backend = self.configuration().backend()?;
+        let backend = self.backend()?;
         if backend.strategy()?.release == ReleaseBy::Request {
-            return Ok(HttpLock::open(backend, self.signature())?
-                .map_or(TerraformLock::None, TerraformLock::Http));
+            return Ok(
+                HttpLock::open(&backend, self.signature(), &self.environment)?
+                    .map_or(TerraformLock::None, TerraformLock::Http),
+            );
         }
-        LockView::open(
-            supervisor,
-            &self.binary,
-            &self.directory,
-            backend,
-            self.workspace(),
-        )
-        .await
-        .map(TerraformLock::View)
-    }
-
-    fn is_current(&self, lock: &TerraformLock) -> bool {
-        let Ok(backend) = self.configuration().backend() else {
-            return false;
-        };
-        match lock {
-            TerraformLock::View(view) => {
-                view.backend == backend && view.workspace == self.workspace()
-            }
-            TerraformLock::Http(http) => http.backend == backend,
-            TerraformLock::None => false,
-        }
+        LockView::open(supervisor, self, backend, self.workspace())
+            .await
+            .map(TerraformLock::View)
     }
 }
 
@@ -267,9 +431,53 @@ impl DeployLock for TerraformLock {
     fn release_by_hand(&self, lock: &LockInfo) -> String {
         match self {
             Self::Http(http) => http.release_by_hand(lock),
-            Self::View(_) | Self::None => format!("terraform force-unlock {}", quoted(&lock.id)),
+            Self::View(view) => view.release_by_hand(lock),
+            Self::None => String::new(),
         }
     }
+}
+
+/// A command of Terraform's that no variable of the user's can change: a `-lock-timeout` in
+/// TF_CLI_ARGS breaks force-unlock, and TF_DATA_DIR and TF_WORKSPACE would point elsewhere.
+fn helper_command(binary: &Path, environment: &Environment) -> Command {
+    let mut command = Command::new(binary);
+    environment.give_to(&mut command);
+    for name in environment.names() {
+        let text = name.to_string_lossy();
+        if text.starts_with("TF_CLI_ARGS") || text.starts_with("TF_LOG") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env_remove("TF_DATA_DIR")
+        .env_remove("TF_WORKSPACE")
+        .env("TF_INPUT", "0")
+        .env("TF_IN_AUTOMATION", "1")
+        .env("CHECKPOINT_DISABLE", "1");
+    command
+}
+
+/// Writes a setting where only we can read it: a command line can be seen by everybody.
+///
+/// The value stands on a line of its own, because Terraform quotes the line of a name that it does
+/// not know.
+fn write_setting(file: &Path, name: &str, value: &str) -> std::io::Result<()> {
+    let value = if value.starts_with(['{', '[']) {
+        value.to_owned()
+    } else {
+        let escaped: String = value
+            .replace('\\', r"\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n")
+            .replace("${", "$${")
+            .replace("%{", "%%{");
+        format!("\"{escaped}\"")
+    };
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options
+        .open(file)?
+        .write_all(format!("{name} = (\n{value}\n)\n").as_bytes())
 }
 
 /// Finds `program` the way a shell does.

@@ -1,0 +1,322 @@
+//! Notices which programs of one kind run in a deploy, however short they live.
+//!
+//! Nobody tells a process what its descendants start. But an exec opens the program's file, and the
+//! kernel tells of that: so every file is watched that is known to be such a program. Each time one
+//! is opened, /proc is read for a while, because the process is still the old one when the file is
+//! opened, and a version manager opens its own file first. What cannot be known beforehand is found
+//! by a slow timer, and known from then on.
+
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
+
+use super::kernel::{Events, await_events};
+use super::process::{self, Identity, Process, Tools};
+use crate::environment::Environment;
+
+/// How often is looked where nothing tells of a new process.
+const SLOW: Duration = Duration::from_secs(1);
+/// How long is looked again and again once a program was opened: a version manager that is a shell
+/// script takes a tenth of a second until it becomes what it manages.
+const ATTENTION: Duration = Duration::from_millis(400);
+/// The time between two such looks: no Terraform lives shorter than three of them.
+const CLOSELY: Duration = Duration::from_millis(10);
+/// The first of them.
+const AT_ONCE: Duration = Duration::from_millis(1);
+/// How many files and directories of a clone are looked through, and how many of its directories are
+/// watched for programs that arrive later: the kernel gives a user only so many watches.
+const WALK_LIMIT: usize = 200_000;
+const DIRECTORIES: usize = 1_000;
+
+/// A process that runs a tool, as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Tool(SeenTool),
+    /// A tool of this name that does not let us see what it does.
+    Hidden(String),
+}
+
+/// What decides what a tool does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SeenTool {
+    pub(crate) program: PathBuf,
+    /// The words with which it was started, its own name first.
+    pub(crate) arguments: Vec<String>,
+    pub(crate) directory: PathBuf,
+    pub(crate) environment: Environment,
+}
+
+/// Where programs of a deploy may lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Grounds {
+    /// The directories of PATH.
+    pub(crate) path: Vec<PathBuf>,
+    /// What is looked through as a whole.
+    pub(crate) clone: PathBuf,
+}
+
+/// Watches one deploy.
+pub(crate) struct Lookout {
+    tools: Tools,
+    inotify: Option<AsyncFd<Events>>,
+    watched: HashMap<WatchDescriptor, Watched>,
+    programs: HashSet<PathBuf>,
+    directories: usize,
+    noticed: HashSet<(Identity, PathBuf, Vec<String>)>,
+    /// What had no environment yet, or has none.
+    bare: HashSet<Identity>,
+}
+
+enum Watched {
+    Program,
+    Directory(PathBuf),
+}
+
+impl Lookout {
+    /// Watches for `tools`. Where the kernel gives no watches, only the slow timer is left.
+    pub(crate) fn new(tools: &Tools) -> Self {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok();
+        Self {
+            tools: tools.clone(),
+            inotify: inotify.and_then(|inotify| await_events(inotify).ok()),
+            watched: HashMap::new(),
+            programs: HashSet::new(),
+            directories: 0,
+            noticed: HashSet::new(),
+            bare: HashSet::new(),
+        }
+    }
+
+    /// Tells `notice` of each tool that runs below us, until this is dropped.
+    pub(crate) async fn notice(
+        &mut self,
+        grounds: Grounds,
+        mut notice: impl FnMut(Seen),
+    ) -> Infallible {
+        self.watch_path(&grounds.path);
+        // A clone may hold many thousand files, and the deploy is not to wait for them.
+        let tools = self.tools.clone();
+        let mut walk = tokio::task::spawn_blocking(move || walk(&grounds.clone, &tools));
+        let mut is_walking = true;
+        let mut attentive_until = Instant::now() + ATTENTION;
+        let mut step = AT_ONCE;
+        loop {
+            let is_attentive = Instant::now() < attentive_until;
+            tokio::select! {
+                found = &mut walk, if is_walking => {
+                    is_walking = false;
+                    self.watch_found(found.unwrap_or_default());
+                }
+                () = touched(self.inotify.as_ref()) => {}
+                () = tokio::time::sleep(if is_attentive { step } else { SLOW }) => {}
+            }
+            step = (step * 2).min(CLOSELY);
+            let may_run = self.take_in();
+            if may_run {
+                step = AT_ONCE;
+            }
+            if self.look(&mut notice) || may_run {
+                attentive_until = Instant::now() + ATTENTION;
+            }
+        }
+    }
+}
+
+impl Lookout {
+    /// Looks at all that runs below us, and tells of what was not noticed before.
+    fn look(&mut self, notice: &mut impl FnMut(Seen)) -> bool {
+        let mut is_news = false;
+        for process in process::descendants().unwrap_or_default() {
+            if let Some(seen) = self.see(&process) {
+                is_news = true;
+                notice(seen);
+            }
+        }
+        is_news
+    }
+
+    /// What a process does, where it is a tool that was not noticed before.
+    fn see(&mut self, process: &Process) -> Option<Seen> {
+        let pid = process.identity.pid;
+        let program = match fs::read_link(format!("/proc/{pid}/exe")) {
+            Ok(program) => program,
+            // What has just ended has nothing to tell; what is hidden from us may be a tool.
+            Err(error) if !is_hidden(&error) => return None,
+            Err(_) => return self.see_hidden(process),
+        };
+        if !self.tools.contain(&name_of(&program)) || process.is_mere_fork() {
+            return None;
+        }
+        let arguments = words(&fs::read(format!("/proc/{pid}/cmdline")).ok()?);
+        let key = (process.identity, program.clone(), arguments.clone());
+        if self.noticed.contains(&key) {
+            return None;
+        }
+        let environment = fs::read(format!("/proc/{pid}/environ"));
+        let directory = fs::read_link(format!("/proc/{pid}/cwd"));
+        let (environment, directory) = match (environment, directory) {
+            (Ok(environment), Ok(directory)) => (environment, directory),
+            (Err(error), _) | (_, Err(error)) if is_hidden(&error) => {
+                return self.see_hidden(process);
+            }
+            _ => return None,
+        };
+        // Between the two halves of an exec, words and variables are not there yet.
+        let is_bare = arguments.is_empty() || environment.is_empty();
+        if is_bare && self.bare.insert(process.identity) {
+            return None;
+        }
+        self.noticed.insert(key);
+        self.watch_program(&program);
+        Some(Seen::Tool(SeenTool {
+            program,
+            arguments,
+            directory,
+            environment: Environment::parse(&environment),
+        }))
+    }
+
+    fn see_hidden(&mut self, process: &Process) -> Option<Seen> {
+        let name = process::name(process.identity.pid);
+        let key = (process.identity, PathBuf::from(&name), Vec::new());
+        let is_new = self.tools.contain(&name) && self.noticed.insert(key);
+        is_new.then_some(Seen::Hidden(name))
+    }
+
+    fn watch_path(&mut self, path: &[PathBuf]) {
+        for directory in path {
+            self.watch_directory(directory);
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                if self.tools.contain(&entry.file_name().to_string_lossy()) {
+                    self.watch_program(&entry.path());
+                }
+            }
+        }
+    }
+
+    fn watch_found(&mut self, found: Found) {
+        found
+            .directories
+            .iter()
+            .for_each(|directory| self.watch_directory(directory));
+        found
+            .programs
+            .iter()
+            .for_each(|program| self.watch_program(program));
+    }
+
+    fn watch_program(&mut self, program: &Path) {
+        if self.programs.insert(program.to_owned())
+            && let Some(descriptor) = self.add(program, AddWatchFlags::IN_OPEN)
+        {
+            self.watched.insert(descriptor, Watched::Program);
+        }
+    }
+
+    fn watch_directory(&mut self, directory: &Path) {
+        let arrivals =
+            AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ONLYDIR;
+        if self.directories < DIRECTORIES
+            && let Some(descriptor) = self.add(directory, arrivals)
+        {
+            self.directories += 1;
+            self.watched
+                .insert(descriptor, Watched::Directory(directory.to_owned()));
+        }
+    }
+
+    fn add(&self, path: &Path, events: AddWatchFlags) -> Option<WatchDescriptor> {
+        let inotify = self.inotify.as_ref()?.get_ref();
+        inotify.0.add_watch(path, events).ok()
+    }
+
+    /// Takes in what has happened to the files, and says whether a tool may be about to run.
+    fn take_in(&mut self) -> bool {
+        let events = match &self.inotify {
+            Some(inotify) => inotify.get_ref().0.read_events().unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let mut may_run = false;
+        for event in events {
+            let arrived = match (self.watched.get(&event.wd), &event.name) {
+                (Some(Watched::Directory(directory)), Some(name)) => directory.join(name),
+                (watched, _) => {
+                    may_run |= watched.is_some();
+                    continue;
+                }
+            };
+            if event.mask.contains(AddWatchFlags::IN_ISDIR) {
+                self.watch_found(walk(&arrived, &self.tools));
+            } else if self.tools.contain(&name_of(&arrived)) {
+                self.watch_program(&arrived);
+                may_run = true;
+            }
+        }
+        may_run
+    }
+}
+
+/// Waits until something happens to a watched file.
+async fn touched(inotify: Option<&AsyncFd<Events>>) {
+    match inotify {
+        // An error would be one of the event loop itself; the slow timer is left then.
+        Some(inotify) => match inotify.readable().await {
+            Ok(mut ready) => ready.clear_ready(),
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// What a directory holds, and all below it.
+#[derive(Default)]
+struct Found {
+    directories: Vec<PathBuf>,
+    programs: Vec<PathBuf>,
+}
+
+fn walk(directory: &Path, tools: &Tools) -> Found {
+    let mut found = Found::default();
+    let mut open = vec![directory.to_owned()];
+    let mut left = WALK_LIMIT;
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            left = left.saturating_sub(1);
+            let name = entry.file_name();
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_directory && name != ".git" && left > 0 {
+                open.push(entry.path());
+            } else if !is_directory && tools.contain(&name.to_string_lossy()) {
+                found.programs.push(entry.path());
+            }
+        }
+        found.directories.push(directory);
+    }
+    found
+}
+
+/// What has just ended has nothing to tell, and hides nothing.
+fn is_hidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+fn words(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.strip_suffix('\0').unwrap_or(&text);
+    if text.is_empty() {
+        return Vec::new();
+    }
+    text.split('\0').map(str::to_owned).collect()
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
