@@ -39,6 +39,7 @@ use evidence::Inquiry;
 use exit_code::Exit;
 use lock::Owner;
 use pipe::console;
+use pipe::variables::Variables;
 use supervisor::{
     Guarded, Outlet, Supervisor, UserName, forget, forget_leftover_name, guarded, hide_ourselves,
     user_name,
@@ -49,17 +50,20 @@ use supervisor::{
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 /// What softstop itself needs, or nobody does, and no deploy should be able to give away.
-const SECRETS: [&str; 4] = [
+const SECRETS: [&str; 7] = [
     "ATLASSIAN_ACCOUNT_EMAIL",
     "ATLASSIAN_API_TOKEN",
     "BITBUCKET_ACCESS_TOKEN",
     "PIPELINES_JWT_TOKEN",
+    "SOFTSTOP_ATLASSIAN_ACCOUNT_EMAIL",
+    "SOFTSTOP_ATLASSIAN_API_TOKEN",
+    "SOFTSTOP_BITBUCKET_ACCESS_TOKEN",
 ];
 
 fn main() -> Exit {
-    let plan = match cli::parse().map(|cli| cli.mode) {
-        Ok(Mode::Check(options)) => return check::run(&options.file, options.json),
-        Ok(Mode::Work(work)) => cli::check(*work),
+    let plan = match cli::parse() {
+        Ok((Mode::Check(options), _)) => return check::run(&options.file, options.json),
+        Ok((Mode::Work(work), image)) => cli::check(*work, Variables::of_environment(image)),
         Err(refusal) => Err(refusal),
     };
     let plan = match plan {

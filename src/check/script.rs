@@ -5,6 +5,7 @@ use super::remedy::quoted;
 use super::shell::{self, Command, Part};
 use super::surroundings::{Program, Surroundings, assignment};
 use super::target::Target;
+use crate::pipe::Variable;
 
 /// Options of softstop that are followed by no value.
 const SWITCHES: [&str; 3] = ["--debug", "--json", "--pass-tokens"];
@@ -100,8 +101,13 @@ impl Reader {
             .map(|entry| (entry.key.clone(), texts(&entry.value)))
             .collect();
         let given = |name: &str| {
-            let found = variables.iter().find(|(variable, _)| variable == name);
-            found.map_or_else(Vec::new, |(_, values)| values.clone())
+            let full = Variable::named(name).map(|variable| variable.full);
+            let values = |name: &str| {
+                let found = variables.iter().find(|(variable, _)| variable == name);
+                found.map(|(_, values)| values.clone())
+            };
+            let values = full.and_then(values).or_else(|| values(name));
+            values.unwrap_or_default()
         };
         let target = self.shell.target(
             given("WORKING_DIR"),

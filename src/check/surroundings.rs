@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::target::{Target, join};
-use crate::pipe::variables;
+use crate::pipe::Image;
+use crate::pipe::variables::Variables;
 
 /// What does the same as a command that follows it.
 const PREFIXES: [&str; 19] = [
@@ -48,7 +49,9 @@ impl Surroundings {
 
     /// A list as softstop reads it; a list that cannot be read is none.
     pub(super) fn listed(&self, variable: &str) -> Vec<String> {
-        variables::list_from(variable, |name| self.exported.get(name).cloned()).unwrap_or_default()
+        let exported = |name: &str| self.exported.get(name).cloned();
+        let variables = Variables::new(Image::Own, &exported);
+        variables.list(variable).unwrap_or_default()
     }
 
     pub(super) fn target(

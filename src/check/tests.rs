@@ -57,7 +57,7 @@ fn a_deploy_and_its_release_are_enough() {
     );
     expect(
         &pipeline(
-            "- cd infra\n- export WORKSPACE=prod\n- exec softstop deploy -- make deploy",
+            "- cd infra\n- export SOFTSTOP_WORKSPACE=prod\n- exec softstop deploy -- make deploy",
             "    - final:\n        script:\n          - softstop release --workspace=prod --working-dir infra\n",
         ),
         &[],
