@@ -16,6 +16,7 @@ use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
 use crate::lock::{LockInfo, OF_A_DEPLOY, OF_A_STATE_PUSH};
 use crate::lock_state::LockState;
 use crate::pipe::console::{FAILURE, SUCCESS};
+use crate::place::enter;
 use crate::recovery::{Finding, Patience, Recovery, recover, recover_with_patience};
 use crate::supervisor::{Ending, HelperError, Supervisor};
 use crate::tools::{DeployLock, DeployTool, ToolError, UnsavedState};
@@ -199,7 +200,7 @@ impl<T: DeployTool> Story<'_, T> {
         if let Some(build) = &self.inquiry.build {
             command.env(STAMP, build.owner.to_string());
         }
-        command.current_dir(&self.deploy.directory);
+        enter(&mut command, &self.deploy.directory);
         command
     }
 

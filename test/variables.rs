@@ -1,6 +1,8 @@
 //! Variables: the bad ones are refused before anything runs, the good ones are all heeded.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 
@@ -359,4 +361,44 @@ fn a_list_for_a_variable_that_takes_one_value_is_refused_before_anything_runs() 
         ));
         assert!(!project.directory.join("ran").exists(), "{name}");
     }
+}
+
+#[test]
+fn a_directory_behind_a_link_is_entered_as_cd_enters_it() {
+    let project = Project::new(Kind::Local, "");
+    let scratch = fs::canonicalize(project.scratch()).unwrap();
+    let link = scratch.join("link");
+    symlink("repository", &link).unwrap();
+    fs::create_dir(project.directory.join("sub")).unwrap();
+    let print = "pwd; printenv PWD; echo \"$PWD\"";
+    let enter = |directory: &str, pwd: &Path| {
+        let finished = Softstop::in_directory(&scratch, &scratch)
+            .arguments(["deploy", "--working-dir", directory])
+            .env("PWD", pwd)
+            .env("AFTER_SCRIPT", print)
+            .script(print)
+            .finish();
+        finished.expect_code(0);
+        finished.stdout
+    };
+    let expected = |directory: &Path| format!("{}\n", directory.display()).repeat(6);
+    assert_eq!(enter("link", &scratch), expected(&link));
+    assert_eq!(enter("link/sub/..", Path::new("/stale")), expected(&link));
+    assert_eq!(
+        enter(&link.display().to_string(), &scratch),
+        expected(&link)
+    );
+    assert_eq!(
+        enter("repository/../link/sub", &scratch),
+        expected(&link.join("sub"))
+    );
+
+    // Whoever started softstop knows how the place is called.
+    let finished = Softstop::in_directory(&link, &scratch)
+        .arguments(["deploy"])
+        .env("PWD", &link)
+        .script("pwd; printenv PWD")
+        .finish();
+    let expected = format!("{}\n", link.display()).repeat(2);
+    assert_eq!(finished.stdout, expected, "{finished}");
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::bitbucket::api::{Api, Credentials};
 use crate::deploy::Deploy;
 use crate::pipe::variables::{self, Variables};
-use crate::place::Place;
+use crate::place::{Place, logical};
 use crate::release::Release;
 use crate::tools::DeployTool;
 use crate::tools::terraform::{Terraform, find_program};
@@ -282,8 +282,9 @@ fn directory(name: &str) -> Result<PathBuf, String> {
     let unusable = |problem| {
         format!("WORKING_DIR is {name:?}: expected a directory that can be read ({problem})")
     };
-    fs::read_dir(name).map_err(unusable)?;
-    fs::canonicalize(name).map_err(unusable)
+    let directory = logical(name).map_err(unusable)?;
+    fs::read_dir(&directory).map_err(unusable)?;
+    Ok(directory)
 }
 
 /// Says what is missing for the work, if anything is.
