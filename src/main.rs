@@ -39,7 +39,6 @@ use evidence::Inquiry;
 use exit_code::Exit;
 use lock::Owner;
 use pipe::console;
-use pipe::variables::Variables;
 use supervisor::{
     Guarded, Outlet, Supervisor, UserName, forget, forget_leftover_name, guarded, hide_ourselves,
     user_name,
@@ -63,7 +62,7 @@ const SECRETS: [&str; 7] = [
 fn main() -> Exit {
     let plan = match cli::parse() {
         Ok((Mode::Check(options), _)) => return check::run(&options.file, options.json),
-        Ok((Mode::Work(work), image)) => cli::check(*work, Variables::of_environment(image)),
+        Ok((Mode::Work(work), image)) => cli::check(*work, image),
         Err(refusal) => Err(refusal),
     };
     let plan = match plan {
@@ -112,6 +111,9 @@ fn supervise(plan: Plan) -> anyhow::Result<Exit> {
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
     let words = stderr.clone();
     console::start(plan.debug, move |message| words.say(message));
+    for misspelt in &plan.misspelt {
+        warn!("{misspelt}");
+    }
     match (&build, &name) {
         (Err(variable), _) => unstamped(&format!("{variable} is missing or cannot be used")),
         (_, Some(Err(error))) => unstamped(&error.to_string()),

@@ -402,3 +402,23 @@ fn a_directory_behind_a_link_is_entered_as_cd_enters_it() {
     let expected = format!("{}\n", link.display()).repeat(2);
     assert_eq!(finished.stdout, expected, "{finished}");
 }
+
+#[test]
+fn a_variable_that_looks_misspelt_is_warned_about_in_every_mode() {
+    let project = Project::new(Kind::Local, "");
+    for mode in ["deploy", "release", "status"] {
+        let finished = Softstop::in_directory(&project.directory, project.scratch())
+            .arguments([mode])
+            .script("true")
+            .env("WORKING_DIRECTORY", "infra")
+            .env("TF_VAR_seconds", "0")
+            .env("WORKDIR_OF_SOMETHING_ELSE", "infra")
+            .finish();
+        finished.expect_said("WARNING: WORKING_DIRECTORY is not known, is WORKING_DIR meant?");
+        assert_eq!(
+            finished.stderr.matches("is not known").count(),
+            1,
+            "{finished}"
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::misspelt::Mistake;
 use super::target::{Target, join};
 use crate::pipe::Image;
 use crate::pipe::variables::Variables;
@@ -19,6 +20,8 @@ pub(super) struct Surroundings {
     directory: String,
     pub(super) workspace: Option<String>,
     pub(super) backend_config: Vec<String>,
+    /// Names that were set for a softstop that is still to come.
+    pub(super) mistakes: Vec<Mistake>,
     /// Whether something has run that can have set anything.
     pub(super) is_doubtful: bool,
 }

@@ -396,3 +396,24 @@ pipelines:
         ],
     );
 }
+
+#[test]
+fn a_variable_that_looks_misspelt_is_found_where_it_is_set() {
+    let pipe = format!("{PIPE}\n  variables:\n    WORKING_DIRECTORY: infra\n    TF_VAR_seconds: 0");
+    expect(
+        &pipeline(&pipe, &released("              COMMANDS: x\n")),
+        &[
+            "(7:15 softstop knows no variable WORKING_DIRECTORY; write instead:",
+            "(14:15 softstop knows no variable COMMANDS; write instead:",
+        ],
+    );
+    let script =
+        "- export GRACE_PERIODS=5s COMMANDS=x\n- SOFTSTOP_SPEED=1 exec softstop deploy -- true";
+    expect(
+        &pipeline(script, "    - final: {script: [softstop release]}\n"),
+        &[
+            "(5:13 softstop knows no variable GRACE_PERIODS; write instead:",
+            "(6:13 softstop knows no variable SOFTSTOP_SPEED, and nothing comes of it",
+        ],
+    );
+}

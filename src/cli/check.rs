@@ -1,5 +1,6 @@
 //! Checks what the user wants, before anything runs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::{
 use crate::bitbucket::api::{Api, Credentials};
 use crate::deploy::Deploy;
 use crate::pipe::variables::{self, Variables};
+use crate::pipe::{Image, Misspelt};
 use crate::place::{Place, logical};
 use crate::release::Release;
 use crate::tools::DeployTool;
@@ -28,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) passes_tokens: bool,
     /// Whether locks carry the name of the build.
     pub(crate) signs_locks: bool,
+    /// Variables that were probably meant for us.
+    pub(crate) misspelt: BTreeSet<Misspelt>,
 }
 
 /// What is to be done.
@@ -41,7 +45,8 @@ pub(crate) enum Task {
 }
 
 /// Checks all that can be checked, and gives every reason why something cannot be done.
-pub(crate) fn check(work: Work, variables: Variables<'_>) -> Result<Plan, Refusal> {
+pub(crate) fn check(work: Work, image: Image) -> Result<Plan, Refusal> {
+    let variables = Variables::of_environment(image);
     let wrong_lists = variables.wrong_lists();
     let mut reasons: Vec<String> = wrong_lists.map(|error| error.to_string()).collect();
     let passes_tokens = match &work {
@@ -66,6 +71,7 @@ pub(crate) fn check(work: Work, variables: Variables<'_>) -> Result<Plan, Refusa
             debug: general.debug,
             passes_tokens,
             signs_locks: general.sign_locks,
+            misspelt: Misspelt::in_environment(image),
         }),
         _ => Err(Refusal::Invalid(reasons)),
     }

@@ -2,6 +2,8 @@
 
 pub(crate) mod console;
 mod known;
+mod misspelt;
 pub(crate) mod variables;
 
 pub(crate) use known::{Image, Variable};
+pub(crate) use misspelt::Misspelt;
