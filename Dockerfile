@@ -84,4 +84,6 @@ LABEL org.opencontainers.image.title="softstop" \
   org.opencontainers.image.licenses="MIT" \
   org.opencontainers.image.vendor="softstop" \
   com.hashicorp.terraform.version="${TERRAFORM_VERSION}"
-ENTRYPOINT ["/usr/local/bin/softstop"]
+# By its first argument softstop knows that it is in the pipe's image, where it is told what to do by
+# names that elsewhere may be a repository's own.
+ENTRYPOINT ["/usr/local/bin/softstop", "--pipe"]

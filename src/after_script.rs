@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use crate::exit_code::{Exit, Outcome};
 use crate::lock_state::Locks;
+use crate::place::enter;
 use crate::supervisor::Supervisor;
 
 /// Runs `script`, which learns by its environment how the deploy ended. Its own end changes
@@ -23,11 +24,11 @@ pub(crate) async fn run(
     let mut command = Command::new("/bin/sh");
     command
         .args(["-ec", script])
-        .current_dir(directory)
         .env("SOFTSTOP_OUTCOME", outcome.word())
         .env("SOFTSTOP_EXIT_CODE", exit.code().to_string())
         .env("SOFTSTOP_LOCK", locks.word())
         .env("SOFTSTOP_LOCK_ID", locks.ids());
+    enter(&mut command, directory);
     match supervisor.run_cleanup(command).await {
         Ok(status) if status.success() => {}
         Ok(status) => {

@@ -18,6 +18,7 @@ use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
 use crate::lock::{LockInfo, OF_A_DEPLOY, OF_A_STATE_PUSH};
 use crate::lock_state::{LockState, Locks};
 use crate::pipe::console::{FAILURE, SUCCESS};
+use crate::place::enter;
 use crate::recovery::{Finding, Patience, Recovery, recover, recover_with_patience};
 use crate::supervisor::{Ending, Grounds, HelperError, Lookout, Seen, Supervisor};
 use crate::tools::{DeployLock, DeployTool, Prepared, ToolError, UnsavedState};
@@ -236,7 +237,7 @@ impl<T: DeployTool> Story<'_, T> {
         if let Some(build) = &self.inquiry.build {
             command.env(STAMP, build.owner.to_string());
         }
-        command.current_dir(&self.deploy.directory);
+        enter(command, &self.deploy.directory);
         Ok(prepared)
     }
 

@@ -50,17 +50,20 @@ use supervisor::{
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 /// What softstop itself needs, or nobody does, and no deploy should be able to give away.
-const SECRETS: [&str; 4] = [
+const SECRETS: [&str; 7] = [
     "ATLASSIAN_ACCOUNT_EMAIL",
     "ATLASSIAN_API_TOKEN",
     "BITBUCKET_ACCESS_TOKEN",
     "PIPELINES_JWT_TOKEN",
+    "SOFTSTOP_ATLASSIAN_ACCOUNT_EMAIL",
+    "SOFTSTOP_ATLASSIAN_API_TOKEN",
+    "SOFTSTOP_BITBUCKET_ACCESS_TOKEN",
 ];
 
 fn main() -> Exit {
-    let plan = match cli::parse().map(|cli| cli.mode) {
-        Ok(Mode::Check(options)) => return check::run(&options.file, options.json),
-        Ok(Mode::Work(work)) => cli::check(*work),
+    let plan = match cli::parse() {
+        Ok((Mode::Check(options), _)) => return check::run(&options.file, options.json),
+        Ok((Mode::Work(work), image)) => cli::check(*work, image),
         Err(refusal) => Err(refusal),
     };
     let plan = match plan {
@@ -109,6 +112,9 @@ fn supervise(plan: Plan) -> anyhow::Result<Exit> {
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
     let words = stderr.clone();
     console::start(plan.debug, move |message| words.say(message));
+    for misspelt in &plan.misspelt {
+        warn!("{misspelt}");
+    }
     match (&build, &name) {
         (Err(variable), _) => unstamped(&format!("{variable} is missing or cannot be used")),
         (_, Some(Err(error))) => unstamped(&error.to_string()),

@@ -154,7 +154,7 @@ fn no_secret_of_the_backend_is_ever_said() {
     );
     project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
     let finished = Softstop::deploy(&project)
-        .env("DEBUG", "true")
+        .env("SOFTSTOP_DEBUG", "true")
         .script("exit 3")
         .finish();
     finished
@@ -166,7 +166,7 @@ fn no_secret_of_the_backend_is_ever_said() {
         "terraform {\n  backend \"http\" {\n    password = \"s3cret\n  }\n}\n",
     );
     let finished = Softstop::deploy(&project)
-        .env("DEBUG", "true")
+        .env("SOFTSTOP_DEBUG", "true")
         .script("exit 3")
         .finish();
     finished

@@ -26,7 +26,7 @@ fn check(directory: &Path, arguments: &[&str]) -> Output {
         .current_dir(directory)
         .env_clear()
         .env("NO_COLOR", "1")
-        .env("MODE", "check")
+        .env("SOFTSTOP_MODE", "check")
         .output()
         .unwrap()
 }

@@ -9,10 +9,16 @@ const README: &str = include_str!("../README.md");
 
 const MODES: [&str; 3] = ["deploy", "release", "status"];
 
-/// What `--help` says of this mode. Lines may break anywhere.
+/// What `--help` says of this mode.
 fn help(mode: &str) -> String {
+    help_by(&[mode])
+}
+
+/// What `--help` says to these arguments. Lines may break anywhere.
+fn help_by(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_softstop"))
-        .args([mode, "--help"])
+        .args(arguments)
+        .arg("--help")
         .env_clear()
         .output()
         .unwrap();
@@ -45,7 +51,12 @@ fn variables() -> Vec<(String, Option<String>)> {
 
 #[test]
 fn help_names_every_variable_with_its_default_and_no_other() {
-    let helps = MODES.map(|mode| help(mode).split_whitespace().collect::<Vec<_>>().join(" "));
+    let helps = MODES.map(|mode| {
+        help_by(&["--pipe", mode])
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
     let mut all: BTreeSet<String> = helps.iter().flat_map(|help| named(help)).collect();
     // MODE says which help this is.
     all.insert("MODE".to_owned());
@@ -62,6 +73,17 @@ fn help_names_every_variable_with_its_default_and_no_other() {
             );
         }
     }
+}
+
+#[test]
+fn outside_of_the_pipe_the_names_that_repositories_use_have_a_name_in_full() {
+    let of_the_pipe = named(&help_by(&["--pipe", "deploy"]));
+    let common = ["COMMAND", "DEBUG", "WORKSPACE"];
+    let of_an_own_image = of_the_pipe.iter().map(|name| match name.as_str() {
+        name if common.contains(&name) => format!("SOFTSTOP_{name}"),
+        name => name.to_owned(),
+    });
+    assert_eq!(named(&help("deploy")), of_an_own_image.collect());
 }
 
 #[test]

@@ -129,11 +129,21 @@ fn a_lock_that_somebody_takes_between_our_look_and_our_release_survives() {
             http.hand_over_after(2, &rival.to_string());
         }
         let run = start_and_reach_the_gate(&project, Softstop::deploy(&project));
+        let proxy = project.store.proxy.as_ref().unwrap();
         if project.store.http.is_none() {
-            // After the look, and before the release asks whose lock it is.
-            take_at_second_look(&project.store, &rival);
+            proxy.hold(&project.store.look_request());
         }
         kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+        if project.store.http.is_none() {
+            // After the look, and before the release asks whose lock it is: that is another Terraform,
+            // which has yet to be started.
+            proxy.wait_until_held();
+            proxy.let_go();
+            proxy.hold(&project.store.look_request());
+            proxy.wait_until_held();
+            project.store.set_lock(&rival);
+            proxy.let_go();
+        }
         let finished = run.finish();
         finished
             .expect_code(137)
@@ -143,20 +153,6 @@ fn a_lock_that_somebody_takes_between_our_look_and_our_release_survives() {
             rival["ID"].as_str(),
             "{finished}"
         );
-    });
-}
-
-/// Puts `lock` in the place of what is there when the backend is asked for the second time from now on.
-fn take_at_second_look(store: &Store, lock: &Value) {
-    let (look, mut looks) = (store.look_request(), 0);
-    let take = store.taker();
-    let lock = lock.clone();
-    store.proxy.as_ref().unwrap().watch(move |passing| {
-        looks += u32::from(passing.is_request_with(&look));
-        if looks == 2 {
-            looks += 1;
-            take(&lock);
-        }
     });
 }
 

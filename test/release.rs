@@ -111,7 +111,7 @@ fn what_bitbucket_does_not_prove_is_left_alone_and_the_words_say_why() {
         let finished = Softstop::release(&project)
             .in_step(&Step::of_a_new_pipeline())
             .asking(&bitbucket)
-            .env("DEBUG", "true")
+            .env("SOFTSTOP_DEBUG", "true")
             .finish();
         finished.expect_code(*code).expect_said(words);
         expect_untouched(&project, lock.as_ref(), &finished);

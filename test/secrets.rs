@@ -38,9 +38,27 @@ fn no_token_reaches_the_deploy_or_its_after_script_unless_asked_for() {
 }
 
 #[test]
+fn the_after_script_of_a_release_sees_the_tokens_where_that_is_asked_for() {
+    for is_asked in ["false", "true"] {
+        let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+        step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
+        let project = Project::orphaned(Kind::HttpStrict, &step);
+        let finished = with_secrets(Softstop::release(&project).asking(&bitbucket))
+            .in_step(&step.sibling())
+            .env("PASS_TOKENS", is_asked)
+            .env("AFTER_SCRIPT", "env")
+            .finish();
+        let seen =
+            SECRETS.map(|(name, value)| finished.stdout.contains(&format!("{name}={value}\n")));
+        assert_eq!(seen, [is_asked == "true"; 3], "{finished}");
+    }
+}
+
+#[test]
 fn the_environment_of_softstop_itself_is_hidden_from_the_deploy() {
     let project = Project::new(Kind::Local, "");
-    let mut container = Container::deploy(&project).env("COMMAND", "cat /proc/1/environ || id -u");
+    let mut container =
+        Container::deploy(&project).env("SOFTSTOP_COMMAND", "cat /proc/1/environ || id -u");
     for (name, value) in SECRETS {
         container = container.env(name, value);
     }
@@ -62,7 +80,7 @@ fn no_token_is_ever_said_not_even_when_a_server_echoes_it_and_everything_is_told
             Softstop::status(&project).arguments(["--json"]),
         ] {
             let finished = with_secrets(softstop.asking(&bitbucket))
-                .env("DEBUG", "true")
+                .env("SOFTSTOP_DEBUG", "true")
                 .finish();
             assert!(
                 finished.stderr.contains("bad token …") || finished.stdout.contains("bad token …"),

@@ -40,9 +40,9 @@ fn a_name_that_a_killed_run_has_left_is_replaced() {
     let project = Project::new(Kind::Local, "");
     let (step, next) = (Step::of_a_new_pipeline(), Step::of_a_new_pipeline());
     let script = format!(
-        "COMMAND='kill -KILL $PPID; sleep 60' softstop deploy
+        "SOFTSTOP_COMMAND='kill -KILL $PPID; sleep 60' softstop deploy
          id -un
-         BITBUCKET_PIPELINE_UUID={} COMMAND='id -un' softstop deploy
+         BITBUCKET_PIPELINE_UUID={} SOFTSTOP_COMMAND='id -un' softstop deploy
          id -un",
         next.variables()[4].1
     );
@@ -64,10 +64,10 @@ fn two_runs_of_one_step_share_their_name_and_another_step_runs_nothing_under_it(
     let project = Project::new(Kind::Local, "");
     let (step, other) = (Step::of_a_new_pipeline(), Step::of_a_new_pipeline());
     let script = format!(
-        "COMMAND='{}' softstop deploy 2>/dev/null &
+        "SOFTSTOP_COMMAND='{}' softstop deploy 2>/dev/null &
          until [ -e {}/first.reached ]; do sleep 0.01; done
-         COMMAND='id -un' softstop deploy
-         BITBUCKET_PIPELINE_UUID={} COMMAND='echo never' softstop deploy || echo \"$?\"
+         SOFTSTOP_COMMAND='id -un' softstop deploy
+         BITBUCKET_PIPELINE_UUID={} SOFTSTOP_COMMAND='echo never' softstop deploy || echo \"$?\"
          id -un; touch {}/first.gate; wait; id -un",
         project.wait_at("first"),
         project.scratch().display(),
@@ -88,9 +88,9 @@ fn two_runs_of_one_step_share_their_name_and_another_step_runs_nothing_under_it(
 #[test]
 fn a_name_that_a_killed_run_has_left_is_taken_out_where_nobody_signs() {
     let project = Project::new(Kind::Local, "");
-    let script = "COMMAND='kill -KILL $PPID; sleep 60' softstop deploy
+    let script = "SOFTSTOP_COMMAND='kill -KILL $PPID; sleep 60' softstop deploy
          unset BITBUCKET_BUILD_NUMBER BITBUCKET_PIPELINE_UUID
-         COMMAND='id -un' softstop deploy";
+         SOFTSTOP_COMMAND='id -un' softstop deploy";
     let finished = Container::with_script(&project, script)
         .in_step(&Step::of_a_new_pipeline())
         .finish();
@@ -134,7 +134,7 @@ fn ssh_and_git_work_under_the_name() {
         git log --format=%s";
     let finished = Container::deploy(&project)
         .in_step(&step)
-        .env("COMMAND", format!("set +e; {script}"))
+        .env("SOFTSTOP_COMMAND", format!("set +e; {script}"))
         .finish();
     finished.expect_code(0);
     let lines: Vec<&str> = finished.stdout.lines().collect();
@@ -183,7 +183,7 @@ fn a_passwd_that_is_mounted_into_the_container_is_never_touched() {
     let finished = Container::deploy(&project)
         .in_step(&Step::of_a_new_pipeline())
         .docker_arguments(["--volume", &volume])
-        .env("COMMAND", "id -un")
+        .env("SOFTSTOP_COMMAND", "id -un")
         .finish();
     finished.expect_code(0).expect_said(UNSIGNED);
     assert_eq!(finished.stdout, "root\n");
@@ -196,7 +196,7 @@ fn a_read_only_container_deploys_unsigned_and_is_told() {
     let finished = Container::deploy(&project)
         .in_step(&Step::of_a_new_pipeline())
         .docker_arguments(["--read-only", "--tmpfs", "/tmp"])
-        .env("COMMAND", "id -un")
+        .env("SOFTSTOP_COMMAND", "id -un")
         .finish();
     finished
         .expect_code(0)

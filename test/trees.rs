@@ -75,7 +75,7 @@ fn what_terraform_has_only_forked_is_not_interrupted_beside_it() {
         project.wait_at("fork")
     );
     let mut run = Softstop::deploy(&project)
-        .env("DEBUG", "true")
+        .env("SOFTSTOP_DEBUG", "true")
         .arguments(["--".as_ref(), terraform.as_os_str()])
         .arguments(["-c", &script])
         .start();

@@ -1,6 +1,8 @@
 //! Variables: the bad ones are refused before anything runs, the good ones are all heeded.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 
@@ -23,8 +25,16 @@ fn a_bad_variable_is_refused_by_name_value_and_what_is_allowed_before_anything_r
             "90",
             "LOCK_TIMEOUT (--lock-timeout <DURATION>) is \"90\": expected a duration",
         ),
-        ("MODE", "destroy", "MODE is \"destroy\": expected deploy"),
-        ("DEBUG", "loud", "DEBUG"),
+        (
+            "SOFTSTOP_MODE",
+            "destroy",
+            "SOFTSTOP_MODE is \"destroy\": expected deploy",
+        ),
+        (
+            "SOFTSTOP_DEBUG",
+            "loud",
+            "SOFTSTOP_DEBUG (--debug[=<DEBUG>]) is \"loud\": expected true or false",
+        ),
         (
             "WORKING_DIR",
             "no/such",
@@ -69,6 +79,7 @@ fn a_variable_that_the_pipeline_leaves_empty_counts_as_not_given() {
     let project = Project::new(Kind::Local, "");
     let mut softstop = Softstop::in_directory(&project.directory, project.scratch());
     for name in [
+        "SOFTSTOP_MODE",
         "MODE",
         "WORKING_DIR",
         "AFTER_SCRIPT",
@@ -78,6 +89,7 @@ fn a_variable_that_the_pipeline_leaves_empty_counts_as_not_given() {
         "WORKSPACE",
         "TERRAFORM_BIN",
         "DEBUG",
+        "SOFTSTOP_COMMAND",
         "COMMAND",
     ] {
         softstop = softstop.env(name, "");
@@ -141,7 +153,7 @@ fn logs_of_terraform_are_not_taken_for_answers() {
 
 #[test]
 fn a_workspace_is_created_by_the_deploy_and_its_lock_is_found() {
-    for variable in ["TF_WORKSPACE", "WORKSPACE"] {
+    for variable in ["TF_WORKSPACE", "SOFTSTOP_WORKSPACE"] {
         let project = Project::slow(Kind::S3Lockfile);
         let run = Softstop::deploy(&project).env(variable, "staging").start();
         project.gate("a.gate").wait_until_reached();
@@ -208,4 +220,205 @@ fn a_data_directory_elsewhere_is_heeded() {
         Softstop::deploy(&project).env("TF_DATA_DIR", &elsewhere),
     );
     assert!(elsewhere.join("terraform.tfstate").exists());
+}
+
+#[test]
+fn a_common_name_decides_nothing_outside_of_the_pipe_and_where_it_would_have_nothing_runs() {
+    let project = Project::new(Kind::Local, &thing("a", ""));
+    let rows: [(&[&str], &str, &str); 6] = [
+        (&[], "MODE", "SOFTSTOP_MODE"),
+        (&["deploy"], "COMMAND", "SOFTSTOP_COMMAND"),
+        (&["deploy"], "COMMAND_COUNT", "SOFTSTOP_COMMAND"),
+        (&["deploy"], "WORKSPACE", "SOFTSTOP_WORKSPACE"),
+        (&["release"], "WORKSPACE", "SOFTSTOP_WORKSPACE"),
+        (&["status"], "WORKSPACE", "SOFTSTOP_WORKSPACE"),
+    ];
+    for (arguments, name, full) in rows {
+        let finished = Softstop::in_directory(&project.directory, project.scratch())
+            .arguments(arguments)
+            .env(name, "status")
+            .finish();
+        let short = name.trim_end_matches("_COUNT");
+        finished
+            .expect_code(2)
+            .expect_said(&format!("{short} is set, but in an image of your own"))
+            .expect_said(&format!("call it {full}"));
+        assert!(project.store.resources().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_common_name_that_decides_nothing_reaches_the_command_as_it_was() {
+    let project = Project::new(Kind::Local, &thing("a", ""));
+    let print = "printenv MODE COMMAND WORKSPACE DEBUG; printenv TF_WORKSPACE || echo none";
+    let deploy = || {
+        Softstop::deploy(&project)
+            .env("MODE", "status")
+            .env("COMMAND", "false")
+            .env("WORKSPACE", "dev")
+            .env("DEBUG", "app:*")
+            .env("DEBUG_COUNT", "2")
+    };
+    let finished = deploy().arguments(["--", "sh", "-c", print]).finish();
+    finished.expect_code(0);
+    assert_eq!(finished.stdout, "status\nfalse\ndev\napp:*\nnone\n");
+    assert!(!finished.stderr.contains("WARNING"), "{finished}");
+
+    let by_option = ["--workspace", "test", "--", "printenv", "TF_WORKSPACE"];
+    let finished = deploy().arguments(by_option).finish();
+    assert_eq!(finished.stdout, "test\n", "{finished}");
+    let finished = deploy()
+        .env("SOFTSTOP_WORKSPACE", "prod")
+        .arguments(["--", "printenv", "TF_WORKSPACE"])
+        .finish();
+    assert_eq!(finished.stdout, "prod\n", "{finished}");
+    deploy()
+        .arguments(["--debug=maybe", "--", "true"])
+        .finish()
+        .expect_code(2)
+        .expect_said("is \"maybe\": expected true or false");
+}
+
+#[test]
+fn in_the_pipe_both_names_count_and_the_one_in_full_goes_first() {
+    let project = Project::new(Kind::Local, "");
+    let pipe = |variables: &[(&str, &str)]| {
+        let pipe = Softstop::in_directory(&project.directory, project.scratch());
+        let variables = variables.iter();
+        variables
+            .fold(pipe.arguments(["--pipe"]), |pipe, (name, value)| {
+                pipe.env(name, value)
+            })
+            .finish()
+    };
+    let finished = pipe(&[("MODE", "deploy"), ("COMMAND", "echo short")]);
+    assert_eq!(finished.stdout, "short\n", "{finished}");
+    let finished = pipe(&[
+        ("MODE", "status"),
+        ("SOFTSTOP_MODE", "deploy"),
+        ("COMMAND_COUNT", "1"),
+        ("COMMAND_0", "echo short"),
+        ("SOFTSTOP_COMMAND", "echo full"),
+        ("GRACE_PERIOD", "never"),
+        ("SOFTSTOP_GRACE_PERIOD", "5s"),
+    ]);
+    assert_eq!(finished.stdout, "full\n", "{finished}");
+    pipe(&[("DEBUG", "app:*")])
+        .expect_code(2)
+        .expect_said("DEBUG (--debug[=<DEBUG>]) is \"app:*\"");
+}
+
+#[test]
+fn a_script_that_is_a_list_runs_line_by_line_until_one_fails() {
+    let project = Project::new(Kind::Local, &thing("a", ""));
+    let deploy = |second: &str| {
+        Softstop::deploy(&project)
+            .env("SOFTSTOP_COMMAND_COUNT", "3")
+            .env("SOFTSTOP_COMMAND_0", "word=first; terraform init")
+            .env("SOFTSTOP_COMMAND_1", second)
+            .env("SOFTSTOP_COMMAND_2", "echo $word is known")
+            .env("AFTER_SCRIPT_COUNT", "2")
+            .env("AFTER_SCRIPT_0", "echo one")
+            .env("AFTER_SCRIPT_1", "echo two")
+            .finish()
+    };
+    let finished = deploy("terraform plan -out=plan");
+    finished.expect_code(0);
+    let expected = "first is known\none\ntwo\n";
+    assert!(finished.stdout.ends_with(expected), "{finished}");
+    let initialised = finished.stdout.find("successfully initialized!").unwrap();
+    assert!(initialised < finished.stdout.find("Plan: 1 to add").unwrap());
+    assert!(project.store.resources().is_empty(), "{finished}");
+
+    let finished = deploy("(exit 7)");
+    finished.expect_code(7);
+    assert!(!finished.stdout.contains("is known"), "{finished}");
+    assert!(finished.stdout.ends_with("\none\ntwo\n"), "{finished}");
+}
+
+#[test]
+fn a_list_for_a_variable_that_takes_one_value_is_refused_before_anything_runs() {
+    let project = Project::new(Kind::Local, "");
+    let rows = [
+        ("--pipe", "MODE"),
+        ("--pipe", "WORKSPACE"),
+        ("--pipe", "DEBUG"),
+        ("deploy", "SOFTSTOP_DEBUG"),
+        ("deploy", "GRACE_PERIOD"),
+        ("deploy", "LOCK_TIMEOUT"),
+        ("release", "TERRAFORM_BIN"),
+        ("status", "SIGN_LOCKS"),
+    ];
+    for (argument, name) in rows {
+        let finished = Softstop::in_directory(&project.directory, project.scratch())
+            .arguments([argument])
+            .script("touch ran")
+            .env(&format!("{name}_COUNT"), "1")
+            .env(&format!("{name}_0"), "5s")
+            .finish();
+        finished.expect_code(2).expect_said(&format!(
+            "{name}_COUNT is set, but {name} takes one value, not a list"
+        ));
+        assert!(!project.directory.join("ran").exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_directory_behind_a_link_is_entered_as_cd_enters_it() {
+    let project = Project::new(Kind::Local, "");
+    let scratch = fs::canonicalize(project.scratch()).unwrap();
+    let link = scratch.join("link");
+    symlink("repository", &link).unwrap();
+    fs::create_dir(project.directory.join("sub")).unwrap();
+    let print = "pwd; printenv PWD; echo \"$PWD\"";
+    let enter = |directory: &str, pwd: &Path| {
+        let finished = Softstop::in_directory(&scratch, &scratch)
+            .arguments(["deploy", "--working-dir", directory])
+            .env("PWD", pwd)
+            .env("AFTER_SCRIPT", print)
+            .script(print)
+            .finish();
+        finished.expect_code(0);
+        finished.stdout
+    };
+    let expected = |directory: &Path| format!("{}\n", directory.display()).repeat(6);
+    assert_eq!(enter("link", &scratch), expected(&link));
+    assert_eq!(enter("link/sub/..", Path::new("/stale")), expected(&link));
+    assert_eq!(
+        enter(&link.display().to_string(), &scratch),
+        expected(&link)
+    );
+    assert_eq!(
+        enter("repository/../link/sub", &scratch),
+        expected(&link.join("sub"))
+    );
+
+    // Whoever started softstop knows how the place is called.
+    let finished = Softstop::in_directory(&link, &scratch)
+        .arguments(["deploy"])
+        .env("PWD", &link)
+        .script("pwd; printenv PWD")
+        .finish();
+    let expected = format!("{}\n", link.display()).repeat(2);
+    assert_eq!(finished.stdout, expected, "{finished}");
+}
+
+#[test]
+fn a_variable_that_looks_misspelt_is_warned_about_in_every_mode() {
+    let project = Project::new(Kind::Local, "");
+    for mode in ["deploy", "release", "status"] {
+        let finished = Softstop::in_directory(&project.directory, project.scratch())
+            .arguments([mode])
+            .script("true")
+            .env("WORKING_DIRECTORY", "infra")
+            .env("TF_VAR_seconds", "0")
+            .env("WORKDIR_OF_SOMETHING_ELSE", "infra")
+            .finish();
+        finished.expect_said("WARNING: WORKING_DIRECTORY is not known, is WORKING_DIR meant?");
+        assert_eq!(
+            finished.stderr.matches("is not known").count(),
+            1,
+            "{finished}"
+        );
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::document::Position;
+use super::misspelt;
 use super::pipelines::{Deploy, Pipeline, Pipelines, Step};
 use super::remedy;
 use super::script::{Call, GracePeriod, Means, What};
@@ -44,6 +45,7 @@ pub(super) fn find(pipelines: &Pipelines) -> Vec<Finding> {
                 findings.extend(bare(call));
                 findings.extend(grace_period(step, call));
                 findings.extend(shell(call));
+                findings.extend(call.what.mistakes().iter().map(misspelt::finding));
             }
         }
         side_by_side(pipeline, &mut findings);

@@ -4,6 +4,7 @@
 mod any_text;
 mod document;
 mod findings;
+mod misspelt;
 mod pipelines;
 mod remedy;
 mod script;

@@ -1,10 +1,14 @@
 //! What a script does to locks: the calls of softstop and of Terraform in it.
 
+use std::mem;
+
 use super::document::{Node, Position};
+use super::misspelt::{self, Mistake};
 use super::remedy::quoted;
 use super::shell::{self, Command, Part};
 use super::surroundings::{Program, Surroundings, assignment};
 use super::target::Target;
+use crate::pipe::Variable;
 
 /// Options of softstop that are followed by no value.
 const SWITCHES: [&str; 3] = ["--debug", "--json", "--pass-tokens"];
@@ -39,6 +43,17 @@ pub(super) enum What {
 pub(super) struct Softstop {
     pub(super) means: Means,
     pub(super) grace_period: Option<GracePeriod>,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+impl What {
+    /// The misspelt variables that were meant for this call.
+    pub(super) fn mistakes(&self) -> &[Mistake] {
+        match self {
+            Self::Deploy(softstop) | Self::Release(softstop) => &softstop.mistakes,
+            Self::Bare { .. } => &[],
+        }
+    }
 }
 
 /// A grace period that the file names.
@@ -100,8 +115,13 @@ impl Reader {
             .map(|entry| (entry.key.clone(), texts(&entry.value)))
             .collect();
         let given = |name: &str| {
-            let found = variables.iter().find(|(variable, _)| variable == name);
-            found.map_or_else(Vec::new, |(_, values)| values.clone())
+            let full = Variable::named(name).map(|variable| variable.full);
+            let values = |name: &str| {
+                let found = variables.iter().find(|(variable, _)| variable == name);
+                found.map(|(_, values)| values.clone())
+            };
+            let values = full.and_then(values).or_else(|| values(name));
+            values.unwrap_or_default()
         };
         let target = self.shell.target(
             given("WORKING_DIR"),
@@ -125,6 +145,7 @@ impl Reader {
                 variables,
             },
             grace_period,
+            mistakes: misspelt::of_pipe(item),
         };
         self.softstop(item.position, mode.as_deref(), target, softstop);
     }
@@ -193,7 +214,10 @@ impl Reader {
                     with_exec: with_exec(command, program.name),
                 };
                 let shell = self.shell.with(&program.assignments);
-                self.softstop_command(position, means, &shell, arguments);
+                let mut mistakes = mem::take(&mut self.shell.mistakes);
+                let assignments = program.assignments.iter().copied();
+                mistakes.extend(misspelt::of_words(position, assignments));
+                self.softstop_command(position, means, &shell, (arguments, mistakes));
             }
             "terraform" | "tofu" => {
                 let what = What::Bare {
@@ -203,7 +227,11 @@ impl Reader {
                 let shell = self.shell.with(&program.assignments);
                 self.terraform(position, what, &shell, arguments);
             }
-            "export" => self.shell.export(arguments),
+            "export" => {
+                let mistakes = misspelt::of_words(position, arguments);
+                self.shell.mistakes.extend(mistakes);
+                self.shell.export(arguments);
+            }
             "cd" => self.shell.enter(arguments),
             "." | "source" | "eval" | "pushd" | "popd" => self.shell.is_doubtful = true,
             _ => {}
@@ -215,7 +243,7 @@ impl Reader {
         position: Position,
         means: Means,
         shell: &Surroundings,
-        arguments: &[String],
+        (arguments, mistakes): (&[String], Vec<Mistake>),
     ) {
         let (mode, options) = softstop_options(arguments);
         let given = |option: &str, variable: &str| {
@@ -247,6 +275,7 @@ impl Reader {
                 text,
                 remedy,
             }),
+            mistakes,
         };
         let mode = mode.or_else(|| shell.listed("MODE").pop());
         self.softstop(position, mode.as_deref(), target, softstop);

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::misspelt::Mistake;
 use super::target::{Target, join};
-use crate::pipe::variables;
+use crate::pipe::Image;
+use crate::pipe::variables::Variables;
 
 /// What does the same as a command that follows it.
 const PREFIXES: [&str; 19] = [
@@ -18,6 +20,8 @@ pub(super) struct Surroundings {
     directory: String,
     pub(super) workspace: Option<String>,
     pub(super) backend_config: Vec<String>,
+    /// Names that were set for a softstop that is still to come.
+    pub(super) mistakes: Vec<Mistake>,
     /// Whether something has run that can have set anything.
     pub(super) is_doubtful: bool,
 }
@@ -48,7 +52,9 @@ impl Surroundings {
 
     /// A list as softstop reads it; a list that cannot be read is none.
     pub(super) fn listed(&self, variable: &str) -> Vec<String> {
-        variables::list_from(variable, |name| self.exported.get(name).cloned()).unwrap_or_default()
+        let exported = |name: &str| self.exported.get(name).cloned();
+        let variables = Variables::new(Image::Own, &exported);
+        variables.list(variable).unwrap_or_default()
     }
 
     pub(super) fn target(

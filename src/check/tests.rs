@@ -57,7 +57,7 @@ fn a_deploy_and_its_release_are_enough() {
     );
     expect(
         &pipeline(
-            "- cd infra\n- export WORKSPACE=prod\n- exec softstop deploy -- make deploy",
+            "- cd infra\n- export SOFTSTOP_WORKSPACE=prod\n- exec softstop deploy -- make deploy",
             "    - final:\n        script:\n          - softstop release --workspace=prod --working-dir infra\n",
         ),
         &[],
@@ -393,6 +393,27 @@ pipelines:
         &[
             "11:13 Terraform changes infrastructure",
             "31:5 the pipeline `pull-requests: **`",
+        ],
+    );
+}
+
+#[test]
+fn a_variable_that_looks_misspelt_is_found_where_it_is_set() {
+    let pipe = format!("{PIPE}\n  variables:\n    WORKING_DIRECTORY: infra\n    TF_VAR_seconds: 0");
+    expect(
+        &pipeline(&pipe, &released("              COMMANDS: x\n")),
+        &[
+            "(7:15 softstop knows no variable WORKING_DIRECTORY; write instead:",
+            "(14:15 softstop knows no variable COMMANDS; write instead:",
+        ],
+    );
+    let script =
+        "- export GRACE_PERIODS=5s COMMANDS=x\n- SOFTSTOP_SPEED=1 exec softstop deploy -- true";
+    expect(
+        &pipeline(script, "    - final: {script: [softstop release]}\n"),
+        &[
+            "(5:13 softstop knows no variable GRACE_PERIODS; write instead:",
+            "(6:13 softstop knows no variable SOFTSTOP_SPEED, and nothing comes of it",
         ],
     );
 }

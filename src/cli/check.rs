@@ -1,17 +1,20 @@
 //! Checks what the user wants, before anything runs.
 
-use std::env;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{DeployOptions, General, Refusal, ReleaseOptions, StatusOptions, Target, Work};
+use super::{
+    DeployOptions, General, RecoveryOptions, Refusal, ReleaseOptions, StatusOptions, Target, Work,
+};
 use crate::bitbucket::api::{Api, Credentials};
 use crate::deploy::Deploy;
-use crate::pipe::variables;
-use crate::place::Place;
+use crate::pipe::variables::{self, Variables};
+use crate::pipe::{Image, Misspelt};
+use crate::place::{Place, logical};
 use crate::release::Release;
 use crate::tools::DeployTool;
 use crate::tools::terraform::{Terraform, find_program};
@@ -27,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) passes_tokens: bool,
     /// Whether locks carry the name of the build.
     pub(crate) signs_locks: bool,
+    /// Variables that were probably meant for us.
+    pub(crate) misspelt: BTreeSet<Misspelt>,
 }
 
 /// What is to be done.
@@ -40,15 +45,21 @@ pub(crate) enum Task {
 }
 
 /// Checks all that can be checked, and gives every reason why something cannot be done.
-pub(crate) fn check(work: Work) -> Result<Plan, Refusal> {
-    let mut reasons = Vec::new();
-    let passes_tokens = matches!(&work, Work::Deploy(options) if options.pass_tokens);
-    let (general, task) = match work {
-        Work::Deploy(options) => options.check(&mut reasons),
-        Work::Release(options) => options.check(&mut reasons),
-        Work::Status(options) => options.check(&mut reasons),
+pub(crate) fn check(work: Work, image: Image) -> Result<Plan, Refusal> {
+    let variables = Variables::of_environment(image);
+    let wrong_lists = variables.wrong_lists();
+    let mut reasons: Vec<String> = wrong_lists.map(|error| error.to_string()).collect();
+    let passes_tokens = match &work {
+        Work::Deploy(options) => options.recovery.pass_tokens,
+        Work::Release(options) => options.recovery.pass_tokens,
+        Work::Status(_) => false,
     };
-    let api = general.api().unwrap_or_else(|reason| {
+    let (general, task) = match work {
+        Work::Deploy(options) => options.check(variables, &mut reasons),
+        Work::Release(options) => options.check(variables, &mut reasons),
+        Work::Status(options) => options.check(variables, &mut reasons),
+    };
+    let api = general.api(variables).unwrap_or_else(|reason| {
         reasons.push(reason);
         None
     });
@@ -60,23 +71,29 @@ pub(crate) fn check(work: Work) -> Result<Plan, Refusal> {
             debug: general.debug,
             passes_tokens,
             signs_locks: general.sign_locks,
+            misspelt: Misspelt::in_environment(image),
         }),
         _ => Err(Refusal::Invalid(reasons)),
     }
 }
 
 impl DeployOptions {
-    fn check(self, reasons: &mut Vec<String>) -> (General, Option<Task>) {
-        let command = self.command_line();
+    fn check(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+        let command = self.command_line(variables, reasons);
+        if command.is_empty() {
+            reasons.extend(variables.unheeded("COMMAND", "the command behind `--`"));
+            self.target.expect_workspace(variables, reasons);
+        }
+        let after_script = self.recovery.after_script(variables, reasons);
         let lock_timeout = self.recovery.lock_timeout;
-        let places = self.target.places(command.is_empty(), reasons);
+        let places = self.target.places(command.is_empty(), variables, reasons);
         let task = match <[Place<Terraform>; 1]>::try_from(places) {
             Ok([place]) => {
                 let deploy = Deploy {
                     command,
                     directory: place.directory,
                     workspace: place.tool.workspace.clone(),
-                    after_script: variables::given(self.recovery.after_script),
+                    after_script,
                     lock_timeout,
                 };
                 Some(Task::Deploy(deploy, place.tool))
@@ -95,30 +112,44 @@ impl DeployOptions {
     }
 
     /// The command line to run; empty for the default.
-    fn command_line(&self) -> Vec<String> {
-        match variables::given(self.command.clone()) {
-            _ if !self.program.is_empty() => self.program.clone(),
+    fn command_line(&self, variables: Variables<'_>, reasons: &mut Vec<String>) -> Vec<String> {
+        if !self.program.is_empty() {
+            return self.program.clone();
+        }
+        match script(self.command.as_ref(), "COMMAND", variables, reasons) {
             Some(script) => ["/bin/sh", "-ec", &script].map(str::to_owned).to_vec(),
             None => Vec::new(),
         }
     }
 }
 
+impl RecoveryOptions {
+    fn after_script(&self, variables: Variables<'_>, reasons: &mut Vec<String>) -> Option<String> {
+        script(
+            self.after_script.as_ref(),
+            "AFTER_SCRIPT",
+            variables,
+            reasons,
+        )
+    }
+}
+
 impl ReleaseOptions {
-    fn check(self, reasons: &mut Vec<String>) -> (General, Option<Task>) {
-        let lock_timeout = self.recovery.lock_timeout;
-        let places = self.target.places(true, reasons);
+    fn check(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+        self.target.expect_workspace(variables, reasons);
+        let places = self.target.places(true, variables, reasons);
         let release = Release {
-            after_script: variables::given(self.recovery.after_script),
-            lock_timeout,
+            after_script: self.recovery.after_script(variables, reasons),
+            lock_timeout: self.recovery.lock_timeout,
         };
         (self.general, Some(Task::Release(places, release)))
     }
 }
 
 impl StatusOptions {
-    fn check(self, reasons: &mut Vec<String>) -> (General, Option<Task>) {
-        let places = self.target.places(true, reasons);
+    fn check(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+        self.target.expect_workspace(variables, reasons);
+        let places = self.target.places(true, variables, reasons);
         let json = self.json;
         (self.general, Some(Task::Status { places, json }))
     }
@@ -126,11 +157,21 @@ impl StatusOptions {
 
 impl Target {
     /// Every directory that is meant. Where `needs_work`, each must hold a configuration.
-    fn places(&self, needs_work: bool, reasons: &mut Vec<String>) -> Vec<Place<Terraform>> {
+    fn places(
+        &self,
+        needs_work: bool,
+        variables: Variables<'_>,
+        reasons: &mut Vec<String>,
+    ) -> Vec<Place<Terraform>> {
         let binary = find_program(&self.terraform_bin);
-        let backend_config = given_or_listed(&self.backend_config, "BACKEND_CONFIG", "", reasons);
+        let mut listed = |given: &[String], name| given_or_listed(given, name, variables, reasons);
+        let backend_config = listed(&self.backend_config, "BACKEND_CONFIG").unwrap_or_default();
+        let names = match listed(&self.working_dir, "WORKING_DIR") {
+            Some(names) if names.is_empty() => vec![".".to_owned()],
+            names => names.unwrap_or_default(),
+        };
         let mut places = Vec::new();
-        for name in given_or_listed(&self.working_dir, "WORKING_DIR", ".", reasons) {
+        for name in names {
             let place = directory(&name).and_then(|directory| {
                 check_files(&backend_config, &directory)?;
                 let terraform = Terraform::named(
@@ -157,12 +198,19 @@ impl Target {
         }
         places
     }
+
+    /// Where nothing but softstop chooses the workspace, it has to be told by a name that is its own.
+    fn expect_workspace(&self, variables: Variables<'_>, reasons: &mut Vec<String>) {
+        if variables::given(self.workspace.clone()).is_none() {
+            reasons.extend(variables.unheeded("WORKSPACE", "--workspace"));
+        }
+    }
 }
 
 impl General {
     /// Bitbucket, as far as there are credentials to ask it with.
-    fn api(&self) -> Result<Option<Api>, String> {
-        let Some(credentials) = credentials(|name| env::var(name).ok())? else {
+    fn api(&self, variables: Variables<'_>) -> Result<Option<Api>, String> {
+        let Some(credentials) = credentials(|name| variables.text(name))? else {
             return Ok(None);
         };
         Api::new(&self.bitbucket_api_url, &credentials)
@@ -194,25 +242,33 @@ fn credentials(
     }
 }
 
-/// A list from the command line, or else from the environment, or else the default where there is
-/// one.
+/// A script from the command line, or else from the environment, where it can be a list of lines.
+fn script(
+    given: Option<&String>,
+    variable: &str,
+    variables: Variables<'_>,
+    reasons: &mut Vec<String>,
+) -> Option<String> {
+    variables::given(given.cloned()).or_else(|| {
+        variables.script(variable).unwrap_or_else(|error| {
+            reasons.push(error.to_string());
+            None
+        })
+    })
+}
+
+/// A list from the command line, or else from the environment; nothing where it cannot be read.
 fn given_or_listed(
     given: &[String],
     variable: &str,
-    default: &str,
+    variables: Variables<'_>,
     reasons: &mut Vec<String>,
-) -> Vec<String> {
+) -> Option<Vec<String>> {
     if !given.is_empty() {
-        return given.to_vec();
+        return Some(given.to_vec());
     }
-    match variables::list(variable) {
-        Err(error) => {
-            reasons.push(error.to_string());
-            Vec::new()
-        }
-        Ok(listed) if listed.is_empty() && !default.is_empty() => vec![default.to_owned()],
-        Ok(listed) => listed,
-    }
+    let listed = variables.list(variable);
+    listed.map_err(|error| reasons.push(error.to_string())).ok()
 }
 
 /// Whether each setting is a pair, or a file as seen from this directory.
@@ -232,8 +288,9 @@ fn directory(name: &str) -> Result<PathBuf, String> {
     let unusable = |problem| {
         format!("WORKING_DIR is {name:?}: expected a directory that can be read ({problem})")
     };
-    fs::read_dir(name).map_err(unusable)?;
-    fs::canonicalize(name).map_err(unusable)
+    let directory = logical(name).map_err(unusable)?;
+    fs::read_dir(&directory).map_err(unusable)?;
+    Ok(directory)
 }
 
 /// Says what is missing for the work, if anything is.

@@ -20,6 +20,10 @@ environment alone, because a command line can be seen by everybody:
   [env: BITBUCKET_ACCESS_TOKEN], or
   [env: ATLASSIAN_ACCOUNT_EMAIL] and [env: ATLASSIAN_API_TOKEN]
 
+Every variable can be called by its name with SOFTSTOP_ before it, which goes before the one
+without. COMMAND, DEBUG, MODE and WORKSPACE are names that repositories use for themselves:
+outside of the pipe's image they count only with SOFTSTOP_.
+
 Exit codes:
   0      done
   N      the command's own code where it failed
@@ -48,7 +52,8 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Where no command is given, the variable MODE says which."
+    after_help = "Where no command is given, the variable SOFTSTOP_MODE says which; in the pipe's \
+                  image, MODE does too."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -90,20 +95,14 @@ pub(crate) enum Work {
 /// What a deploy can be told.
 #[derive(Args, Debug)]
 pub(crate) struct DeployOptions {
-    /// The command to run, as it is, without a shell [default: COMMAND]
+    /// The command to run, as it is, without a shell [default: what --command says]
     #[arg(value_name = "PROGRAM", trailing_var_arg = true)]
     program: Vec<String>,
 
-    /// What to run, by `/bin/sh -ec` [default: terraform init, then terraform apply with
-    /// -auto-approve]
+    /// What to run, by `/bin/sh -ec`; a list is run line by line [default: terraform init, then
+    /// terraform apply with -auto-approve]
     #[arg(long, value_name = "SCRIPT", env = "COMMAND")]
     command: Option<String>,
-
-    /// Let the command and AFTER_SCRIPT see the tokens too: BITBUCKET_ACCESS_TOKEN,
-    /// ATLASSIAN_ACCOUNT_EMAIL, ATLASSIAN_API_TOKEN and PIPELINES_JWT_TOKEN
-    #[arg(long, env = "PASS_TOKENS", default_value = "false", default_missing_value = "true",
-          num_args = 0..=1, require_equals = true, value_parser = variables::switch)]
-    pass_tokens: bool,
 
     #[command(flatten)]
     target: Target,
@@ -187,7 +186,7 @@ struct Target {
 #[derive(Args, Debug)]
 struct RecoveryOptions {
     /// What to run after the deploy, however it ended, or by `release` after a lock was released,
-    /// by `/bin/sh -ec`; it finds SOFTSTOP_OUTCOME, SOFTSTOP_EXIT_CODE, SOFTSTOP_LOCK and
+    /// by `/bin/sh -ec`, a list line by line; it finds SOFTSTOP_OUTCOME, SOFTSTOP_EXIT_CODE, SOFTSTOP_LOCK and
     /// SOFTSTOP_LOCK_ID in its environment
     #[arg(long, value_name = "SCRIPT", env = "AFTER_SCRIPT")]
     after_script: Option<String>,
@@ -196,6 +195,12 @@ struct RecoveryOptions {
     #[arg(long, value_name = "DURATION", env = "LOCK_TIMEOUT", default_value = "0s",
           value_parser = variables::duration)]
     lock_timeout: Duration,
+
+    /// Let the command and AFTER_SCRIPT see the tokens too: BITBUCKET_ACCESS_TOKEN,
+    /// ATLASSIAN_ACCOUNT_EMAIL, ATLASSIAN_API_TOKEN and PIPELINES_JWT_TOKEN
+    #[arg(long, env = "PASS_TOKENS", default_value = "false", default_missing_value = "true",
+          num_args = 0..=1, require_equals = true, value_parser = variables::switch)]
+    pass_tokens: bool,
 }
 
 /// What holds for all that softstop does.

@@ -6,11 +6,15 @@ use std::ffi::OsString;
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
-use super::Cli;
-use crate::pipe::variables;
+use super::{Cli, Mode};
+use crate::pipe::variables::{self, Variables};
+use crate::pipe::{Image, Variable};
 
+/// The first argument in the pipe's image, by its ENTRYPOINT: a variable would be inherited by every
+/// image that is built from it.
+const OF_THE_PIPE: &str = "--pipe";
 const DEFAULT_MODE: &str = "deploy";
 
 /// Why nothing is run.
@@ -22,13 +26,17 @@ pub(crate) enum Refusal {
     Invalid(Vec<String>),
 }
 
-/// Reads the command line and the environment.
-pub(crate) fn parse() -> Result<Cli, Refusal> {
-    let arguments = with_mode(env::args_os().collect())?;
-    let mut definition = definition();
+/// Reads the command line and the environment, and in whose image that is.
+pub(crate) fn parse() -> Result<(Mode, Image), Refusal> {
+    let mut arguments: Vec<OsString> = env::args_os().collect();
+    let image = image(&mut arguments);
+    let variables = Variables::of_environment(image);
+    add_mode(&mut arguments, variables)?;
+    let mut definition = definition(variables);
     definition
         .try_get_matches_from_mut(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches))
+        .map(|cli| (cli.mode, image))
         .map_err(|error| {
             // Only what is built can be named.
             definition.build();
@@ -36,46 +44,66 @@ pub(crate) fn parse() -> Result<Cli, Refusal> {
         })
 }
 
-/// Adds the mode that MODE names, where the command line names none.
-fn with_mode(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Refusal> {
+/// Takes the word from the arguments by which the pipe's image says what it is.
+fn image(arguments: &mut Vec<OsString>) -> Image {
+    if arguments.get(1).is_some_and(|first| first == OF_THE_PIPE) {
+        arguments.remove(1);
+        Image::Pipe
+    } else {
+        Image::Own
+    }
+}
+
+/// Adds the mode that a variable names, where the command line names none.
+fn add_mode(arguments: &mut Vec<OsString>, variables: Variables<'_>) -> Result<(), Refusal> {
     let first = arguments.get(1).map(|argument| argument.to_string_lossy());
     let names_none = match first.as_deref() {
         None => true,
         Some("-h" | "--help" | "-V" | "--version") => false,
         Some(argument) => argument.starts_with('-'),
     };
-    if names_none {
-        let mode =
-            variables::given(env::var("MODE").ok()).unwrap_or_else(|| DEFAULT_MODE.to_owned());
-        let modes = Cli::command();
-        let modes: Vec<&str> = modes.get_subcommands().map(Command::get_name).collect();
-        if !modes.contains(&mode.as_str()) {
-            let reason = format!("MODE is {mode:?}: expected {}", modes.join(", "));
-            return Err(Refusal::Invalid(vec![reason]));
-        }
-        arguments.insert(1.min(arguments.len()), mode.into());
+    if !names_none {
+        return Ok(());
     }
-    Ok(arguments)
+    let invalid = |reason: String| Refusal::Invalid(vec![reason]);
+    let given = variables::given(variables.text("MODE"));
+    if given.is_none() {
+        let option = "a command such as `softstop deploy`";
+        if let Some(reason) = variables.unheeded("MODE", option) {
+            return Err(invalid(reason));
+        }
+    }
+    let mode = given.unwrap_or_else(|| DEFAULT_MODE.to_owned());
+    let modes = Cli::command();
+    let modes: Vec<&str> = modes.get_subcommands().map(Command::get_name).collect();
+    if !modes.contains(&mode.as_str()) {
+        let name = Variable::named("MODE").map_or("MODE", |variable| variables.deciding(variable));
+        let expected = modes.join(", ");
+        return Err(invalid(format!("{name} is {mode:?}: expected {expected}")));
+    }
+    arguments.insert(1.min(arguments.len()), mode.into());
+    Ok(())
 }
 
-/// The definition of the command line, without the variables that the pipeline leaves empty:
-/// Bitbucket passes those too.
+/// The definition of the command line, with the names of variables that count, and without those
+/// that the pipeline leaves empty: Bitbucket passes those too.
 ///
 /// Values of variables stay out of the help, because some of them are secrets.
-fn definition() -> Command {
+fn definition(variables: Variables<'_>) -> Command {
+    let with_variable = |argument: Arg| {
+        let short = argument.get_env().map(|name| name.to_string_lossy());
+        let Some(variable) = short.and_then(|short| Variable::named(&short)) else {
+            return argument;
+        };
+        let name = variables.deciding(variable);
+        if env::var_os(name).is_none() || variables.is_plain(name) {
+            argument.env(name)
+        } else {
+            argument.env(Resettable::Reset)
+        }
+    };
     Cli::command().mut_subcommands(|mode| {
-        mode.mut_args(|argument| {
-            let argument = argument.hide_env_values(true);
-            let is_empty = argument
-                .get_env()
-                .and_then(env::var_os)
-                .is_some_and(|value| value.is_empty());
-            if is_empty {
-                argument.env(Resettable::Reset)
-            } else {
-                argument
-            }
-        })
+        mode.mut_args(|argument| with_variable(argument.hide_env_values(true)))
     })
 }
 

@@ -1,4 +1,9 @@
 //! softstop as a Bitbucket Pipe: how it is told what to do, and how it speaks.
 
 pub(crate) mod console;
+mod known;
+mod misspelt;
 pub(crate) mod variables;
+
+pub(crate) use known::{Image, Variable};
+pub(crate) use misspelt::Misspelt;

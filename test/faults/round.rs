@@ -156,14 +156,14 @@ impl<'a> Round<'a> {
              touch {scratch}/after.reached; {pause}"
         );
         let mut variables = vec![
-            ("DEBUG", "true".to_owned()),
+            ("SOFTSTOP_DEBUG", "true".to_owned()),
             ("WORKING_DIR", clone.directory.display().to_string()),
             ("AFTER_SCRIPT", after_script),
             ("GRACE_PERIOD", format!("{}s", GRACE_PERIOD.as_secs())),
             ("LOCK_TIMEOUT", self.lock_timeout().to_owned()),
         ];
         if let Some(command) = self.command() {
-            variables.push(("COMMAND", command));
+            variables.push(("SOFTSTOP_COMMAND", command));
         }
         self.truth
             .note(format_args!("{} deploys", self.step.stamp()));

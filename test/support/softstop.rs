@@ -196,7 +196,7 @@ impl Softstop {
 
     /// A shell script as the command.
     pub(crate) fn script(self, script: &str) -> Self {
-        self.env("COMMAND", script)
+        self.env("SOFTSTOP_COMMAND", script)
     }
 
     pub(crate) fn start(self) -> Run {

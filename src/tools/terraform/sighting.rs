@@ -1,5 +1,6 @@
 //! What a Terraform that was seen to run says of the state that it used.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::backend::Backend;
@@ -58,9 +59,10 @@ pub(super) fn sight(seen: &SeenTool) -> Sighting<Terraform> {
     if effect == Effect::None || call.takes_no_lock(seen) {
         return Sighting::Nothing;
     }
+    let entered = entered(seen);
     let directory = match &call.directory {
-        Some(directory) => seen.directory.join(directory),
-        None => seen.directory.clone(),
+        Some(directory) => entered.join(directory),
+        None => entered,
     };
     let mut terraform = Terraform {
         binary: seen.program.clone(),
@@ -91,6 +93,14 @@ pub(super) fn sight(seen: &SeenTool) -> Sighting<Terraform> {
         None => terraform.backend = cached(&terraform),
     }
     Sighting::Place(terraform)
+}
+
+/// Where it was started, as whoever started it calls that place.
+fn entered(seen: &SeenTool) -> PathBuf {
+    let named = seen.environment.get("PWD").map(PathBuf::from);
+    named
+        .filter(|named| fs::canonicalize(named).is_ok_and(|named| named == seen.directory))
+        .unwrap_or_else(|| seen.directory.clone())
 }
 
 /// What the saved plan says that is applied, where one is.
