@@ -58,7 +58,7 @@ const SECRETS: [&str; 4] = [
 
 fn main() -> Exit {
     let plan = match cli::parse().map(|cli| cli.mode) {
-        Ok(Mode::Check(options)) => return check::run(&options.file, options.json),
+        Ok(Mode::Check(options)) => return check::run(&options.files, options.json),
         Ok(Mode::Work(work)) => cli::check(*work),
         Err(refusal) => Err(refusal),
     };
