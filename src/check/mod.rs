@@ -17,6 +17,8 @@ mod terraform;
 #[cfg(test)]
 mod tests;
 mod triggers;
+#[cfg(test)]
+mod ways;
 mod wrappers;
 
 use std::fs::File;
@@ -91,7 +93,11 @@ fn check(file: &Path) -> anyhow::Result<Checked> {
         })
         .context("cannot be read")?;
     ensure!(text.len() <= document::LARGEST, "is too large to be read");
-    let root = document::read(&text).context("is no YAML that can be read")?;
+    examine(&text)
+}
+
+fn examine(text: &str) -> anyhow::Result<Checked> {
+    let root = document::read(text).context("is no YAML that can be read")?;
     let pipelines =
         Pipelines::read(&root).context("is no pipelines file: it has no `pipelines`")?;
     let mut findings = findings::find(&pipelines);

@@ -1,9 +1,8 @@
-use super::document;
-use super::findings::{Finding, Severity, find};
-use super::pipelines::Pipelines;
+use super::examine;
+use super::findings::{Finding, Severity};
 
-fn findings(text: &str) -> Vec<Finding> {
-    find(&Pipelines::read(&document::read(text).unwrap()).unwrap())
+pub(super) fn findings(text: &str) -> Vec<Finding> {
+    examine(text).unwrap().findings
 }
 
 /// Place and reason of all that is found; warnings in parentheses.
@@ -23,7 +22,7 @@ fn said(text: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn expect(text: &str, expected: &[&str]) {
+pub(super) fn expect(text: &str, expected: &[&str]) {
     let said = said(text);
     let is_expected = said.len() == expected.len()
         && said.iter().zip(expected).all(|(said, parts)| {
@@ -34,15 +33,15 @@ fn expect(text: &str, expected: &[&str]) {
 }
 
 /// A pipeline whose lines come below `- step:`, and which ends with these items.
-fn pipeline(script: &str, items: &str) -> String {
+pub(super) fn pipeline(script: &str, items: &str) -> String {
     let script = script.replace('\n', "\n          ");
     format!("pipelines:\n  default:\n    - step:\n        script:\n          {script}\n{items}")
 }
 
-const PIPE: &str = "- pipe: acme/softstop:1.2.3";
+pub(super) const PIPE: &str = "- pipe: acme/softstop:1.2.3";
 const FINAL: &str = "    - final:\n        script:\n          - pipe: acme/softstop:1.2.3\n            variables:\n";
 
-fn released(variables: &str) -> String {
+pub(super) fn released(variables: &str) -> String {
     format!("{FINAL}              MODE: release\n{variables}")
 }
 
