@@ -4,13 +4,18 @@
 mod any_text;
 mod calls;
 mod document;
+#[cfg(test)]
+mod document_tests;
 mod findings;
+mod options;
 mod pipelines;
 mod recovery;
 mod refused;
 mod remedy;
 mod script;
 mod shell;
+mod softstop;
+mod structure;
 mod surroundings;
 mod target;
 mod terraform;
