@@ -62,7 +62,7 @@ const SECRETS: [&str; 7] = [
 
 fn main() -> Exit {
     let plan = match cli::parse() {
-        Ok((Mode::Check(options), _)) => return check::run(&options.file, options.json),
+        Ok((Mode::Check(options), _)) => return check::run(&options.files, options.json),
         Ok((Mode::Work(work), image)) => cli::check(*work, image),
         Err(refusal) => Err(refusal),
     };

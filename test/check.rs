@@ -127,3 +127,223 @@ fn every_pipelines_file_of_the_readme_is_safe() {
         assert!(words(&found).ends_with("nothing is missing for a safe stop.\n"));
     }
 }
+
+const SAFE: &str = "pipelines: {default: [{step: {script: [make]}}]}";
+
+#[test]
+fn of_several_files_the_worst_counts() {
+    let directory = holding(SAFE);
+    for (name, text) in [
+        ("unsafe.yml", UNSAFE),
+        ("refused.yml", REFUSED[0].0),
+        ("broken.yml", "a: ["),
+    ] {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    let safe = "bitbucket-pipelines.yml";
+    for (files, code) in [
+        (vec![safe, safe], 0),
+        (vec![safe, "unsafe.yml"], 1),
+        (vec!["refused.yml", "unsafe.yml", safe], 2),
+        (vec!["unsafe.yml", "broken.yml"], 2),
+    ] {
+        let arguments: Vec<&str> = ["check"].into_iter().chain(files.iter().copied()).collect();
+        let found = check(directory.path(), &arguments);
+        assert_eq!(found.status.code(), Some(code), "{files:?}");
+        for file in files {
+            assert!(words(&found).contains(file), "{file}");
+        }
+    }
+    let found = check(directory.path(), &["check", "--json", safe, "unsafe.yml"]);
+    let findings: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(findings[0]["file"], "unsafe.yml");
+}
+
+/// What Bitbucket refuses, and in which line that is said.
+const REFUSED: [(&str, u64); 13] = [
+    (
+        "pipelines:\n  default:\n    - step:\n      script:\n        - make\n",
+        4,
+    ),
+    (
+        "pipelines:\n  default:\n    - step:\n        script: [make]\n      trigger: manual\n",
+        5,
+    ),
+    (
+        "pipelines:\n  default:\n    - parallel:\n        - step:\n            script: [make]\n          name: A\n",
+        6,
+    ),
+    (
+        "pipelines:\n  default:\n    - parallel:\n        fail-fast: true\n",
+        3,
+    ),
+    (
+        "pipelines:\n  default:\n    - step:\n        script: make\n",
+        4,
+    ),
+    (
+        "pipelines:\n  default:\n    - step:\n        script: [make]\n        caches: node\n",
+        5,
+    ),
+    (
+        "pipelines:\n  default:\n    - step:\n        script: [make]\n        max-time: 30m\n",
+        5,
+    ),
+    (
+        "options:\n  max-time: 0\npipelines:\n  default:\n    - step:\n        script: [make]\n",
+        2,
+    ),
+    (
+        "pipelines:\n  branches:\n    - main:\n        - step:\n            script: [make]\n",
+        2,
+    ),
+    (
+        "pipelines:\n  default:\n    step:\n      script: [make]\n",
+        2,
+    ),
+    (
+        "pipelines:\n  default:\n    - step:\n        script:\n          - pipe: acme/a:1\n            variables:\n              - A: b\n",
+        6,
+    ),
+    (
+        "pipelines:\n  default:\n    - step:\n        trigger: later\n        script: [make]\n",
+        4,
+    ),
+    (
+        "pipelines:\n  default:\n    - step: {script: [make]}\n    - final:\n        deployment: test\n        script: [make]\n",
+        5,
+    ),
+];
+
+/// What Bitbucket takes, although it is unusual.
+const TAKEN: [&str; 4] = [
+    "pipelines:\n  default:\n    - step:\n        script: [make]\n        unknown: 1\n",
+    "pipelines:\n  default:\n    - parallel:\n        steps:\n          - step: {script: [make]}\n",
+    "pipelines:\n  custom:\n    a:\n      - variables: [{name: A}]\n      - step: {script: [make], caches: [node]}\n",
+    "pipelines:\n  default:\n    - step: {type: pipeline, custom: a}\n  custom:\n    a:\n      - step: {script: [make]}\n",
+];
+
+#[test]
+fn what_bitbuckets_own_schema_refuses_is_refused_and_nothing_else() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target/test-tools/check-jsonschema/bin/check-jsonschema");
+    let is_valid = |directory: &TempDir| {
+        let checked = Command::new(&program)
+            .args([
+                "--builtin-schema",
+                "vendor.bitbucket-pipelines",
+                "bitbucket-pipelines.yml",
+            ])
+            .current_dir(directory.path())
+            .output()
+            .unwrap();
+        checked.status.success()
+    };
+    for (text, line) in REFUSED {
+        let directory = holding(text);
+        assert!(!is_valid(&directory), "{text}");
+        let found = check(directory.path(), &["check", "--json"]);
+        assert_eq!(found.status.code(), Some(2), "{text}");
+        let findings: Value = serde_json::from_slice(&found.stdout).unwrap();
+        assert_eq!(findings.as_array().unwrap().len(), 1, "{findings}");
+        assert_eq!(findings[0]["line"], line, "{findings}");
+        assert_eq!(findings[0]["severity"], "error");
+    }
+    for text in TAKEN {
+        let directory = holding(text);
+        assert!(is_valid(&directory), "{text}");
+        let found = check(directory.path(), &["check"]);
+        assert_eq!(found.status.code(), Some(0), "{text}: {}", words(&found));
+    }
+}
+
+/// Files that somebody makes to hurt, of so many lines.
+fn hostile(kind: &str, count: usize) -> String {
+    let lines = |line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let script = |text: String| {
+        format!("pipelines:\n  default:\n    - step:\n        script:\n          - |\n{text}")
+    };
+    match kind {
+        "pipelines on one line" => format!(
+            "{{pipelines: {{branches: {{{}}}}}}}",
+            lines(&|n| format!("b{n}: [{{step: {{script: [{{pipe: softstop:1}}]}}}}], "))
+        ),
+        "exports and calls" => script(lines(&|n| {
+            format!("            export N{n}=v\n            terraform version\n")
+        })),
+        "shells that export" => script(lines(&|n| {
+            format!("            export N{n}=v\n            (export M=v)\n")
+        })),
+        "aliases of a step" => format!(
+            "a: &a {{step: {{script: [softstop deploy]}}}}\npipelines: {{default: [{}]}}",
+            lines(&|_| "*a, ".to_owned())
+        ),
+        "pairs of deploys and releases" => format!(
+            "pipelines:\n  custom:\n{}",
+            lines(&|n| format!(
+                "    d{n}: [{{step: {{script: [softstop deploy --workspace d{n}]}}}}]\n    \
+                 r{n}: [{{step: {{script: [softstop release --workspace r{n}]}}}}]\n"
+            ))
+        ),
+        _ => script(lines(&|_| "            tofu apply; tofu plan\n".to_owned())),
+    }
+}
+
+/// The check may hold so much address space, in KiB: itself, and what is read, which is 64 MiB.
+const ADDRESS_SPACE: usize = 65_536 + 131_072;
+
+#[test]
+fn a_hostile_file_takes_memory_and_time_in_proportion_to_its_length() {
+    for (kind, count) in [
+        ("pipelines on one line", 18_000),
+        ("exports and calls", 15_000),
+        ("shells that export", 15_000),
+        ("aliases of a step", 20_000),
+        ("pairs of deploys and releases", 7_000),
+        ("calls", 26_000),
+    ] {
+        let seconds = |count: usize| {
+            let directory = holding(&hostile(kind, count));
+            let limited = format!(
+                "ulimit -v {ADDRESS_SPACE}; {} check >out 2>&1; echo $?; times",
+                env!("CARGO_BIN_EXE_softstop")
+            );
+            let run = Command::new("bash")
+                .args(["-c", &limited])
+                .current_dir(directory.path())
+                .output()
+                .unwrap();
+            let told = String::from_utf8(run.stdout).unwrap();
+            let shown = fs::read_to_string(directory.path().join("out")).unwrap();
+            assert!(told.starts_with(['0', '1']), "{kind}: {told}{shown}");
+            assert!(shown.len() < 200_000, "{kind}: {}", shown.len());
+            // The last line is the time of the children: of the user, then of the system.
+            let times = told.lines().last().unwrap().split_whitespace();
+            times
+                .map(|time| {
+                    let (minutes, seconds) = time.trim_end_matches('s').split_once('m').unwrap();
+                    minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+                })
+                .sum::<f64>()
+        };
+        let (quarter, whole) = (seconds(count / 4), seconds(count));
+        assert!(
+            whole < 8.0 * quarter + 0.5,
+            "{kind}: {quarter} s, {whole} s"
+        );
+    }
+}
+
+#[test]
+fn of_very_many_findings_the_console_shows_some_and_machines_get_all() {
+    let directory = holding(&hostile("calls", 300));
+    let shown = words(&check(directory.path(), &["check"]));
+    assert_eq!(
+        shown.matches("takes the lock too").count() + shown.matches("Terraform changes").count(),
+        50
+    );
+    assert!(shown.contains("550 more findings not shown; `--json` prints all."));
+    let found = check(directory.path(), &["check", "--json"]);
+    let findings: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(findings.as_array().unwrap().len(), 600);
+}

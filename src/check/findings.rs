@@ -1,15 +1,16 @@
 //! The rules: what is missing for a safe stop.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::calls::{Call, Effect, GracePeriod, Means, What};
 use super::document::Position;
 use super::misspelt;
-use super::pipelines::{Deploy, Pipeline, Pipelines, Step};
-use super::remedy;
-use super::script::{Call, GracePeriod, Means, What};
+use super::pipelines::{Pipeline, Pipelines, Step};
+use super::recovery::Recovery;
 use crate::pipe::variables;
 
 /// What `docker stop` gives before it kills.
@@ -21,13 +22,16 @@ pub(super) struct Finding {
     #[serde(flatten)]
     pub(super) position: Position,
     pub(super) severity: Severity,
-    pub(super) reason: String,
+    pub(super) reason: Cow<'static, str>,
     pub(super) fix: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Severity {
+    /// Bitbucket does not take the file, and nothing in it runs.
+    #[serde(rename = "error")]
+    Refused,
     /// A stop is not safe.
     Error,
     /// A stop may not be safe, or the file alone does not tell.
@@ -38,154 +42,123 @@ pub(super) enum Severity {
 pub(super) fn find(pipelines: &Pipelines) -> Vec<Finding> {
     let mut findings = Vec::new();
     for pipeline in &pipelines.all {
-        recovery(pipeline, pipelines, &mut findings);
         place_of_final(pipeline, &mut findings);
         for step in pipeline.all_steps() {
             for call in &step.calls {
-                findings.extend(bare(call));
+                findings.extend(bare(step, call));
                 findings.extend(grace_period(step, call));
                 findings.extend(shell(call));
+                findings.extend(time_limit(step, call));
+                findings.extend(beside_others(step, call));
                 findings.extend(call.what.mistakes().iter().map(misspelt::finding));
             }
         }
         side_by_side(pipeline, &mut findings);
     }
+    Recovery::new(pipelines).find(&mut findings);
     findings.extend(imports(pipelines));
+    triggers(pipelines, &mut findings);
     findings.sort();
     findings.dedup();
     findings
 }
 
-/// Every deploy needs somebody who releases its lock after a hard stop.
-fn recovery(pipeline: &Pipeline, pipelines: &Pipelines, findings: &mut Vec<Finding>) {
-    let deploys = pipeline.deploys();
-    let Some(first) = deploys.first() else {
-        return;
-    };
-    let line = first.call.position.line;
-    let (name, position) = (&pipeline.name, pipeline.position);
-    let Some(last) = pipeline.finals.first() else {
-        findings.extend(if pipeline.can_have_final {
-            Some(Finding {
-                position,
-                severity: Severity::Error,
-                reason: format!(
-                    "the pipeline `{name}` deploys with softstop (line {line}), but has no \
-                     `final:` step that releases the lock which a hard stop leaves; add as its \
-                     last item:"
-                ),
-                fix: remedy::final_step(&deploys, pipeline.column),
-            })
-        } else {
-            unscheduled(pipeline, &deploys, pipelines)
-        });
-        return;
-    };
-    let uncovered = uncovered(&deploys, &releases(&last.step));
-    if let Some(first) = uncovered.first() {
-        findings.push(Finding {
-            position: last.position,
-            severity: Severity::Error,
-            reason: format!(
-                "`final:` does not release the lock of the deploy in line {}, which is in {}; add \
-                 to its script:",
-                first.call.position.line, first.call.target
-            ),
-            fix: remedy::releases(&uncovered, last.column),
-        });
-    }
-}
-
-/// Bitbucket's schema knows no `final:` in a custom pipeline, so this is no mistake.
-fn unscheduled(
-    pipeline: &Pipeline,
-    deploys: &[Deploy<'_>],
-    pipelines: &Pipelines,
-) -> Option<Finding> {
-    // A release of its own does not run after a stop.
-    let others = pipelines
-        .all
-        .iter()
-        .filter(|other| other.position != pipeline.position);
-    let steps = others.flat_map(|other| &other.steps);
-    let releases: Vec<&Call> = steps.flat_map(releases).collect();
-    let uncovered = uncovered(deploys, &releases);
-    let first = uncovered.first()?;
-    Some(Finding {
-        position: pipeline.position,
-        severity: Severity::Warning,
-        reason: format!(
-            "the pipeline `{}` deploys with softstop (line {}), and custom pipelines have no \
-             `final:` step: the lock that a hard stop leaves stays until the next deploy; add \
-             beside it, with a schedule and a token to ask Bitbucket:",
-            pipeline.name, first.call.position.line
-        ),
-        fix: remedy::scheduled(&uncovered, pipeline.position.column),
-    })
-}
-
-fn releases(step: &Step) -> Vec<&Call> {
-    let calls = step.calls.iter();
-    calls
-        .filter(|call| matches!(call.what, What::Release(_)))
-        .collect()
-}
-
-fn uncovered<'a>(deploys: &[Deploy<'a>], releases: &[&Call]) -> Vec<Deploy<'a>> {
-    let is_covered = |deploy: &&Deploy<'_>| {
-        let target = &deploy.call.target;
-        releases.iter().any(|release| release.target.covers(target))
-    };
-    deploys
-        .iter()
-        .filter(|deploy| !is_covered(deploy))
-        .copied()
-        .collect()
-}
-
 /// Bitbucket takes one `final:`, as the last item, and without some keys.
 fn place_of_final(pipeline: &Pipeline, findings: &mut Vec<Finding>) {
-    let error = |position, reason: &str, fix| Finding {
-        position,
-        severity: Severity::Error,
-        reason: reason.to_owned(),
-        fix,
-    };
     for last in &pipeline.finals {
         if !last.is_last {
-            findings.push(error(
-                last.position,
-                "`final:` has to be the last item of its pipeline, and the only one of its kind",
-                "move it to the end".to_owned(),
-            ));
+            findings.push(Finding {
+                position: last.position,
+                severity: Severity::Error,
+                reason: "`final:` has to be the last item of its pipeline, and the only one of \
+                         its kind"
+                    .into(),
+                fix: "move it to the end".to_owned(),
+            });
         }
         for (position, text) in &last.forbidden {
-            findings.push(error(
-                *position,
-                "Bitbucket does not allow this in `final:`",
-                format!("delete `{text}`"),
-            ));
+            findings.push(Finding {
+                position: *position,
+                severity: Severity::Refused,
+                reason: "Bitbucket does not allow this in `final:`".into(),
+                fix: format!("delete `{text}`"),
+            });
         }
     }
 }
 
 /// Terraform alone cannot be stopped gently, and its lock names no build.
-fn bare(call: &Call) -> Option<Finding> {
-    let What::Bare {
-        remedy,
-        can_be_last,
-    } = &call.what
-    else {
+fn bare(step: &Step, call: &Call) -> Option<Finding> {
+    let What::Bare(bare) = &call.what else {
         return None;
     };
-    let exec = if *can_be_last { "exec " } else { "" };
+    let (severity, reason) = match bare.effect {
+        // PowerShell knows no `exec`, and softstop no Windows.
+        Effect::Changes if step.is_on_windows => (
+            Severity::Error,
+            "Terraform changes infrastructure here without softstop: where it is stopped, it can \
+             leave a lock that nobody can prove to be over; softstop does not run on Windows, so \
+             write instead, in a step on a Linux runner:"
+                .into(),
+        ),
+        Effect::Changes => (
+            Severity::Error,
+            "Terraform changes infrastructure here without softstop: where it is stopped, it can \
+             leave a lock that nobody can prove to be over; write instead, in an image that has \
+             softstop:"
+                .into(),
+        ),
+        Effect::Locks(subcommand) => (
+            Severity::Warning,
+            format!(
+                "`{subcommand}` takes the lock too, and where it is stopped, can leave it; write \
+                 instead:"
+            )
+            .into(),
+        ),
+        Effect::Unknown => return None,
+    };
+    let is_exec = bare.can_be_last && bare.remedy.starts_with("softstop") && !step.is_on_windows;
+    let exec = if is_exec { "exec " } else { "" };
     Some(Finding {
         position: call.position,
+        severity,
+        reason,
+        fix: format!("{exec}{}", bare.remedy),
+    })
+}
+
+/// A release may take the lock of a deploy that goes on beside it for one that was left behind.
+fn beside_others(step: &Step, call: &Call) -> Option<Finding> {
+    let is_release = matches!(call.what, What::Release(_));
+    (is_release && step.group.is_some()).then(|| Finding {
+        position: call.position,
         severity: Severity::Error,
-        reason: "Terraform changes infrastructure here without softstop: where it is stopped, it \
-                 can leave a lock that nobody can prove to be over; write instead:"
-            .to_owned(),
-        fix: format!("{exec}{remedy}"),
+        reason: "a release in a parallel group runs beside steps that are alive, and no other \
+                 release of this pipeline can be sure any more that what it finds is over"
+            .into(),
+        fix: "move it to `final:`".to_owned(),
+    })
+}
+
+/// Bitbucket kills a step whose time is over, whatever it is still about to do.
+fn time_limit(step: &Step, call: &Call) -> Option<Finding> {
+    let (What::Deploy(softstop) | What::Release(softstop)) = &call.what else {
+        return None;
+    };
+    let limit = step.time_limit.as_ref()?;
+    let text = &softstop.grace_period.as_ref()?.text;
+    let period = variables::duration(text).ok()?;
+    (period >= Duration::from_secs(limit.minutes * 60)).then(|| Finding {
+        position: limit.position,
+        severity: Severity::Warning,
+        reason: format!(
+            "the step may run for {} min, and GRACE_PERIOD (line {}) is {text:?}: nothing is left \
+             for the deploy; write a longer `max-time`, or a shorter grace period",
+            limit.minutes, call.position.line
+        )
+        .into(),
+        fix: "max-time: 120".to_owned(),
     })
 }
 
@@ -212,7 +185,8 @@ fn grace_period(step: &Step, call: &Call) -> Option<Finding> {
         reason: format!(
             "GRACE_PERIOD is {text:?}, but `docker stop` kills after 10 s unless it is told \
              otherwise; write instead:"
-        ),
+        )
+        .into(),
         fix: (*remedy).to_owned(),
     })
 }
@@ -225,6 +199,7 @@ fn shell(call: &Call) -> Option<Finding> {
     let Means::Command {
         is_piped,
         with_exec: Some(fix),
+        ..
     } = &softstop.means
     else {
         return None;
@@ -238,7 +213,7 @@ fn shell(call: &Call) -> Option<Finding> {
     Some(Finding {
         position: call.position,
         severity: Severity::Warning,
-        reason: reason.to_owned(),
+        reason: reason.into(),
         fix: fix.clone(),
     })
 }
@@ -252,21 +227,23 @@ fn side_by_side(pipeline: &Pipeline, findings: &mut Vec<Finding>) {
         };
         let calls = step.calls.iter();
         for call in calls.filter(|call| !matches!(call.what, What::Release(_))) {
-            let key = (group, &step.deployment, &call.target);
-            let (other, other_step) = *seen.entry(key).or_insert((call, index));
-            let is_queued = step.queue.is_some() && step.queue == pipeline.steps[other_step].queue;
-            if other_step != index && call.target.is_certain() && !is_queued {
-                findings.push(Finding {
-                    position: call.position,
-                    severity: Severity::Error,
-                    reason: format!(
-                        "this deploy is in {}, and so is that of another parallel step (line {}): \
-                         one of them will find the lock held; put one after the other, or add to \
-                         both steps:",
-                        call.target, other.position.line
-                    ),
-                    fix: "concurrency-group: terraform".to_owned(),
-                });
+            for target in &call.targets {
+                let key = (group, &step.deployment, &**target);
+                let (line, other) = *seen.entry(key).or_insert((call.position.line, index));
+                let is_queued = step.queue.is_some() && step.queue == pipeline.steps[other].queue;
+                if other != index && target.is_certain() && !is_queued {
+                    findings.push(Finding {
+                        position: call.position,
+                        severity: Severity::Error,
+                        reason: format!(
+                            "this deploy is in {target}, and so is that of another parallel step \
+                             (line {line}): one of them will find the lock held; put one after \
+                             the other, or add to both steps:"
+                        )
+                        .into(),
+                        fix: "concurrency-group: terraform".to_owned(),
+                    });
+                }
             }
         }
     }
@@ -277,7 +254,39 @@ fn imports(pipelines: &Pipelines) -> impl Iterator<Item = Finding> {
     pipelines.imports.iter().map(|(position, source)| Finding {
         position: *position,
         severity: Severity::Warning,
-        reason: format!("the import {source:?} cannot be followed; where it comes from, run:"),
+        reason: format!("the import {source:?} cannot be followed; where it comes from, run:")
+            .into(),
         fix: "softstop check".to_owned(),
     })
+}
+
+/// A pipeline of softstop's that its own end starts again may go on for ever.
+fn triggers(pipelines: &Pipelines, findings: &mut Vec<Finding>) {
+    let custom = pipelines.all.iter().filter_map(|pipeline| {
+        let calls = pipeline.steps.iter().flat_map(|step| &step.calls);
+        let name = pipeline.name.strip_prefix("custom: ")?;
+        let has_softstop = calls
+            .into_iter()
+            .any(|call| !matches!(call.what, What::Bare(_)));
+        has_softstop.then_some(name)
+    });
+    let custom: HashSet<&str> = custom.collect();
+    for trigger in &pipelines.triggers {
+        let started = trigger.pipelines.iter().map(String::as_str);
+        let mut again = started
+            .filter(|name| custom.contains(name))
+            .filter(|name| trigger.can_start_after(name));
+        if let Some(name) = again.next() {
+            findings.push(Finding {
+                position: trigger.position,
+                severity: Severity::Warning,
+                reason: format!(
+                    "`{name}` can end like this too, and then starts itself; say after which \
+                     pipelines it is to run, or add to the condition:"
+                )
+                .into(),
+                fix: format!("&& BITBUCKET_TRIGGER_PIPELINE_SELECTOR_PATTERN != {name:?}"),
+            });
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(super) fn of_pipe(pipe: &Node) -> Vec<Mistake> {
 /// Those among words of a command such as `NAME=value`.
 pub(super) fn of_words<'a>(
     position: Position,
-    words: impl IntoIterator<Item = &'a String>,
+    words: impl IntoIterator<Item = &'a str>,
 ) -> impl Iterator<Item = Mistake> {
     words.into_iter().filter_map(move |word| {
         let (name, _) = assignment(word)?;
@@ -55,7 +55,7 @@ pub(super) fn finding(mistake: &Mistake) -> Finding {
     Finding {
         position: *position,
         severity: Severity::Warning,
-        reason,
+        reason: reason.into(),
         fix,
     }
 }

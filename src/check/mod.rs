@@ -2,23 +2,37 @@
 
 #[cfg(test)]
 mod any_text;
+mod calls;
 mod document;
+#[cfg(test)]
+mod document_tests;
 mod findings;
 mod misspelt;
+mod options;
 mod pipelines;
+mod recovery;
+mod refused;
 mod remedy;
 mod script;
 mod shell;
+mod softstop;
+mod structure;
 mod surroundings;
 mod target;
+mod terraform;
 #[cfg(test)]
 mod tests;
+mod triggers;
+#[cfg(test)]
+mod ways;
+mod wrappers;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use serde::Serialize;
 use tracing::{error, info, warn};
 
 use crate::exit_code::Exit;
@@ -26,30 +40,57 @@ use crate::pipe::console;
 use findings::{Finding, Severity};
 use pipelines::Pipelines;
 
-/// Checks this file, and says what is found: in words to stderr, or as JSON to stdout.
-pub(crate) fn run(file: &Path, json: bool) -> Exit {
-    // There is nobody left to tell where writing fails.
-    console::start(false, |message| drop(io::stderr().write_all(message)));
-    let pipelines = match read(file) {
-        Ok(pipelines) => pipelines,
-        Err(error) => {
-            error!(target: console::FAILURE, "{}: {error:#}.", file.display());
-            return Exit::BadVariable;
-        }
-    };
-    let findings = findings::find(&pipelines);
-    if json {
-        let answer = serde_json::json!(findings);
-        let _ = writeln!(io::stdout(), "{answer:#}");
-    } else {
-        for finding in &findings {
-            say(file, finding);
-        }
-    }
-    conclude(file, &pipelines, &findings)
+/// How many findings of a file are printed for people. Nobody reads more before mending some.
+const MOST_SHOWN: usize = 50;
+
+/// What is known of a file.
+struct Checked {
+    findings: Vec<Finding>,
+    /// Whether anything in it is about locks.
+    has_calls: bool,
 }
 
-fn read(file: &Path) -> anyhow::Result<Pipelines> {
+/// A finding, as a machine reads it.
+#[derive(Serialize)]
+struct Found<'a> {
+    file: String,
+    #[serde(flatten)]
+    finding: &'a Finding,
+}
+
+/// Checks these files, and says what is found: in words to stderr, or as JSON to stdout.
+pub(crate) fn run(files: &[PathBuf], json: bool) -> Exit {
+    // There is nobody left to tell where writing fails.
+    console::start(false, |message| drop(io::stderr().write_all(message)));
+    let mut checked = Vec::new();
+    let mut exits = Vec::new();
+    for file in files {
+        match check(file) {
+            Ok(found) => checked.push((file, found)),
+            Err(error) => {
+                error!(target: console::FAILURE, "{}: {error:#}.", file.display());
+                exits.push(Exit::BadVariable);
+            }
+        }
+    }
+    if json && (exits.is_empty() || !checked.is_empty()) {
+        print(&checked);
+    }
+    for (file, found) in &checked {
+        if !json {
+            show(file, &found.findings);
+        }
+        exits.push(conclude(file, found));
+    }
+    let is = |exit| exits.contains(&exit);
+    match (is(Exit::BadVariable), is(Exit::Failure)) {
+        (true, _) => Exit::BadVariable,
+        (_, true) => Exit::Failure,
+        _ => Exit::Done,
+    }
+}
+
+fn check(file: &Path) -> anyhow::Result<Checked> {
     let mut text = String::new();
     File::open(file)
         .and_then(|file| {
@@ -58,8 +99,58 @@ fn read(file: &Path) -> anyhow::Result<Pipelines> {
         })
         .context("cannot be read")?;
     ensure!(text.len() <= document::LARGEST, "is too large to be read");
-    let root = document::read(&text).context("is no YAML that can be read")?;
-    Pipelines::read(&root).context("is no pipelines file: it has no `pipelines`")
+    examine(&text)
+}
+
+fn examine(text: &str) -> anyhow::Result<Checked> {
+    let root = document::read(text).context("is no YAML that can be read")?;
+    let pipelines =
+        Pipelines::read(&root).context("is no pipelines file: it has no `pipelines`")?;
+    let mut findings = findings::find(&pipelines);
+    findings.extend(refused::find(&root));
+    findings.sort();
+    findings.dedup();
+    let mut steps = pipelines
+        .all
+        .iter()
+        .flat_map(pipelines::Pipeline::all_steps);
+    Ok(Checked {
+        findings,
+        has_calls: steps.any(|step| !step.calls.is_empty()),
+    })
+}
+
+fn print(checked: &[(&PathBuf, Checked)]) {
+    let found: Vec<Found<'_>> = checked
+        .iter()
+        .flat_map(|(file, checked)| {
+            checked.findings.iter().map(|finding| Found {
+                file: file.display().to_string(),
+                finding,
+            })
+        })
+        .collect();
+    let mut output = io::BufWriter::new(io::stdout());
+    // There is nobody left to tell where writing fails.
+    let _ = serde_json::to_writer_pretty(&mut output, &found);
+    let _ = writeln!(output);
+}
+
+fn show(file: &Path, findings: &[Finding]) {
+    for finding in findings.iter().take(MOST_SHOWN) {
+        say(file, finding);
+    }
+    if let Some(more) = findings
+        .len()
+        .checked_sub(MOST_SHOWN)
+        .filter(|more| *more > 0)
+    {
+        let file = file.display();
+        warn!(
+            "{file}: {} not shown; `--json` prints all.",
+            counted(more, "more finding")
+        );
+    }
 }
 
 fn say(file: &Path, finding: &Finding) {
@@ -71,35 +162,45 @@ fn say(file: &Path, finding: &Finding) {
     } = finding;
     let place = format!("{}:{}:{}", file.display(), position.line, position.column);
     match severity {
-        Severity::Error => error!("{place}: {reason}\n\n{fix}\n"),
+        Severity::Refused | Severity::Error => error!("{place}: {reason}\n\n{fix}\n"),
         Severity::Warning => warn!("{place}: {reason}\n\n{fix}\n"),
     }
 }
 
-fn conclude(file: &Path, pipelines: &Pipelines, findings: &[Finding]) -> Exit {
+fn conclude(file: &Path, checked: &Checked) -> Exit {
     let count = |severity| {
-        let found = findings
+        let found = checked
+            .findings
             .iter()
             .filter(|finding| finding.severity == severity);
         found.count()
     };
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let refused = count(Severity::Refused);
+    let (errors, warnings) = (refused + count(Severity::Error), count(Severity::Warning));
     let file = file.display();
     if errors > 0 {
+        let conclusion = if refused > 0 {
+            "Bitbucket refuses it"
+        } else {
+            "a stop is not safe"
+        };
         error!(
             target: console::FAILURE,
-            "{file}: a stop is not safe: {} and {}.", counted(errors, "error"), counted(warnings, "warning")
+            "{file}: {conclusion}: {} and {}.", counted(errors, "error"), counted(warnings, "warning")
         );
-        return Exit::Failure;
+        return if refused > 0 {
+            Exit::BadVariable
+        } else {
+            Exit::Failure
+        };
     }
-    let mut steps = pipelines.all.iter().flat_map(|pipeline| &pipeline.steps);
     let conclusion = if warnings > 0 {
         format!("no error, but {}", counted(warnings, "warning"))
-    } else if steps.all(|step| step.calls.is_empty()) {
+    } else if checked.has_calls {
+        "nothing is missing for a safe stop".to_owned()
+    } else {
         "neither softstop nor a deploy by Terraform was found, so there is nothing to say"
             .to_owned()
-    } else {
-        "nothing is missing for a safe stop".to_owned()
     };
     info!(target: console::SUCCESS, "{file}: {conclusion}.");
     Exit::Done

@@ -1,7 +1,10 @@
 //! What a pipelines file says, as far as it matters for a stop.
 
+use super::calls::{Call, Softstop, What};
 use super::document::{Entry, Node, Position};
-use super::script::{self, Call, Softstop, What};
+use super::script;
+use super::target::Target;
+use super::triggers::Trigger;
 
 /// What `final:` may not have.
 const FORBIDDEN: [&str; 2] = ["deployment", "fail-fast"];
@@ -12,6 +15,7 @@ pub(super) struct Pipelines {
     pub(super) all: Vec<Pipeline>,
     /// Pipelines that are somewhere else: where it is said, and what is said.
     pub(super) imports: Vec<(Position, String)>,
+    pub(super) triggers: Vec<Trigger>,
 }
 
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub(super) struct Pipeline {
     pub(super) name: String,
     pub(super) position: Position,
     /// Where its items begin.
-    pub(super) column: usize,
+    pub(super) column: u32,
     /// Custom pipelines have none, by Bitbucket's schema.
     pub(super) can_have_final: bool,
     pub(super) steps: Vec<Step>,
@@ -38,14 +42,24 @@ pub(super) struct Step {
     pub(super) queue: Option<String>,
     /// A runner of one's own may give more time than Bitbucket's.
     pub(super) has_own_runner: bool,
+    pub(super) is_on_windows: bool,
+    pub(super) time_limit: Option<TimeLimit>,
     pub(super) calls: Vec<Call>,
 }
 
-/// A deploy with softstop.
+/// How long a step may run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TimeLimit {
+    pub(super) position: Position,
+    pub(super) minutes: u64,
+}
+
+/// One lock of a deploy with softstop.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deploy<'a> {
     pub(super) step: &'a Step,
     pub(super) call: &'a Call,
+    pub(super) target: &'a Target,
     pub(super) softstop: &'a Softstop,
 }
 
@@ -54,7 +68,7 @@ pub(super) struct Final {
     pub(super) step: Step,
     pub(super) position: Position,
     /// Where the lines of its script begin.
-    pub(super) column: usize,
+    pub(super) column: u32,
     pub(super) is_last: bool,
     /// What it has but may not have.
     pub(super) forbidden: Vec<(Position, String)>,
@@ -72,7 +86,7 @@ impl Pipelines {
         }
         let mut read = Self::default();
         for section in pipelines.iter().flat_map(|entry| entry.value.entries()) {
-            match section.key.as_str() {
+            match &*section.key {
                 "default" => read.pipeline("default", section, true),
                 "custom" => read.section(section, false),
                 _ => read.section(section, true),
@@ -81,7 +95,26 @@ impl Pipelines {
         if let Some(section) = shared {
             read.section(section, false);
         }
+        read.triggers = Trigger::read(root);
+        if let Some(options) = root.get("options") {
+            read.default_to(options);
+        }
         Some(read)
+    }
+
+    /// What holds for every step that says nothing else.
+    fn default_to(&mut self, options: &Node) {
+        let limit = TimeLimit::read(options);
+        let runner = options.get("runs-on");
+        let is_windows = runner.is_some_and(names_windows);
+        for pipeline in &mut self.all {
+            let finals = pipeline.finals.iter_mut().map(|last| &mut last.step);
+            for step in pipeline.steps.iter_mut().chain(finals) {
+                step.time_limit = step.time_limit.or(limit);
+                step.is_on_windows |= is_windows && !step.has_own_runner;
+                step.has_own_runner |= runner.is_some();
+            }
+        }
     }
 
     fn section(&mut self, section: &Entry, can_have_final: bool) {
@@ -121,14 +154,18 @@ impl Pipeline {
             let calls = step.calls.iter();
             calls.map(move |call| (step, call))
         });
-        calls
-            .filter_map(|(step, call)| match &call.what {
-                What::Deploy(softstop) => Some(Deploy {
+        let deploys = calls.filter_map(|(step, call)| match &call.what {
+            What::Deploy(softstop) => Some((step, call, softstop)),
+            _ => None,
+        });
+        deploys
+            .flat_map(|(step, call, softstop)| {
+                call.targets.iter().map(move |target| Deploy {
                     step,
                     call,
+                    target,
                     softstop,
-                }),
-                _ => None,
+                })
             })
             .collect()
     }
@@ -141,7 +178,7 @@ impl Pipeline {
 
     fn item(&mut self, index: usize, item: &Entry, is_last: bool) {
         let value = &item.value;
-        match item.key.as_str() {
+        match &*item.key {
             "step" => self.steps.push(Step::read(value, None)),
             "stage" => {
                 let environment = environment(value);
@@ -175,8 +212,20 @@ impl Step {
             image: text("image"),
             queue: text("concurrency-group"),
             has_own_runner: node.get("runs-on").is_some(),
+            is_on_windows: node.get("runs-on").is_some_and(names_windows),
+            time_limit: TimeLimit::read(node),
             calls,
         }
+    }
+}
+
+impl TimeLimit {
+    fn read(node: &Node) -> Option<Self> {
+        let limit = node.get("max-time")?;
+        Some(Self {
+            position: limit.position,
+            minutes: limit.text()?.parse().ok()?,
+        })
     }
 }
 
@@ -205,6 +254,12 @@ impl Final {
             forbidden,
         }
     }
+}
+
+fn names_windows(runner: &Node) -> bool {
+    let labels = runner.get("labels").unwrap_or(runner);
+    let mut listed = labels.items().iter().filter_map(|label| label.text());
+    labels.text() == Some("windows") || listed.any(|label| label == "windows")
 }
 
 /// The steps of a stage or a parallel group, which has them itself or below `steps`.

@@ -2,35 +2,55 @@
 
 use serde_json::Value;
 
+use super::calls::Means;
 use super::pipelines::Deploy;
-use super::script::Means;
+use super::shell::Word;
 
 /// Variables of a deploy that a release does not need, or has in its own words.
-const NOT_COPIED: [&str; 5] = [
+const NOT_COPIED: [&str; 8] = [
     "MODE",
     "COMMAND",
     "WORKING_DIR",
+    "WORKSPACE",
+    "TF_WORKSPACE",
+    "BACKEND_CONFIG",
     "GRACE_PERIOD",
     "LOCK_TIMEOUT",
 ];
 
+/// The last column at which something can be pasted.
+const FARTHEST: u32 = 100;
+
 /// A `final:` step that releases the locks of these deploys, as an item at this column.
-pub(super) fn final_step(deploys: &[Deploy<'_>], column: usize) -> String {
+pub(super) fn final_step(deploys: &[Deploy<'_>], column: u32) -> String {
     let mut lines = vec!["- final:".to_owned()];
     lines.extend(indented(4, step(deploys)));
     at(column, lines)
 }
 
 /// A custom pipeline that does the same when a schedule starts it, with its name at this column.
-pub(super) fn scheduled(deploys: &[Deploy<'_>], column: usize) -> String {
+pub(super) fn scheduled(deploys: &[Deploy<'_>], column: u32) -> String {
     let mut lines = vec!["release-locks:".to_owned(), "  - step:".to_owned()];
     lines.extend(indented(6, step(deploys)));
     at(column, lines)
 }
 
 /// The items of a script that release the locks of these deploys, at this column.
-pub(super) fn releases(deploys: &[Deploy<'_>], column: usize) -> String {
+pub(super) fn releases(deploys: &[Deploy<'_>], column: u32) -> String {
     at(column, items(deploys))
+}
+
+/// A pipe that runs what a container of Terraform runs with these words.
+pub(super) fn pipe_instead(arguments: &[Word]) -> String {
+    let texts: Vec<&str> = arguments.iter().map(|word| word.text.as_str()).collect();
+    format!(
+        "- pipe: docker://softstop/softstop:{}\n  variables:\n    COMMAND: {}",
+        env!("CARGO_PKG_VERSION"),
+        quoted(&format!(
+            "terraform init -input=false && terraform {}",
+            texts.join(" ")
+        ))
+    )
 }
 
 /// A text that YAML, JSON and a shell read alike.
@@ -55,7 +75,7 @@ fn items(deploys: &[Deploy<'_>]) -> Vec<String> {
     for deploy in deploys {
         let item = match &deploy.softstop.means {
             Means::Pipe { name, variables } => pipe(deploy, name, variables),
-            Means::Command { .. } => vec![command(deploy)],
+            Means::Command { program, .. } => vec![command(deploy, program.as_deref())],
         };
         if !items.contains(&item) {
             items.push(item);
@@ -66,7 +86,15 @@ fn items(deploys: &[Deploy<'_>]) -> Vec<String> {
 
 /// The same pipe with the same credentials.
 fn pipe(deploy: &Deploy<'_>, name: &str, variables: &[(String, Vec<String>)]) -> Vec<String> {
-    let directories = [("WORKING_DIR".to_owned(), elsewhere(deploy))];
+    let target = deploy.target;
+    let named = [
+        ("WORKING_DIR".to_owned(), elsewhere(deploy)),
+        (
+            "WORKSPACE".to_owned(),
+            target.workspace.iter().cloned().collect(),
+        ),
+        ("BACKEND_CONFIG".to_owned(), target.backend_config.clone()),
+    ];
     let copied = variables
         .iter()
         .filter(|(name, _)| !NOT_COPIED.contains(&name.as_str()));
@@ -75,7 +103,7 @@ fn pipe(deploy: &Deploy<'_>, name: &str, variables: &[(String, Vec<String>)]) ->
         "  variables:".to_owned(),
         "    MODE: release".to_owned(),
     ];
-    for (name, values) in directories.iter().chain(copied) {
+    for (name, values) in named.iter().chain(copied) {
         match values.as_slice() {
             [] => {}
             [value] => lines.push(format!("    {name}: {}", quoted(value))),
@@ -91,8 +119,8 @@ fn pipe(deploy: &Deploy<'_>, name: &str, variables: &[(String, Vec<String>)]) ->
     lines
 }
 
-fn command(deploy: &Deploy<'_>) -> String {
-    let target = &deploy.call.target;
+fn command(deploy: &Deploy<'_>, program: Option<&str>) -> String {
+    let target = deploy.target;
     let directories = elsewhere(deploy);
     let settings = target.backend_config.iter();
     let options = directories
@@ -101,18 +129,26 @@ fn command(deploy: &Deploy<'_>) -> String {
         .chain(settings.map(|setting| ("--backend-config", setting)))
         .chain(target.workspace.iter().map(|name| ("--workspace", name)));
     let given = options.map(|(option, value)| format!(" {option} {}", quoted(value)));
-    format!("- softstop release{}", given.collect::<String>())
+    let program = program.map(|program| format!(" --terraform-bin {}", quoted(program)));
+    format!(
+        "- softstop release{}{}",
+        given.collect::<String>(),
+        program.unwrap_or_default()
+    )
 }
 
 /// The directories of a deploy that is not in that of the repository, which needs no mention.
 fn elsewhere(deploy: &Deploy<'_>) -> Vec<String> {
-    let directories = &deploy.call.target.directories;
+    let directories = &deploy.target.directories;
     let named = directories.iter().filter(|directory| *directory != ".");
     named.cloned().collect()
 }
 
-fn at(column: usize, lines: Vec<String>) -> String {
-    let lines: Vec<String> = indented(column.saturating_sub(1), lines).collect();
+fn at(column: u32, lines: Vec<String>) -> String {
+    // What stands so far to the right is in braces, where nothing like this can be pasted.
+    let column = if column > FARTHEST { 1 } else { column };
+    let indent = usize::try_from(column.saturating_sub(1)).unwrap_or_default();
+    let lines: Vec<String> = indented(indent, lines).collect();
     lines.join("\n")
 }
 

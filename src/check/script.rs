@@ -2,382 +2,272 @@
 
 use std::mem;
 
-use super::document::{Node, Position};
+use super::calls::{Bare, Call, Effect, Means, What};
+use super::document::{Lines, Node};
 use super::misspelt::{self, Mistake};
-use super::remedy::quoted;
-use super::shell::{self, Command, Part};
-use super::surroundings::{Program, Surroundings, assignment};
-use super::target::Target;
-use crate::pipe::Variable;
+use super::remedy;
+use super::shell::{self, Command, Part, Word};
+use super::structure::Structure;
+use super::surroundings::{Surroundings, assignment};
+use super::terraform::{Terraform, is_terraform};
+use super::wrappers::{self, Program, Runs};
 
-/// Options of softstop that are followed by no value.
-const SWITCHES: [&str; 3] = ["--debug", "--json", "--pass-tokens"];
-
-/// How many shells within shells are remembered: brackets that never close could fill the memory.
-const DEEPEST: usize = 32;
-
-/// A call that takes a lock or releases one.
-#[derive(Clone, Debug)]
-pub(super) struct Call {
-    pub(super) position: Position,
-    pub(super) target: Target,
-    pub(super) what: What,
-}
-
-/// What a call does.
-#[derive(Clone, Debug)]
-pub(super) enum What {
-    Deploy(Softstop),
-    Release(Softstop),
-    /// Terraform without softstop.
-    Bare {
-        /// How to call it with softstop.
-        remedy: String,
-        /// Whether the shell has nothing to do after it.
-        can_be_last: bool,
-    },
-}
-
-/// A call of softstop.
-#[derive(Clone, Debug)]
-pub(super) struct Softstop {
-    pub(super) means: Means,
-    pub(super) grace_period: Option<GracePeriod>,
-    pub(super) mistakes: Vec<Mistake>,
-}
-
-impl What {
-    /// The misspelt variables that were meant for this call.
-    pub(super) fn mistakes(&self) -> &[Mistake] {
-        match self {
-            Self::Deploy(softstop) | Self::Release(softstop) => &softstop.mistakes,
-            Self::Bare { .. } => &[],
-        }
-    }
-}
-
-/// A grace period that the file names.
-#[derive(Clone, Debug)]
-pub(super) struct GracePeriod {
-    pub(super) position: Position,
-    pub(super) text: String,
-    /// How to write a better one there.
-    pub(super) remedy: &'static str,
-}
-
-/// How softstop is called.
-#[derive(Clone, Debug)]
-pub(super) enum Means {
-    Pipe {
-        name: String,
-        variables: Vec<(String, Vec<String>)>,
-    },
-    Command {
-        is_piped: bool,
-        /// How to write it where the shell stays, but has nothing more to do.
-        with_exec: Option<String>,
-    },
-}
+/// How deep scripts within scripts are read: each is a part of the one around it.
+const DEEPEST: usize = 8;
 
 /// Finds the calls in a `script` or `after-script`.
 pub(super) fn read(script: &Node) -> Vec<Call> {
-    let mut reader = Reader::default();
+    let mut reader = Reader {
+        shell: Surroundings::new(script.length()),
+        calls: Vec::new(),
+        within: 0,
+        structure: Structure::default(),
+        mistakes: Vec::new(),
+        is_supervised: false,
+    };
     for item in script.items() {
         if let Some(name) = item.get("pipe").and_then(Node::text) {
             reader.pipe(item, name);
         } else if let Some(text) = item.text() {
-            reader.lines(item, text);
+            reader.lines(item.lines(), text);
         }
     }
     reader.calls
 }
 
-#[derive(Default)]
-struct Reader {
-    shell: Surroundings,
-    /// Those of the shells around this one.
-    outer: Vec<Surroundings>,
-    calls: Vec<Call>,
+pub(super) struct Reader {
+    pub(super) shell: Surroundings,
+    pub(super) calls: Vec<Call>,
+    /// How many scripts this one is in.
+    pub(super) within: usize,
+    structure: Structure,
+    /// Names that were set for a softstop that is still to come.
+    pub(super) mistakes: Vec<Mistake>,
+    /// Whether softstop runs this.
+    pub(super) is_supervised: bool,
 }
 
 impl Reader {
-    fn pipe(&mut self, item: &Node, name: &str) {
-        self.something_follows();
-        let image = name.rsplit('/').next().unwrap_or_default();
-        if !image.starts_with("softstop") {
+    /// A script within this one: what it sets ends with it.
+    pub(super) fn script(&mut self, place: Lines, text: &str) {
+        if self.within == DEEPEST {
+            self.shell.doubt();
             return;
         }
-        let variables: Vec<(String, Vec<String>)> = item
-            .get("variables")
-            .map(Node::entries)
-            .unwrap_or_default()
-            .iter()
-            .map(|entry| (entry.key.clone(), texts(&entry.value)))
-            .collect();
-        let given = |name: &str| {
-            let full = Variable::named(name).map(|variable| variable.full);
-            let values = |name: &str| {
-                let found = variables.iter().find(|(variable, _)| variable == name);
-                found.map(|(_, values)| values.clone())
-            };
-            let values = full.and_then(values).or_else(|| values(name));
-            values.unwrap_or_default()
-        };
-        let target = self.shell.target(
-            given("WORKING_DIR"),
-            given("BACKEND_CONFIG"),
-            given("WORKSPACE").pop(),
-        );
-        let grace_period = item
-            .get("variables")
-            .and_then(|variables| variables.get("GRACE_PERIOD"))
-            .and_then(|node| {
-                Some(GracePeriod {
-                    position: node.position,
-                    text: node.text()?.to_owned(),
-                    remedy: "GRACE_PERIOD: \"9s\"",
-                })
-            });
-        let mode = given("MODE").pop();
-        let softstop = Softstop {
-            means: Means::Pipe {
-                name: name.to_owned(),
-                variables,
-            },
-            grace_period,
-            mistakes: misspelt::of_pipe(item),
-        };
-        self.softstop(item.position, mode.as_deref(), target, softstop);
+        let outer = self.structure.inside();
+        self.within += 1;
+        self.shell.begin_shell();
+        self.lines(place, text);
+        self.shell.end_shell();
+        self.within -= 1;
+        self.structure.outside(outer);
     }
 
-    fn softstop(
-        &mut self,
-        position: Position,
-        mode: Option<&str>,
-        target: Target,
-        softstop: Softstop,
-    ) {
-        let what = match mode {
-            None | Some("deploy") => What::Deploy(softstop),
-            Some("release") => What::Release(softstop),
-            Some(_) => return,
-        };
-        self.calls.push(Call {
-            position,
-            target,
-            what,
-        });
-    }
-
-    fn lines(&mut self, item: &Node, text: &str) {
+    fn lines(&mut self, lines: Lines, text: &str) {
         for part in shell::split(text) {
             match part {
-                Part::Command(command) => self.command(item.line(command.line), &command),
-                Part::SubshellBegins if self.outer.len() < DEEPEST => {
-                    self.outer.push(self.shell.clone());
+                Part::Command(command) => self.command(lines.from(command.line), command),
+                Part::SubshellBegins => {
+                    self.structure.subshell();
+                    self.shell.begin_shell();
                 }
-                Part::SubshellBegins => self.shell.is_doubtful = true,
                 Part::SubshellEnds => {
                     self.something_follows();
-                    self.shell = self.outer.pop().unwrap_or_else(|| self.shell.clone());
+                    self.shell.end_shell();
                 }
             }
         }
     }
 
     /// A shell that has more to do after a call has to stay.
-    fn something_follows(&mut self) {
+    pub(super) fn something_follows(&mut self) {
         match self.calls.last_mut().map(|call| &mut call.what) {
-            Some(What::Bare { can_be_last, .. }) => *can_be_last = false,
-            Some(What::Deploy(Softstop {
-                means:
-                    Means::Command {
-                        is_piped: false,
-                        with_exec,
-                    },
-                ..
-            })) => *with_exec = None,
+            Some(What::Bare(bare)) => bare.can_be_last = false,
+            Some(What::Deploy(softstop)) => {
+                if let Means::Command {
+                    is_piped: false,
+                    with_exec,
+                    ..
+                } = &mut softstop.means
+                {
+                    *with_exec = None;
+                }
+            }
             _ => {}
         }
     }
 
-    fn command(&mut self, position: Position, command: &Command) {
+    fn command(&mut self, place: Lines, mut command: Command) {
         self.something_follows();
-        let Some(program) = Program::find(&command.words) else {
-            return;
-        };
-        let arguments = program.arguments;
-        match program.name.rsplit('/').next().unwrap_or_default() {
-            "softstop" => {
-                let means = Means::Command {
-                    is_piped: command.is_piped,
-                    with_exec: with_exec(command, program.name),
-                };
-                let shell = self.shell.with(&program.assignments);
-                let mut mistakes = mem::take(&mut self.shell.mistakes);
-                let assignments = program.assignments.iter().copied();
-                mistakes.extend(misspelt::of_words(position, assignments));
-                self.softstop_command(position, means, &shell, (arguments, mistakes));
-            }
-            "terraform" | "tofu" => {
-                let what = What::Bare {
-                    remedy: with_softstop(&command.text, program.name, chdir(arguments)),
-                    can_be_last: command.text.starts_with(program.name) && !command.is_piped,
-                };
-                let shell = self.shell.with(&program.assignments);
-                self.terraform(position, what, &shell, arguments);
-            }
-            "export" => {
-                let mistakes = misspelt::of_words(position, arguments);
-                self.shell.mistakes.extend(mistakes);
-                self.shell.export(arguments);
-            }
-            "cd" => self.shell.enter(arguments),
-            "." | "source" | "eval" | "pushd" | "popd" => self.shell.is_doubtful = true,
-            _ => {}
+        for (line, script) in mem::take(&mut command.substitutions) {
+            let first = place.from(line.saturating_sub(command.line));
+            self.script(first, &script);
+            self.something_follows();
+        }
+        let start = self.structure.take(&command.words, &mut self.shell);
+        let runs = wrappers::find(&command.words[start..]);
+        let is_first =
+            start == 0 && !runs.is_wrapped && self.within == 0 && !self.structure.is_in_braces();
+        match runs.program {
+            Some(Program::Script(ref script)) => self.inner(place, &runs.assignments, script),
+            Some(Program::Named {
+                name,
+                index,
+                arguments,
+            }) => self.program(
+                place,
+                &command,
+                &runs,
+                (name, start + index, arguments),
+                is_first,
+            ),
+            None => {}
         }
     }
 
-    fn softstop_command(
-        &mut self,
-        position: Position,
-        means: Means,
-        shell: &Surroundings,
-        (arguments, mistakes): (&[String], Vec<Mistake>),
-    ) {
-        let (mode, options) = softstop_options(arguments);
-        let given = |option: &str, variable: &str| {
-            let by_option: Vec<String> = options
-                .iter()
-                .filter(|(name, _)| *name == option)
-                .map(|(_, value)| value.clone())
-                .collect();
-            if by_option.is_empty() {
-                shell.listed(variable)
-            } else {
-                by_option
+    /// A script that another shell reads where this command stands.
+    fn inner(&mut self, place: Lines, assignments: &[&str], script: &str) {
+        self.shell.begin_shell();
+        self.export(assignments.iter().copied());
+        self.script(place.at(0).into(), script);
+        self.shell.end_shell();
+        self.something_follows();
+    }
+
+    fn export<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) {
+        for word in words {
+            match assignment(word) {
+                Some((name, value)) => self.shell.export(name, Some(value)),
+                None if word.starts_with('-') => {}
+                None if self.shell.exported(word).is_some() => {}
+                None => self.shell.export(word, None),
             }
-        };
-        let target = shell.target(
-            given("--working-dir", "WORKING_DIR"),
-            given("--backend-config", "BACKEND_CONFIG"),
-            given("--workspace", "WORKSPACE").pop(),
-        );
-        let remedy = match shell.exported.get("GRACE_PERIOD") {
-            Some(_) => "export GRACE_PERIOD=\"9s\"",
-            None => "--grace-period 9s",
-        };
-        let grace_period = given("--grace-period", "GRACE_PERIOD").pop();
-        let softstop = Softstop {
-            means,
-            grace_period: grace_period.map(|text| GracePeriod {
-                position,
-                text,
-                remedy,
-            }),
-            mistakes,
-        };
-        let mode = mode.or_else(|| shell.listed("MODE").pop());
-        self.softstop(position, mode.as_deref(), target, softstop);
+        }
+        self.doubt_in_block();
+    }
+
+    /// What is set in a condition may not be set behind it.
+    fn doubt_in_block(&mut self) {
+        if self.structure.is_in_block() {
+            self.shell.doubt();
+        }
+    }
+
+    fn program(
+        &mut self,
+        place: Lines,
+        command: &Command,
+        runs: &Runs<'_>,
+        (name, index, arguments): (&str, usize, &[Word]),
+        is_first: bool,
+    ) {
+        let texts = || arguments.iter().map(|word| word.text.as_str());
+        match name {
+            "export" => {
+                self.mistakes
+                    .extend(misspelt::of_words(place.at(0), texts()));
+                self.export(texts());
+            }
+            "cd" => {
+                let to = match texts().find(|text| *text != "--") {
+                    None => "$HOME",
+                    Some("-") => "$OLDPWD",
+                    Some(directory) => directory,
+                };
+                self.shell.enter(to);
+                self.doubt_in_block();
+            }
+            "." | "source" | "pushd" | "popd" => self.shell.doubt(),
+            "find" => {
+                let run = arguments
+                    .iter()
+                    .position(|word| word.text.starts_with("-exec"));
+                if let Some(run) = run {
+                    let inner = wrappers::find(&arguments[run + 1..]);
+                    if let Some(Program::Named {
+                        name,
+                        index: inside,
+                        arguments,
+                    }) = inner.program
+                    {
+                        let index = index + 2 + run + inside;
+                        self.program(
+                            place,
+                            command,
+                            &inner_runs(&inner.assignments),
+                            (name, index, arguments),
+                            false,
+                        );
+                    }
+                }
+            }
+            "softstop" => {
+                self.shell.begin_shell();
+                let assignments = || runs.assignments.iter().copied();
+                let mistakes = misspelt::of_words(place.at(0), assignments());
+                self.mistakes.extend(mistakes);
+                self.export(assignments());
+                self.softstop_command(place, command, index, arguments);
+                self.shell.end_shell();
+            }
+            _ if is_terraform(name) => {
+                self.shell.begin_shell();
+                self.export(runs.assignments.iter().copied());
+                let terraform = Terraform::read(name, arguments);
+                let is_last = is_first && !command.is_piped && command.words[index].begin == 0;
+                self.terraform(place, command, runs, &terraform, (index, is_last));
+                self.shell.end_shell();
+                terraform.remember(&mut self.shell, self.is_supervised);
+            }
+            _ => {}
+        }
     }
 
     fn terraform(
         &mut self,
-        position: Position,
-        what: What,
-        shell: &Surroundings,
-        arguments: &[String],
+        place: Lines,
+        command: &Command,
+        runs: &Runs<'_>,
+        terraform: &Terraform<'_>,
+        (index, can_be_last): (usize, bool),
     ) {
-        let mut bare = arguments
-            .iter()
-            .filter(|argument| !argument.starts_with('-'));
-        match (bare.next().map(String::as_str), bare.next(), bare.next()) {
-            (Some("init"), ..) => {
-                let settings = arguments.iter().filter_map(|argument| {
-                    argument
-                        .trim_start_matches('-')
-                        .strip_prefix("backend-config=")
-                });
-                self.shell.backend_config = settings.map(str::to_owned).collect();
-            }
-            (Some("workspace"), Some(action), name) if action == "select" || action == "new" => {
-                self.shell.workspace = name.cloned();
-            }
-            (Some("apply" | "destroy"), ..)
-                if !arguments.iter().any(|argument| argument == "-lock=false") =>
-            {
-                let directories = chdir(arguments).map(str::to_owned).into_iter().collect();
-                self.calls.push(Call {
-                    position,
-                    target: shell.target(directories, Vec::new(), None),
-                    what,
-                });
-            }
-            _ => {}
+        let Some(effect) = terraform.effect(&self.shell) else {
+            return;
+        };
+        if effect == Effect::Unknown && !self.is_supervised {
+            return;
         }
+        let remedy = if self.is_supervised {
+            String::new()
+        } else if runs.is_in_container {
+            remedy::pipe_instead(&command.words[index + 1..])
+        } else if effect == Effect::Locks("plan") {
+            terraform.without_lock(command).unwrap_or_default()
+        } else {
+            terraform.with_softstop(command, index)
+        };
+        let directories = terraform
+            .directory()
+            .map(str::to_owned)
+            .into_iter()
+            .collect();
+        let target = self.shell.target(directories, Vec::new(), None);
+        self.calls.push(Call {
+            position: place.at(0),
+            targets: vec![target],
+            what: What::Bare(Box::new(Bare {
+                effect,
+                remedy,
+                can_be_last,
+            })),
+        });
     }
 }
 
-/// The mode that the command line names, and its options with their values.
-fn softstop_options(arguments: &[String]) -> (Option<String>, Vec<(&str, String)>) {
-    let mode = arguments.first().filter(|word| !word.starts_with("--"));
-    let mut options = Vec::new();
-    let mut rest = arguments.iter().skip(usize::from(mode.is_some()));
-    while let Some(word) = rest.next().filter(|word| word.starts_with("--")) {
-        match word.split_once('=') {
-            _ if word == "--" => break,
-            Some((name, value)) => options.push((name, value.to_owned())),
-            None if SWITCHES.contains(&word.as_str()) => {}
-            None => options.extend(rest.next().map(|value| (word.as_str(), value.clone()))),
-        }
+fn inner_runs<'a>(assignments: &[&'a str]) -> Runs<'a> {
+    Runs {
+        assignments: assignments.to_vec(),
+        is_wrapped: true,
+        ..Runs::default()
     }
-    (mode.cloned(), options)
-}
-
-/// The directory that an option of Terraform names.
-fn chdir(arguments: &[String]) -> Option<&str> {
-    let mut named = arguments.iter();
-    named.find_map(|argument| argument.strip_prefix("-chdir="))
-}
-
-/// The same command in place of the shell; nothing where it is so, or something else is between.
-fn with_exec(command: &Command, program: &str) -> Option<String> {
-    let before = command.words.iter().take_while(|word| *word != program);
-    let others: Vec<&String> = before.filter(|word| assignment(word).is_none()).collect();
-    match others.as_slice() {
-        [] => {
-            let (before, call) = command.text.split_at(command.text.find(program)?);
-            Some(format!("{before}exec {call}"))
-        }
-        [word] if *word == "exec" && command.is_piped => Some(command.text.clone()),
-        _ => None,
-    }
-}
-
-/// The same command under softstop, which has to know the directory itself.
-fn with_softstop(text: &str, program: &str, directory: Option<&str>) -> String {
-    let (before, command) = text.split_at(text.find(program).unwrap_or_default());
-    let Some(directory) = directory else {
-        return format!("{before}softstop deploy -- {command}");
-    };
-    let kept: Vec<&str> = command
-        .split(' ')
-        .filter(|word| !word.starts_with("-chdir="))
-        .collect();
-    format!(
-        "{before}softstop deploy --working-dir {} -- {}",
-        quoted(directory),
-        kept.join(" ")
-    )
-}
-
-/// A text, or a list of them; an empty one counts as not given.
-fn texts(node: &Node) -> Vec<String> {
-    let single = node.text().into_iter();
-    let listed = node.items().iter().filter_map(|item| item.text());
-    single
-        .chain(listed)
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
-        .collect()
 }

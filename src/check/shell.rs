@@ -1,5 +1,6 @@
 //! Splits the lines of a script into commands, as far as a shell can be read without running it.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::str::Chars;
 
@@ -14,19 +15,30 @@ pub(super) enum Part {
 /// A command without what connects it to others.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Command {
-    /// Quotes are removed, and nothing is expanded.
-    pub(super) words: Vec<String>,
+    pub(super) words: Vec<Word>,
     /// As it was written.
     pub(super) text: String,
     /// The line of the script on which it begins, counted from zero.
-    pub(super) line: usize,
+    pub(super) line: u32,
     /// Whether another command reads its output.
     pub(super) is_piped: bool,
+    /// Scripts whose output is a part of it, each with its first line.
+    pub(super) substitutions: Vec<(u32, String)>,
+}
+
+/// A word of a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Word {
+    /// Quotes are removed, and nothing is expanded.
+    pub(super) text: String,
+    /// Where it is in the text of its command, in bytes.
+    pub(super) begin: usize,
+    pub(super) end: usize,
 }
 
 /// Splits a script.
-pub(super) fn split(script: &str) -> Vec<Part> {
-    let mut splitter = Splitter {
+pub(super) fn split(script: &str) -> impl Iterator<Item = Part> {
+    Splitter {
         script,
         rest: script.chars(),
         at: 0,
@@ -34,15 +46,10 @@ pub(super) fn split(script: &str) -> Vec<Part> {
         begin: None,
         words: Vec::new(),
         word: None,
+        substitutions: Vec::new(),
         here_document: HereDocument::None,
-        parts: Vec::new(),
-    };
-    while let Some(character) = splitter.next() {
-        splitter.take(character);
-        splitter.at = splitter.here();
+        parts: VecDeque::new(),
     }
-    splitter.end_command(false);
-    splitter.parts
 }
 
 struct Splitter<'a> {
@@ -50,13 +57,15 @@ struct Splitter<'a> {
     rest: Chars<'a>,
     /// Where the character is that is being taken.
     at: usize,
-    line: usize,
+    line: u32,
     /// Where the command begins: its byte and its line.
-    begin: Option<(usize, usize)>,
-    words: Vec<String>,
-    word: Option<String>,
+    begin: Option<(usize, u32)>,
+    words: Vec<Word>,
+    /// Where the word begins, which grows.
+    word: Option<(usize, String)>,
+    substitutions: Vec<(u32, String)>,
     here_document: HereDocument,
-    parts: Vec<Part>,
+    parts: VecDeque<Part>,
 }
 
 /// Lines that are no commands.
@@ -68,12 +77,28 @@ enum HereDocument {
     Until(String),
 }
 
+impl Iterator for Splitter<'_> {
+    type Item = Part;
+
+    fn next(&mut self) -> Option<Part> {
+        while self.parts.is_empty() {
+            let Some(character) = self.advance() else {
+                self.end_command(false);
+                break;
+            };
+            self.take(character);
+            self.at = self.here();
+        }
+        self.parts.pop_front()
+    }
+}
+
 impl Splitter<'_> {
     fn here(&self) -> usize {
         self.script.len() - self.rest.as_str().len()
     }
 
-    fn next(&mut self) -> Option<char> {
+    fn advance(&mut self) -> Option<char> {
         let character = self.rest.next()?;
         if character == '\n' {
             self.line += 1;
@@ -89,16 +114,15 @@ impl Splitter<'_> {
     fn follows(&mut self, wanted: char) -> bool {
         let follows = self.peek() == Some(wanted);
         if follows {
-            self.next();
+            self.advance();
         }
         follows
     }
 
     fn take(&mut self, character: char) {
-        let is_redirected = self
-            .word
-            .as_ref()
-            .is_some_and(|word| word.ends_with(['<', '>']));
+        let ends_with =
+            |ends: &[char]| matches!(&self.word, Some((_, word)) if word.ends_with(ends));
+        let (is_redirected, is_list) = (ends_with(&['<', '>']), ends_with(&['(']));
         match character {
             ' ' | '\t' | '\r' => self.end_word(),
             '\n' => {
@@ -115,23 +139,24 @@ impl Splitter<'_> {
                 let is_piped = !self.follows('|');
                 self.end_command(is_piped);
             }
+            '(' if is_redirected => self.take_substitution(')'),
+            '(' if self.word.is_none() && self.words.len() == 1 && self.follows(')') => {
+                self.words[0].text.push_str("()");
+            }
             '(' if self.word.is_none() => {
                 self.end_command(false);
-                self.parts.push(Part::SubshellBegins);
+                self.parts.push_back(Part::SubshellBegins);
             }
-            ')' if self.word.as_ref().is_none_or(|word| !word.ends_with('(')) => {
+            ')' if !is_list => {
                 self.end_command(false);
-                self.parts.push(Part::SubshellEnds);
+                self.parts.push_back(Part::SubshellEnds);
             }
             '<' if self.follows('<') => self.announce_here_document(),
             '\'' => self.copy_until('\''),
             '"' => self.copy_quoted(),
-            '`' => {
-                self.push('`');
-                self.copy_until('`');
-            }
+            '`' => self.take_substitution('`'),
             '$' => self.take_expansion(),
-            '\\' => match self.next() {
+            '\\' => match self.advance() {
                 Some('\n') | None => {}
                 Some(escaped) => self.push(escaped),
             },
@@ -142,7 +167,7 @@ impl Splitter<'_> {
     /// The word that grows; where there is none yet, one begins.
     fn word(&mut self) -> &mut String {
         self.begin.get_or_insert((self.at, self.line));
-        self.word.get_or_insert_default()
+        &mut self.word.get_or_insert_with(|| (self.at, String::new())).1
     }
 
     fn push(&mut self, character: char) {
@@ -151,18 +176,19 @@ impl Splitter<'_> {
 
     fn copy_until(&mut self, end: char) {
         self.word();
-        while let Some(character) = self.next().filter(|character| *character != end) {
+        while let Some(character) = self.advance().filter(|character| *character != end) {
             self.push(character);
         }
     }
 
     fn copy_quoted(&mut self) {
         self.word();
-        while let Some(character) = self.next() {
+        while let Some(character) = self.advance() {
             match character {
                 '"' => return,
+                '`' => self.take_substitution('`'),
                 '$' => self.take_expansion(),
-                '\\' => match self.next() {
+                '\\' => match self.advance() {
                     Some('\n') | None => {}
                     Some(escaped) => self.push(escaped),
                 },
@@ -171,17 +197,37 @@ impl Splitter<'_> {
         }
     }
 
-    /// Leaves nothing but the `$` of `$(…)`: what is in there is not looked into.
+    /// Of `$(…)` only the `$` stays in the word.
     fn take_expansion(&mut self) {
         self.push('$');
-        let mut depth = 0_usize;
-        while depth > 0 || self.peek() == Some('(') {
-            match self.next() {
-                Some('(') => depth += 1,
-                Some(')') => depth -= 1,
+        if self.follows('(') {
+            self.take_substitution(')');
+        }
+    }
+
+    /// Keeps a script that stands in this one for itself.
+    fn take_substitution(&mut self, end: char) {
+        if end == '`' {
+            self.push('`');
+        }
+        let (begin, line) = (self.here(), self.line);
+        let (mut depth, mut last) = (1_usize, begin);
+        while depth > 0 {
+            last = self.here();
+            match self.advance() {
+                Some(character) if character == end => depth -= 1,
+                Some('(') if end == ')' => depth += 1,
+                Some('\\') => {
+                    self.advance();
+                }
                 Some(_) => {}
-                None => return,
+                None => break,
             }
+        }
+        let script = &self.script[begin..last];
+        // What begins with one more bracket is arithmetic.
+        if !script.starts_with('(') {
+            self.substitutions.push((line, script.to_owned()));
         }
     }
 
@@ -200,7 +246,7 @@ impl Splitter<'_> {
                 let line = self.rest.as_str().lines().next().unwrap_or_default();
                 let is_end = line.trim() == end;
                 self.skip_line();
-                self.next();
+                self.advance();
                 if is_end {
                     return;
                 }
@@ -210,28 +256,35 @@ impl Splitter<'_> {
 
     fn skip_line(&mut self) {
         while self.peek().is_some_and(|character| character != '\n') {
-            self.next();
+            self.advance();
         }
     }
 
     fn end_word(&mut self) {
-        if let Some(word) = self.word.take() {
-            if matches!(self.here_document, HereDocument::Announced) {
-                self.here_document = HereDocument::Until(word);
-            } else {
-                self.words.push(word);
-            }
+        let Some((begin, text)) = self.word.take() else {
+            return;
+        };
+        if matches!(self.here_document, HereDocument::Announced) {
+            self.here_document = HereDocument::Until(text);
+            return;
         }
+        let before = self.begin.map_or(0, |(begin, _)| begin);
+        self.words.push(Word {
+            text,
+            begin: begin - before,
+            end: self.at - before,
+        });
     }
 
     fn end_command(&mut self, is_piped: bool) {
         self.end_word();
         if let Some((begin, line)) = self.begin.take() {
-            self.parts.push(Part::Command(Command {
+            self.parts.push_back(Part::Command(Command {
                 words: mem::take(&mut self.words),
                 text: self.script[begin..self.at].trim_end().to_owned(),
                 line,
                 is_piped,
+                substitutions: mem::take(&mut self.substitutions),
             }));
         }
     }
@@ -242,7 +295,7 @@ mod tests {
     use super::*;
 
     fn commands(script: &str) -> Vec<Command> {
-        let commands = split(script).into_iter().filter_map(|part| match part {
+        let commands = split(script).filter_map(|part| match part {
             Part::Command(command) => Some(command),
             _ => None,
         });
@@ -252,7 +305,10 @@ mod tests {
     fn words(script: &str) -> Vec<String> {
         commands(script)
             .iter()
-            .map(|command| command.words.join("_"))
+            .map(|command| {
+                let words = command.words.iter().map(|word| word.text.as_str());
+                words.collect::<Vec<_>>().join("_")
+            })
             .collect()
     }
 
@@ -272,7 +328,7 @@ mod tests {
             words("a 'b; c' \"d && \\\"e\" f\\ g # h; i"),
             ["a_b; c_d && \"e_f g"]
         );
-        assert_eq!(words("a=$(b; c) \"$(d | e)\" `f; g`"), ["a=$_$_`f; g"]);
+        assert_eq!(words("a=$(b; c) \"$(d | e)\" `f; g`"), ["a=$_$_`"]);
         assert_eq!(words("a#b ''"), ["a#b_"]);
     }
 
@@ -289,16 +345,48 @@ mod tests {
 
     #[test]
     fn subshells_begin_and_end() {
-        let parts = split("(a; b) && c");
+        let parts: Vec<Part> = split("(a; b) && c").collect();
         assert_eq!(parts[0], Part::SubshellBegins);
         assert_eq!(parts[3], Part::SubshellEnds);
         assert_eq!(words("f() { a; }"), ["f()_{_a", "}"]);
     }
 
     #[test]
+    fn a_script_within_a_command_is_kept_for_itself() {
+        let script = "a=$(b; c $(d))\n  \"x `e | f`\" <(g) $((1 + 2)) '$(h)' `i";
+        let found: Vec<(u32, String)> = commands(script)
+            .into_iter()
+            .flat_map(|command| command.substitutions)
+            .collect();
+        let expected = [(0, "b; c $(d)"), (1, "e | f"), (1, "g"), (1, "i")];
+        assert_eq!(
+            found,
+            expected.map(|(line, script)| (line, script.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_function_is_named_with_or_without_a_blank() {
+        assert_eq!(
+            words("f() {\n a\n}\nf () { b; }"),
+            ["f()_{", "a", "}", "f()_{_b", "}"]
+        );
+    }
+
+    #[test]
+    fn a_word_knows_where_it_was_written() {
+        let command = commands("x; a  'b c'd e").remove(1);
+        let written = command
+            .words
+            .iter()
+            .map(|word| &command.text[word.begin..word.end]);
+        assert_eq!(written.collect::<Vec<_>>(), ["a", "'b c'd", "e"]);
+    }
+
+    #[test]
     fn a_command_knows_its_line_and_how_it_was_written() {
         let commands = commands("a\n\nb \\\n  'c d' | e\nf");
-        let lines: Vec<usize> = commands.iter().map(|command| command.line).collect();
+        let lines: Vec<u32> = commands.iter().map(|command| command.line).collect();
         assert_eq!(lines, [0, 2, 3, 4]);
         assert_eq!(commands[1].text, "b \\\n  'c d'");
         assert_eq!(commands[3].text, "f");

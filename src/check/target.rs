@@ -31,6 +31,11 @@ impl Target {
                 && has_workspace)
     }
 
+    /// How many texts there are to compare.
+    pub(super) fn size(&self) -> usize {
+        1 + self.directories.len() + self.backend_config.len()
+    }
+
     /// Whether nothing depends on what only the running pipeline knows.
     pub(super) fn is_certain(&self) -> bool {
         let texts = self.directories.iter().chain(&self.backend_config);

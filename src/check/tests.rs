@@ -1,9 +1,8 @@
-use super::document;
-use super::findings::{Finding, Severity, find};
-use super::pipelines::Pipelines;
+use super::examine;
+use super::findings::{Finding, Severity};
 
-fn findings(text: &str) -> Vec<Finding> {
-    find(&Pipelines::read(&document::read(text).unwrap()).unwrap())
+pub(super) fn findings(text: &str) -> Vec<Finding> {
+    examine(text).unwrap().findings
 }
 
 /// Place and reason of all that is found; warnings in parentheses.
@@ -14,6 +13,7 @@ fn said(text: &str) -> Vec<String> {
         } = finding;
         let place = format!("{}:{}", position.line, position.column);
         match finding.severity {
+            Severity::Refused => format!("!{place} {reason}"),
             Severity::Error => format!("{place} {reason}"),
             Severity::Warning => format!("({place} {reason})"),
         }
@@ -22,7 +22,7 @@ fn said(text: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn expect(text: &str, expected: &[&str]) {
+pub(super) fn expect(text: &str, expected: &[&str]) {
     let said = said(text);
     let is_expected = said.len() == expected.len()
         && said.iter().zip(expected).all(|(said, parts)| {
@@ -33,15 +33,15 @@ fn expect(text: &str, expected: &[&str]) {
 }
 
 /// A pipeline whose lines come below `- step:`, and which ends with these items.
-fn pipeline(script: &str, items: &str) -> String {
+pub(super) fn pipeline(script: &str, items: &str) -> String {
     let script = script.replace('\n', "\n          ");
     format!("pipelines:\n  default:\n    - step:\n        script:\n          {script}\n{items}")
 }
 
-const PIPE: &str = "- pipe: acme/softstop:1.2.3";
+pub(super) const PIPE: &str = "- pipe: acme/softstop:1.2.3";
 const FINAL: &str = "    - final:\n        script:\n          - pipe: acme/softstop:1.2.3\n            variables:\n";
 
-fn released(variables: &str) -> String {
+pub(super) fn released(variables: &str) -> String {
     format!("{FINAL}              MODE: release\n{variables}")
 }
 
@@ -173,9 +173,9 @@ fn a_final_step_comes_last_and_without_a_deployment() {
         &text,
         &[
             "6:7 `final:` has to be the last item",
-            "7:9 Bitbucket does not allow this",
-            "8:9 Bitbucket does not allow this",
-            "9:9 Bitbucket does not allow this",
+            "!7:9 Bitbucket does not allow this",
+            "!8:9 Bitbucket does not allow this",
+            "!9:9 Bitbucket does not allow this",
         ],
     );
     assert_eq!(findings(&text)[1].fix, "delete `deployment: production`");
@@ -188,7 +188,7 @@ fn terraform_without_softstop_is_found_wherever_a_shell_runs_it() {
         ("terraform apply; ls", "softstop deploy -- terraform apply"),
         (
             "cd infra && TF_LOG=1 tofu destroy -auto-approve | tee log",
-            "TF_LOG=1 softstop deploy -- tofu destroy -auto-approve",
+            "TF_LOG=1 softstop deploy --terraform-bin tofu -- tofu destroy -auto-approve",
         ),
         (
             "if ! terraform -chdir=infra apply plan; then exit 1; fi",
@@ -196,7 +196,7 @@ fn terraform_without_softstop_is_found_wherever_a_shell_runs_it() {
         ),
         (
             "timeout 30m /usr/bin/terraform apply || true",
-            "timeout 30m softstop deploy -- /usr/bin/terraform apply",
+            "timeout 30m softstop deploy --terraform-bin /usr/bin/terraform -- /usr/bin/terraform apply",
         ),
     ];
     for (script, fix) in rows {
@@ -213,7 +213,7 @@ fn terraform_without_softstop_is_found_wherever_a_shell_runs_it() {
 #[test]
 fn what_only_looks_like_terraform_is_no_mistake() {
     for script in [
-        "terraform plan -out apply",
+        "terraform plan -lock=false -out apply",
         "terraform apply -lock=false",
         "echo terraform apply",
         "echo 'now; terraform apply'",

@@ -40,7 +40,9 @@ const CHECK_EPILOGUE: &str = "\
 Exit codes:
   0      no error was found; warnings do not count
   1      errors were found
-  2      the file cannot be read, or is no pipelines file";
+  2      a file cannot be read, is no pipelines file, or is one that Bitbucket refuses
+
+Of several files the worst counts.";
 
 /// Makes the Stop button safe for deploys that hold a lock
 ///
@@ -144,9 +146,9 @@ pub(crate) struct StatusOptions {
 /// What a check can be told.
 #[derive(Args, Debug)]
 pub(crate) struct CheckOptions {
-    /// The pipelines file
+    /// The pipelines files
     #[arg(value_name = "FILE", default_value = "bitbucket-pipelines.yml")]
-    pub(crate) file: PathBuf,
+    pub(crate) files: Vec<PathBuf>,
 
     /// Print what is found as JSON, to stdout
     #[arg(long)]
