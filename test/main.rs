@@ -23,6 +23,7 @@ mod interrupts;
 mod living_holders;
 mod output;
 mod own_lock;
+mod proofs;
 mod races;
 mod recorded;
 mod release;

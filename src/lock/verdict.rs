@@ -71,6 +71,7 @@ pub(crate) enum Doubt {
     UnknownState { state: String },
     OtherRun,
     NeverRan,
+    NoEnd,
     OutlivesItsStep,
 }
 
@@ -196,11 +197,13 @@ fn judge_by_step(lock: &LockInfo, owner: &Owner, step: &StepReport) -> Verdict {
     if step.result.as_deref() == Some("NOT_RUN") {
         return Verdict::Refuse(Doubt::NeverRan);
     }
-    let outlives = lock
-        .created
-        .zip(step.completed)
-        .is_some_and(|(created, completed)| created.duration_since(completed) > CLOCK_SKEW);
-    if outlives {
+    let Some(created) = lock.created else {
+        return Verdict::Refuse(Doubt::UnknownTime);
+    };
+    let Some(completed) = step.completed else {
+        return Verdict::Refuse(Doubt::NoEnd);
+    };
+    if created.duration_since(completed) > CLOCK_SKEW {
         return Verdict::Refuse(Doubt::OutlivesItsStep);
     }
     Verdict::Release(Proof::StepCompleted {
@@ -334,6 +337,10 @@ impl fmt::Display for Doubt {
                  holds the lock"
             }
             Self::NeverRan => "Bitbucket says that its step was never run, so it is not the holder",
+            Self::NoEnd => {
+                "Bitbucket says that its step is COMPLETED, but its answer has no `completed_on` \
+                 that can be read, so nobody can tell whether the lock was taken before that"
+            }
             Self::OutlivesItsStep => {
                 "it was taken after its step had ended, so something has outlived the step"
             }

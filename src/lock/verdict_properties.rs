@@ -81,14 +81,14 @@ fn proves(answer: &Answer, holder: &Owner, created: Option<Timestamp>) -> bool {
     let latest = report
         .completed
         .map(|completed| completed + SignedDuration::from_secs(60));
-    let is_too_late =
-        matches!((created, latest), (Some(created), Some(latest)) if created > latest);
+    let is_in_time =
+        matches!((created, latest), (Some(created), Some(latest)) if created <= latest);
     let is_about_it = match report.run {
         Some(run) => run >= holder.run(),
         None => holder.run() == 1,
     };
     let has_run = report.result.as_deref() != Some("NOT_RUN");
-    report.state == "COMPLETED" && is_about_it && has_run && !is_too_late
+    report.state == "COMPLETED" && is_about_it && has_run && is_in_time
 }
 
 proptest! {
