@@ -5,6 +5,7 @@ mod any_text;
 mod document;
 mod findings;
 mod pipelines;
+pub(crate) mod releases;
 mod remedy;
 mod script;
 mod shell;

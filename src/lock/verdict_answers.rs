@@ -181,9 +181,9 @@ fn without_both_times_nobody_can_tell_whether_the_lock_is_younger_than_the_end_o
 #[test]
 fn without_an_answer_nothing_is_proved() {
     let rows = [
-        (Answer::NoToken, Doubt::NoToken),
+        (Answer::NoToken, Doubt::NoToken { order: None }),
         (
-            Answer::Nothing {
+            Answer::Silence {
                 reason: "401".to_owned(),
                 was_asked: false,
             },
