@@ -18,6 +18,7 @@ mod exit_codes;
 mod faults;
 mod guard;
 mod half_locks;
+mod http_looks;
 mod image;
 mod interrupts;
 mod living_holders;
