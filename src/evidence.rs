@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use crate::bitbucket::api::{Api, Question};
 use crate::bitbucket::build::{Build, STEP_RUN_NUMBER, STEP_UUID};
+use crate::check::releases;
 use crate::docker::{Container, Daemon};
 use crate::lock::{
-    Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Run, Sighting, Verdict, judge,
-    judge_own, settle,
+    Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Run, Siblings, Sighting,
+    Verdict, judge, judge_own, settle,
 };
 use crate::supervisor::{Left, Mark, Neighbours, Supervisor};
 use crate::tools::{DeployLock, DeployTool, ToolError};
@@ -23,6 +24,8 @@ use crate::tools::{DeployLock, DeployTool, ToolError};
 /// Marks every process of a deploy with the stamp of its locks, so that one that is left can be
 /// found.
 pub(crate) const STAMP: &str = "SOFTSTOP_STAMP";
+/// The pipelines file, in the clone.
+const PIPELINES_FILE: &str = "bitbucket-pipelines.yml";
 /// How long an answer of Bitbucket's counts, while a lock is waited for: 1,000 questions an hour
 /// are allowed, to all builds together.
 const FRESH: Duration = Duration::from_secs(20);
@@ -83,7 +86,10 @@ impl Inquiry {
                 Others::Hidden
             },
             asker: build.map(|build| &build.owner),
-            siblings_are_over: self.is_for_release && build.is_some_and(|build| !build.is_parallel),
+            siblings: match &holder {
+                Some(holder) => self.siblings(&holder.owner),
+                None => Siblings::Open { reason: None },
+            },
             sighting: match &holder {
                 Some(_) if self.is_own_look::<T>(lock, &signature) => {
                     Sighting::Alive(Life::OwnLook)
@@ -97,6 +103,34 @@ impl Inquiry {
             _ => Answer::NoToken,
         };
         Ok(judge(lock, &evidence, &answer))
+    }
+
+    /// What the order of steps says of the step that holds the lock.
+    ///
+    /// Nobody has confirmed that a pipe learns that it runs beside others, so a release trusts the
+    /// pipelines file too. One that the file hides in a script runs in the build container, where
+    /// that is documented to be known.
+    fn siblings(&self, holder: &Owner) -> Siblings {
+        let open = |reason: String| Siblings::Open {
+            reason: Some(reason),
+        };
+        let is_sibling = |build: &&Build| holder.is_in_pipeline_of(&build.owner);
+        let Some(build) = self.build.as_ref().filter(is_sibling) else {
+            return Siblings::Open { reason: None };
+        };
+        if !self.is_for_release {
+            return Siblings::Open { reason: None };
+        }
+        if build.is_parallel {
+            return open("this step runs beside others".to_owned());
+        }
+        let Some(clone) = &build.clone else {
+            return open("BITBUCKET_CLONE_DIR names no clone with a pipelines file".to_owned());
+        };
+        match releases::run_alone(&clone.join(PIPELINES_FILE), build.sections) {
+            Ok(()) => Siblings::Over,
+            Err(reason) => open(reason.to_string()),
+        }
     }
 
     /// Whether a look of our own holds the lock, at the same state from another directory.
@@ -163,11 +197,14 @@ impl Inquiry {
         };
         let answer = match supervisor.limited(LIMIT, api.step(question)).await {
             Some(Ok(step)) => Answer::Step(step),
-            Some(Err(error)) => Answer::Nothing {
+            Some(Err(error)) if error.is_silence() => Answer::Silence {
                 reason: error.to_string(),
                 was_asked: error.is_an_answer(),
             },
-            None => Answer::Nothing {
+            Some(Err(error)) => Answer::Unusable {
+                reason: error.to_string(),
+            },
+            None => Answer::Silence {
                 reason: "there was no time left to ask Bitbucket".to_owned(),
                 was_asked: false,
             },

@@ -39,6 +39,10 @@ fn main() -> Result<()> {
         directory.path().join("main.tf"),
         format!("{backend}{}", resources()),
     )?;
+    fs::write(
+        directory.path().join("bitbucket-pipelines.yml"),
+        "pipelines: {default: [final: {script: [softstop release]}]}\n",
+    )?;
     let deploy = || start(&mut Command::new(&softstop), "deploy", 1, directory.path());
     let begun = directory.path().join("database.begun");
 
@@ -137,6 +141,7 @@ fn start(softstop: &mut Command, mode: &str, step: u8, directory: &Path) -> Resu
         .env("BITBUCKET_PIPELINE_UUID", uuid(0))
         .env("BITBUCKET_STEP_UUID", uuid(step))
         .env("BITBUCKET_STEP_RUN_NUMBER", "1")
+        .env("BITBUCKET_CLONE_DIR", directory)
         .env_remove("TF_CLI_CONFIG_FILE")
         .env("TF_CLI_ARGS_init", "-no-color")
         .env("TF_CLI_ARGS_apply", "-no-color -compact-warnings")

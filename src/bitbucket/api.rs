@@ -13,10 +13,10 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::http_client::{self, innermost};
 use crate::lock::StepReport;
@@ -121,32 +121,40 @@ impl Api {
     }
 
     async fn ask(&self, question: Question<'_>, limit: Duration) -> Result<StepReport, ApiError> {
-        let place = self.place();
-        match timeout(limit, self.exchange(question)).await {
-            Ok(Ok(answer)) => self.conclude(question, answer),
-            Ok(Err(error)) => Err(ApiError::Unreachable {
-                place,
-                reason: self.clean(&innermost(&error)),
-            }),
-            Err(_) => Err(ApiError::TimedOut { place }),
-        }
+        let deadline = Instant::now() + limit;
+        let place = || self.place();
+        let response = match timeout_at(deadline, self.request(question).send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                return Err(ApiError::Unreachable {
+                    place: place(),
+                    reason: self.clean(&innermost(&error)),
+                });
+            }
+            Err(_) => return Err(ApiError::TimedOut { place: place() }),
+        };
+        let (status, wait) = (response.status(), wait(&response));
+        let body = match timeout_at(deadline, http_client::body(response)).await {
+            Ok(Ok(body)) => body.unwrap_or_default(),
+            _ if status.is_success() => {
+                let step = without_braces(question.step).to_owned();
+                return Err(ApiError::BrokenOff {
+                    place: place(),
+                    step,
+                });
+            }
+            // What an error says besides is not needed.
+            _ => String::new(),
+        };
+        let json = serde_json::from_str(&body).ok();
+        let json = json.map(|json| self.cleaned(json));
+        self.conclude(question, Answer { status, wait, json })
     }
 
-    async fn exchange(&self, question: Question<'_>) -> reqwest::Result<Answer> {
-        let response = self
-            .client
+    fn request(&self, question: Question<'_>) -> RequestBuilder {
+        self.client
             .get(self.address_of(question))
             .header(AUTHORIZATION, self.authorization.clone())
-            .send()
-            .await?;
-        let (status, wait) = (response.status(), wait(&response));
-        let body = http_client::body(response).await?.unwrap_or_default();
-        let json = serde_json::from_str(&body).ok();
-        Ok(Answer {
-            status,
-            wait,
-            json: json.map(|json| self.cleaned(json)),
-        })
     }
 
     fn conclude(&self, question: Question<'_>, answer: Answer) -> Result<StepReport, ApiError> {

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
 
 use uuid::Uuid;
 
@@ -18,7 +19,16 @@ pub(crate) struct Build {
     pub(crate) owner: Owner,
     /// Whether other steps of the pipeline run beside it.
     pub(crate) is_parallel: bool,
+    /// Where the clone of the repository is.
+    pub(crate) clone: Option<PathBuf>,
+    /// The sections of the pipelines file in which the pipeline can be.
+    pub(crate) sections: &'static [&'static str],
 }
+
+/// A custom pipeline can be started for anything, and no variable names it.
+const OF_A_PULL_REQUEST: &[&str] = &["pull-requests", "custom"];
+const OF_A_TAG: &[&str] = &["tags", "custom"];
+const OF_A_BRANCH: &[&str] = &["default", "branches", "bookmarks", "custom"];
 
 impl Build {
     /// Nothing outside of Pipelines; the variable that is missing or bad where the step cannot be
@@ -57,6 +67,14 @@ impl Build {
             owner: owner.ok_or("BITBUCKET_WORKSPACE or BITBUCKET_REPO_SLUG")?,
             is_parallel: given("BITBUCKET_PARALLEL_STEP").is_some()
                 || given("BITBUCKET_PARALLEL_STEP_COUNT").is_some(),
+            clone: given("BITBUCKET_CLONE_DIR").map(PathBuf::from),
+            sections: if given("BITBUCKET_PR_ID").is_some() {
+                OF_A_PULL_REQUEST
+            } else if given("BITBUCKET_TAG").is_some() {
+                OF_A_TAG
+            } else {
+                OF_A_BRANCH
+            },
         }))
     }
 }
@@ -113,6 +131,19 @@ mod tests {
     fn a_step_among_others_knows_it() {
         for name in ["BITBUCKET_PARALLEL_STEP", "BITBUCKET_PARALLEL_STEP_COUNT"] {
             assert!(build_with(name, "0").unwrap().unwrap().is_parallel);
+        }
+    }
+
+    #[test]
+    fn what_started_the_pipeline_says_where_in_the_file_it_is() {
+        for (name, section) in [
+            ("BITBUCKET_PR_ID", "pull-requests"),
+            ("BITBUCKET_TAG", "tags"),
+            ("BITBUCKET_BRANCH", "branches"),
+        ] {
+            let build = build_with(name, "7").unwrap().unwrap();
+            assert!(build.sections.contains(&section), "{name}");
+            assert!(build.sections.contains(&"custom"), "{name}");
         }
     }
 

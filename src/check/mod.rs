@@ -12,6 +12,7 @@ mod options;
 mod pipelines;
 mod recovery;
 mod refused;
+pub(crate) mod releases;
 mod remedy;
 mod script;
 mod shell;

@@ -18,4 +18,6 @@ pub(crate) use info::LockInfo;
 pub(crate) use own_run::{OF_A_DEPLOY, OF_A_STATE_PUSH, Others, Run, judge_own};
 pub(crate) use owner::{Holder, Owner};
 pub(crate) use step::StepReport;
-pub(crate) use verdict::{Answer, Doubt, Evidence, Life, Proof, Sighting, Verdict, judge, settle};
+pub(crate) use verdict::{
+    Answer, Doubt, Evidence, Life, Proof, Siblings, Sighting, Verdict, judge, settle,
+};

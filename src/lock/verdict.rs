@@ -63,14 +63,28 @@ pub(crate) enum Doubt {
     UnknownHolder,
     NoBuild,
     PerhapsHere,
-    ProcessesHidden { reason: String },
-    DockerSilent { reason: String },
+    ProcessesHidden {
+        reason: String,
+    },
+    DockerSilent {
+        reason: String,
+    },
     ThisStep,
-    NoToken,
-    NoAnswer { reason: String, was_asked: bool },
-    UnknownState { state: String },
+    /// Why the order of steps says nothing either, where it might have.
+    NoToken {
+        order: Option<String>,
+    },
+    NoAnswer {
+        reason: String,
+        was_asked: bool,
+    },
+    UnknownState {
+        state: String,
+    },
     OtherRun,
+    LaterRun,
     NeverRan,
+    NoEnd,
     OutlivesItsStep,
 }
 
@@ -83,9 +97,17 @@ pub(crate) struct Evidence<'a> {
     pub(crate) others: Others,
     /// The step that asks, where a step does.
     pub(crate) asker: Option<&'a Owner>,
-    /// Whether every other step of the asker's pipeline is over.
-    pub(crate) siblings_are_over: bool,
+    pub(crate) siblings: Siblings,
     pub(crate) sighting: Sighting,
+}
+
+/// What the order of steps says of the other steps in the asker's pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Siblings {
+    /// The pipeline has moved on, so each of them is over.
+    Over,
+    /// Some may run; why it cannot be told, where it might have been.
+    Open { reason: Option<String> },
 }
 
 /// What was seen of the holder itself.
@@ -103,37 +125,46 @@ pub(crate) enum Sighting {
 pub(crate) enum Answer {
     /// There is no token to ask with.
     NoToken,
-    /// It said nothing that could be used; whether it was reached at all.
-    Nothing {
+    /// It said nothing of the step; whether it was reached at all.
+    Silence {
         reason: String,
         was_asked: bool,
+    },
+    /// It said something that cannot be used, so it may know that the step runs.
+    Unusable {
+        reason: String,
     },
     Step(StepReport),
 }
 
 /// Judges `lock` by the `evidence`: what was seen beats what Bitbucket says, and that beats what
-/// follows from the order of steps.
+/// follows from the order of steps, which only silence leaves open.
 pub(crate) fn judge(lock: &LockInfo, evidence: &Evidence, answer: &Answer) -> Verdict {
-    match (settle(lock, evidence), Holder::of(lock)) {
-        (Some(verdict), _) => verdict,
-        (None, Some(Holder { owner, .. })) => {
-            let is_over = evidence.siblings_are_over
-                && evidence.asker.is_some_and(|asker| {
-                    owner.is_in_pipeline_of(asker) && !owner.is_step_of(asker)
-                });
-            match answer {
-                Answer::NoToken if is_over => {
-                    Verdict::Release(Proof::PipelineMovedOn { silence: None })
-                }
-                Answer::Nothing { reason, .. } if is_over => {
-                    Verdict::Release(Proof::PipelineMovedOn {
-                        silence: Some(reason.clone()),
-                    })
-                }
-                answer => judge_by_answer(lock, &owner, answer),
-            }
+    if let Some(verdict) = settle(lock, evidence) {
+        return verdict;
+    }
+    let Some(Holder { owner, .. }) = Holder::of(lock) else {
+        return Verdict::Refuse(Doubt::NoBuild);
+    };
+    let verdict = match answer {
+        Answer::NoToken => judge_by_order(&owner, evidence, None),
+        Answer::Silence { reason, was_asked } => {
+            judge_by_order(&owner, evidence, Some((reason, *was_asked)))
         }
-        (None, None) => Verdict::Refuse(Doubt::NoBuild),
+        Answer::Unusable { reason } => Verdict::Refuse(Doubt::NoAnswer {
+            reason: reason.clone(),
+            was_asked: false,
+        }),
+        Answer::Step(step) => judge_by_step(lock, &owner, step),
+    };
+    let is_later = evidence
+        .asker
+        .is_some_and(|asker| owner.is_in_pipeline_of(asker) && owner.run() > asker.run());
+    match verdict {
+        Verdict::Release(_) | Verdict::Refuse(Doubt::NoToken { .. }) if is_later => {
+            Verdict::Refuse(Doubt::LaterRun)
+        }
+        verdict => verdict,
     }
 }
 
@@ -162,14 +193,24 @@ pub(crate) fn settle(lock: &LockInfo, evidence: &Evidence) -> Option<Verdict> {
     }
 }
 
-fn judge_by_answer(lock: &LockInfo, owner: &Owner, answer: &Answer) -> Verdict {
-    match answer {
-        Answer::NoToken => Verdict::Refuse(Doubt::NoToken),
-        Answer::Nothing { reason, was_asked } => Verdict::Refuse(Doubt::NoAnswer {
-            reason: reason.clone(),
-            was_asked: *was_asked,
+/// Concludes from the order of steps where Bitbucket has kept silent, for this reason, or had
+/// nobody to ask.
+fn judge_by_order(owner: &Owner, evidence: &Evidence, silence: Option<(&String, bool)>) -> Verdict {
+    let is_sibling = evidence
+        .asker
+        .is_some_and(|asker| owner.is_in_pipeline_of(asker) && !owner.is_step_of(asker));
+    match (&evidence.siblings, silence) {
+        (Siblings::Over, silence) if is_sibling => Verdict::Release(Proof::PipelineMovedOn {
+            silence: silence.map(|(reason, _)| reason.clone()),
         }),
-        Answer::Step(step) => judge_by_step(lock, owner, step),
+        (_, Some((reason, was_asked))) => Verdict::Refuse(Doubt::NoAnswer {
+            reason: reason.clone(),
+            was_asked,
+        }),
+        (Siblings::Open { reason }, None) if is_sibling => Verdict::Refuse(Doubt::NoToken {
+            order: reason.clone(),
+        }),
+        (_, None) => Verdict::Refuse(Doubt::NoToken { order: None }),
     }
 }
 
@@ -196,11 +237,13 @@ fn judge_by_step(lock: &LockInfo, owner: &Owner, step: &StepReport) -> Verdict {
     if step.result.as_deref() == Some("NOT_RUN") {
         return Verdict::Refuse(Doubt::NeverRan);
     }
-    let outlives = lock
-        .created
-        .zip(step.completed)
-        .is_some_and(|(created, completed)| created.duration_since(completed) > CLOCK_SKEW);
-    if outlives {
+    let Some(created) = lock.created else {
+        return Verdict::Refuse(Doubt::UnknownTime);
+    };
+    let Some(completed) = step.completed else {
+        return Verdict::Refuse(Doubt::NoEnd);
+    };
+    if created.duration_since(completed) > CLOCK_SKEW {
         return Verdict::Refuse(Doubt::OutlivesItsStep);
     }
     Verdict::Release(Proof::StepCompleted {
@@ -318,9 +361,17 @@ impl fmt::Display for Doubt {
                 "this very run of the step has taken it, elsewhere, and only a later step or run can \
                  tell whether that is over"
             }
-            Self::NoToken => {
-                "there is no token to ask Bitbucket about its step: set BITBUCKET_ACCESS_TOKEN, or \
-                 ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN"
+            Self::NoToken { order } => {
+                formatter.write_str(
+                    "there is no token to ask Bitbucket about its step: set \
+                     BITBUCKET_ACCESS_TOKEN, or ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN",
+                )?;
+                return match order {
+                    Some(reason) => {
+                        write!(formatter, " (nor can its step be told to be over: {reason})")
+                    }
+                    None => Ok(()),
+                };
             }
             Self::NoAnswer { reason, .. } => reason,
             Self::UnknownState { state } => {
@@ -333,7 +384,14 @@ impl fmt::Display for Doubt {
                 "Bitbucket's answer is about an earlier run of its step, and not about the one that \
                  holds the lock"
             }
+            Self::LaterRun => {
+                "it was taken in a later run of this very pipeline than the one that asks"
+            }
             Self::NeverRan => "Bitbucket says that its step was never run, so it is not the holder",
+            Self::NoEnd => {
+                "Bitbucket says that its step is COMPLETED, but its answer has no `completed_on` \
+                 that can be read, so nobody can tell whether the lock was taken before that"
+            }
             Self::OutlivesItsStep => {
                 "it was taken after its step had ended, so something has outlived the step"
             }

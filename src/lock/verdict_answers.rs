@@ -26,6 +26,7 @@ fn another_pipeline_is_over_once_bitbucket_says_so() {
     }
     let bare = StepReport {
         state: "COMPLETED".to_owned(),
+        completed: Some(at(10)),
         ..StepReport::default()
     };
     assert_eq!(
@@ -156,11 +157,33 @@ fn a_lock_that_was_taken_after_its_step_is_held_by_something_that_outlives_it() 
 }
 
 #[test]
+fn without_both_times_nobody_can_tell_whether_the_lock_is_younger_than_the_end_of_its_step() {
+    let ended = step("COMPLETED", Some("STOPPED"));
+    let endless = StepReport {
+        completed: None,
+        ..ended.clone()
+    };
+    let timeless = LockInfo {
+        created: None,
+        ..stamped()
+    };
+    for (lock, report, doubt) in [
+        (stamped(), endless, Doubt::NoEnd),
+        (timeless, ended, Doubt::UnknownTime),
+    ] {
+        assert_eq!(
+            judge(&lock, &nothing(), &answered(report)),
+            Verdict::Refuse(doubt)
+        );
+    }
+}
+
+#[test]
 fn without_an_answer_nothing_is_proved() {
     let rows = [
-        (Answer::NoToken, Doubt::NoToken),
+        (Answer::NoToken, Doubt::NoToken { order: None }),
         (
-            Answer::Nothing {
+            Answer::Silence {
                 reason: "401".to_owned(),
                 was_asked: false,
             },

@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::owner::tests::{STAMP, any_owner};
-use super::verdict_table::{HOST, at, lock, owner, rerun, sibling, stranger};
+use super::verdict_table::{HOST, OPEN, at, lock, owner, rerun, sibling, stranger};
 use super::{
-    Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Sighting, StepReport, Verdict,
-    judge,
+    Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Siblings, Sighting, StepReport,
+    Verdict, judge,
 };
 use crate::mutation::at_least;
 
@@ -29,7 +29,8 @@ fn any_answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         Just(Answer::NoToken),
         ("\\PC*", any::<bool>())
-            .prop_map(|(reason, was_asked)| Answer::Nothing { reason, was_asked }),
+            .prop_map(|(reason, was_asked)| Answer::Silence { reason, was_asked }),
+        "\\PC*".prop_map(|reason| Answer::Unusable { reason }),
         any_report().prop_map(Answer::Step),
     ]
 }
@@ -81,14 +82,14 @@ fn proves(answer: &Answer, holder: &Owner, created: Option<Timestamp>) -> bool {
     let latest = report
         .completed
         .map(|completed| completed + SignedDuration::from_secs(60));
-    let is_too_late =
-        matches!((created, latest), (Some(created), Some(latest)) if created > latest);
+    let is_in_time =
+        matches!((created, latest), (Some(created), Some(latest)) if created <= latest);
     let is_about_it = match report.run {
         Some(run) => run >= holder.run(),
         None => holder.run() == 1,
     };
     let has_run = report.result.as_deref() != Some("NOT_RUN");
-    report.state == "COMPLETED" && is_about_it && has_run && !is_too_late
+    report.state == "COMPLETED" && is_about_it && has_run && is_in_time
 }
 
 proptest! {
@@ -103,8 +104,8 @@ proptest! {
     ) {
         let lock = LockInfo { created, ..lock(&who) };
         let evidence = Evidence {
-            signature: &signature, asker: asker.as_ref(), siblings_are_over, others,
-            sighting: sighting.clone(),
+            signature: &signature, asker: asker.as_ref(), others, sighting: sighting.clone(),
+            siblings: if siblings_are_over { Siblings::Over } else { OPEN },
         };
         let holder = Holder::of(&lock).map(|holder| holder.owner);
         let is_here = !who.is_empty() && who == signature
@@ -112,11 +113,11 @@ proptest! {
         let is_proved = holder.is_some_and(|holder| {
             let asker = asker.as_ref().filter(|asker| asker.is_in_pipeline_of(&holder));
             match asker {
-                Some(asker) if asker.step() == holder.step() && asker.run() >= holder.run() => {
-                    asker.run() > holder.run()
-                }
-                Some(asker) if asker.step() != holder.step() && siblings_are_over => {
-                    proves(&answer, &holder, created) || !matches!(answer, Answer::Step(_))
+                Some(asker) if asker.run() < holder.run() => false,
+                Some(asker) if asker.step() == holder.step() => asker.run() > holder.run(),
+                Some(_) if siblings_are_over => {
+                    let is_silent = matches!(answer, Answer::NoToken | Answer::Silence { .. });
+                    is_silent || proves(&answer, &holder, created)
                 }
                 _ => proves(&answer, &holder, created),
             }

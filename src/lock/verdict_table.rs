@@ -4,11 +4,13 @@ use jiff::Timestamp;
 
 use super::owner::tests::STAMP;
 use super::{
-    Answer, Doubt, Evidence, Life, LockInfo, Others, Owner, Proof, Sighting, StepReport, Verdict,
-    judge,
+    Answer, Doubt, Evidence, Life, LockInfo, Others, Owner, Proof, Siblings, Sighting, StepReport,
+    Verdict, judge,
 };
 
 pub(super) const HOST: &str = "d5c1f0a2b3c4";
+
+pub(super) const OPEN: Siblings = Siblings::Open { reason: None };
 
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -58,7 +60,7 @@ pub(super) fn nothing() -> Evidence<'static> {
     Evidence {
         signature: "root@vm",
         asker: None,
-        siblings_are_over: false,
+        siblings: OPEN,
         others: Others::Hidden,
         sighting: Sighting::Nothing,
     }
@@ -79,10 +81,10 @@ pub(super) fn step(state: &str, result: Option<&str>) -> StepReport {
 }
 
 /// The verdict about a lock of `STAMP`, where this step asks and nobody else was asked.
-fn asked_by(asker: &Owner, siblings_are_over: bool) -> Verdict {
+fn asked_by(asker: &Owner, siblings: Siblings) -> Verdict {
     let evidence = Evidence {
         asker: Some(asker),
-        siblings_are_over,
+        siblings,
         ..nothing()
     };
     judge(&stamped(), &evidence, &Answer::NoToken)
@@ -91,46 +93,81 @@ fn asked_by(asker: &Owner, siblings_are_over: bool) -> Verdict {
 #[test]
 fn an_earlier_run_of_the_step_is_over() {
     assert_eq!(
-        asked_by(&rerun(), false),
+        asked_by(&rerun(), OPEN),
         Verdict::Release(Proof::EarlierRun)
     );
 }
 
 #[test]
 fn the_step_that_asks_cannot_tell_whether_it_is_over_elsewhere() {
-    for siblings_are_over in [false, true] {
+    for siblings in [OPEN, Siblings::Over] {
         assert_eq!(
-            asked_by(&owner(STAMP), siblings_are_over),
+            asked_by(&owner(STAMP), siblings),
             Verdict::Refuse(Doubt::ThisStep)
         );
     }
 }
 
 #[test]
-fn a_later_run_of_the_step_is_asked_about() {
-    let (asker, later) = (owner(STAMP), lock(&format!("{}@{HOST}", rerun())));
-    let evidence = Evidence {
-        asker: Some(&asker),
-        siblings_are_over: true,
-        ..nothing()
-    };
-    assert_eq!(
-        judge(&later, &evidence, &Answer::NoToken),
-        Verdict::Refuse(Doubt::NoToken)
+fn a_later_run_than_the_askers_is_never_over_for_the_asker() {
+    let later_sibling = owner(
+        &rerun()
+            .to_string()
+            .replace("22222222-2222", "33333333-3333"),
     );
+    for holder in [rerun(), later_sibling] {
+        let (asker, later) = (owner(STAMP), lock(&format!("{holder}@{HOST}")));
+        let evidence = Evidence {
+            asker: Some(&asker),
+            siblings: Siblings::Over,
+            ..nothing()
+        };
+        let completed = StepReport {
+            run: Some(2),
+            ..step("COMPLETED", None)
+        };
+        for answer in [Answer::NoToken, Answer::Step(completed)] {
+            assert_eq!(
+                judge(&later, &evidence, &answer),
+                Verdict::Refuse(Doubt::LaterRun)
+            );
+        }
+        let alive = Answer::Step(step("IN_PROGRESS", None));
+        let verdict = judge(&later, &evidence, &alive);
+        assert!(matches!(verdict, Verdict::Wait(Life::Step { .. })));
+    }
 }
 
 #[test]
 fn the_final_step_frees_what_its_own_pipeline_has_left() {
     assert_eq!(
-        asked_by(&sibling(), true),
+        asked_by(&sibling(), Siblings::Over),
         Verdict::Release(Proof::PipelineMovedOn { silence: None })
     );
 }
 
 #[test]
 fn a_parallel_sibling_is_asked_about() {
-    assert_eq!(asked_by(&sibling(), false), Verdict::Refuse(Doubt::NoToken));
+    assert_eq!(
+        asked_by(&sibling(), OPEN),
+        Verdict::Refuse(Doubt::NoToken { order: None })
+    );
+}
+
+#[test]
+fn why_the_order_of_steps_proves_nothing_is_told_where_it_might_have() {
+    let reason = Some("no clone".to_owned());
+    let siblings = Siblings::Open {
+        reason: reason.clone(),
+    };
+    assert_eq!(
+        asked_by(&sibling(), siblings.clone()),
+        Verdict::Refuse(Doubt::NoToken { order: reason })
+    );
+    assert_eq!(
+        asked_by(&stranger(), siblings),
+        Verdict::Refuse(Doubt::NoToken { order: None })
+    );
 }
 
 #[test]
@@ -142,8 +179,8 @@ fn a_pipeline_that_differs_in_any_part_is_another_one() {
         ("11111111-1111", "44444444-4444"),
     ] {
         assert_eq!(
-            asked_by(&owner(&STAMP.replace(from, to)), true),
-            Verdict::Refuse(Doubt::NoToken),
+            asked_by(&owner(&STAMP.replace(from, to)), Siblings::Over),
+            Verdict::Refuse(Doubt::NoToken { order: None }),
             "{to}"
         );
     }
@@ -155,7 +192,7 @@ fn what_bitbucket_says_of_a_sibling_beats_the_order_of_steps() {
     let judged = |answer| {
         let evidence = Evidence {
             asker: Some(&asker),
-            siblings_are_over: true,
+            siblings: Siblings::Over,
             ..nothing()
         };
         judge(&stamped(), &evidence, &answer)
@@ -170,7 +207,17 @@ fn what_bitbucket_says_of_a_sibling_beats_the_order_of_steps() {
         judged(Answer::Step(step("COMPLETED", None))),
         Verdict::Release(Proof::StepCompleted { result: None })
     );
-    let silence = Answer::Nothing {
+    let reason = "it answered about another step".to_owned();
+    assert_eq!(
+        judged(Answer::Unusable {
+            reason: reason.clone()
+        }),
+        Verdict::Refuse(Doubt::NoAnswer {
+            reason,
+            was_asked: false
+        })
+    );
+    let silence = Answer::Silence {
         reason: "500".to_owned(),
         was_asked: false,
     };
@@ -207,7 +254,7 @@ fn a_holder_that_was_seen_beats_every_proof() {
         for asker in [None, Some(&sibling), Some(&rerun)] {
             let evidence = Evidence {
                 asker,
-                siblings_are_over: true,
+                siblings: Siblings::Over,
                 signature: &format!("{STAMP}@{HOST}"),
                 others: Others::Impossible,
                 sighting: sighting.clone(),
@@ -258,7 +305,7 @@ fn a_lock_of_no_build_is_left_alone_whatever_is_known() {
     ] {
         let evidence = Evidence {
             asker: Some(&asker),
-            siblings_are_over: true,
+            siblings: Siblings::Over,
             others: Others::Impossible,
             ..nothing()
         };

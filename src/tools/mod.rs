@@ -172,4 +172,15 @@ pub(crate) enum ToolError {
     Hidden(std::io::Error),
     #[error("the lock server {address} could not be asked: {reason}")]
     LockServer { address: String, reason: String },
+    /// Nothing may follow as if the lock were free: the request may be carried out later, whoever
+    /// holds the lock by then.
+    #[error(
+        "the lock server {address} has not confirmed that it has given back the lock {id}, which was taken to look: {reason}. Where that lock is still there, release it by hand: {by_hand}"
+    )]
+    NotGivenBack {
+        address: String,
+        id: String,
+        reason: String,
+        by_hand: String,
+    },
 }

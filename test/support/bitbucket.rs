@@ -34,6 +34,8 @@ pub(crate) enum Answer {
     Slow,
     /// By closing the connection.
     Cut,
+    /// By closing the connection in the midst of an answer.
+    Half,
     Html,
     Raw(u16, String),
 }
@@ -147,7 +149,9 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
     }
     let mut shared = shared.lock().unwrap();
     let path = request.split(' ').nth(1).unwrap_or_default();
-    let response = match shared.answer(path, authorization) {
+    let answer = shared.answer(path, authorization);
+    let is_half = matches!(answer, Answer::Half);
+    let response = match answer {
         Answer::Cut => return Ok(()),
         Answer::Slow => {
             shared.waiting.push(stream);
@@ -161,7 +165,7 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
         header,
         body,
     } = response;
-    let length = body.len();
+    let length = body.len() + usize::from(is_half);
     write!(
         &stream,
         "HTTP/1.1 {status} \r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
@@ -193,6 +197,7 @@ impl Shared {
         };
         match answer {
             Answer::Completed(result) => state("COMPLETED", Some(("result", result))),
+            Answer::Half => state("COMPLETED", Some(("result", "STOPPED"))),
             Answer::InProgress => state("IN_PROGRESS", Some(("stage", "RUNNING"))),
             Answer::Paused => state("IN_PROGRESS", Some(("stage", "PAUSED"))),
             Answer::Pending => state("PENDING", None),

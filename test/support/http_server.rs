@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::Value;
-use tiny_http::{Request, Response, Server};
+use tiny_http::{Header, Request, Response, Server};
 
 /// A running server.
 pub(crate) struct HttpServer {
@@ -35,6 +35,14 @@ struct Shared {
     lost_answer: Option<&'static str>,
     /// Whether the answer to a refused LOCK does not say who holds the lock.
     names_nobody: bool,
+    /// Whether the answer to a refused LOCK is the body of that very request.
+    echoes: bool,
+    /// Whether a GET is answered with the lock, where there is one.
+    tells_lock: bool,
+    /// The status with which every request is sent elsewhere, and where to.
+    redirect: Option<(u16, String)>,
+    /// Whether each request came with credentials.
+    authorized: Vec<bool>,
     /// Is told of every request before it is answered.
     witness: Option<Witness>,
 }
@@ -100,6 +108,26 @@ impl HttpServer {
         self.shared.lock().unwrap().names_nobody = true;
     }
 
+    /// From now on, a refused LOCK is answered with itself.
+    pub(crate) fn echo(&self) {
+        self.shared.lock().unwrap().echoes = true;
+    }
+
+    /// From now on, a GET is answered with the lock, where there is one.
+    pub(crate) fn tell_lock(&self) {
+        self.shared.lock().unwrap().tells_lock = true;
+    }
+
+    /// From now on, every request is sent elsewhere.
+    pub(crate) fn redirect(&self, status: u16, to: &str) {
+        self.shared.lock().unwrap().redirect = Some((status, to.to_owned()));
+    }
+
+    /// Whether each request so far came with credentials.
+    pub(crate) fn authorized(&self) -> Vec<bool> {
+        self.shared.lock().unwrap().authorized.clone()
+    }
+
     /// Loses the next answer to this method, after doing what was asked.
     pub(crate) fn lose_answer_to(&self, method: &'static str) {
         self.shared.lock().unwrap().lost_answer = Some(method);
@@ -121,7 +149,19 @@ fn answer(mut request: Request, shared: &Mutex<Shared>) {
     }
     let method = request.method().to_string();
     let mut shared = shared.lock().unwrap();
-    let (status, text) = shared.answer(&method, body);
+    let is_authorized = request
+        .headers()
+        .iter()
+        .any(|header| header.field.equiv("Authorization"));
+    shared.authorized.push(is_authorized);
+    let mut headers = Vec::new();
+    let (status, text) = match &shared.redirect {
+        Some((status, to)) => {
+            headers.push(Header::from_bytes("Location", to.as_bytes()).unwrap());
+            (*status, String::new())
+        }
+        None => shared.answer(&method, body),
+    };
     if shared.lost_answer == Some(method.as_str()) {
         shared.lost_answer = None;
         drop(request.into_writer());
@@ -130,7 +170,7 @@ fn answer(mut request: Request, shared: &Mutex<Shared>) {
     drop(shared);
     let response = Response::new(
         status.into(),
-        Vec::new(),
+        headers,
         Cursor::new(text.clone().into_bytes()),
         Some(text.len()),
         None,
@@ -145,6 +185,9 @@ impl Shared {
             witness(method, &body);
         }
         match method {
+            "GET" if self.tells_lock && self.lock.is_some() => {
+                (200, self.lock.clone().unwrap_or_default())
+            }
             "GET" => match &self.state {
                 Some(state) => (200, state.clone()),
                 None => (204, String::new()),
@@ -182,7 +225,9 @@ impl Shared {
                 self.rival = None;
             }
         }
-        let answer = if self.names_nobody {
+        let answer = if self.echoes {
+            body
+        } else if self.names_nobody {
             String::new()
         } else {
             lock

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::pipelines::PIPELINES_FILE;
 use super::proxy::Proxy;
 use super::{Kind, Step, Store, lock_of, prepared, until};
 
@@ -42,6 +43,7 @@ impl Project {
             &format!("terraform {{\n{}}}\n", project.store.block()),
         );
         project.write("main.tf", &project.with_gates(resources));
+        project.write("bitbucket-pipelines.yml", PIPELINES_FILE);
         project
     }
 
@@ -85,7 +87,7 @@ impl Project {
             .path()
             .join(format!("clone-{}", Uuid::new_v4()));
         fs::create_dir(&clone).unwrap();
-        for name in ["backend.tf", "main.tf"] {
+        for name in ["backend.tf", "main.tf", "bitbucket-pipelines.yml"] {
             fs::copy(self.directory.join(name), clone.join(name)).unwrap();
         }
         clone

@@ -164,9 +164,13 @@ impl Softstop {
         }
     }
 
-    /// As a step of a pipeline.
+    /// As a step of a pipeline, whose clone is where softstop is started.
     pub(crate) fn in_step(mut self, step: &Step) -> Self {
         self.command.envs(step.variables());
+        if let Some(directory) = self.command.get_current_dir() {
+            let directory = directory.to_owned();
+            self.command.env("BITBUCKET_CLONE_DIR", directory);
+        }
         self
     }
 

@@ -56,6 +56,8 @@ pub(crate) enum ApiError {
         "{place} answered about step {step} with something that is not JSON, or too much of it. Check BITBUCKET_API_URL, and any proxy on the way"
     )]
     NotJson { place: String, step: String },
+    #[error("{place} began an answer about step {step}, and broke off. Try again later")]
+    BrokenOff { place: String, step: String },
     #[error("Bitbucket's answer does not say in which state step {step} is. {LOOK_YOURSELF}")]
     Malformed { step: String },
     #[error("Bitbucket was asked about step {step} and answered about another. {LOOK_YOURSELF}")]
@@ -82,6 +84,25 @@ impl ApiError {
         matches!(self, Self::NotFound { .. })
     }
 
+    /// Whether nothing was said of the step. Anything else may hide that it runs.
+    pub(crate) fn is_silence(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::TooManyRequests { .. }
+            | Self::ServerError { .. }
+            | Self::Unreachable { .. }
+            | Self::TimedOut { .. } => true,
+            Self::Unexpected { status, .. } => *status == StatusCode::NOT_FOUND,
+            Self::NotJson { .. }
+            | Self::BrokenOff { .. }
+            | Self::Malformed { .. }
+            | Self::OtherStep { .. }
+            | Self::Contradiction { .. } => false,
+        }
+    }
+
     /// Whether asking again may help.
     pub(super) fn may_pass(&self) -> bool {
         matches!(
@@ -90,6 +111,7 @@ impl ApiError {
                 | Self::ServerError { .. }
                 | Self::Unreachable { .. }
                 | Self::TimedOut { .. }
+                | Self::BrokenOff { .. }
         )
     }
 }

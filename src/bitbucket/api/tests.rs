@@ -142,6 +142,15 @@ async fn what_may_pass_is_asked_again_a_few_times() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_off_is_no_silence() {
+    let bitbucket = knowing([Answer::Half]);
+    let error = ask(&bitbucket).await.unwrap_err();
+    assert!(matches!(error, ApiError::BrokenOff { .. }), "{error:?}");
+    assert!(!error.is_silence());
+    assert_eq!(bitbucket.requests(), ALL_TRIES);
+}
+
+#[tokio::test]
 async fn what_has_passed_leaves_no_trace() {
     let bitbucket = knowing([
         Answer::Cut,

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::diagnostics::{essence, lock_info};
 use crate::lock::{
-    Answer, Evidence, Holder, LockInfo, OF_A_DEPLOY, Others, Owner, Run, Sighting, Verdict, judge,
-    judge_own,
+    Answer, Evidence, Holder, LockInfo, OF_A_DEPLOY, Others, Owner, Run, Siblings, Sighting,
+    Verdict, judge, judge_own,
 };
 use crate::mutation::{at_least, mutated};
 
@@ -80,7 +80,7 @@ fn is_released_by_the_next_run(lock: &LockInfo) -> bool {
     let evidence = Evidence {
         signature: "",
         asker: Some(&asker),
-        siblings_are_over: false,
+        siblings: Siblings::Open { reason: None },
         others: Others::Hidden,
         sighting: Sighting::Nothing,
     };

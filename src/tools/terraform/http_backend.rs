@@ -4,34 +4,37 @@
 //! with the right ID, and a lax one unlocks whatever is locked. And from 1.3 to 1.14 Terraform
 //! shows the caller's own lock instead of the holder's.
 
+mod exchange;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::{Certificate, Client, Method, Request, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::backend::Backend;
 use super::quoted;
 use crate::environment::Environment;
-use crate::http_client::{self, innermost};
 use crate::lock::LockInfo;
 use crate::supervisor::Supervisor;
 use crate::tools::{Look, ToolError};
+use exchange::{Connection, Message, Silence, setting, without_secrets};
 
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(4);
+/// How long the answer is waited for by which a look learns that it has given the lock back.
+const LIMIT_OF_GIVING_BACK: Duration = Duration::from_secs(10);
 /// The operation under which a look takes the lock.
 pub(super) const LOOK_OPERATION: &str = "softstop-look";
-/// How often a look is tried.
-const TRIES: u32 = 3;
+/// How often a look asks for the lock.
+const TRIES: u32 = 2;
 
 /// The lock of one `http` backend.
 pub(crate) struct HttpLock {
-    client: Client,
+    connection: Connection,
     lock: Endpoint,
     unlock: Endpoint,
-    credentials: Option<(String, String)>,
     signature: String,
 }
 
@@ -45,6 +48,7 @@ enum Answer {
     Taken,
     Held(LockInfo),
     HeldBySomebody,
+    Refused(StatusCode),
 }
 
 impl HttpLock {
@@ -69,52 +73,123 @@ impl HttpLock {
         let unlock_method = setting("unlock_method", "TF_HTTP_UNLOCK_METHOD");
         let username = setting("username", "TF_HTTP_USERNAME");
         let password = setting("password", "TF_HTTP_PASSWORD");
+        let credentials = username.map(|username| (username, password.unwrap_or_default()));
         Ok(Some(Self {
-            client: client(backend, environment)
+            connection: Connection::open(backend, environment, credentials)
                 .map_err(|reason| refused(&lock_address, &reason))?,
             lock: Endpoint::new(lock_address, lock_method.as_deref().unwrap_or("LOCK"))?,
             unlock: Endpoint::new(unlock_address, unlock_method.as_deref().unwrap_or("UNLOCK"))?,
-            credentials: username.map(|username| (username, password.unwrap_or_default())),
             signature,
         }))
     }
 
-    /// Takes the lock, and gives it back at once; where that fails, the server names the holder.
-    ///
-    /// The protocol has no way to ask without taking.
+    /// Asks who holds the lock. Where the server does not tell, the lock is taken, and given back at
+    /// once: the protocol has no other way to ask.
     pub(super) async fn look(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
-        let own = LockInfo {
+        if let Some(holder) = self.read(supervisor).await? {
+            return Ok(Look::Held(holder));
+        }
+        // What has had no answer, and may have been carried out.
+        let mut lost: Option<(LockInfo, String)> = None;
+        for _ in 0..TRIES {
+            // A name of its own for each, because a server may answer with the very request.
+            let own = self.question();
+            match (self.take(supervisor, &own).await, lost) {
+                (Ok(Answer::Taken), _) => return self.give_back(supervisor, &own).await,
+                (Ok(Answer::Held(holder)), Some((earlier, _))) if holder.id == earlier.id => {
+                    return self.give_back(supervisor, &earlier).await;
+                }
+                (Ok(Answer::Held(holder)), _) if holder.id != own.id => {
+                    return Ok(Look::Held(holder));
+                }
+                (Ok(Answer::Held(_) | Answer::HeldBySomebody), None) => {
+                    return Ok(Look::HeldBySomebody);
+                }
+                // This may be ourselves.
+                (Ok(Answer::Held(_) | Answer::HeldBySomebody), Some((earlier, reason))) => {
+                    return Err(self.perhaps_left(&earlier, &reason));
+                }
+                (Ok(Answer::Refused(status)), earlier) => {
+                    let reason = format!("it answered a {} with {status}", self.lock.method);
+                    return Err(match earlier {
+                        Some((earlier, _)) => self.perhaps_left(&earlier, &reason),
+                        None => refused(&self.lock.address, &reason),
+                    });
+                }
+                (Err(Silence::NotSent(reason)), None) => {
+                    return Err(refused(&self.lock.address, &reason));
+                }
+                (Err(Silence::NotSent(reason)), Some((earlier, _))) => {
+                    return Err(self.perhaps_left(&earlier, &reason));
+                }
+                (Err(Silence::Lost(reason)), earlier) => {
+                    let first = earlier.map_or(own, |(earlier, _)| earlier);
+                    lost = Some((first, reason));
+                }
+            }
+        }
+        Err(match lost {
+            Some((own, reason)) => self.perhaps_left(&own, &reason),
+            None => refused(&self.lock.address, "it was not asked"),
+        })
+    }
+
+    /// The holder, where the address of the lock tells it to whoever reads it. Often the state is
+    /// there, so any other answer says nothing.
+    async fn read(&self, supervisor: &Supervisor) -> Result<Option<LockInfo>, ToolError> {
+        let message = Message {
+            method: &Method::GET,
+            address: &self.lock.address,
+            body: None,
+        };
+        match self.connection.send(supervisor, message, LIMIT).await {
+            Ok((status, body)) if status.is_success() => Ok(complete_lock(&body)),
+            Ok(_) | Err(Silence::NotSent(_)) => Ok(None),
+            // Where reading hangs, a lock that is taken might not be given back.
+            Err(Silence::Lost(reason)) => Err(refused(&self.lock.address, &reason)),
+        }
+    }
+
+    fn question(&self) -> LockInfo {
+        LockInfo {
             id: Uuid::new_v4().to_string(),
             operation: LOOK_OPERATION.to_owned(),
             who: self.signature.clone(),
             version: concat!("softstop ", env!("CARGO_PKG_VERSION")).to_owned(),
             created: Some(Timestamp::now()),
             ..LockInfo::default()
-        };
-        let mut problem = None;
-        for _ in 0..TRIES {
-            // Where an answer was lost, the server may have done what we asked. An UNLOCK in the
-            // blind could then free somebody else's lock on a lax server, so every try begins with
-            // a LOCK: if the lock is still ours, the server names us.
-            match self.take(supervisor, &own).await {
-                Ok(Answer::Held(holder)) if holder.id != own.id => return Ok(Look::Held(holder)),
-                // After a lost answer, this may be ourselves.
-                Ok(Answer::HeldBySomebody) if problem.is_none() => return Ok(Look::HeldBySomebody),
-                Ok(Answer::HeldBySomebody) => break,
-                Ok(Answer::Taken | Answer::Held(_)) => match self.release(supervisor, &own).await {
-                    Ok(()) => return Ok(Look::Free),
-                    Err(error) => problem = Some(error),
-                },
-                Err(error) => problem = Some(error),
-            }
         }
-        let problem = problem.map_or_else(String::new, |error| format!("{error}. "));
-        let reason = format!(
-            "{problem}If the lock {} of this very question is left there, release it by hand: {}",
-            own.id,
-            self.release_by_hand(&own)
-        );
-        Err(refused(&self.lock.address, &reason))
+    }
+
+    async fn take(&self, supervisor: &Supervisor, own: &LockInfo) -> Result<Answer, Silence> {
+        let (status, body) = self.send(supervisor, &self.lock, own, LIMIT).await?;
+        Ok(match status {
+            status if status.is_success() => Answer::Taken,
+            StatusCode::LOCKED | StatusCode::CONFLICT => {
+                match serde_json::from_str::<LockInfo>(&body) {
+                    Ok(holder) if !holder.id.is_empty() => Answer::Held(holder),
+                    _ => Answer::HeldBySomebody,
+                }
+            }
+            status => Answer::Refused(status),
+        })
+    }
+
+    /// Gives back what a look has taken. It is never asked for twice: the server may carry out the
+    /// first request later, and a lax one then frees whoever holds the lock by then.
+    async fn give_back(&self, supervisor: &Supervisor, own: &LockInfo) -> Result<Look, ToolError> {
+        let answer = self.send(supervisor, &self.unlock, own, LIMIT_OF_GIVING_BACK);
+        let reason = match answer.await {
+            Ok((status, _)) if status.is_success() => return Ok(Look::Free),
+            Ok((status, _)) => format!("it answered with {status}"),
+            Err(silence) => silence.reason(),
+        };
+        Err(ToolError::NotGivenBack {
+            address: without_secrets(&self.unlock.address),
+            id: own.id.clone(),
+            reason,
+            by_hand: self.release_by_hand(own),
+        })
     }
 
     /// Unlocks `lock`, naming it, so that a server that compares can refuse.
@@ -123,11 +198,9 @@ impl HttpLock {
         supervisor: &Supervisor,
         lock: &LockInfo,
     ) -> Result<(), ToolError> {
-        let (status, _) = self.send(supervisor, &self.unlock, lock).await?;
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(ToolError::NotReleased {
+        match self.send(supervisor, &self.unlock, lock, LIMIT).await {
+            Ok((status, _)) if status.is_success() => Ok(()),
+            Ok((status, _)) => Err(ToolError::NotReleased {
                 command: format!(
                     "The {} of {} at {}",
                     self.unlock.method,
@@ -135,13 +208,14 @@ impl HttpLock {
                     without_secrets(&self.unlock.address)
                 ),
                 output: status.to_string(),
-            })
+            }),
+            Err(silence) => Err(refused(&self.unlock.address, &silence.reason())),
         }
     }
 
     /// The request by which a person releases the lock.
     pub(super) fn release_by_hand(&self, lock: &LockInfo) -> String {
-        let user = match &self.credentials {
+        let user = match &self.connection.credentials {
             Some((username, _)) => format!("--user {} ", quoted(username)),
             None => String::new(),
         };
@@ -154,20 +228,14 @@ impl HttpLock {
         )
     }
 
-    async fn take(&self, supervisor: &Supervisor, own: &LockInfo) -> Result<Answer, ToolError> {
-        match self.send(supervisor, &self.lock, own).await? {
-            (status, _) if status.is_success() => Ok(Answer::Taken),
-            (StatusCode::LOCKED | StatusCode::CONFLICT, body) => {
-                Ok(match serde_json::from_str::<LockInfo>(&body) {
-                    Ok(holder) if !holder.id.is_empty() => Answer::Held(holder),
-                    _ => Answer::HeldBySomebody,
-                })
-            }
-            (status, _) => {
-                let reason = format!("it answered a LOCK with {status}");
-                Err(refused(&self.lock.address, &reason))
-            }
-        }
+    /// A look that had no answer, and whose lock may be there.
+    fn perhaps_left(&self, own: &LockInfo, reason: &str) -> ToolError {
+        let reason = format!(
+            "{reason}. If the lock {} of this very question is left there, release it by hand: {}",
+            own.id,
+            self.release_by_hand(own)
+        );
+        refused(&self.lock.address, &reason)
     }
 
     async fn send(
@@ -175,32 +243,15 @@ impl HttpLock {
         supervisor: &Supervisor,
         endpoint: &Endpoint,
         lock: &LockInfo,
-    ) -> Result<(StatusCode, String), ToolError> {
-        let exchange = async {
-            let request = self.request(endpoint, lock)?;
-            let response = self.client.execute(request).await?;
-            let status = response.status();
-            let body = http_client::body(response).await.ok().flatten();
-            Ok((status, body.unwrap_or_default()))
-        };
-        match supervisor.limited(LIMIT, exchange).await {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(error)) => Err(refused(&endpoint.address, &innermost(&error))),
-            None => Err(refused(&endpoint.address, "it gave no answer in time")),
-        }
-    }
-
-    fn request(&self, endpoint: &Endpoint, lock: &LockInfo) -> reqwest::Result<Request> {
+        limit: Duration,
+    ) -> Result<(StatusCode, String), Silence> {
         let body = serde_json::to_string(lock).unwrap_or_default();
-        let mut request = self
-            .client
-            .request(endpoint.method.clone(), &endpoint.address)
-            .header("Content-Type", "application/json")
-            .body(body);
-        if let Some((username, password)) = &self.credentials {
-            request = request.basic_auth(username, Some(password));
-        }
-        request.build()
+        let message = Message {
+            method: &endpoint.method,
+            address: &endpoint.address,
+            body: Some(&body),
+        };
+        self.connection.send(supervisor, message, limit).await
     }
 }
 
@@ -213,72 +264,18 @@ impl Endpoint {
     }
 }
 
-/// What the configuration says, or else the environment.
-fn setting(
-    backend: &Backend,
-    environment: &Environment,
-    name: &str,
-    variable: &str,
-) -> Option<String> {
-    backend
-        .text(name)
-        .map(str::to_owned)
-        .or_else(|| environment.text(variable))
-}
-
-/// A client that trusts what the configuration says, beside what all our clients trust.
-fn client(backend: &Backend, environment: &Environment) -> Result<Client, String> {
-    let plain = |error: reqwest::Error| innermost(&error);
-    let mut builder = http_client::builder().map_err(plain)?;
-    let setting = |name, variable| setting(backend, environment, name, variable);
-    if let Some(authority) = setting(
-        "client_ca_certificate_pem",
-        "TF_HTTP_CLIENT_CA_CERTIFICATE_PEM",
-    ) {
-        let authorities = Certificate::from_pem_bundle(authority.as_bytes()).map_err(plain)?;
-        builder = builder.tls_certs_merge(authorities);
-    }
-    let skips_verification = backend.is_on("skip_cert_verification")
-        || setting("skip_cert_verification", "TF_HTTP_SKIP_CERT_VERIFICATION")
-            .is_some_and(|skips| skips == "true" || skips == "1");
-    builder = builder.tls_danger_accept_invalid_certs(skips_verification);
-    if let (Some(certificate), Some(key)) = (
-        setting("client_certificate_pem", "TF_HTTP_CLIENT_CERTIFICATE_PEM"),
-        setting("client_private_key_pem", "TF_HTTP_CLIENT_PRIVATE_KEY_PEM"),
-    ) {
-        let both = format!("{certificate}\n{key}");
-        let identity = reqwest::Identity::from_pem(both.as_bytes()).map_err(plain)?;
-        builder = builder.identity(identity);
-    }
-    builder.build().map_err(plain)
+/// A lock that says all that a lock of Terraform's says; a state has none of it.
+fn complete_lock(body: &str) -> Option<LockInfo> {
+    let lock = serde_json::from_str::<LockInfo>(body).ok()?;
+    let is_complete = [&lock.id, &lock.who, &lock.operation]
+        .iter()
+        .all(|text| !text.is_empty());
+    (is_complete && lock.created.is_some()).then_some(lock)
 }
 
 fn refused(address: &str, reason: &str) -> ToolError {
     ToolError::LockServer {
         address: without_secrets(address),
         reason: reason.to_owned(),
-    }
-}
-
-/// An address may carry a user and a token; what is left out is marked, so that nobody asks about
-/// another state by mistake.
-fn without_secrets(address: &str) -> String {
-    match reqwest::Url::parse(address) {
-        Ok(mut url) => {
-            // An address that can hold no user has none to hide.
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
-            let names: Vec<String> = url
-                .query_pairs()
-                .map(|(name, _)| format!("{name}=…"))
-                .collect();
-            url.set_query(None);
-            if names.is_empty() {
-                url.to_string()
-            } else {
-                format!("{url}?{}", names.join("&"))
-            }
-        }
-        Err(_) => "(not a valid address)".to_owned(),
     }
 }

@@ -1,0 +1,271 @@
+//! May a release trust that its pipeline has moved on? Only where the pipelines file shows that
+//! every release of such a pipeline runs when no other step does.
+//!
+//! What only might be a release counts against that trust, and never for it.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::calls::What;
+use super::document::{self, Node};
+use super::script;
+
+/// Why the order of steps says nothing of a holder.
+#[derive(Debug, Error)]
+pub(crate) enum Distrust {
+    #[error("the pipelines file of the clone cannot be read: {0}")]
+    NotRead(#[from] io::Error),
+    #[error("the pipelines file of the clone is no YAML that can be read: {0}")]
+    NotYaml(String),
+    #[error("the pipelines file of the clone imports pipelines, and this may be one of them")]
+    Imported,
+    #[error("the pipelines file of the clone has a release in a parallel group, in line {line}")]
+    InParallel { line: u32 },
+    #[error("the pipelines file of the clone shows no release in a pipeline of this kind")]
+    NoRelease,
+}
+
+/// Whether a script holds a release, as far as can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Release {
+    No,
+    Perhaps,
+    Yes,
+}
+
+/// Whether `file` shows a release in one of `sections`, in `final:` or in a step that runs alone,
+/// and no parallel group holds one anywhere in the file.
+pub(crate) fn run_alone(file: &Path, sections: &[&str]) -> Result<(), Distrust> {
+    let text = text(file)?;
+    let root = document::read(&text).map_err(|reason| Distrust::NotYaml(reason.to_string()))?;
+    if let Some(line) = line_in_parallel(&root) {
+        return Err(Distrust::InParallel { line });
+    }
+    let entries = root.get("pipelines").map(Node::entries).unwrap_or_default();
+    let of_this_kind = || {
+        let entries = entries.iter();
+        entries.filter(|entry| sections.contains(&&*entry.key))
+    };
+    if of_this_kind().any(|entry| imports(&entry.value)) {
+        return Err(Distrust::Imported);
+    }
+    if of_this_kind().any(|entry| below(&entry.value) == Release::Yes) {
+        Ok(())
+    } else {
+        Err(Distrust::NoRelease)
+    }
+}
+
+fn text(file: &Path) -> io::Result<String> {
+    // To open a pipe would wait for somebody to write.
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"));
+    }
+    let limit = u64::try_from(document::LARGEST).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    let length = File::open(file)?
+        .take(limit + 1)
+        .read_to_string(&mut text)?;
+    if length > document::LARGEST {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
+}
+
+/// The line of the first parallel group that holds a release, or perhaps one.
+fn line_in_parallel(node: &Node) -> Option<u32> {
+    let in_entries = node.entries().iter().find_map(|entry| {
+        let is_group = &*entry.key == "parallel" && below(&entry.value) > Release::No;
+        let line = is_group.then_some(entry.position.line);
+        line.or_else(|| line_in_parallel(&entry.value))
+    });
+    let in_items = || node.items().iter().find_map(|item| line_in_parallel(item));
+    in_entries.or_else(in_items)
+}
+
+fn imports(node: &Node) -> bool {
+    let mut entries = node.entries().iter();
+    entries.any(|entry| &*entry.key == "import" || imports(&entry.value))
+}
+
+/// What the scripts of all steps below hold.
+fn below(node: &Node) -> Release {
+    let entries = node.entries().iter().map(|entry| match &*entry.key {
+        "script" | "after-script" => script(&entry.value),
+        _ => below(&entry.value),
+    });
+    let items = node.items().iter().map(|item| below(item));
+    entries.chain(items).max().unwrap_or(Release::No)
+}
+
+fn script(script: &Node) -> Release {
+    let calls = script::read(script);
+    let mut names = Names::default();
+    for item in script.items() {
+        match item.get("pipe").and_then(Node::text) {
+            Some(pipe) => names.take_pipe(item, pipe),
+            None => names.take(item.text().unwrap_or_default()),
+        }
+    }
+    if calls
+        .iter()
+        .any(|call| matches!(call.what, What::Release(_)))
+    {
+        Release::Yes
+    } else if names.softstop && names.release {
+        Release::Perhaps
+    } else {
+        Release::No
+    }
+}
+
+/// What a script names: a variable may hold the name of the image, and a text may be another shell's
+/// script.
+#[derive(Default)]
+struct Names {
+    softstop: bool,
+    release: bool,
+}
+
+impl Names {
+    fn take(&mut self, text: &str) {
+        let mut words = text.split_whitespace().peekable();
+        while let Some(word) = words.next() {
+            let is_deploy = matches!(words.peek(), Some(&"deploy" | &"--"));
+            self.softstop |= word.contains("softstop") && !is_deploy;
+        }
+        self.release |= text.contains("release");
+    }
+
+    fn take_pipe(&mut self, item: &Node, pipe: &str) {
+        self.take(pipe);
+        let variables = item.get("variables").map(Node::entries).unwrap_or_default();
+        for entry in variables.iter().filter(|entry| entry.key.ends_with("MODE")) {
+            let mode = entry.value.text().unwrap_or_default();
+            self.take(mode);
+            // Only the running pipeline knows.
+            self.release |= mode.contains(['$', '`']);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FINAL: &str = "final: {script: [{pipe: acme/softstop:1, variables: {MODE: release}}]}";
+
+    /// What is said of a `default:` pipeline of these items.
+    fn said_of(items: &[&str]) -> String {
+        let lines: Vec<String> = items.iter().map(|item| format!("  - {item}\n")).collect();
+        said_of_file(&format!("pipelines:\n default:\n{}", lines.concat()))
+    }
+
+    fn said_of_file(text: &str) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("bitbucket-pipelines.yml");
+        std::fs::write(&file, text).unwrap();
+        match run_alone(&file, &["default", "branches", "custom"]) {
+            Ok(()) => "alone".to_owned(),
+            Err(reason) => reason.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_release_in_final_or_in_a_step_of_its_own_runs_alone() {
+        assert_eq!(said_of(&[FINAL]), "alone");
+        for script in [
+            "[softstop release]",
+            "[./bin/softstop release --debug]",
+            "[SOFTSTOP_MODE=release softstop]",
+            "[export SOFTSTOP_MODE=release, softstop]",
+            "['docker run --rm -e MODE=release acme/softstop:1']",
+            "['cd infra && docker run acme/softstop:1 release']",
+            "[\"sh -c 'softstop release'\"]",
+        ] {
+            let step = format!("step: {{script: {script}}}");
+            assert_eq!(said_of(&[&step]), "alone", "{script}");
+            let stage = format!("stage: {{steps: [{step}]}}");
+            assert_eq!(said_of(&["step: {script: [x]}", &stage]), "alone");
+        }
+    }
+
+    #[test]
+    fn a_release_in_a_parallel_group_is_found_in_every_shape() {
+        for item in [
+            "{pipe: 'docker://acme/softstop:1', variables: {MODE: release}}",
+            "{pipe: acme/softstop:1, variables: {MODE: $MODE}}",
+            "softstop release",
+            "'softstop --debug release'",
+            "SOFTSTOP_MODE=$release softstop",
+            "'docker run -e MODE=release acme/softstop:1'",
+            "docker run --entrypoint softstop acme/softstop-tools release",
+            "IMAGE=acme/softstop:1; docker run $IMAGE release",
+            "\"sh -c 'softstop release'\"",
+            "'code=$(softstop release)'",
+        ] {
+            let step = format!("step: {{script: [{item}]}}");
+            for group in [
+                format!("parallel: [{step}]"),
+                format!("parallel: {{steps: [{step}]}}"),
+                format!("stage: {{steps: [{{parallel: [{step}]}}]}}"),
+            ] {
+                let said = said_of(&[&group, FINAL]);
+                assert!(said.contains("parallel group, in line 3"), "{item}: {said}");
+            }
+        }
+    }
+
+    #[test]
+    fn deploys_in_a_parallel_group_leave_a_release_in_final_alone() {
+        for item in [
+            "{pipe: acme/softstop:1, variables: {COMMAND: make release}}",
+            "{pipe: acme/softstop:1, variables: {MODE: deploy}}",
+            "{pipe: acme/notify:1, variables: {MODE: release}}",
+            "softstop deploy --workspace release -- make release",
+            "softstop -- make release",
+            "make release",
+        ] {
+            let group = format!("parallel: [step: {{script: [{item}]}}]");
+            assert_eq!(said_of(&[&group, FINAL]), "alone", "{item}");
+        }
+    }
+
+    #[test]
+    fn what_only_might_be_a_release_shows_none() {
+        for script in [
+            "./release.sh",
+            "{pipe: acme/softstop:1, variables: {MODE: $MODE}}",
+            "softstop deploy",
+        ] {
+            let said = said_of(&[&format!("step: {{script: [\"{script}\"]}}")]);
+            assert!(said.contains("shows no release"), "{script}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_pipeline_of_another_kind_shows_nothing_of_this_one() {
+        let tags = format!("pipelines:\n tags:\n  v1:\n  - {FINAL}\n");
+        assert!(said_of_file(&tags).contains("shows no release"));
+        let definitions = tags.replace("pipelines", "definitions");
+        assert!(said_of_file(&definitions).contains("shows no release"));
+        let branches = tags.replace("tags", "branches");
+        assert_eq!(said_of_file(&branches), "alone");
+    }
+
+    #[test]
+    fn what_is_elsewhere_or_cannot_be_read_is_not_trusted() {
+        let imported =
+            format!("pipelines:\n custom:\n  a: {{import: x}}\n default:\n  - {FINAL}\n");
+        assert!(said_of_file(&imported).contains("imports pipelines"));
+        assert!(said_of_file("pipelines: [").contains("no YAML"));
+        assert!(said_of_file(&"# much\n".repeat(200_000)).contains("cannot be read"));
+        for path in ["/nowhere/bitbucket-pipelines.yml", "/dev/zero", "/"] {
+            let said = run_alone(Path::new(path), &["default"]).unwrap_err();
+            assert!(said.to_string().contains("cannot be read"), "{path}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Requests to a lock server: one answer, or why there is none.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Method, Response, StatusCode, Url};
+
+use crate::environment::Environment;
+use crate::http_client::{self, innermost};
+use crate::supervisor::Supervisor;
+use crate::tools::terraform::backend::Backend;
+
+/// How often a request is sent on to another address; Terraform gives up there too.
+const MOST_REDIRECTS: u32 = 10;
+
+/// How to reach the server.
+pub(super) struct Connection {
+    client: Client,
+    pub(super) credentials: Option<(String, String)>,
+}
+
+/// A request that can be repeated elsewhere.
+pub(super) struct Message<'a> {
+    pub(super) method: &'a Method,
+    pub(super) address: &'a str,
+    pub(super) body: Option<&'a str>,
+}
+
+/// Why a request has no answer.
+pub(super) enum Silence {
+    /// It has not reached anybody who could have carried it out.
+    NotSent(String),
+    /// It may have been carried out, or may be carried out yet.
+    Lost(String),
+}
+
+impl Silence {
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::NotSent(reason) | Self::Lost(reason) => reason,
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn open(
+        backend: &Backend,
+        environment: &Environment,
+        credentials: Option<(String, String)>,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            client: client(backend, environment)?,
+            credentials,
+        })
+    }
+
+    /// Sends a request, and waits for its answer as long as `limit` says.
+    pub(super) async fn send(
+        &self,
+        supervisor: &Supervisor,
+        message: Message<'_>,
+        limit: Duration,
+    ) -> Result<(StatusCode, String), Silence> {
+        match supervisor.limited(limit, self.exchange(message)).await {
+            Some(answer) => answer,
+            None => Err(Silence::Lost("it gave no answer in time".to_owned())),
+        }
+    }
+
+    async fn exchange(&self, message: Message<'_>) -> Result<(StatusCode, String), Silence> {
+        let mut address = Url::parse(message.address)
+            .map_err(|error| Silence::NotSent(format!("its address is none: {error}")))?;
+        let (first_host, mut may_know_us) = (origin(&address), true);
+        for _ in 0..MOST_REDIRECTS {
+            let response = self.send_once(&message, &address, may_know_us).await?;
+            let Some(next) = next_address(&response, &address) else {
+                let status = response.status();
+                // What cannot be read says nothing, but the status does.
+                let body = http_client::body(response).await.ok().flatten();
+                return Ok((status, body.unwrap_or_default()));
+            };
+            may_know_us = origin(&next) == first_host;
+            address = next;
+        }
+        let reason = format!("it sent the request on more than {MOST_REDIRECTS} times");
+        Err(Silence::NotSent(reason))
+    }
+
+    async fn send_once(
+        &self,
+        message: &Message<'_>,
+        address: &Url,
+        with_credentials: bool,
+    ) -> Result<Response, Silence> {
+        let mut request = self.client.request(message.method.clone(), address.clone());
+        if let Some(body) = message.body {
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_owned());
+        }
+        if let Some((username, password)) = self.credentials.as_ref().filter(|_| with_credentials) {
+            request = request.basic_auth(username, Some(password));
+        }
+        let response = request.send().await.map_err(|error| {
+            let reason = innermost(&error);
+            if error.is_connect() || error.is_builder() {
+                Silence::NotSent(reason)
+            } else {
+                Silence::Lost(reason)
+            }
+        })?;
+        if response.status().is_redirection() && next_address(&response, address).is_none() {
+            return Err(Silence::NotSent(leads_elsewhere(&response, address)));
+        }
+        Ok(response)
+    }
+}
+
+/// Where a request is to be sent again, method and body kept: only these two say so, and Terraform
+/// follows them.
+fn next_address(response: &Response, from: &Url) -> Option<Url> {
+    let keeps_the_request = matches!(
+        response.status(),
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+    );
+    keeps_the_request.then(|| location(response, from))?
+}
+
+fn location(response: &Response, from: &Url) -> Option<Url> {
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    from.join(location).ok()
+}
+
+fn leads_elsewhere(response: &Response, from: &Url) -> String {
+    let place = location(response, from).map_or_else(
+        || "nowhere".to_owned(),
+        |mut place| {
+            place.set_fragment(None);
+            place.set_query(None);
+            without_secrets(place.as_str())
+        },
+    );
+    format!(
+        "it answered with {}, which leads to {place}, and says nothing of a lock",
+        response.status()
+    )
+}
+
+/// Who may be told the credentials.
+fn origin(address: &Url) -> (String, Option<String>, Option<u16>) {
+    (
+        address.scheme().to_owned(),
+        address.host_str().map(str::to_owned),
+        address.port_or_known_default(),
+    )
+}
+
+/// What the configuration says, or else the environment.
+pub(super) fn setting(
+    backend: &Backend,
+    environment: &Environment,
+    name: &str,
+    variable: &str,
+) -> Option<String> {
+    backend
+        .text(name)
+        .map(str::to_owned)
+        .or_else(|| environment.text(variable))
+}
+
+/// A client that trusts what the configuration says, beside what all our clients trust.
+fn client(backend: &Backend, environment: &Environment) -> Result<Client, String> {
+    let plain = |error: reqwest::Error| innermost(&error);
+    let mut builder = http_client::builder().map_err(plain)?;
+    let setting = |name, variable| setting(backend, environment, name, variable);
+    if let Some(authority) = setting(
+        "client_ca_certificate_pem",
+        "TF_HTTP_CLIENT_CA_CERTIFICATE_PEM",
+    ) {
+        let authorities = Certificate::from_pem_bundle(authority.as_bytes()).map_err(plain)?;
+        builder = builder.tls_certs_merge(authorities);
+    }
+    let skips_verification = backend.is_on("skip_cert_verification")
+        || setting("skip_cert_verification", "TF_HTTP_SKIP_CERT_VERIFICATION")
+            .is_some_and(|skips| skips == "true" || skips == "1");
+    builder = builder.tls_danger_accept_invalid_certs(skips_verification);
+    if let (Some(certificate), Some(key)) = (
+        setting("client_certificate_pem", "TF_HTTP_CLIENT_CERTIFICATE_PEM"),
+        setting("client_private_key_pem", "TF_HTTP_CLIENT_PRIVATE_KEY_PEM"),
+    ) {
+        let both = format!("{certificate}\n{key}");
+        let identity = reqwest::Identity::from_pem(both.as_bytes()).map_err(plain)?;
+        builder = builder.identity(identity);
+    }
+    builder.redirect(Policy::none()).build().map_err(plain)
+}
+
+/// An address may carry a user and a token; what is left out is marked, so that nobody asks about
+/// another state by mistake.
+pub(super) fn without_secrets(address: &str) -> String {
+    match Url::parse(address) {
+        Ok(mut url) => {
+            // An address that can hold no user has none to hide.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            let names: Vec<String> = url
+                .query_pairs()
+                .map(|(name, _)| format!("{name}=…"))
+                .collect();
+            url.set_query(None);
+            if names.is_empty() {
+                url.to_string()
+            } else {
+                format!("{url}?{}", names.join("&"))
+            }
+        }
+        Err(_) => "(not a valid address)".to_owned(),
+    }
+}

@@ -1,0 +1,128 @@
+//! A look at the lock of an `http` backend, which has no way to ask but to take it.
+
+use std::sync::mpsc;
+use std::time::Instant;
+
+use crate::support::project::thing;
+use crate::support::{Kind, Project, Softstop, each};
+
+/// The methods of all requests of one `status`, which ends with `code` and says `words`.
+fn methods_of_status(project: &Project, code: i32, words: &str) -> Vec<String> {
+    let (sender, methods) = mpsc::channel();
+    let http = project.store.http.as_ref().unwrap();
+    http.watch(move |method, _| sender.send(method.to_owned()).unwrap_or_default());
+    let finished = Softstop::status(project).finish();
+    finished.expect_code(code).expect_said(words);
+    assert!(
+        code == 0 || !finished.stderr.contains("The lock is free"),
+        "{finished}"
+    );
+    methods.try_iter().collect()
+}
+
+#[test]
+fn a_server_that_tells_the_lock_to_whoever_reads_it_is_not_asked_for_it() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project.store.http.as_ref().unwrap().tell_lock();
+    project.be_locked_by("root@laptop");
+    assert_eq!(
+        methods_of_status(&project, 0, "held by root@laptop"),
+        ["GET"]
+    );
+}
+
+#[test]
+fn a_state_at_the_address_of_the_lock_says_nothing_of_the_lock() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    assert_eq!(
+        methods_of_status(&project, 0, "The lock is free"),
+        ["GET", "LOCK", "UNLOCK"]
+    );
+}
+
+#[test]
+fn a_server_that_answers_with_the_question_keeps_its_lock() {
+    let project = Project::new(Kind::HttpLax, &thing("a", ""));
+    project.store.http.as_ref().unwrap().echo();
+    let lock = project.be_locked_by("root@laptop");
+    let methods = methods_of_status(&project, 0, "does not say who holds it");
+    assert_eq!(methods, ["GET", "LOCK"]);
+    assert_eq!(project.store.lock_id(), lock);
+}
+
+#[test]
+fn a_look_that_has_not_seen_its_lock_given_back_says_so_and_never_asks_for_it_twice() {
+    each(&[Kind::HttpStrict, Kind::HttpLax], |kind| {
+        let project = Project::new(kind, &thing("a", ""));
+        project
+            .store
+            .http
+            .as_ref()
+            .unwrap()
+            .lose_answer_to("UNLOCK");
+        let words = "has not confirmed that it has given back the lock";
+        let methods = methods_of_status(&project, 4, words);
+        assert_eq!(methods, ["GET", "LOCK", "UNLOCK"]);
+    });
+}
+
+#[test]
+fn the_answer_to_the_unlock_of_a_look_is_waited_for_ten_seconds() {
+    let project = Project::new(Kind::HttpLax, &thing("a", ""));
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.hold("UNLOCK ");
+    let began = Instant::now();
+    let finished = Softstop::status(&project).finish();
+    finished
+        .expect_code(4)
+        .expect_said("has not confirmed that it has given back the lock");
+    assert!((10..14).contains(&began.elapsed().as_secs()), "{finished}");
+    proxy.let_go();
+}
+
+#[test]
+fn a_request_that_is_sent_elsewhere_is_no_answer() {
+    let project = Project::new(Kind::HttpLax, &thing("a", ""));
+    let http = project.store.http.as_ref().unwrap();
+    http.redirect(302, "/login?token=s3cret");
+    let finished = Softstop::status(&project).finish();
+    finished
+        .expect_code(4)
+        .expect_said("it answered with 302 Found, which leads to http://")
+        .expect_said("/login, and says nothing of a lock");
+    assert!(!finished.stderr.contains("s3cret"), "{finished}");
+}
+
+#[test]
+fn a_redirect_that_keeps_the_request_is_followed_with_credentials_to_the_same_host_only() {
+    each(&[307_u16, 308], |status| {
+        let (from, to) = (
+            Project::new(Kind::HttpLax, &thing("a", "")),
+            Project::new(Kind::HttpLax, &thing("a", "")),
+        );
+        let [first, second] = [&from, &to].map(|project| project.store.http.as_ref().unwrap());
+        first.redirect(status, &format!("http://{}/state", second.address));
+        let status = Softstop::status(&from)
+            .env("TF_HTTP_USERNAME", "anna")
+            .env("TF_HTTP_PASSWORD", "s3cret");
+        status
+            .finish()
+            .expect_code(0)
+            .expect_said("The lock is free");
+        assert_eq!(first.authorized(), [true; 3]);
+        assert_eq!(second.authorized(), [false; 3]);
+    });
+}
+
+#[test]
+fn a_refused_connection_is_said_once_and_without_a_lock_to_release() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let address = project.store.proxy.as_ref().unwrap().address.to_string();
+    let block = project.store.block().replace(&address, "127.0.0.1:9");
+    project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
+    let finished = Softstop::status(&project).finish();
+    finished.expect_code(4);
+    assert_eq!(finished.stderr.matches("could not be asked:").count(), 1);
+    assert_eq!(finished.stderr.matches("refused").count(), 1, "{finished}");
+    assert!(!finished.stderr.contains("curl"), "{finished}");
+}

@@ -1,0 +1,149 @@
+//! What Bitbucket's answers and the pipelines file prove of a holder, and what they do not.
+
+use crate::support::pipelines::PIPELINES_FILE;
+use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
+
+#[test]
+fn a_completed_step_without_a_time_that_can_be_read_leaves_the_lock() {
+    let rows = [
+        (
+            r#""completed_on": "2020-01-01T00:00:00Z","#,
+            "it was taken after its step had ended",
+        ),
+        (r#""completed_on": null,"#, "no `completed_on`"),
+        (r#""completed_on": "yesterday","#, "no `completed_on`"),
+        ("", "no `completed_on` that can be read"),
+    ];
+    each(&rows, |(completed_on, words)| {
+        let answer =
+            format!(r#"{{{completed_on} "run_number": 1, "state": {{"name": "COMPLETED"}}}}"#);
+        let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+        step.is_answered(&bitbucket, [Answer::Raw(200, answer)]);
+        let project = Project::orphaned(Kind::HttpLax, &step);
+        let lock = project.store.lock_id();
+        let finished = Softstop::release(&project).asking(&bitbucket).finish();
+        finished.expect_code(3).expect_said(words);
+        assert_eq!(project.store.lock_id(), lock, "{finished}");
+    });
+}
+
+#[test]
+fn an_answer_that_cannot_be_used_keeps_the_lock_although_the_pipeline_has_moved_on() {
+    let rows = [
+        (
+            r#"{"uuid": "{99999999-9999-4999-8999-999999999999}", "state": {"name": "COMPLETED"}}"#,
+            "answered about another",
+        ),
+        (r#"{"state": {}}"#, "does not say in which state"),
+        (r#"{"state": "COMPLETED"}"#, "does not say in which state"),
+        ("not JSON", "not JSON"),
+        (
+            r#"{"state": {"name": "COMPLETED", "type": "pipeline_step_state_in_progress"}}"#,
+            "contradicts itself",
+        ),
+    ];
+    each(&rows, |(answer, words)| {
+        let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+        step.is_answered(&bitbucket, [Answer::Raw(200, answer.to_owned())]);
+        let project = Project::orphaned(Kind::HttpLax, &step);
+        let lock = project.store.lock_id();
+        let finished = Softstop::release(&project)
+            .in_step(&step.sibling())
+            .asking(&bitbucket)
+            .finish();
+        finished.expect_code(4).expect_said(words);
+        assert_eq!(project.store.lock_id(), lock, "{finished}");
+    });
+}
+
+#[test]
+fn silence_of_bitbucket_leaves_it_to_the_pipeline_that_has_moved_on() {
+    let answers = [
+        Answer::Status(401),
+        Answer::Status(403),
+        Answer::Status(404),
+        Answer::Status(500),
+        Answer::RetryAfter(60),
+        Answer::Cut,
+    ];
+    let indices: Vec<usize> = (0..answers.len()).collect();
+    each(&indices, |index| {
+        let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+        step.is_answered(&bitbucket, [answers[index].clone()]);
+        let project = Project::orphaned(Kind::HttpLax, &step);
+        let finished = Softstop::release(&project)
+            .in_step(&step.sibling())
+            .asking(&bitbucket)
+            .finish();
+        finished
+            .expect_code(0)
+            .expect_said("the pipeline has moved on (Bitbucket could not tell: ");
+        assert_eq!(project.store.lock(), None, "{finished}");
+    });
+}
+
+#[test]
+fn a_lock_of_a_later_run_is_left_alone() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::orphaned(Kind::HttpLax, &step.run_again());
+    let lock = project.store.lock_id();
+    for asker in [step.clone(), step.sibling()] {
+        let finished = Softstop::release(&project).in_step(&asker).finish();
+        finished.expect_code(3).expect_said("in a later run");
+        assert_eq!(project.store.lock_id(), lock, "{finished}");
+    }
+}
+
+#[test]
+fn without_a_pipelines_file_that_shows_it_only_bitbucket_proves_that_a_sibling_is_over() {
+    let beside = PIPELINES_FILE.replace(
+        "- final:",
+        "- parallel: [step: {script: [softstop release]}]\n    - final:",
+    );
+    let hidden = PIPELINES_FILE.replace("{MODE: \"release\"}", "{MODE: \"status\"}");
+    let imported = format!("{PIPELINES_FILE}  custom:\n    other: {{import: shared@main:other}}\n");
+    let rows = [
+        (Some(&*beside), "a release in a parallel group, in line 6"),
+        (Some(&*hidden), "shows no release"),
+        (Some(&*imported), "imports pipelines"),
+        (Some("pipelines: ["), "no YAML that can be read"),
+        (None, "cannot be read"),
+    ];
+    each(&rows, |(file, words)| {
+        let step = Step::of_a_new_pipeline();
+        let project = Project::orphaned(Kind::HttpLax, &step);
+        let clone = project.scratch().join("clone");
+        std::fs::create_dir(&clone).unwrap();
+        if let Some(text) = file {
+            std::fs::write(clone.join("bitbucket-pipelines.yml"), text).unwrap();
+        }
+        let release = || {
+            Softstop::release(&project)
+                .in_step(&step.sibling())
+                .env("BITBUCKET_CLONE_DIR", &clone)
+        };
+        let lock = project.store.lock_id();
+        let finished = release().finish();
+        finished.expect_code(3).expect_said(words);
+        assert_eq!(project.store.lock_id(), lock, "{finished}");
+
+        let bitbucket = Bitbucket::start();
+        step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
+        let finished = release().asking(&bitbucket).finish();
+        finished.expect_code(0).expect_said("✔ Locks: 1 released.");
+        assert_eq!(project.store.lock(), None, "{finished}");
+    });
+}
+
+#[test]
+fn without_a_clone_the_order_of_steps_proves_nothing() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::orphaned(Kind::HttpLax, &step);
+    let lock = project.store.lock_id();
+    let finished = Softstop::release(&project)
+        .in_step(&step.sibling())
+        .env("BITBUCKET_CLONE_DIR", "")
+        .finish();
+    finished.expect_code(3).expect_said("BITBUCKET_CLONE_DIR");
+    assert_eq!(project.store.lock_id(), lock, "{finished}");
+}
