@@ -18,8 +18,9 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{ForkResult, Pid, getpid, setsid};
 
 use super::kernel::{self, Dead};
-use super::process;
+use super::send::send;
 use super::signals::STOP_SIGNALS;
+use super::tree;
 
 /// How long the kernel may take to bury what was killed; what cannot be killed is not waited for.
 const BURIAL: Duration = Duration::from_secs(5);
@@ -102,10 +103,12 @@ fn conclude<T>(status: ExitStatus) -> Guarded<T> {
 fn kill_orphans() {
     let deadline = Instant::now() + BURIAL;
     while Instant::now() < deadline {
-        for orphan in process::descendants().unwrap_or_default() {
-            // One that has just ended needs no signal.
-            let _ = kill(orphan.identity.pid, Signal::SIGKILL);
-        }
+        let orphans = tree::descendants().unwrap_or_default();
+        let kills: Vec<_> = orphans
+            .iter()
+            .map(|orphan| (orphan.identity, Signal::SIGKILL))
+            .collect();
+        send(&kills);
         match kernel::find_dead() {
             Dead::NoChildren => return,
             Dead::Child(pid) => drop(kernel::reap(pid)),
