@@ -41,7 +41,7 @@ use lock::Owner;
 use pipe::console;
 use supervisor::{
     Guarded, Outlet, Supervisor, UserName, forget, forget_leftover_name, guarded, hide_ourselves,
-    user_name,
+    hold_signals, let_signals_through, user_name,
 };
 
 /// The allocator of musl asks the kernel so often that a start takes a quarter of a millisecond more.
@@ -57,8 +57,13 @@ const SECRETS: [&str; 4] = [
 ];
 
 fn main() -> Exit {
+    // Where the kernel does not do it, a signal may be lost, and nothing else.
+    let _ = hold_signals();
     let plan = match cli::parse().map(|cli| cli.mode) {
-        Ok(Mode::Check(options)) => return check::run(&options.file, options.json),
+        Ok(Mode::Check(options)) => {
+            let _ = let_signals_through();
+            return check::run(&options.file, options.json);
+        }
         Ok(Mode::Work(work)) => cli::check(*work),
         Err(refusal) => Err(refusal),
     };

@@ -28,7 +28,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signal::{Signal, killpg};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::info;
@@ -40,7 +40,7 @@ pub(crate) use neighbours::{Left, Mark, Neighbours};
 pub(crate) use output::Outlet;
 pub(crate) use process::Tools;
 pub(crate) use secrets::{forget, hide_ourselves};
-pub(crate) use signals::{Interrupt, Interrupts};
+pub(crate) use signals::{Interrupt, Interrupts, hold_signals, let_signals_through};
 pub(crate) use user_name::{UserName, forget_leftover_name, user_name};
 
 use children::{Child, Children, Death};
@@ -92,8 +92,8 @@ impl Supervisor {
             stdout,
             stderr,
         };
-        // What the guard has held back can be heard now.
-        SigSet::empty().thread_set_mask()?;
+        // What was held back can be heard now.
+        let_signals_through()?;
         Ok(supervisor)
     }
 

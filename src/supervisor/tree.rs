@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 
 use nix::unistd::{Pid, getpid};
 
-use super::process::{self, Process};
+use super::process::{self, Identity, Process};
 
 /// Every process below this one, however deep, in whatever session.
 ///
@@ -22,6 +22,21 @@ pub(crate) fn descendants() -> io::Result<Vec<Process>> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// A tree without these processes and all below them.
+pub(super) fn without(tree: Vec<Process>, strangers: &[Identity]) -> Vec<Process> {
+    let strangers: Vec<Process> = tree
+        .iter()
+        .filter(|process| strangers.contains(&process.identity))
+        .cloned()
+        .collect();
+    let mut tree = tree;
+    for stranger in strangers {
+        let below = below_among(stranger.identity.pid, tree.clone());
+        tree.retain(|process| *process != stranger && !below.contains(process));
+    }
+    tree
 }
 
 /// These children of `ancestor` and all below them. Nobody else is read: there may be thousands of
@@ -112,6 +127,14 @@ mod tests {
         let all = [(1, 0), (10, 1), (11, 10), (12, 11), (20, 1), (21, 20)];
         let all = all.map(|(pid, parent)| process(pid, parent)).to_vec();
         assert_eq!(pids(&below_among(Pid::from_raw(10), all)), [11, 12]);
+    }
+
+    #[test]
+    fn strangers_and_all_below_them_are_no_part_of_a_tree() {
+        let tree = [(10, 1), (11, 10), (12, 11), (20, 1), (21, 20)];
+        let tree = tree.map(|(pid, parent)| process(pid, parent)).to_vec();
+        let stranger = tree[0].identity;
+        assert_eq!(pids(&without(tree, &[stranger])), [20, 21]);
     }
 
     #[test]
