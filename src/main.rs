@@ -42,7 +42,7 @@ use lock::Owner;
 use pipe::console;
 use supervisor::{
     Guarded, Outlet, Supervisor, UserName, forget, forget_leftover_name, guarded, hide_ourselves,
-    user_name,
+    hold_signals, let_signals_through, user_name,
 };
 
 /// The allocator of musl asks the kernel so often that a start takes a quarter of a millisecond more.
@@ -61,8 +61,13 @@ const SECRETS: [&str; 7] = [
 ];
 
 fn main() -> Exit {
+    // Where the kernel does not do it, a signal may be lost, and nothing else.
+    let _ = hold_signals();
     let plan = match cli::parse() {
-        Ok((Mode::Check(options), _)) => return check::run(&options.files, options.json),
+        Ok((Mode::Check(options), _)) => {
+            let _ = let_signals_through();
+            return check::run(&options.files, options.json);
+        }
         Ok((Mode::Work(work), image)) => cli::check(*work, image),
         Err(refusal) => Err(refusal),
     };

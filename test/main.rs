@@ -32,6 +32,7 @@ mod secrets;
 mod stamp;
 mod stamp_in_containers;
 mod status;
+mod stop;
 mod support;
 mod trees;
 mod unsaved_state;

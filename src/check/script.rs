@@ -11,6 +11,7 @@ use super::structure::Structure;
 use super::surroundings::{Surroundings, assignment};
 use super::terraform::{Terraform, is_terraform};
 use super::wrappers::{self, Program, Runs};
+use crate::pipe::Image;
 
 /// How deep scripts within scripts are read: each is a part of the one around it.
 const DEEPEST: usize = 8;
@@ -207,7 +208,13 @@ impl Reader {
                 let mistakes = misspelt::of_words(place.at(0), assignments());
                 self.mistakes.extend(mistakes);
                 self.export(assignments());
-                self.softstop_command(place, command, index, arguments);
+                // A container of the image is the pipe's.
+                let image = if runs.is_in_container {
+                    Image::Pipe
+                } else {
+                    Image::Own
+                };
+                self.softstop_command(place, command, (index, arguments), image);
                 self.shell.end_shell();
             }
             _ if is_terraform(name) => {

@@ -10,7 +10,7 @@ use super::options::{Named, Options, with_exec};
 use super::script::Reader;
 use super::shell::{Command, Word};
 use super::target::Target;
-use crate::pipe::Variable;
+use crate::pipe::{Image, Variable};
 
 /// What lets softstop ask Bitbucket.
 const TOKENS: [&str; 2] = ["BITBUCKET_ACCESS_TOKEN", "ATLASSIAN_API_TOKEN"];
@@ -155,8 +155,8 @@ impl Reader {
         &mut self,
         place: Lines,
         command: &Command,
-        index: usize,
-        arguments: &[Word],
+        (index, arguments): (usize, &[Word]),
+        image: Image,
     ) {
         let Options { mode, given, rest } = Options::read(arguments);
         let mut listed = |option: &str, variable: &str| {
@@ -166,7 +166,7 @@ impl Reader {
                 .map(|(_, value)| (*value).to_owned())
                 .collect();
             if by_option.is_empty() {
-                self.shell.listed(variable)
+                self.shell.listed(image, variable)
             } else {
                 by_option
             }

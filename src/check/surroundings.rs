@@ -163,14 +163,14 @@ impl Surroundings {
     }
 
     /// A list as softstop reads it; a list that cannot be read is none.
-    pub(super) fn listed(&mut self, variable: &str) -> Vec<String> {
+    pub(super) fn listed(&mut self, image: Image, variable: &str) -> Vec<String> {
         let left = Cell::new(self.left);
         let exported = |name: &str| {
             let value = self.exported.get(name)?;
             left.set(left.get().checked_sub(name.len() + value.len())?);
             Some(value.clone())
         };
-        let listed = Variables::new(Image::Own, &exported).list(variable);
+        let listed = Variables::new(image, &exported).list(variable);
         self.left = left.get();
         listed.unwrap_or_default()
     }

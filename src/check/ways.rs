@@ -217,7 +217,7 @@ fn a_release_in_a_parallel_group_is_found_however_it_is_called() {
         "{pipe: acme/softstop:1, variables: {MODE: release}}",
         "exec softstop release",
         "docker run softstop/softstop:1 release",
-        "docker run -e SOFTSTOP_MODE=release softstop/softstop:1",
+        "docker run -e MODE=release softstop/softstop:1",
     ] {
         let text = format!(
             "pipelines:\n  default:\n    - parallel:\n      - step:\n          script:\n            \

@@ -5,7 +5,9 @@
 //! still has the deploy below it: a guard without its supervisor kills the deploy, and a
 //! supervisor without its guard is sent SIGTERM by the kernel and stops gracefully.
 //!
-//! PID 1 needs no guard: when it dies, the kernel kills all in its namespace.
+//! PID 1 needs no guard: when it dies, the kernel kills all in its namespace. But whoever became
+//! PID 1 by `exec` may have children that it has not started, and then there is a guard all the same:
+//! they stay the guard's, and below the supervisor is nothing but the deploy.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -18,8 +20,10 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{ForkResult, Pid, getpid, setsid};
 
 use super::kernel::{self, Dead};
-use super::process;
-use super::signals::STOP_SIGNALS;
+use super::process::Identity;
+use super::send::send;
+use super::signals::heeded;
+use super::tree;
 
 /// How long the kernel may take to bury what was killed; what cannot be killed is not waited for.
 const BURIAL: Duration = Duration::from_secs(5);
@@ -42,16 +46,16 @@ pub(crate) enum Guarded<T> {
 /// To be called before any thread is started.
 pub(crate) fn guarded<T>(supervise: impl FnOnce() -> T) -> io::Result<Guarded<T>> {
     kernel::notice_dead_children()?;
-    // Held back until somebody is there to hear them, so that none is lost.
     let watched = watched_signals();
     watched.thread_set_mask()?;
     let guard = getpid();
-    if guard == Pid::from_raw(1) {
+    let strangers = strangers()?;
+    if guard == Pid::from_raw(1) && strangers.is_empty() {
         return Ok(Guarded::Supervisor(supervise()));
     }
     prctl::set_child_subreaper(true)?;
     match kernel::fork()? {
-        ForkResult::Parent { child } => watch(child, &watched),
+        ForkResult::Parent { child } => watch(child, &watched, &strangers),
         ForkResult::Child => {
             // A group of its own, so that a Ctrl-C reaches it once, by way of the guard.
             setsid()?;
@@ -61,16 +65,25 @@ pub(crate) fn guarded<T>(supervise: impl FnOnce() -> T) -> io::Result<Guarded<T>
     }
 }
 
-fn watched_signals() -> SigSet {
-    STOP_SIGNALS.into_iter().chain([Signal::SIGCHLD]).collect()
+/// Whoever is below us before we start anybody: a tunnel to the backend, perhaps.
+fn strangers() -> io::Result<Vec<Identity>> {
+    if kernel::find_dead() == Dead::NoChildren {
+        return Ok(Vec::new());
+    }
+    let strangers = tree::descendants()?;
+    Ok(strangers.iter().map(|process| process.identity).collect())
 }
 
-fn watch<T>(supervisor: Pid, watched: &SigSet) -> io::Result<Guarded<T>> {
+fn watched_signals() -> SigSet {
+    heeded().chain([Signal::SIGCHLD]).collect()
+}
+
+fn watch<T>(supervisor: Pid, watched: &SigSet, strangers: &[Identity]) -> io::Result<Guarded<T>> {
     loop {
         match watched.wait()? {
             Signal::SIGCHLD => {
                 if let Some(status) = reap_until(supervisor) {
-                    return Ok(conclude(status));
+                    return Ok(conclude(status, strangers));
                 }
             }
             // A supervisor that has just ended needs no signal.
@@ -89,9 +102,9 @@ fn reap_until(supervisor: Pid) -> Option<ExitStatus> {
     None
 }
 
-fn conclude<T>(status: ExitStatus) -> Guarded<T> {
+fn conclude<T>(status: ExitStatus, strangers: &[Identity]) -> Guarded<T> {
     if let Some(signal) = status.signal() {
-        kill_orphans();
+        kill_orphans(strangers);
         return Guarded::Killed(signal);
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok());
@@ -99,16 +112,21 @@ fn conclude<T>(status: ExitStatus) -> Guarded<T> {
 }
 
 /// Kills the deploy that the dead supervisor has left to us, again and again until it is gone.
-fn kill_orphans() {
+fn kill_orphans(strangers: &[Identity]) {
     let deadline = Instant::now() + BURIAL;
     while Instant::now() < deadline {
-        for orphan in process::descendants().unwrap_or_default() {
-            // One that has just ended needs no signal.
-            let _ = kill(orphan.identity.pid, Signal::SIGKILL);
-        }
+        let mut orphans = tree::without(tree::descendants().unwrap_or_default(), strangers);
+        orphans.retain(|orphan| !orphan.dead);
+        let kills: Vec<_> = orphans
+            .iter()
+            .map(|orphan| (orphan.identity, Signal::SIGKILL))
+            .collect();
+        send(&kills);
         match kernel::find_dead() {
             Dead::NoChildren => return,
             Dead::Child(pid) => drop(kernel::reap(pid)),
+            // Where strangers live, the kernel cannot say that all of the deploy is gone.
+            Dead::Nobody if orphans.is_empty() && !strangers.is_empty() => return,
             Dead::Nobody => thread::sleep(SWEEP),
         }
     }

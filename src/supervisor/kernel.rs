@@ -1,6 +1,6 @@
 //! The few system calls that Rust cannot check for us: fork, what runs between fork and exec, a
-//! look for a dead child, a wait whose raw status is kept, a file that the event loop waits for, and a
-//! change of the environment.
+//! look for a dead child, a wait whose raw status is kept, what becomes of a signal, a file that the
+//! event loop waits for, and a change of the environment.
 #![expect(unsafe_code, reason = "each block says why it is sound")]
 
 use std::env;
@@ -10,6 +10,7 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
+use std::ptr;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -65,6 +66,15 @@ pub(super) fn reap(dead: Pid) -> ExitStatus {
 pub(super) fn notice_dead_children() -> nix::Result<()> {
     // SAFETY: no handler of ours is replaced, and the default one runs no code of ours.
     unsafe { signal::signal(Signal::SIGCHLD, SigHandler::SigDfl) }.map(drop)
+}
+
+/// Whether whoever started us has made us ignore this signal, as `nohup` does with SIGHUP.
+pub(super) fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: it is made of integers and pointers, for which zero is a value.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: nothing is set, the pointer is to a live value of this frame, and none of it is kept.
+    let answer = unsafe { libc::sigaction(signal as i32, ptr::null(), &raw mut action) };
+    answer == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Makes `command` start in a session of its own, and die with the thread that starts it.

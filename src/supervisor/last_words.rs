@@ -10,8 +10,11 @@ use super::{Grace, Supervisor};
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 impl Supervisor {
-    /// Waits until all output has been written, but not for a stuck reader once softstop was
-    /// asked to stop.
+    /// Waits until all that was said so far has been written, but not for a stuck reader once
+    /// softstop was asked to stop.
+    ///
+    /// What a process may still say that is not below softstop, but was given the deploy's output,
+    /// is not waited for.
     pub(crate) async fn flush(&self) {
         let written = async {
             self.stdout.flush().await;
@@ -21,31 +24,27 @@ impl Supervisor {
             biased;
             () = written => {}
             () = self.readers_stuck() => {}
-            () = self.nothing_left_to_write() => {}
         }
     }
 
     /// Waits until all that the dead have said is in our hands, so that our own words come after it.
+    ///
+    /// Somebody else may hold the deploy's output and say more, so this has an end once softstop was
+    /// asked to stop: the lock comes first.
     pub(super) async fn output_drained(&self) {
         let drained = async {
             self.stdout.drained().await;
             self.stderr.drained().await;
         };
+        let enough = async {
+            self.next_interrupt().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
         tokio::select! {
             biased;
             () = drained => {}
             () = self.no_progress() => {}
-        }
-    }
-
-    /// Returns when all that came has been written, and nothing more comes from a process that is
-    /// not below softstop, but was given the deploy's output.
-    async fn nothing_left_to_write(&self) {
-        loop {
-            self.no_progress().await;
-            if self.stdout.is_empty() && self.stderr.is_empty() {
-                return;
-            }
+            () = enough => {}
         }
     }
 

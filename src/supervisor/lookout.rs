@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::kernel::{Events, await_events};
 use super::process::{self, Identity, Process, Tools};
+use super::tree::descendants;
 use crate::environment::Environment;
 
 /// How often is looked where nothing tells of a new process.
@@ -133,7 +134,7 @@ impl Lookout {
     /// Looks at all that runs below us, and tells of what was not noticed before.
     fn look(&mut self, notice: &mut impl FnMut(Seen)) -> bool {
         let mut is_news = false;
-        for process in process::descendants().unwrap_or_default() {
+        for process in descendants().unwrap_or_default() {
             if let Some(seen) = self.see(&process) {
                 is_news = true;
                 notice(seen);
@@ -151,7 +152,7 @@ impl Lookout {
             Err(error) if !is_hidden(&error) => return None,
             Err(_) => return self.see_hidden(process),
         };
-        if !self.tools.contain(&name_of(&program)) || process.is_mere_fork() {
+        if !self.tools.contain(&name_of(&program)) || process.only_forked {
             return None;
         }
         let arguments = words(&fs::read(format!("/proc/{pid}/cmdline")).ok()?);

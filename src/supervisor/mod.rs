@@ -4,6 +4,7 @@
 //! the signals, so nothing here needs a lock; only the bytes of the deploy are moved by others.
 
 mod children;
+mod ending;
 mod grace;
 mod guard;
 mod helper;
@@ -14,9 +15,12 @@ mod neighbours;
 mod output;
 mod process;
 mod secrets;
+mod send;
 mod signals;
 mod stop;
+mod tree;
 mod user_name;
+mod words;
 
 use std::cell::Cell;
 use std::io;
@@ -25,11 +29,10 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, killpg};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::info;
 
 pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
@@ -39,19 +42,13 @@ pub(crate) use neighbours::{Left, Mark, Neighbours};
 pub(crate) use output::Outlet;
 pub(crate) use process::Tools;
 pub(crate) use secrets::{forget, hide_ourselves};
-pub(crate) use signals::{Interrupt, Interrupts};
+pub(crate) use signals::{Interrupt, Interrupts, hold_signals, let_signals_through};
 pub(crate) use user_name::{UserName, forget_leftover_name, user_name};
 
-use children::{Child, Children, Death, none_left};
-use process::Process;
-use stop::{Step, Stop};
+use children::{Child, Children, Death};
 
-/// How long the tree is left alone between two looks while it ends.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long the kernel may take to bury what was killed.
 const BURIAL: Duration = Duration::from_millis(500);
-/// How long a tree may take to end when nobody is in a hurry.
-const UNHURRIED: Duration = Duration::from_secs(60);
 
 /// Owns every process below softstop.
 pub(crate) struct Supervisor {
@@ -97,8 +94,8 @@ impl Supervisor {
             stdout,
             stderr,
         };
-        // What the guard has held back can be heard now.
-        SigSet::empty().thread_set_mask()?;
+        // What was held back can be heard now.
+        let_signals_through()?;
         Ok(supervisor)
     }
 
@@ -126,7 +123,7 @@ impl Supervisor {
         tools: &Tools,
         reserve: Duration,
     ) -> io::Result<Ending> {
-        let mut running = Running::new(self.spawn_passing_output(command)?);
+        let mut running = Running::new(self.spawn_passing_output(command, tools.words())?);
         tokio::select! {
             biased;
             () = running.end() => {}
@@ -148,7 +145,7 @@ impl Supervisor {
 
     /// Runs a command that is not to be interrupted: it has until the end of the grace period.
     pub(crate) async fn run_cleanup(&self, command: Command) -> io::Result<ExitStatus> {
-        let mut running = Running::new(self.spawn_passing_output(command)?);
+        let mut running = Running::new(self.spawn_passing_output(command, "")?);
         tokio::select! {
             biased;
             () = running.end() => {}
@@ -178,7 +175,7 @@ impl Supervisor {
         self.kept_back.set(self.grace_period.saturating_sub(time));
     }
 
-    fn spawn_passing_output(&self, mut command: Command) -> io::Result<Child> {
+    fn spawn_passing_output(&self, mut command: Command, words: &'static str) -> io::Result<Child> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.children.spawn(&mut command)?;
         let pumps = [
@@ -186,8 +183,9 @@ impl Supervisor {
             (&self.stderr, child.stderr.take()),
         ];
         for (outlet, source) in pumps {
-            if let Some(Err(error)) = source.map(|source| outlet.drain(source)) {
-                send(&[(child.pid, Signal::SIGKILL)]);
+            if let Some(Err(error)) = source.map(|source| outlet.drain(source, words)) {
+                // It leads a group of its own, and is not reaped yet.
+                let _ = killpg(child.pid, Signal::SIGKILL);
                 return Err(error);
             }
         }
@@ -215,77 +213,6 @@ impl Supervisor {
             tokio::time::sleep_until(grace.reserve_begins()).await;
         }
     }
-
-    /// Ends everything below softstop, gently as long as there is time for it.
-    async fn end_tree(&self, running: &mut Running, tools: &Tools, reserve: Duration) -> Tree {
-        let unhurried = Instant::now() + UNHURRIED;
-        let mut stop = Stop::default();
-        let mut told_twice = false;
-        while !none_left() {
-            running.look();
-            let tree = process::descendants().unwrap_or_default();
-            let kill_at = match self.grace(reserve) {
-                None => unhurried,
-                Some(grace) => {
-                    self.wait_for_no_reader();
-                    grace.reserve_begins()
-                }
-            };
-            let interrupts = *self.interrupts.borrow();
-            if interrupts.count == 2 && !told_twice {
-                told_twice = true;
-                info!("Already stopping. A third signal kills the deploy at once.");
-            }
-            let now = Instant::now();
-            // A second SIGINT makes Terraform drop what is in flight, and what it has just forked for
-            // a plugin would pass one on.
-            let is_tool = |process: &Process| tools.include(process) && !process.is_mere_fork();
-            if now >= kill_at || interrupts.want_it_now() {
-                warn!(
-                    "Still running, and out of time: killing {}.",
-                    count(tree.len())
-                );
-                return Tree {
-                    tool_was_killed: tree.iter().any(is_tool),
-                    is_gone: self.kill_tree().await,
-                };
-            }
-            match stop.next(&tree, is_tool, running.death.is_none(), now) {
-                Step::Signal(signals) => send(&signals),
-                Step::KillAll => break,
-            }
-            self.children.reaped_or(LOOK_AGAIN).await;
-        }
-        Tree {
-            tool_was_killed: false,
-            is_gone: self.kill_tree().await,
-        }
-    }
-
-    /// Kills everything below softstop, again and again until the kernel says that nothing is left.
-    pub(crate) async fn kill_tree(&self) -> bool {
-        let deadline = Instant::now() + BURIAL;
-        while !none_left() {
-            let tree = process::descendants().unwrap_or_default();
-            if Instant::now() >= deadline {
-                warn!("{} cannot be killed.", count(tree.len()));
-                return false;
-            }
-            let kills: Vec<_> = tree
-                .iter()
-                .map(|process| (process.identity.pid, Signal::SIGKILL))
-                .collect();
-            send(&kills);
-            self.children.reaped_or(LOOK_AGAIN / 4).await;
-        }
-        true
-    }
-}
-
-/// What became of a tree of processes.
-struct Tree {
-    tool_was_killed: bool,
-    is_gone: bool,
 }
 
 /// A command between its start and its end.
@@ -328,19 +255,4 @@ fn announce(interrupt: Interrupt, grace_period: Duration) {
         interrupt.signal.as_str(),
         humantime::format_duration(grace_period)
     );
-}
-
-fn send(signals: &[(Pid, Signal)]) {
-    for (pid, signal) in signals {
-        debug!("{signal} to process {pid}.");
-        // A process that has just ended needs no signal.
-        let _ = kill(*pid, *signal);
-    }
-}
-
-fn count(processes: usize) -> String {
-    match processes {
-        1 => "1 process".to_owned(),
-        processes => format!("{processes} processes"),
-    }
 }

@@ -9,6 +9,7 @@ use nix::unistd::{gethostname, getpid, getppid};
 
 use super::Supervisor;
 use super::process::{self, Process, Tools};
+use super::tree;
 
 /// The PID namespace of the machine itself, whose number the kernel fixes; only from there every
 /// process can be seen.
@@ -117,7 +118,7 @@ impl Supervisor {
     ///
     /// Who is the first process of a container by `exec` has children that it did not start.
     fn others(&self) -> io::Result<Vec<Process>> {
-        let own: Vec<_> = process::descendants()?
+        let own: Vec<_> = tree::descendants()?
             .iter()
             .map(|own| own.identity)
             .filter(|own| !own.started_before(self.started))

@@ -8,17 +8,20 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::iter;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::sync::Notify;
+
+use super::words::Ear;
 
 /// How many bytes one read takes: as many as a Linux pipe holds.
 const CHUNK: usize = 64 * 1024;
@@ -32,6 +35,8 @@ const QUEUE_LIMIT: usize = 512 * 1024;
 /// How much is kept for a reader that does not read while softstop stops; what comes on top of it
 /// is dropped.
 const STOPPING_LIMIT: usize = 16 * 1024 * 1024;
+/// How often the words of a tool are noted: nobody asks so many to stop, so they are somebody's text.
+const HEARD_LIMIT: usize = 64;
 /// The threads only copy, and their stacks count as memory of the supervisor.
 const STACK: usize = 64 * 1024;
 
@@ -45,8 +50,8 @@ struct Shared {
     filled: Condvar,
     /// Told when there is room again.
     emptied: Condvar,
-    /// Told when all that came has been written.
-    idle: Notify,
+    /// Told when something was written, and when a pipe is at its end.
+    progress: Notify,
 }
 
 #[derive(Default)]
@@ -55,8 +60,12 @@ struct Queue {
     /// Chunks that were written out, to be filled again.
     spare: Vec<Chunk>,
     bytes: usize,
-    /// How many bytes ever came, and were written out.
-    moved: u64,
+    /// How many bytes ever came.
+    came: u64,
+    /// How many bytes ever went: they were written out, or had no reader.
+    went: u64,
+    /// When the words were heard by which tools tell that they were asked to stop.
+    heard: Vec<Instant>,
     /// How many pipes are being drained into this queue.
     sources: usize,
     writing: bool,
@@ -92,7 +101,7 @@ impl Outlet {
             queue: Mutex::default(),
             filled: Condvar::new(),
             emptied: Condvar::new(),
-            idle: Notify::new(),
+            progress: Notify::new(),
         }));
         let shared = Arc::clone(&outlet.0);
         thread::Builder::new()
@@ -101,8 +110,9 @@ impl Outlet {
         Ok(outlet)
     }
 
-    /// Starts to drain `source` into this stream, until its last writer is gone.
-    pub(super) fn drain(&self, source: OwnedFd) -> io::Result<()> {
+    /// Starts to drain `source` into this stream, until its last writer is gone, and listens for
+    /// `words` in it.
+    pub(super) fn drain(&self, source: OwnedFd, words: &'static str) -> io::Result<()> {
         // A longer pipe is no more than faster, so what becomes of this does not matter.
         let _ = fcntl(&source, FcntlArg::F_SETPIPE_SZ(PIPE));
         self.0.lock().sources += 1;
@@ -110,9 +120,9 @@ impl Outlet {
         thread::Builder::new()
             .stack_size(STACK)
             .spawn(move || {
-                shared.drain(&source);
+                shared.drain(&source, Ear::new(words));
                 shared.lock().sources -= 1;
-                shared.idle.notify_one();
+                shared.progress.notify_one();
             })
             .map(drop)
     }
@@ -139,25 +149,27 @@ impl Outlet {
 
     /// A number that changes whenever bytes come or are written out.
     pub(super) fn moved(&self) -> u64 {
-        self.0.lock().moved
+        let queue = self.0.lock();
+        queue.came + queue.went
     }
 
-    /// Whether all that came so far has been written out.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().is_written()
+    /// When the words were heard by which tools tell that they were asked to stop.
+    pub(super) fn heard(&self) -> Vec<Instant> {
+        self.0.lock().heard.clone()
     }
 
     /// Waits until every pipe that was drained into this stream is at its end.
     pub(super) async fn drained(&self) {
         while self.0.lock().sources > 0 {
-            self.0.idle.notified().await;
+            self.0.progress.notified().await;
         }
     }
 
-    /// Waits until all that came has been written, or is known to have no reader.
+    /// Waits until all that came so far has been written, or is known to have no reader.
     pub(crate) async fn flush(&self) {
-        while !self.0.lock().is_idle() {
-            self.0.idle.notified().await;
+        let end = self.0.lock().came;
+        while self.0.lock().went < end {
+            self.0.progress.notified().await;
         }
     }
 }
@@ -180,14 +192,6 @@ impl Chunk {
 }
 
 impl Queue {
-    fn is_idle(&self) -> bool {
-        self.sources == 0 && self.is_written()
-    }
-
-    fn is_written(&self) -> bool {
-        self.chunks.is_empty() && !self.writing
-    }
-
     fn is_full(&self) -> bool {
         self.reader == Reader::WaitedFor && self.bytes >= QUEUE_LIMIT
     }
@@ -209,7 +213,7 @@ impl Shared {
             return chunk;
         }
         queue.bytes += bytes.len();
-        queue.moved += bytes.len() as u64;
+        queue.came += bytes.len() as u64;
         if mem::take(&mut queue.writer_waits) {
             self.filled.notify_one();
         }
@@ -226,7 +230,7 @@ impl Shared {
         }
     }
 
-    fn drain(&self, source: &OwnedFd) {
+    fn drain(&self, source: &OwnedFd, mut ear: Ear) {
         let mut chunk = Chunk::empty();
         loop {
             chunk.0.clear();
@@ -237,7 +241,11 @@ impl Shared {
                 Err(_) => return,
             }
             let is_little = chunk.0.len() < CHUNK;
+            let heard = ear.hear(&chunk.0);
             let mut queue = self.lock();
+            if heard > 0 && queue.heard.len() < HEARD_LIMIT {
+                queue.heard.extend(iter::repeat_n(Instant::now(), heard));
+            }
             while queue.is_full() {
                 queue.sources_waiting += 1;
                 queue = self
@@ -264,18 +272,19 @@ impl Shared {
                 queue = self.lock();
                 queue.writing = false;
                 queue.bytes -= chunk.0.len();
-                queue.moved += chunk.0.len() as u64;
+                queue.went += chunk.0.len() as u64;
                 queue.spare.push(chunk);
                 if written.is_err() {
                     queue.reader = Reader::Gone;
                     queue.bytes = 0;
+                    queue.went = queue.came;
                     queue.chunks.clear();
                 }
+                self.progress.notify_one();
                 if queue.sources_waiting > 0 {
                     self.emptied.notify_all();
                 }
             } else {
-                self.idle.notify_one();
                 queue.writer_waits = true;
                 queue = self
                     .filled

@@ -3,16 +3,33 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::time::Duration;
 
-use nix::unistd::{Pid, getpid};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
-/// A process. It may be dead and wait to be reaped, or have a dead main thread and live ones.
+/// PF_FORKNOEXEC, in the flags by which the kernel knows a process.
+const FORKED_WITHOUT_EXEC: u64 = 0x40;
+/// The clock of /proc has ticked a hundred times a second on every machine since Linux 2.6.
+const TICK_MILLISECONDS: u64 = 10;
+
+/// A process, or what is left of it until it is reaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) identity: Identity,
-    parent: Pid,
+    pub(super) parent: Pid,
+    /// The process group, which a dead process keeps until it is reaped.
+    pub(super) group: Pid,
+    pub(super) threads: usize,
+    /// Whether it is dead, and waits to be reaped. Where its main thread alone is dead, it lives.
+    pub(super) dead: bool,
     /// Whether a signal has stopped it, so that it cannot act on another one.
     pub(crate) stopped: bool,
+    /// Whether its parent has forked it, and it has not become a program of its own yet.
+    ///
+    /// Until then, a child of a Go program shares the program's memory, and with it the signals that
+    /// the program has noticed: one that is sent to the child counts for the program too.
+    pub(super) only_forked: bool,
 }
 
 /// A pid may be used again; together with the start time it names one process for ever.
@@ -31,20 +48,35 @@ pub(crate) struct Identity {
 pub(crate) struct Tools {
     names: Vec<String>,
     except: &'static [&'static str],
+    words: &'static str,
 }
 
 impl Tools {
     /// Programs of these names, also with a version behind the name, but for those whose names
     /// begin with one of the exceptions.
     pub(crate) fn new(names: Vec<String>, except: &'static [&'static str]) -> Self {
-        Self { names, except }
+        Self {
+            names,
+            except,
+            words: "",
+        }
+    }
+
+    /// The same, which say this, and nothing else does, when they were asked to stop.
+    pub(crate) fn that_say(mut self, words: &'static str) -> Self {
+        self.words = words;
+        self
+    }
+
+    pub(super) fn words(&self) -> &'static str {
+        self.words
     }
 
     /// These programs, and those that they start to help them.
     pub(super) fn with_helpers(&self) -> Self {
         Self {
-            names: self.names.clone(),
             except: &[],
+            ..self.clone()
         }
     }
 
@@ -82,11 +114,16 @@ impl Identity {
     }
 }
 
+/// A moment of the past, as the start time of a process would tell it.
+pub(super) fn ago(time: Duration) -> io::Result<u64> {
+    let ticks = u64::try_from(time.as_millis()).unwrap_or(u64::MAX) / TICK_MILLISECONDS;
+    Ok(now()?.saturating_sub(ticks))
+}
+
 /// Now, as the start time of a process would tell it.
 pub(super) fn now() -> io::Result<u64> {
     let uptime = fs::read_to_string("/proc/uptime")?;
     let seconds = uptime.split(' ').next().unwrap_or_default();
-    // The clock of /proc has ticked a hundred times a second on every machine since Linux 2.6.
     let ticks = seconds.replace('.', "").parse();
     ticks.map_err(|_no_number| io::Error::other("/proc/uptime cannot be understood"))
 }
@@ -99,14 +136,10 @@ impl Process {
         Ok(name.to_string_lossy().into_owned())
     }
 
-    /// Whether its parent has forked it, and it has not become a program of its own yet.
-    ///
-    /// Until then, a child of a Go program shares the program's memory, and with it the signals that
-    /// the program has noticed: one that is sent to the child counts for the program too.
-    pub(super) fn is_mere_fork(&self) -> bool {
-        let command = |pid| fs::read(format!("/proc/{pid}/cmdline")).ok();
-        let own = command(self.identity.pid);
-        own.is_some() && own == command(self.parent)
+    /// Whether a signal waits for it that a stop would send: somebody else has sent it.
+    pub(super) fn is_being_told(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.identity.pid));
+        status.is_ok_and(|status| has_pending_stop(&status))
     }
 }
 
@@ -130,27 +163,6 @@ fn starts_with_digit(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// Every process below this one, however deep, in whatever session.
-///
-/// As softstop adopts orphans, no process of the deploy can leave this tree. One that moves while
-/// this looks may be missed, so only the kernel's word that there are no children proves that
-/// nothing is left.
-pub(crate) fn descendants() -> io::Result<Vec<Process>> {
-    let mut children: HashMap<Pid, Vec<Process>> = HashMap::new();
-    for process in all()? {
-        children.entry(process.parent).or_default().push(process);
-    }
-    let mut found = Vec::new();
-    let mut parents = vec![getpid()];
-    while let Some(parent) = parents.pop() {
-        for process in children.remove(&parent).unwrap_or_default() {
-            parents.push(process.identity.pid);
-            found.push(process);
-        }
-    }
-    Ok(found)
-}
-
 /// Every process that can be seen from here.
 pub(super) fn all() -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
@@ -159,15 +171,15 @@ pub(super) fn all() -> io::Result<Vec<Process>> {
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // A process may end between the listing and the look; then there is nothing to tell.
-        if let Some(process) = fs::read(format!("/proc/{pid}/stat"))
-            .ok()
-            .and_then(|stat| parse_stat(Pid::from_raw(pid), &String::from_utf8_lossy(&stat)))
-        {
-            found.push(process);
-        }
+        found.extend(one(Pid::from_raw(pid)));
     }
     Ok(found)
+}
+
+/// The process of this number; nothing where it has ended meanwhile.
+pub(super) fn one(pid: Pid) -> Option<Process> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_stat(pid, &String::from_utf8_lossy(&stat))
 }
 
 /// Reads a line of /proc/PID/stat.
@@ -176,39 +188,92 @@ pub(super) fn all() -> io::Result<Vec<Process>> {
 fn parse_stat(pid: Pid, stat: &str) -> Option<Process> {
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    let another = |index: usize| Some(Pid::from_raw(fields.get(index)?.parse().ok()?));
+    let state = *fields.first()?;
+    let threads = usize::try_from(number(17)?).ok()?;
     Some(Process {
         identity: Identity {
             pid,
-            started: fields.get(19)?.parse().ok()?,
+            started: number(19)?,
         },
-        parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
-        stopped: *fields.first()? == "T",
+        parent: another(1)?,
+        group: another(2)?,
+        threads,
+        dead: matches!(state, "Z" | "X") && threads <= 1,
+        stopped: state == "T",
+        only_forked: number(6)? & FORKED_WITHOUT_EXEC != 0,
     })
+}
+
+/// Reads /proc/PID/status: whether a signal waits that asks Terraform to stop.
+fn has_pending_stop(status: &str) -> bool {
+    let stop = [Signal::SIGINT, Signal::SIGTERM].map(|signal| 1_u64 << (signal as u64 - 1));
+    let waiting = status.lines().filter_map(|line| {
+        let set = line
+            .strip_prefix("SigPnd:")
+            .or(line.strip_prefix("ShdPnd:"));
+        u64::from_str_radix(set?.trim(), 16).ok()
+    });
+    waiting.fold(0, |all, some| all | some) & (stop[0] | stop[1]) != 0
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use nix::unistd::getpid;
+
     use super::*;
 
-    /// A process for tests that need no real one.
-    pub(in crate::supervisor) fn process(pid: i32, stopped: bool) -> Process {
+    /// When the processes for tests have started.
+    pub(in crate::supervisor) const STARTED: u64 = 100;
+
+    /// A living process for tests that need no real one.
+    pub(in crate::supervisor) fn process(pid: i32, parent: i32) -> Process {
         Process {
             identity: Identity {
                 pid: Pid::from_raw(pid),
-                started: 1,
+                started: STARTED,
             },
-            parent: Pid::from_raw(1),
-            stopped,
+            parent: Pid::from_raw(parent),
+            group: Pid::from_raw(pid),
+            threads: 1,
+            dead: false,
+            stopped: false,
+            only_forked: false,
         }
     }
 
     #[test]
     fn a_name_with_brackets_and_blanks_is_read_over() {
-        let stat = "42 (a) S (b) T 7 42 42 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 9876 0 0";
+        let stat = "42 (a) S (b) T 7 41 42 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 9876 0 0";
         let process = parse_stat(Pid::from_raw(42), stat).unwrap();
         assert_eq!(process.parent, Pid::from_raw(7));
+        assert_eq!(process.group, Pid::from_raw(41));
         assert_eq!(process.identity.started, 9876);
-        assert!(process.stopped);
+        assert!(process.stopped && process.only_forked && !process.dead);
+    }
+
+    #[test]
+    fn a_process_is_dead_when_no_thread_of_it_lives() {
+        let process = |threads: u32| {
+            let stat =
+                format!("42 (a) Z 7 42 42 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 {threads} 0 9876 0 0");
+            parse_stat(Pid::from_raw(42), &stat).unwrap()
+        };
+        assert!(process(1).dead);
+        assert!(!process(2).dead);
+        assert!(!process(1).only_forked);
+    }
+
+    #[test]
+    fn a_signal_that_waits_is_seen_wherever_it_waits() {
+        let status = |thread: &str, process: &str| {
+            format!("Name:\ta\nSigPnd:\t{thread}\nShdPnd:\t{process}\nSigBlk:\t0000000000004002\n")
+        };
+        let (nothing, other) = ("0000000000000000", "0000000000010000");
+        assert!(!has_pending_stop(&status(nothing, other)));
+        assert!(has_pending_stop(&status("0000000000000002", nothing)));
+        assert!(has_pending_stop(&status(other, "0000000000004000")));
     }
 
     #[test]

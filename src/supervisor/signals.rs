@@ -3,13 +3,15 @@
 use std::io;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::kernel;
+
 /// Every catchable signal by which somebody asks a program to end.
-pub(super) const STOP_SIGNALS: [Signal; 4] = [
+const STOP_SIGNALS: [Signal; 4] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -19,6 +21,30 @@ pub(super) const STOP_SIGNALS: [Signal; 4] = [
 /// Signals that come closer together than this are one request: some senders signal every process
 /// there is, the guard and the supervisor, and with more than one signal.
 const ONE_REQUEST: Duration = Duration::from_millis(200);
+
+/// The signals that are heeded: all, but for a hangup that whoever started us wants to be ignored.
+///
+/// A shell ignores SIGINT and SIGQUIT for what it starts in the background; as Terraform does, we
+/// heed them even so.
+pub(super) fn heeded() -> impl Iterator<Item = Signal> {
+    let is_unwanted = |signal| signal == Signal::SIGHUP && kernel::is_ignored(signal);
+    STOP_SIGNALS
+        .into_iter()
+        .filter(move |signal| !is_unwanted(*signal))
+}
+
+/// Holds signals back until somebody is there to hear them, so that none is lost.
+///
+/// The kernel drops a signal for the first process of a container that has no handler for it and does
+/// not hold it back, so this comes first of all.
+pub(crate) fn hold_signals() -> nix::Result<()> {
+    heeded().collect::<SigSet>().thread_block()
+}
+
+/// Lets signals through, also those that were held back.
+pub(crate) fn let_signals_through() -> nix::Result<()> {
+    SigSet::empty().thread_set_mask()
+}
 
 /// How often we were asked to stop, and when first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,7 +80,7 @@ impl Interrupts {
 /// Starts to listen, on the current thread.
 pub(super) fn listen() -> io::Result<watch::Receiver<Interrupts>> {
     let (sender, receiver) = watch::channel(Interrupts::default());
-    for number in STOP_SIGNALS {
+    for number in heeded() {
         let mut stream = signal(SignalKind::from_raw(number as i32))?;
         let sender = sender.clone();
         tokio::task::spawn_local(async move {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Bitbucket, Finished, Project, Run, Step};
 
 /// Marks every process of one run, so that what is left of it can be found.
-pub(super) const MARK: &str = "SOFTSTOP_TEST_RUN";
+pub(crate) const MARK: &str = "SOFTSTOP_TEST_RUN";
 
 /// Keeps what is printed, and what is asked from elsewhere, the same in every run.
 pub(super) const SURROUNDINGS: [(&str, &str); 3] = [
@@ -101,8 +101,13 @@ impl Softstop {
 
     /// softstop as PID 1 of a namespace of its own, under this host name.
     pub(crate) fn as_pid_1_of(project: &Project, host: &str) -> Self {
+        Self::as_pid_1_by(project, host, &[])
+    }
+
+    /// The same, by `exec` from this program, which was PID 1 before.
+    pub(crate) fn as_pid_1_by(project: &Project, host: &str, starter: &[&str]) -> Self {
         let pid_1 = ["--pid", "--fork", "--mount-proc", "--kill-child"];
-        Self::in_container(&pid_1, host, &[], &project.directory, project.scratch())
+        Self::in_container(&pid_1, host, starter, &project.directory, project.scratch())
             .env("TF_CLI_CONFIG_FILE", project.cli_config())
             .arguments(["deploy"])
     }

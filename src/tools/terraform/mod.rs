@@ -278,6 +278,7 @@ impl DeployTool for Terraform {
             names.into_iter().chain(named).collect(),
             &["terraform-provider-", "terraform-provisioner-"],
         )
+        .that_say("to exit or data loss may occur")
     }
 
     fn signature(&self) -> String {

@@ -1,0 +1,134 @@
+//! The end of a tree of processes: gently as long as there is time for it, and then for certain.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::children::none_left;
+use super::process::{self, Process, Tools};
+use super::send::send;
+use super::stop::{Look, Step, Stop};
+use super::tree;
+use super::{BURIAL, Running, Supervisor};
+
+/// How long the tree is left alone between two looks while it ends.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a tree may take to end when nobody is in a hurry.
+const UNHURRIED: Duration = Duration::from_secs(60);
+
+/// What became of a tree of processes.
+pub(super) struct Tree {
+    pub(super) tool_was_killed: bool,
+    pub(super) is_gone: bool,
+}
+
+impl Supervisor {
+    /// Ends everything below softstop, gently as long as there is time for it.
+    pub(super) async fn end_tree(
+        &self,
+        running: &mut Running,
+        tools: &Tools,
+        reserve: Duration,
+    ) -> Tree {
+        let unhurried = Instant::now() + UNHURRIED;
+        let mut stop = Stop::default();
+        let mut told_twice = false;
+        while !none_left() {
+            running.look();
+            let tree = living();
+            let kill_at = match self.grace(reserve) {
+                None => unhurried,
+                Some(grace) => {
+                    self.wait_for_no_reader();
+                    grace.reserve_begins()
+                }
+            };
+            let interrupts = *self.interrupts.borrow();
+            if interrupts.count == 2 && !told_twice {
+                told_twice = true;
+                info!("Already stopping. A third signal kills the deploy at once.");
+            }
+            let is_tool = |process: &&Process| !process.only_forked && tools.include(process);
+            if interrupts.want_it_now() || Instant::now() >= kill_at {
+                if interrupts.want_it_now() {
+                    info!("Killing {}, as a third signal asks for.", count(tree.len()));
+                } else {
+                    warn!(
+                        "Still running, and out of time: killing {}.",
+                        count(tree.len())
+                    );
+                }
+                return Tree {
+                    tool_was_killed: tree.iter().any(|process| is_tool(&process)),
+                    is_gone: self.kill_tree().await,
+                };
+            }
+            let living_tools = tree.iter().filter(is_tool);
+            let told = |process: &&Process| process.is_being_told();
+            let look = Look {
+                told: identities(living_tools.clone().filter(told)),
+                tools: identities(living_tools),
+                words: &self.words(),
+                tree: &tree,
+                command_lives: running.death.is_none(),
+            };
+            match stop.next(&look, Instant::now()) {
+                Step::Signal(signals) => send(&signals),
+                Step::KillAll => break,
+            }
+            self.children.reaped_or(LOOK_AGAIN).await;
+        }
+        Tree {
+            tool_was_killed: false,
+            is_gone: self.kill_tree().await,
+        }
+    }
+
+    /// Kills everything below softstop, again and again until the kernel says that nothing is left.
+    pub(crate) async fn kill_tree(&self) -> bool {
+        let deadline = Instant::now() + BURIAL;
+        while !none_left() {
+            let tree = living();
+            if Instant::now() >= deadline {
+                warn!("{} cannot be killed.", count(tree.len()));
+                return false;
+            }
+            let kills: Vec<_> = tree
+                .iter()
+                .map(|process| (process.identity, Signal::SIGKILL))
+                .collect();
+            send(&kills);
+            self.children.reaped_or(LOOK_AGAIN / 4).await;
+        }
+        true
+    }
+
+    /// When tools have said that they were asked to stop.
+    fn words(&self) -> Vec<u64> {
+        let heard = self.stdout.heard().into_iter().chain(self.stderr.heard());
+        heard
+            .filter_map(|moment| process::ago(moment.elapsed()).ok())
+            .collect()
+    }
+}
+
+fn living() -> Vec<Process> {
+    let mut tree = tree::descendants().unwrap_or_default();
+    tree.retain(|process| !process.dead);
+    tree
+}
+
+fn identities<'a, C: FromIterator<process::Identity>>(
+    processes: impl Iterator<Item = &'a Process>,
+) -> C {
+    processes.map(|process| process.identity).collect()
+}
+
+fn count(processes: usize) -> String {
+    match processes {
+        1 => "1 process".to_owned(),
+        processes => format!("{processes} processes"),
+    }
+}

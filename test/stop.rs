@@ -1,0 +1,287 @@
+//! Which process is asked to stop, how often, and by whom.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::project::thing;
+use crate::support::run::name_of;
+use crate::support::softstop::MARK;
+use crate::support::{Finished, Kind, Project, Softstop, prepared, until};
+
+/// Compiles a program of the fixtures.
+fn compile(name: &str, program: &Path) {
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("test/fixtures/processes");
+    let mut compiler = Command::new("gcc");
+    compiler.arg("-o").arg(program).arg(source.join(name));
+    assert!(compiler.status().unwrap().success(), "{name}");
+}
+
+/// A deploy for which `terraform` is this program of the fixtures.
+fn deploy_with(project: &Project, source: &str) -> (Softstop, PathBuf) {
+    let programs = project.scratch().join("programs");
+    let terraform = programs.join("terraform");
+    compile(source, &terraform);
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let softstop = Softstop::deploy(project)
+        .env("DEBUG", "true")
+        .env("PATH", path);
+    (softstop, terraform)
+}
+
+/// Stopped as Terraform wants it: what was in flight is finished and stored, and the lock given back.
+fn expect_one_interrupt(project: &Project, finished: &Finished, by_us: usize) {
+    finished.expect_code(143);
+    let sent = finished.stderr.matches("SIGINT to process").count();
+    assert_eq!(sent, by_us, "{finished}");
+    for output in [&finished.stdout, &finished.stderr] {
+        assert!(!output.contains("Two interrupts"), "{finished}");
+    }
+    assert_eq!(project.store.lock(), None, "{finished}");
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+}
+
+#[test]
+fn a_terraform_that_runs_itself_twice_is_interrupted() {
+    let project = Project::slow(Kind::HttpStrict);
+    let (softstop, terraform) = deploy_with(&project, "twice.c");
+    let run = softstop
+        .env("TWICE_SELF", &terraform)
+        .env("TWICE_TERRAFORM", prepared("SOFTSTOP_TEST_TERRAFORM"))
+        .start();
+    let finished = run.interrupt_at(&project.gate("a.gate"), Signal::SIGTERM);
+    expect_one_interrupt(&project, &finished, 1);
+}
+
+#[test]
+fn a_terraform_behind_proxies_that_forward_is_interrupted_once() {
+    let project = Project::slow(Kind::HttpStrict);
+    let (softstop, terraform) = deploy_with(&project, "forwarder.c");
+    let manager = terraform.with_file_name("manager");
+    fs::copy(&terraform, &manager).unwrap();
+    let real = prepared("SOFTSTOP_TEST_TERRAFORM");
+    let run = softstop
+        .env("FORWARDER_NEXT", format!("{}:{real}", manager.display()))
+        .start();
+    let finished = run.interrupt_at(&project.gate("a.gate"), Signal::SIGTERM);
+    expect_one_interrupt(&project, &finished, 1);
+}
+
+#[test]
+fn a_terraform_that_runs_another_one_is_interrupted_after_it() {
+    let inner = Project::slow(Kind::Local);
+    let command = format!(
+        "cd {} && terraform init && exec terraform apply -auto-approve",
+        inner.directory.display()
+    );
+    let outer = Project::new(
+        Kind::HttpStrict,
+        &format!(
+            "resource \"terraform_data\" \"inner\" {{\n  provisioner \"local-exec\" {{\n    \
+             command = \"{command}\"\n  }}\n}}\n{}{}",
+            thing("b", "create_gate = \"GATES/b.gate\""),
+            thing("c", "depends_on = [slow_thing.b, terraform_data.inner]"),
+        ),
+    );
+    let mut run = Softstop::deploy(&outer).env("DEBUG", "true").start();
+    for gate in [outer.gate("b.gate"), inner.gate("a.gate")] {
+        gate.wait_until_reached();
+    }
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stdout("(local-exec): Stopping operation...");
+    assert!(!run.has_printed("\nStopping operation..."));
+    inner.gate("a.gate").open();
+    run.wait_for_stdout("\nStopping operation...");
+    outer.gate("b.gate").open();
+    let finished = run.finish();
+    finished.expect_code(143);
+    assert_eq!(finished.stderr.matches("SIGINT to process").count(), 2);
+    assert!(!finished.stdout.contains("Two interrupts"), "{finished}");
+    assert_eq!(inner.store.resources(), ["a"], "{finished}");
+    assert_eq!(outer.store.resources(), ["b", "inner"], "{finished}");
+    assert_eq!(outer.store.lock(), None, "{finished}");
+}
+
+/// As a service manager does it, which signals every process of a service.
+#[test]
+fn a_terraform_that_was_told_by_somebody_else_is_not_interrupted_by_us() {
+    for softstop_first in [true, false] {
+        let project = Project::slow(Kind::HttpStrict);
+        let run = Softstop::deploy(&project).env("DEBUG", "true").start();
+        project.gate("a.gate").wait_until_reached();
+        let terraform = run.wait_for_process("terraform");
+        let mut told = [run.pid(), run.supervisor(), terraform];
+        if !softstop_first {
+            told.reverse();
+        }
+        for pid in told {
+            kill(pid, Signal::SIGTERM).unwrap();
+        }
+        run.wait_for_stderr("received: stopping the deploy");
+        run.wait_for_stdout("Stopping operation...");
+        project.gate("a.gate").open();
+        expect_one_interrupt(&project, &run.finish(), 0);
+    }
+}
+
+#[test]
+fn a_terraform_for_which_a_signal_waits_is_only_continued() {
+    let project = Project::slow(Kind::HttpStrict);
+    let mut run = Softstop::deploy(&project).env("DEBUG", "true").start();
+    project.gate("a.gate").wait_until_reached();
+    let terraform = run.wait_for_process("terraform");
+    kill(terraform, Signal::SIGSTOP).unwrap();
+    until("Terraform has stopped", || {
+        let stat = fs::read_to_string(format!("/proc/{terraform}/stat"));
+        stat.unwrap().contains(") T ")
+    });
+    kill(terraform, Signal::SIGTERM).unwrap();
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stdout("Stopping operation...");
+    project.gate("a.gate").open();
+    expect_one_interrupt(&project, &run.finish(), 0);
+}
+
+#[test]
+fn the_first_process_of_a_container_hears_a_signal_before_it_knows_its_configuration() {
+    let project = Project::new(Kind::Local, "");
+    for number in 0..5_000 {
+        project.write(&format!("{number}.tf"), "");
+    }
+    let run = Softstop::as_pid_1(&project)
+        .env("WORKING_DIR", &project.directory)
+        .script("sleep 600")
+        .start();
+    let mut softstop = None;
+    until("softstop reads the directory", || {
+        softstop = run.processes().into_iter().find(|pid| {
+            let files = fs::read_dir(format!("/proc/{pid}/fd"))
+                .into_iter()
+                .flatten();
+            let mut targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+            name_of(*pid) == "softstop" && targets.any(|target| target == project.directory)
+        });
+        softstop.is_some()
+    });
+    kill(softstop.unwrap(), Signal::SIGTERM).unwrap();
+    run.finish().expect_code(143);
+}
+
+/// A shell that starts a process of its own, a tunnel to the backend perhaps, and becomes softstop.
+fn shell_with_a_stranger(project: &Project) -> String {
+    let scratch = project.scratch().display();
+    format!(
+        "env --unset={MARK} sh -c 'echo $$ > {scratch}/stranger; {}' &
+         until [ -s {scratch}/stranger ]; do sleep 0.01; done; exec \"$@\"",
+        project.wait_at("stranger")
+    )
+}
+
+#[test]
+fn what_the_first_process_of_a_container_had_started_outlives_the_deploy() {
+    let project = Project::new(Kind::Local, "");
+    let shell = shell_with_a_stranger(&project);
+    let starter = ["bash", "-c", &shell, "bash"];
+    Softstop::as_pid_1_by(&project, "build", &starter)
+        .script("setsid sleep 600 & touch ../deployed")
+        .env(
+            "AFTER_SCRIPT",
+            "kill -0 $(cat ../stranger) && touch ../lived",
+        )
+        .finish()
+        .expect_code(0);
+    let scratch = project.scratch();
+    assert!(scratch.join("deployed").exists() && scratch.join("lived").exists());
+}
+
+#[test]
+fn a_guard_that_has_lost_its_supervisor_ends_the_deploy_alone() {
+    let project = Project::new(Kind::Local, "");
+    let shell = shell_with_a_stranger(&project);
+    let script = format!("setsid sleep 600 & {}", project.wait_at("deploy"));
+    let run = Softstop::deploy_by(&project, &["bash", "-c", &shell, "bash"])
+        .script(&script)
+        .start();
+    project.gate("deploy.gate").wait_until_reached();
+    kill(run.supervisor(), Signal::SIGKILL).unwrap();
+    run.finish().expect_code(137);
+    let stranger = fs::read_to_string(project.scratch().join("stranger")).unwrap();
+    let stranger = Pid::from_raw(stranger.trim().parse().unwrap());
+    let lives = kill(stranger, None);
+    project.gate("stranger.gate").open();
+    assert_eq!(lives, Ok(()));
+}
+
+#[test]
+fn a_hangup_that_was_ignored_stays_ignored_and_an_interrupt_does_not() {
+    for (signal, code) in [(Signal::SIGHUP, 0), (Signal::SIGINT, 130)] {
+        let project = Project::new(Kind::Local, "");
+        let script = format!("kill -HUP $$; {}", project.wait_at("deploy"));
+        let ignoring = ["env", "--ignore-signal=HUP,INT,QUIT"];
+        let mut run = Softstop::deploy_by(&project, &ignoring)
+            .script(&script)
+            .start();
+        project.gate("deploy.gate").wait_until_reached();
+        run.signal(signal);
+        if signal == Signal::SIGINT {
+            run.wait_for_stderr("received: stopping the deploy");
+        }
+        project.gate("deploy.gate").open();
+        run.finish().expect_code(code);
+    }
+}
+
+#[test]
+fn a_third_request_says_that_it_was_asked_for() {
+    let project = Project::new(Kind::Local, "");
+    let script = format!("trap '' TERM; {}", project.wait_at("deploy"));
+    let mut run = Softstop::deploy(&project).script(&script).start();
+    project.gate("deploy.gate").wait_until_reached();
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stderr("received: stopping the deploy");
+    until("the third request is heard", || {
+        // Those that come closer together than 0.2 s are one.
+        run.signal(Signal::SIGTERM);
+        thread::sleep(Duration::from_millis(210));
+        run.has_said("as a third signal asks for") || run.has_ended()
+    });
+    let finished = run.finish();
+    finished
+        .expect_code(143)
+        .expect_said("as a third signal asks for");
+    assert!(!finished.stderr.contains("out of time"), "{finished}");
+}
+
+#[test]
+fn a_stranger_who_goes_on_writing_to_the_deploys_output_costs_no_grace_period() {
+    let project = Project::new(Kind::Local, "");
+    let script = format!("echo $$ > ../shell; {}", project.wait_at("deploy"));
+    let mut run = Softstop::deploy(&project)
+        .env("GRACE_PERIOD", "3s")
+        .script(&script)
+        .start();
+    project.gate("deploy.gate").wait_until_reached();
+    let shell = fs::read_to_string(project.scratch().join("shell")).unwrap();
+    let output = File::options()
+        .write(true)
+        .open(format!("/proc/{}/fd/1", shell.trim()))
+        .unwrap();
+    let mut stranger = Command::new("sh")
+        .args(["-c", "while echo outside; do sleep 0.05; done"])
+        .stdout(output)
+        .spawn()
+        .unwrap();
+    run.wait_for_stdout("outside");
+    run.signal(Signal::SIGTERM);
+    let finished = run.finish();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert_eq!(finished.code, Some(143), "{}", finished.stderr);
+    assert!(finished.stopped_in.unwrap() < Duration::from_secs(3));
+}
