@@ -1,6 +1,7 @@
 //! Which process is asked to stop, how often, and by whom.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -284,4 +285,28 @@ fn a_stranger_who_goes_on_writing_to_the_deploys_output_costs_no_grace_period() 
     stranger.wait().unwrap();
     assert_eq!(finished.code, Some(143), "{}", finished.stderr);
     assert!(finished.stopped_in.unwrap() < Duration::from_secs(3));
+}
+
+/// They are a user's who may have few processes, so that they use up nobody else's numbers: what is
+/// dead and not reaped yet has one too.
+#[test]
+fn processes_that_are_gone_before_they_are_seen_are_ended_too() {
+    let project = Project::new(Kind::Local, "");
+    let comet = project.scratch().join("comet");
+    compile("comet.c", &comet);
+    fs::set_permissions(project.scratch(), Permissions::from_mode(0o755)).unwrap();
+    let script = format!(
+        "for i in 1 2 3 4; do
+           setpriv --reuid 54321 --clear-groups prlimit --nproc=200 {comet} {comet} &
+         done; {}; sleep 600",
+        project.wait_at("deploy"),
+        comet = comet.display(),
+    );
+    let mut run = Softstop::deploy(&project).script(&script).start();
+    project.gate("deploy.gate").wait_until_reached();
+    run.wait_for_process("comet");
+    run.signal(Signal::SIGTERM);
+    let finished = run.finish();
+    finished.expect_code(143);
+    assert!(!finished.stderr.contains("cannot be killed"), "{finished}");
 }

@@ -17,6 +17,9 @@ use tokio::sync::{Notify, oneshot};
 use super::kernel::{self, Dead};
 use super::process;
 
+/// How many are reaped before anything else has its turn: as many as most machines have numbers for.
+const AT_ONCE: usize = 32 * 1024;
+
 /// A child that was spawned, and will be reaped.
 pub(super) struct Child {
     pub(super) pid: Pid,
@@ -79,12 +82,24 @@ impl Children {
 
     async fn reap_for_ever(self, mut deaths: Signal) {
         loop {
-            while let Dead::Child(pid) = kernel::find_dead() {
-                self.reap(pid);
-                self.reaped.notify_one();
+            while !self.reap_the_dead() {
+                tokio::task::yield_now().await;
             }
             deaths.recv().await;
         }
+    }
+
+    /// Reaps the dead, and tells whether that were all: it has an end also where somebody starts and
+    /// dies again and again.
+    pub(super) fn reap_the_dead(&self) -> bool {
+        for _ in 0..AT_ONCE {
+            let Dead::Child(pid) = kernel::find_dead() else {
+                return true;
+            };
+            self.reap(pid);
+            self.reaped.notify_one();
+        }
+        false
     }
 
     fn reap(&self, pid: Pid) {

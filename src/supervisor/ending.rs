@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::children::none_left;
+use super::freeze::kill_all;
 use super::process::{self, Process, Tools};
 use super::send::send;
 use super::stop::{Look, Step, Stop};
@@ -36,6 +36,8 @@ impl Supervisor {
         let mut stop = Stop::default();
         let mut told_twice = false;
         while !none_left() {
+            // Whoever is dead costs a look as much as who lives, and there may be thousands.
+            self.children.reap_the_dead();
             running.look();
             let tree = living();
             let kill_at = match self.grace(reserve) {
@@ -90,16 +92,14 @@ impl Supervisor {
     pub(crate) async fn kill_tree(&self) -> bool {
         let deadline = Instant::now() + BURIAL;
         while !none_left() {
-            let tree = living();
             if Instant::now() >= deadline {
-                warn!("{} cannot be killed.", count(tree.len()));
+                warn!("{} cannot be killed.", count(living().len()));
                 return false;
             }
-            let kills: Vec<_> = tree
-                .iter()
-                .map(|process| (process.identity, Signal::SIGKILL))
-                .collect();
-            send(&kills);
+            kill_all(|| {
+                self.children.reap_the_dead();
+                tree::descendants().unwrap_or_default()
+            });
             self.children.reaped_or(LOOK_AGAIN / 4).await;
         }
         true

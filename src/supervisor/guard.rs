@@ -19,9 +19,9 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{ForkResult, Pid, getpid, setsid};
 
+use super::freeze::kill_all;
 use super::kernel::{self, Dead};
 use super::process::Identity;
-use super::send::send;
 use super::signals::heeded;
 use super::tree;
 
@@ -115,18 +115,15 @@ fn conclude<T>(status: ExitStatus, strangers: &[Identity]) -> Guarded<T> {
 fn kill_orphans(strangers: &[Identity]) {
     let deadline = Instant::now() + BURIAL;
     while Instant::now() < deadline {
-        let mut orphans = tree::without(tree::descendants().unwrap_or_default(), strangers);
-        orphans.retain(|orphan| !orphan.dead);
-        let kills: Vec<_> = orphans
-            .iter()
-            .map(|orphan| (orphan.identity, Signal::SIGKILL))
-            .collect();
-        send(&kills);
+        let orphans = || tree::without(tree::descendants().unwrap_or_default(), strangers);
+        kill_all(orphans);
         match kernel::find_dead() {
             Dead::NoChildren => return,
             Dead::Child(pid) => drop(kernel::reap(pid)),
             // Where strangers live, the kernel cannot say that all of the deploy is gone.
-            Dead::Nobody if orphans.is_empty() && !strangers.is_empty() => return,
+            Dead::Nobody if !strangers.is_empty() && orphans().iter().all(|orphan| orphan.dead) => {
+                return;
+            }
             Dead::Nobody => thread::sleep(SWEEP),
         }
     }

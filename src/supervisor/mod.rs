@@ -5,6 +5,7 @@
 
 mod children;
 mod ending;
+mod freeze;
 mod grace;
 mod guard;
 mod helper;
