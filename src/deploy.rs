@@ -66,6 +66,8 @@ struct Before {
     question: Duration,
     /// Why the deploy cannot begin, where the lock is held and stays held.
     locked: Option<Recovery>,
+    /// Why it cannot begin, where a look may yet take away the lock of the deploy.
+    unsafe_to_begin: Option<ToolError>,
 }
 
 /// How much of the grace period is kept for what comes after the deploy.
@@ -88,6 +90,10 @@ impl<T: DeployTool> Story<'_, T> {
             self.supervisor.kill_tree().await;
             error!(target: FAILURE, "Stopped by {} before the deploy began.", interrupt.signal);
             return Exit::Signal(interrupt.signal as i32);
+        }
+        if let Some(error) = before.unsafe_to_begin {
+            error!(target: FAILURE, "Nothing was deployed, because {error}.");
+            return Exit::Unanswered;
         }
         if let Some(locked) = before.locked {
             error!(target: FAILURE, "Nothing was deployed. {locked}");
@@ -169,6 +175,7 @@ impl<T: DeployTool> Story<'_, T> {
         let mut before = Before {
             question: UNKNOWN_LOOK,
             locked: None,
+            unsafe_to_begin: None,
         };
         if !self.tool.has_work() {
             info!("There is no configuration here, and so no lock to look after.");
@@ -185,6 +192,7 @@ impl<T: DeployTool> Story<'_, T> {
             Ok(recovery @ Recovery::Untouched(Finding::NeverLocked)) => warn!("{recovery}"),
             Ok(recovery @ Recovery::Released(..)) => info!("{recovery}"),
             Ok(recovery) => before.locked = Some(recovery),
+            Err(error @ ToolError::NotGivenBack { .. }) => before.unsafe_to_begin = Some(error),
             // The deploy makes it, or uses another one.
             Err(ToolError::NoState(reason)) => debug!("No lock was looked at: {reason}."),
             Err(error) => warn!("The lock cannot be looked after yet: {error}."),

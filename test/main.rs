@@ -29,6 +29,7 @@ mod races;
 mod recorded;
 mod release;
 mod secrets;
+mod sightings;
 mod stamp;
 mod stamp_in_containers;
 mod status;

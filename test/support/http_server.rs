@@ -33,10 +33,7 @@ struct Shared {
     rival: Option<(u32, String)>,
     /// The method of the next request whose answer is lost after it was done.
     lost_answer: Option<&'static str>,
-    /// Whether the answer to a refused LOCK does not say who holds the lock.
-    names_nobody: bool,
-    /// Whether the answer to a refused LOCK is the body of that very request.
-    echoes: bool,
+    refusal: Refusal,
     /// Whether a GET is answered with the lock, where there is one.
     tells_lock: bool,
     /// The status with which every request is sent elsewhere, and where to.
@@ -45,6 +42,16 @@ struct Shared {
     authorized: Vec<bool>,
     /// Is told of every request before it is answered.
     witness: Option<Witness>,
+}
+
+/// What the answer to a refused LOCK says.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Refusal {
+    #[default]
+    Holder,
+    Nobody,
+    /// The body of that very request.
+    Echo,
 }
 
 type Witness = Box<dyn FnMut(&str, &str) + Send>;
@@ -105,12 +112,12 @@ impl HttpServer {
 
     /// From now on, no answer says who holds the lock.
     pub(crate) fn name_nobody(&self) {
-        self.shared.lock().unwrap().names_nobody = true;
+        self.shared.lock().unwrap().refusal = Refusal::Nobody;
     }
 
     /// From now on, a refused LOCK is answered with itself.
     pub(crate) fn echo(&self) {
-        self.shared.lock().unwrap().echoes = true;
+        self.shared.lock().unwrap().refusal = Refusal::Echo;
     }
 
     /// From now on, a GET is answered with the lock, where there is one.
@@ -225,9 +232,9 @@ impl Shared {
                 self.rival = None;
             }
         }
-        let answer = if self.echoes {
+        let answer = if self.refusal == Refusal::Echo {
             body
-        } else if self.names_nobody {
+        } else if self.refusal == Refusal::Nobody {
             String::new()
         } else {
             lock

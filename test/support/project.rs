@@ -67,7 +67,7 @@ impl Project {
     }
 
     /// Resources of the slow provider, whose gates are files of this project.
-    fn with_gates(&self, resources: &str) -> String {
+    pub(crate) fn with_gates(&self, resources: &str) -> String {
         let provider = "terraform {\n  required_providers {\n    \
              slow = { source = \"example.com/test/slow\" }\n  }\n}\n";
         let gates = self.scratch.path().display().to_string();

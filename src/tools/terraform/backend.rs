@@ -59,6 +59,10 @@ pub(super) struct Strategy {
     /// What `force-unlock 0` says, all of it, where nobody holds the lock. Where it says anything
     /// else and names no holder, `untaint` decides.
     pub(super) free_texts: &'static [&'static str],
+    /// Whether it says the same where somebody holds the lock whom nobody has named.
+    pub(super) is_said_of_nameless_locks_too: bool,
+    /// Whether a lock that is refused shows its holder, and not always the caller.
+    pub(super) shows_holder: bool,
     /// What `force-unlock ID` says, one of it, where the lock was but half there: that half is free
     /// then, although the command has failed.
     pub(super) half_texts: &'static [&'static str],
@@ -73,6 +77,9 @@ impl Backend {
             "s3" => Strategy {
                 is_flat: true,
                 free_texts: self.free_texts_of_s3(),
+                // An item of the table without its Info reads as if there were none.
+                is_said_of_nameless_locks_too: self.has("dynamodb_table"),
+                shows_holder: true,
                 half_texts: &HALF_TEXTS_OF_S3,
                 ..WRONG_ID
             },
@@ -213,6 +220,8 @@ const UNTAINT: Strategy = Strategy {
     compares_ids: false,
     is_flat: false,
     free_texts: &[],
+    is_said_of_nameless_locks_too: false,
+    shows_holder: false,
     half_texts: &[],
 };
 

@@ -221,7 +221,7 @@ impl HttpLock {
         };
         let body = json!({"ID": lock.id}).to_string();
         format!(
-            "curl --fail --request {} {user}--json {} {}",
+            "curl --fail --request {} {user}--header 'Content-Type: application/json' --data {} {}",
             self.unlock.method,
             quoted(&body),
             quoted(&without_secrets(&self.unlock.address))

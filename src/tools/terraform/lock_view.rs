@@ -227,7 +227,12 @@ impl LockView {
         } else if !free_texts.is_empty()
             && free_texts.iter().all(|text| helped.stderr.contains(text))
         {
-            Ok(Look::Free)
+            self.is_accepted.set(true);
+            if self.strategy.is_said_of_nameless_locks_too {
+                self.look_by_untaint(supervisor).await
+            } else {
+                Ok(Look::Free)
+            }
         } else if self.is_accepted.get() {
             self.look_by_untaint(supervisor).await
         } else {
@@ -235,7 +240,23 @@ impl LockView {
         }
     }
 
+    /// Where an answer is lost, Terraform asks for the lock again, and is refused by its own: what a
+    /// look has left that way is taken back, and asked about anew.
     async fn look_by_untaint(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
+        match self.take_and_give_back(supervisor).await? {
+            Taken::Own(lock) if self.strategy.shows_holder => {
+                self.release(supervisor, &lock).await?;
+                match self.take_and_give_back(supervisor).await? {
+                    Taken::Own(_) => Ok(Look::HeldBySomebody),
+                    Taken::Look(look) => Ok(look),
+                }
+            }
+            Taken::Own(_) => Ok(Look::HeldBySomebody),
+            Taken::Look(look) => Ok(look),
+        }
+    }
+
+    async fn take_and_give_back(&self, supervisor: &Supervisor) -> Result<Taken, ToolError> {
         let command = self.state_command(&[
             LOOK_OPERATION,
             "-no-color",
@@ -247,12 +268,12 @@ impl LockView {
         let helped = supervisor.run_helper(command, LIMIT).await?;
         // A program that ends well and says nothing of what Terraform says has not looked.
         if helped.status.success() && helped.stdout.contains(NOT_FOUND) {
-            return Ok(Look::Free);
+            return Ok(Taken::Look(Look::Free));
         }
         match lock_info(&helped.stderr) {
-            Some(lock) if is_own_look(&lock, began) => Ok(Look::HeldBySomebody),
-            Some(lock) => Ok(Look::Held(lock)),
-            None if names_nobody(&helped.stderr) => Ok(Look::HeldBySomebody),
+            Some(lock) if is_own_look(&lock, began) => Ok(Taken::Own(lock)),
+            Some(lock) => Ok(Taken::Look(Look::Held(lock))),
+            None if names_nobody(&helped.stderr) => Ok(Taken::Look(Look::HeldBySomebody)),
             None => Err(failed(LOOK_OPERATION, &helped)),
         }
     }
@@ -293,6 +314,13 @@ impl LockView {
             .env("PWD", &self.shadow.directory);
         command
     }
+}
+
+/// What came of a look that takes the lock.
+enum Taken {
+    /// The backend shows the lock of this very look.
+    Own(LockInfo),
+    Look(Look),
 }
 
 /// Whether somebody holds the lock, and what is kept of it does not say who: a lock file that is
