@@ -116,6 +116,18 @@ pub(crate) enum ToolError {
         "softstop does not know how locks of the backend {kind:?} are read and released, so it leaves them alone. {advice}"
     )]
     Unsupported { kind: String, advice: &'static str },
+    #[error("{reason}")]
+    Unknown { reason: String },
+    #[error(
+        "the settings of the backend {kind:?} are incomplete, so softstop cannot know which state is meant: {missing} missing. Give it by {ways}"
+    )]
+    Incomplete {
+        kind: String,
+        missing: String,
+        ways: String,
+    },
+    #[error("Terraform refuses what {variable} holds: a quote or a bracket in it is not closed")]
+    BadArguments { variable: &'static str },
     #[error("no directory for temporary files: {0}. Point TMPDIR at a writable directory")]
     Scratch(std::io::Error),
     #[error("the backend gave no answer: {0}")]

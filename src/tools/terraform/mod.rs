@@ -1,14 +1,23 @@
 //! Terraform and OpenTofu.
 
+mod arguments;
 mod backend;
+mod block;
 mod configuration;
 #[cfg(test)]
 mod configuration_properties;
+#[cfg(test)]
+mod configuration_table;
 mod diagnostics;
 #[cfg(test)]
 mod diagnostics_properties;
+mod files;
+mod hcl_text;
 mod http_backend;
+mod json_text;
 mod lock_view;
+mod schema;
+mod settings;
 
 use std::env;
 use std::fs;
@@ -21,10 +30,11 @@ use nix::unistd::gethostname;
 use serde::Deserialize;
 
 use super::{DeployLock, DeployTool, Look, ToolError, UnsavedState};
+use crate::environment::Environment;
 use crate::lock::LockInfo;
 use crate::supervisor::{Supervisor, Tools, user_name};
 use backend::ReleaseBy;
-use configuration::Configuration;
+use configuration::{Configuration, Resolved};
 use http_backend::HttpLock;
 use lock_view::{LockView, helper_command};
 
@@ -70,6 +80,7 @@ impl Terraform {
                 .directory
                 .join(data_directory.unwrap_or_else(|| ".terraform".into())),
             backend_config: self.backend_config.clone(),
+            environment: Environment::own(),
             is_tofu: self
                 .binary
                 .file_name()
@@ -197,7 +208,11 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
     }
 
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
-        let backend = self.configuration().backend()?;
+        let resolved = self.configuration().resolve()?;
+        for note in &resolved.notes {
+            tracing::warn!("{note}");
+        }
+        let backend = resolved.backend;
         if backend.strategy()?.release == ReleaseBy::Request {
             return Ok(HttpLock::open(backend, self.signature())?
                 .map_or(TerraformLock::None, TerraformLock::Http));
@@ -214,7 +229,7 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
     }
 
     fn is_current(&self, lock: &TerraformLock) -> bool {
-        let Ok(backend) = self.configuration().backend() else {
+        let Ok(Resolved { backend, .. }) = self.configuration().resolve() else {
             return false;
         };
         match lock {
