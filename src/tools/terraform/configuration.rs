@@ -123,7 +123,7 @@ impl Configuration {
 
     /// The backend block. One in an override file replaces the others as a whole, and of those the
     /// last one counts.
-    fn block(&self) -> Result<Option<Backend>, ToolError> {
+    pub(super) fn block(&self) -> Result<Option<Backend>, ToolError> {
         let mut found = None;
         for file in self.files()? {
             for (count, block) in blocks_of(&file.path)?.into_iter().enumerate() {
@@ -138,9 +138,14 @@ impl Configuration {
         Ok(found)
     }
 
+    /// The block with what is given over it, and the names of the settings that Terraform drops.
+    pub(super) fn merged(&self, mut block: Backend) -> Result<(Backend, Vec<String>), ToolError> {
+        let dropped = merge(&mut block, &self.given()?, &self.directory)?;
+        Ok((block, dropped))
+    }
+
     fn named(&self, block: Backend, kept: Option<Backend>) -> Result<Resolved, ToolError> {
-        let mut named = block;
-        let dropped = merge(&mut named, &self.given()?, &self.directory)?;
+        let (named, dropped) = self.merged(block)?;
         let mut resolved = self.completed(named, kept);
         for name in &dropped {
             resolved.notes.push(format!(
@@ -162,11 +167,10 @@ impl Configuration {
 
     /// What `.terraform` has where no block is there, which a command of the user's own may write.
     fn kept_alone(&self, kept: Backend) -> Result<Resolved, ToolError> {
-        let mut named = Backend {
+        let (named, _) = self.merged(Backend {
             kind: kept.kind.clone(),
             settings: Map::new(),
-        };
-        merge(&mut named, &self.given()?, &self.directory)?;
+        })?;
         let differing = self.differing(&named, &kept);
         if differing.is_empty() {
             return Ok(self.completed(named, Some(kept)));

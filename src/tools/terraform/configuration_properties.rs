@@ -1,6 +1,7 @@
 //! No text makes the reader of configurations panic, or see a backend that is not written.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -64,6 +65,9 @@ const DECOYS: &[&str] = &[
     "terraform {\n  provider_meta \"backend\" {\n    backend \"decoy\" {}\n  }\n}\n",
     "terraform = { backend = { decoy = {} } }\n",
 ];
+
+/// Far more than reading takes.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn read_all(text: &str) -> Vec<Backend> {
     hcl_blocks(Path::new("backend.tf"), text).unwrap_or_default()
@@ -167,5 +171,80 @@ fn what_is_nested_too_deep_is_refused() {
     for open in ["[", "{\"terraform\":", "{\"backend\":[", "\""] {
         let read = json_blocks(Path::new("x"), &open.repeat(DEEP));
         assert!(read.is_err(), "{open}");
+    }
+}
+
+/// A value in a backend block costs no time that grows out of measure, at whatever depth.
+#[test]
+fn what_is_nested_in_a_block_is_read_in_time() {
+    for (open, middle, close) in [
+        ("[", "", "]"),
+        ("(", "1", ")"),
+        ("{ a = ", "1", "}"),
+        ("\"${", "1", "}\""),
+        ("\"%{ if true }${", "1", "}%{ endif }\""),
+        ("f(", "", ")"),
+        ("[for a in ", "b", " : a]"),
+        ("true ? ", "1", " : 1"),
+        ("1 + ", "1", ""),
+        ("!", "true", ""),
+    ] {
+        for depth in [5, 10, 20, 30, 40, 60, 80, 120, 200] {
+            for close in [close, ""] {
+                let value = format!("{}{middle}{}", open.repeat(depth), close.repeat(depth));
+                let text =
+                    format!("terraform {{\n  backend \"s3\" {{\n    key = {value}\n  }}\n}}\n");
+                let began = Instant::now();
+                let _ = read(&text);
+                assert!(began.elapsed() < PATIENCE, "{depth} {open}{close}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_block_of_any_length_is_read_in_time() {
+    const LONG: usize = 64 * 1024;
+    for piece in [
+        "a = 1\n",
+        "a {\n}\n",
+        "a = \"x\"\n",
+        "\n",
+        "# x\n",
+        "/* x */",
+        "x",
+        " ",
+        "[",
+        "(",
+        "\"a\" ",
+        "a = [",
+        "a = {",
+        "a = \"${",
+        "\\\"",
+        "a = <<E\n",
+        "a.",
+        "1 + ",
+        "f(",
+        "-",
+        "!",
+        "[],",
+        "a = <<E\nE\n",
+    ] {
+        let text = piece.repeat(LONG / piece.len());
+        for (begin, end) in [
+            ("", "\n"),
+            ("a = [", "]\n"),
+            ("a = \"", "\"\n"),
+            ("a = ", "\n"),
+        ] {
+            let block = format!("terraform {{\nbackend \"a\" {{\n{begin}{text}{end}}}\n}}\n");
+            let began = Instant::now();
+            let _ = (read(&block), read_value(&format!("{begin}{text}{end}")));
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{begin}{piece}: {:?}",
+                began.elapsed()
+            );
+        }
     }
 }

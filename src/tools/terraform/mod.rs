@@ -13,9 +13,13 @@ mod diagnostics;
 mod diagnostics_properties;
 mod files;
 mod hcl_text;
+#[cfg(test)]
+mod hcl_text_properties;
 mod http_backend;
 mod json_text;
 mod lock_view;
+#[cfg(test)]
+mod merge_properties;
 mod schema;
 mod settings;
 
