@@ -27,6 +27,7 @@ mod races;
 mod recorded;
 mod release;
 mod secrets;
+mod settings;
 mod stamp;
 mod stamp_in_containers;
 mod status;

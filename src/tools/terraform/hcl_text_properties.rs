@@ -101,9 +101,10 @@ proptest! {
         before in vec(select(VALUES), 0..5), inside in vec(select(VALUES), 0..5),
         after in vec(select(VALUES), 0..5),
     ) {
-        let arguments = |values: &[&str]| -> String {
+        let arguments = |values: &[&str]| {
             let numbered = values.iter().enumerate();
-            numbered.map(|(number, value)| format!("a{number} = {value}\n")).collect()
+            let lines: Vec<_> = numbered.map(|(number, value)| format!("a{number} = {value}\n")).collect();
+            lines.concat()
         };
         let block = format!("backend \"b\" {{\n{}}}", arguments(&inside));
         let text = format!(
