@@ -177,11 +177,15 @@ impl<T: DeployTool> Story<'_, T> {
             locked: None,
             unsafe_to_begin: None,
         };
+        if T::takes_no_lock(&self.deploy.command) {
+            debug!("The command takes no lock, so none was looked at.");
+            return before;
+        }
         if !self.tool.has_work() {
             info!("There is no configuration here, and so no lock to look after.");
             return before;
         }
-        if self.tool.keeps_state_here() {
+        if self.deploy.command.is_empty() && self.tool.keeps_state_here() {
             warn!(
                 "The configuration has no backend block: state and lock are kept beside it, and in \
                  a pipeline they are gone with the step."
@@ -195,6 +199,11 @@ impl<T: DeployTool> Story<'_, T> {
             Err(error @ ToolError::NotGivenBack { .. }) => before.unsafe_to_begin = Some(error),
             // The deploy makes it, or uses another one.
             Err(ToolError::NoState(reason)) => debug!("No lock was looked at: {reason}."),
+            Err(error @ (ToolError::Unknown { .. } | ToolError::Incomplete { .. }))
+                if !self.deploy.command.is_empty() =>
+            {
+                debug!("No lock was looked at, because the command may say which one: {error}.");
+            }
             Err(error) => warn!("The lock cannot be looked after yet: {error}."),
         }
         before

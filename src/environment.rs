@@ -55,6 +55,13 @@ impl Environment {
             .collect()
     }
 
+    /// All of them but these.
+    pub(crate) fn without(&self, names: &[&str]) -> Self {
+        let mut others = self.0.clone();
+        others.retain(|name, _| !names.iter().any(|without| name == without));
+        Self(others)
+    }
+
     /// Lets `command` start with these variables and no others.
     pub(crate) fn give_to(&self, command: &mut Command) {
         command.env_clear().envs(&self.0);

@@ -29,6 +29,7 @@ mod races;
 mod recorded;
 mod release;
 mod secrets;
+mod settings;
 mod sightings;
 mod stamp;
 mod stamp_in_containers;

@@ -20,6 +20,9 @@ pub(crate) trait DeployTool: Clone {
     /// What a program of the tool that was seen to run says of the state that it uses.
     fn sight(seen: &SeenTool) -> Sighting<Self>;
 
+    /// Whether these words of a command, or the shell script in them, show that no lock is taken.
+    fn takes_no_lock(words: &[String]) -> bool;
+
     /// Whether these words of a command, or the shell script in them, name the tool.
     fn is_named_in(words: &[String]) -> bool;
 
@@ -156,6 +159,18 @@ pub(crate) enum ToolError {
         "softstop does not know how locks of the backend {kind:?} are read and released, so it leaves them alone. {advice}"
     )]
     Unsupported { kind: String, advice: &'static str },
+    #[error("{reason}")]
+    Unknown { reason: String },
+    #[error(
+        "the settings of the backend {kind:?} are incomplete, so softstop cannot know which state is meant: {missing} missing. Give it by {ways}"
+    )]
+    Incomplete {
+        kind: String,
+        missing: String,
+        ways: String,
+    },
+    #[error("Terraform refuses what {variable} holds: a quote or a bracket in it is not closed")]
+    BadArguments { variable: &'static str },
     #[error("no directory for temporary files: {0}. Point TMPDIR at a writable directory")]
     Scratch(std::io::Error),
     #[error("the backend gave no answer: {0}")]

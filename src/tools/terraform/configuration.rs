@@ -1,20 +1,69 @@
 //! Finds the backend that a directory of Terraform files uses.
 //!
-//! Where the deploy has initialised, `.terraform/terraform.tfstate` holds the resolved backend.
-//! Before that it has to be read from the configuration and from BACKEND_CONFIG.
+//! What is named beats what lies around: the backend block, with what is given beside it, says
+//! where the state is. What `init` has kept in `.terraform` may be of another environment, so it
+//! only fills what is left open, and only where it contradicts nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hcl::eval::{Context, Evaluate};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::arguments::{Given, given_by};
 use super::backend::Backend;
+use super::block::blocks_of;
+use super::files::{malformed, read};
+use super::json_text::place;
+use super::schema::{Schema, takes_a_lock};
+use super::settings::{contradictions, is_same, merge};
+use crate::environment::Environment;
 use crate::tools::ToolError;
 
 /// The kind of backend that a configuration without a backend block uses.
 const DEFAULT_BACKEND: &str = "local";
+/// What Terraform keeps of an initialised backend, in the data directory; beside the configuration,
+/// the state of the backend `local`.
+const STATE_FILE: &str = "terraform.tfstate";
+
+/// A directory that holds, or should hold, a configuration.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Configuration {
+    pub(super) directory: PathBuf,
+    /// Where Terraform keeps what it initialised: TF_DATA_DIR or `.terraform`.
+    pub(super) data_directory: PathBuf,
+    /// What is passed to `terraform init -backend-config`.
+    pub(super) backend_config: Vec<String>,
+    /// Whether the tool is OpenTofu, which reads files that Terraform does not.
+    pub(super) is_tofu: bool,
+    /// With which the tool runs here.
+    pub(super) environment: Environment,
+}
+
+/// Which backend a configuration uses, and how that is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Resolved {
+    /// Its paths are anchored in the directory.
+    pub(super) backend: Backend,
+    /// What a person should know, without the value of any setting.
+    pub(super) notes: Vec<String>,
+    pub(super) origin: Origin,
+}
+
+/// Who says where the state is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The configuration, what is given beside it, and the environment.
+    Named,
+    /// They leave something open, which `.terraform` fills.
+    Completed {
+        /// Whether it fills in which host is asked, or how it is asked. The credentials of the
+        /// environment are not meant for that host.
+        names_host: bool,
+    },
+    /// Nobody, but the state of the backend `local` lies there.
+    LocalFile,
+}
 
 /// What Terraform keeps of an initialised backend.
 #[derive(Deserialize)]
@@ -29,27 +78,35 @@ struct InitialisedBackend {
     config: Map<String, Value>,
 }
 
-/// A directory that holds, or should hold, a configuration.
-#[derive(Clone, Debug)]
-pub(super) struct Configuration {
-    pub(super) directory: PathBuf,
-    /// Where Terraform keeps what it initialised: TF_DATA_DIR or `.terraform`.
-    pub(super) data_directory: PathBuf,
-    /// What is passed to `terraform init -backend-config`.
-    pub(super) backend_config: Vec<String>,
-    /// Whether the tool is OpenTofu, which reads files that Terraform does not.
-    pub(super) is_tofu: bool,
-}
-
 impl Configuration {
-    /// The backend of this configuration, its paths anchored in its directory.
-    pub(super) fn backend(&self) -> Result<Backend, ToolError> {
-        let mut backend = match self.initialised()? {
-            Some(backend) => backend,
-            None => self.written()?,
+    /// Which backend is meant here, for a look that has seen no Terraform run.
+    pub(super) fn resolve(&self) -> Result<Resolved, ToolError> {
+        let block = self.block()?;
+        let kept = self.kept()?;
+        let mut resolved = match (block, kept) {
+            (Some(block), kept) => self.named(block, kept)?,
+            (None, Some(kept)) => self.kept_alone(kept)?,
+            (None, None) => Resolved::named(Backend {
+                kind: DEFAULT_BACKEND.to_owned(),
+                settings: Map::new(),
+            }),
+        };
+        resolved.backend.anchor_paths(&self.directory);
+        self.expect_complete(&resolved.backend)?;
+        if resolved.backend.kind == DEFAULT_BACKEND {
+            expect_local_state(&resolved.backend)?;
+            resolved.origin = Origin::LocalFile;
+        }
+        Ok(resolved)
+    }
+
+    /// What `init` has kept here: for a place that was seen in use, that is what was used.
+    pub(super) fn initialised(&self) -> Result<Option<Backend>, ToolError> {
+        let Some(mut backend) = self.kept()? else {
+            return Ok(None);
         };
         backend.anchor_paths(&self.directory);
-        Ok(backend)
+        Ok(Some(backend))
     }
 
     /// Whether a backend block, or a `cloud` block, says where the state is.
@@ -57,251 +114,210 @@ impl Configuration {
         Ok(self.block()?.is_some())
     }
 
-    /// The files of the configuration, overrides last, as they are merged.
-    pub(super) fn files(&self) -> Result<Vec<PathBuf>, ToolError> {
-        let unreadable = |source| ToolError::Unreadable {
-            path: self.directory.clone(),
-            source,
-        };
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.directory).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            if self.is_configuration(&path) {
-                files.push(path);
+    /// The backend block. One in an override file replaces the others as a whole, and of those the
+    /// last one counts.
+    pub(super) fn block(&self) -> Result<Option<Backend>, ToolError> {
+        let mut found = None;
+        for file in self.files()? {
+            for (count, block) in blocks_of(&file.path)?.into_iter().enumerate() {
+                let is_second = found.is_some() && !(file.is_override && count == 0);
+                if is_second {
+                    let reason = "it holds a second backend or cloud block. Leave one";
+                    return Err(malformed(&file.path, reason));
+                }
+                found = Some(block);
             }
         }
-        files.sort_by_key(|path| (is_override(path), path.clone()));
-        Ok(files)
+        Ok(found)
     }
 
-    fn is_configuration(&self, path: &Path) -> bool {
-        let name = name_of(path);
-        let stem = name.strip_suffix(".json").unwrap_or(&name);
-        let known = match stem.rsplit_once('.') {
-            Some((_, "tf")) => true,
-            Some((_, "tofu")) => self.is_tofu,
-            _ => false,
+    /// The block with what is given over it, and the names of the settings that Terraform drops.
+    pub(super) fn merged(&self, mut block: Backend) -> Result<(Backend, Vec<String>), ToolError> {
+        let dropped = merge(&mut block, &self.given()?, &self.directory)?;
+        Ok((block, dropped))
+    }
+
+    fn named(&self, block: Backend, kept: Option<Backend>) -> Result<Resolved, ToolError> {
+        let (named, dropped) = self.merged(block)?;
+        let mut resolved = self.completed(named, kept);
+        for name in &dropped {
+            resolved.notes.push(format!(
+                "The backend {:?} knows no setting {name:?}: Terraform drops it in silence, because a -backend-config is given. Correct its name.",
+                resolved.backend.kind
+            ));
+        }
+        if !dropped.is_empty() && !takes_a_lock(&resolved.backend, &self.environment) {
+            return Err(ToolError::Unknown {
+                reason: format!(
+                    "the backend {:?} knows no setting {}, and without it no lock is taken, so softstop cannot know which lock is meant. Correct its name",
+                    resolved.backend.kind,
+                    quoted_names(&dropped)
+                ),
+            });
+        }
+        Ok(resolved)
+    }
+
+    /// What `.terraform` has where no block is there, which a command of the user's own may write.
+    fn kept_alone(&self, kept: Backend) -> Result<Resolved, ToolError> {
+        let (named, _) = self.merged(Backend {
+            kind: kept.kind.clone(),
+            settings: Map::new(),
+        })?;
+        let differing = self.differing(&named, &kept);
+        if differing.is_empty() {
+            return Ok(self.completed(named, Some(kept)));
+        }
+        Err(ToolError::Unknown {
+            reason: format!(
+                "no backend block says where the state is, and `.terraform` is of another backend than the settings that are given ({}). Run `init`, or write the backend block",
+                differing.join(", ")
+            ),
+        })
+    }
+
+    /// Fills what is left open from what was kept, where that contradicts nothing.
+    fn completed(&self, named: Backend, kept: Option<Backend>) -> Resolved {
+        let Some(kept) = kept else {
+            return Resolved::named(named);
         };
-        known && path.is_file() && !name.starts_with('.')
+        let differing = if named.kind == kept.kind {
+            self.differing(&named, &kept)
+        } else {
+            vec![format!("{} instead of {}", kept.kind, named.kind)]
+        };
+        if !differing.is_empty() {
+            let note = format!(
+                "`.terraform` is of another backend than the one that is named ({}), so what is named is used.",
+                differing.join(", ")
+            );
+            return Resolved {
+                notes: vec![note],
+                ..Resolved::named(named)
+            };
+        }
+        let schema = Schema::of(&named.kind);
+        let mut completed = Resolved::named(named);
+        for (name, value) in kept.settings {
+            if completed.backend.settings.contains_key(&name) {
+                continue;
+            }
+            let names_host = schema.is_none_or(|schema| schema.names_host(&name))
+                || completed.origin == Origin::Completed { names_host: true };
+            completed.origin = Origin::Completed { names_host };
+            completed.backend.settings.insert(name, value);
+        }
+        completed
     }
 
-    /// The backend that was initialised here, where one was.
-    pub(super) fn initialised(&self) -> Result<Option<Backend>, ToolError> {
-        let path = self.data_directory.join("terraform.tfstate");
+    /// The settings in which what is named, by variables too, contradicts what was kept.
+    fn differing(&self, named: &Backend, kept: &Backend) -> Vec<String> {
+        let mut differing = contradictions(named, kept);
+        let schema = Schema::of(&named.kind);
+        let variables = schema.map(|schema| schema.by_variables(&self.environment));
+        for (setting, value) in variables.into_iter().flatten() {
+            let is_named = named.settings.contains_key(setting);
+            let kept = kept.settings.get(setting);
+            if !is_named && kept.is_some_and(|kept| !is_same(&Value::from(value), kept)) {
+                differing.push(setting.to_owned());
+            }
+        }
+        differing
+    }
+
+    /// What is given beside the block. The words of a command line stand behind those of the
+    /// variables, and BACKEND_CONFIG is what the default command's `init` has there.
+    fn given(&self) -> Result<Vec<Given>, ToolError> {
+        let mut given = given_by(&self.environment)?;
+        given.extend(self.backend_config.iter().map(|text| Given {
+            by: "BACKEND_CONFIG",
+            text: text.clone(),
+        }));
+        Ok(given)
+    }
+
+    fn expect_complete(&self, backend: &Backend) -> Result<(), ToolError> {
+        let schema = Schema::of(&backend.kind);
+        let missing = schema.map(|schema| schema.missing(backend, &self.environment));
+        let missing = missing.unwrap_or_default();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut ways = vec!["BACKEND_CONFIG".to_owned()];
+        for setting in &missing {
+            let variables = schema
+                .iter()
+                .flat_map(|schema| schema.variables_for(setting));
+            ways.extend(variables.take(1).map(str::to_owned));
+        }
+        Err(ToolError::Incomplete {
+            kind: backend.kind.clone(),
+            missing: missing.join(", "),
+            ways: ways.join(" or "),
+        })
+    }
+
+    fn kept(&self) -> Result<Option<Backend>, ToolError> {
+        let path = self.data_directory.join(STATE_FILE);
         // Terraform empties the file before it writes it, so an `init` that is killed in between
         // leaves it empty, and nothing initialised.
         if fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
-            read_initialised(&path).map(Some)
+            read_kept(&path)
         } else {
             Ok(None)
         }
     }
+}
 
-    fn written(&self) -> Result<Backend, ToolError> {
-        let Some(mut backend) = self.block()? else {
-            return Ok(Backend {
-                kind: DEFAULT_BACKEND.to_owned(),
-                settings: Map::new(),
-            });
-        };
-        for given in &self.backend_config {
-            if let Some((name, value)) = given.split_once('=') {
-                let value = pair_value(&given_pair(given), value)?;
-                backend.settings.insert(name.trim().to_owned(), value);
-            } else {
-                let path = self.directory.join(given);
-                backend.settings.extend(read_settings(&path)?);
-            }
+impl Resolved {
+    pub(super) fn named(backend: Backend) -> Self {
+        Self {
+            backend,
+            notes: Vec::new(),
+            origin: Origin::Named,
         }
-        Ok(backend)
-    }
-
-    /// The backend block; the last one counts, because overrides come last.
-    fn block(&self) -> Result<Option<Backend>, ToolError> {
-        let mut found = None;
-        for path in self.files()? {
-            let text = read(&path)?;
-            let block = if is_json(&path) {
-                json_block(&text).map_err(|reason| malformed(&path, &reason))?
-            } else {
-                hcl_block(&path, &text)?
-            };
-            found = block.or(found);
-        }
-        Ok(found)
     }
 }
 
 /// Reads what Terraform keeps of an initialised backend.
 pub(super) fn read_initialised(path: &Path) -> Result<Backend, ToolError> {
+    Ok(read_kept(path)?.unwrap_or_else(|| Backend {
+        kind: DEFAULT_BACKEND.to_owned(),
+        settings: Map::new(),
+    }))
+}
+
+fn read_kept(path: &Path) -> Result<Option<Backend>, ToolError> {
     let initialised: Initialised =
-        serde_json::from_str(&read(path)?).map_err(|reason| malformed(path, &reason))?;
-    Ok(match initialised.backend {
-        None => Backend {
-            kind: DEFAULT_BACKEND.to_owned(),
-            settings: Map::new(),
-        },
-        Some(backend) => Backend {
+        serde_json::from_str(&read(path)?).map_err(|error| malformed(path, place(&error)))?;
+    Ok(initialised.backend.map(|backend| {
+        let settings = backend.config.into_iter();
+        Backend {
             kind: backend.kind,
-            settings: backend
-                .config
-                .into_iter()
-                .filter(|(_, value)| !value.is_null())
-                .collect(),
-        },
+            settings: settings.filter(|(_, value)| !value.is_null()).collect(),
+        }
+    }))
+}
+
+/// A state that is kept beside the configuration is there, or it is somewhere else: in the clone of
+/// another step, or in a place that nobody has named.
+fn expect_local_state(backend: &Backend) -> Result<(), ToolError> {
+    let exists = |setting| {
+        let path = backend.text(setting);
+        path.is_some_and(|path| Path::new(path).exists())
+    };
+    if exists("path") || exists("workspace_dir") {
+        return Ok(());
+    }
+    Err(ToolError::Unknown {
+        reason:
+            "softstop cannot know where the state is: no backend block names a backend, and no \
+                 state file lies here. Name the directory by WORKING_DIR, or write a backend block"
+                .to_owned(),
     })
 }
 
-pub(super) fn hcl_block(path: &Path, text: &str) -> Result<Option<Backend>, ToolError> {
-    let body = parse(path, text)?;
-    for terraform in body
-        .blocks()
-        .filter(|block| block.identifier() == "terraform")
-    {
-        for block in terraform.body().blocks() {
-            let kind = match (block.identifier(), block.labels()) {
-                ("backend", [label]) => label.as_str(),
-                ("cloud", []) => "cloud",
-                _ => continue,
-            };
-            return Ok(Some(Backend {
-                kind: kind.to_owned(),
-                settings: settings_of(path, block.body())?,
-            }));
-        }
-    }
-    Ok(None)
-}
-
-pub(super) fn json_block(text: &str) -> serde_json::Result<Option<Backend>> {
-    let document: Value = serde_json::from_str(text)?;
-    for terraform in each(document.get("terraform")) {
-        for labels in each(terraform.get("backend")) {
-            for (kind, settings) in labels.as_object().into_iter().flatten() {
-                if let Some(settings) = each(Some(settings)).iter().next() {
-                    return Ok(Some(Backend {
-                        kind: kind.clone(),
-                        settings: settings.as_object().cloned().unwrap_or_default(),
-                    }));
-                }
-            }
-        }
-        if terraform.get("cloud").is_some() {
-            return Ok(Some(Backend {
-                kind: "cloud".to_owned(),
-                settings: Map::new(),
-            }));
-        }
-    }
-    Ok(None)
-}
-
-/// In JSON, a block may be written as one object or as a list of them.
-fn each(value: Option<&Value>) -> &[Value] {
-    match value {
-        None => &[],
-        Some(Value::Array(values)) => values,
-        Some(value) => std::slice::from_ref(value),
-    }
-}
-
-fn settings_of(path: &Path, body: &hcl::Body) -> Result<Map<String, Value>, ToolError> {
-    let mut settings = Map::new();
-    for attribute in body.attributes() {
-        let value = literal(path, attribute.key(), attribute.expr())?;
-        settings.insert(attribute.key().to_owned(), value);
-    }
-    for block in body.blocks() {
-        let value = Value::Object(settings_of(path, block.body())?);
-        match settings
-            .entry(block.identifier())
-            .or_insert_with(|| Value::Array(Vec::new()))
-        {
-            Value::Array(blocks) => blocks.push(value),
-            other => *other = value,
-        }
-    }
-    Ok(settings)
-}
-
-/// Reads a file of settings, as `terraform init -backend-config=FILE` takes it.
-fn read_settings(path: &Path) -> Result<Map<String, Value>, ToolError> {
-    let text = read(path)?;
-    if is_json(path) {
-        return serde_json::from_str(&text).map_err(|reason| malformed(path, &reason));
-    }
-    settings_of(path, &parse(path, &text)?)
-}
-
-/// The value of `-backend-config=NAME=VALUE`: a text, or an expression where it is a list or an
-/// object.
-pub(super) fn pair_value(given: &Path, value: &str) -> Result<Value, ToolError> {
-    if !value.starts_with(['{', '[']) {
-        return Ok(Value::from(value));
-    }
-    let settings = settings_of(given, &parse(given, &format!("value = {value}"))?)?;
-    Ok(settings.get("value").cloned().unwrap_or_default())
-}
-
-/// A pair may hold a secret after its `=`, so an error names the part before it.
-fn given_pair(given: &str) -> PathBuf {
-    let name = given.split('=').next().unwrap_or_default();
-    PathBuf::from(format!("BACKEND_CONFIG {name}"))
-}
-
-/// Parses without ever quoting the text in an error, because a backend block may hold secrets.
-fn parse(path: &Path, text: &str) -> Result<hcl::Body, ToolError> {
-    hcl::parse(text).map_err(|error| match error {
-        hcl::Error::Parse(error) => {
-            let place = error.location();
-            let reason = format!("line {}, column {}", place.line(), place.column());
-            malformed(path, &reason)
-        }
-        error => malformed(path, &error),
-    })
-}
-
-/// The value of a setting, which must be a literal as Terraform wants it. OpenTofu allows
-/// variables too; those are only known once the deploy has initialised.
-fn literal(path: &Path, setting: &str, expression: &hcl::Expression) -> Result<Value, ToolError> {
-    let value = expression.evaluate(&Context::new()).ok();
-    value
-        .and_then(|value| serde_json::to_value(value).ok())
-        .ok_or_else(|| {
-            malformed(
-                path,
-                &format!("the setting {setting:?} is no literal value"),
-            )
-        })
-}
-
-fn read(path: &Path) -> Result<String, ToolError> {
-    fs::read_to_string(path).map_err(|source| ToolError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn malformed(path: &Path, reason: &dyn std::fmt::Display) -> ToolError {
-    ToolError::Malformed {
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
-}
-
-fn is_json(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension == "json")
-}
-
-fn is_override(path: &Path) -> bool {
-    let name = name_of(path);
-    let stem = name.split('.').next().unwrap_or_default();
-    stem == "override" || stem.ends_with("_override")
+fn quoted_names(names: &[String]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+    quoted.join(", ")
 }

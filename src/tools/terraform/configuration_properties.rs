@@ -1,15 +1,17 @@
 //! No text makes the reader of configurations panic, or see a backend that is not written.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::backend::Backend;
-use super::configuration::{hcl_block, json_block, pair_value};
+use super::block::{expression, hcl_blocks, json_blocks};
 use crate::mutation::{at_least, mutated};
+use crate::tools::ToolError;
 
 const BLOCKS: &[&str] = &[
     r#"terraform {
@@ -64,8 +66,23 @@ const DECOYS: &[&str] = &[
     "terraform = { backend = { decoy = {} } }\n",
 ];
 
+/// Far more than reading takes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn read_all(text: &str) -> Vec<Backend> {
+    hcl_blocks(Path::new("backend.tf"), text).unwrap_or_default()
+}
+
 fn read(text: &str) -> Option<Backend> {
-    hcl_block(Path::new("backend.tf"), text).ok().flatten()
+    read_all(text).pop()
+}
+
+fn read_json(text: &str) -> Vec<Backend> {
+    json_blocks(Path::new("backend.tf.json"), text).unwrap_or_default()
+}
+
+fn read_value(text: &str) -> Result<Value, ToolError> {
+    expression(Path::new("BACKEND_CONFIG x"), text)
 }
 
 proptest! {
@@ -73,19 +90,17 @@ proptest! {
 
     #[test]
     fn no_mutated_configuration_shows_a_backend_that_is_not_written(text in mutated(BLOCKS)) {
-        let backends = [read(&text), json_block(&text).ok().flatten()];
-        for backend in backends.into_iter().flatten() {
+        for backend in read_all(&text).into_iter().chain(read_json(&text)) {
             let is_written = text.contains(&backend.kind) || text.contains('\\');
             prop_assert!(is_written && text.contains("terraform"), "{backend:?}");
             prop_assert!(backend.kind == "cloud" || text.contains("backend"), "{backend:?}");
         }
-        let _ = pair_value(Path::new("BACKEND_CONFIG x"), &text);
-        let _ = pair_value(Path::new("BACKEND_CONFIG x"), &format!("{{{text}}}"));
+        let _ = (read_value(&text), read_value(&format!("{{{text}}}")));
     }
 
     #[test]
     fn no_text_makes_the_reader_panic(text in "\\PC*") {
-        let _ = (read(&text), json_block(&text), pair_value(Path::new("x"), &format!("[{text}")));
+        let _ = (read(&text), read_json(&text), read_value(&format!("[{text}")));
     }
 
     #[test]
@@ -95,11 +110,8 @@ proptest! {
     ) {
         let block = format!("terraform {{\n  backend \"{kind}\" {{\n    key = \"{value}\"\n  }}\n}}\n");
         let text = [before.concat(), block, after.concat()].concat();
-        // What Terraform refuses, such as the same attribute twice, may be refused here too.
-        if let Some(backend) = read(&text) {
-            prop_assert_eq!(backend.kind, kind);
-            prop_assert_eq!(backend.settings.into_iter().collect::<Vec<_>>(), [("key".to_owned(), Value::from(value))]);
-        }
+        let backend = Backend { kind, settings: Map::from_iter([("key".to_owned(), Value::from(value))]) };
+        prop_assert_eq!(read_all(&text), [backend]);
     }
 }
 
@@ -138,11 +150,9 @@ fn what_is_nested_too_deep_is_refused() {
         for close in [close, ""] {
             let value = format!("{}{middle}{}", open.repeat(DEEP), close.repeat(DEEP));
             let text = format!("terraform {{\n  backend \"s3\" {{\n    key = {value}\n  }}\n}}\n");
-            assert!(
-                hcl_block(Path::new("backend.tf"), &text).is_err(),
-                "{open}{close}"
-            );
-            let _ = pair_value(Path::new("x"), &format!("[{value}]"));
+            let read = hcl_blocks(Path::new("backend.tf"), &text);
+            assert!(read.is_err(), "{open}{close}");
+            let _ = read_value(&format!("[{value}]"));
         }
     }
     for open in [
@@ -155,10 +165,86 @@ fn what_is_nested_too_deep_is_refused() {
         "[",
         "{",
     ] {
-        let _ = hcl_block(Path::new("backend.tf"), &open.repeat(DEEP));
-        let _ = hcl_block(Path::new("x"), &(open.repeat(DEEP) + &"}\n".repeat(DEEP)));
+        let _ = read_all(&open.repeat(DEEP));
+        let _ = read_all(&(open.repeat(DEEP) + &"}\n".repeat(DEEP)));
     }
     for open in ["[", "{\"terraform\":", "{\"backend\":[", "\""] {
-        assert!(json_block(&open.repeat(DEEP)).is_err(), "{open}");
+        let read = json_blocks(Path::new("x"), &open.repeat(DEEP));
+        assert!(read.is_err(), "{open}");
+    }
+}
+
+/// A value in a backend block costs no time that grows out of measure, at whatever depth.
+#[test]
+fn what_is_nested_in_a_block_is_read_in_time() {
+    for (open, middle, close) in [
+        ("[", "", "]"),
+        ("(", "1", ")"),
+        ("{ a = ", "1", "}"),
+        ("\"${", "1", "}\""),
+        ("\"%{ if true }${", "1", "}%{ endif }\""),
+        ("f(", "", ")"),
+        ("[for a in ", "b", " : a]"),
+        ("true ? ", "1", " : 1"),
+        ("1 + ", "1", ""),
+        ("!", "true", ""),
+    ] {
+        for depth in [5, 10, 20, 30, 40, 60, 80, 120, 200] {
+            for close in [close, ""] {
+                let value = format!("{}{middle}{}", open.repeat(depth), close.repeat(depth));
+                let text =
+                    format!("terraform {{\n  backend \"s3\" {{\n    key = {value}\n  }}\n}}\n");
+                let began = Instant::now();
+                let _ = read(&text);
+                assert!(began.elapsed() < PATIENCE, "{depth} {open}{close}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_block_of_any_length_is_read_in_time() {
+    const LONG: usize = 64 * 1024;
+    for piece in [
+        "a = 1\n",
+        "a {\n}\n",
+        "a = \"x\"\n",
+        "\n",
+        "# x\n",
+        "/* x */",
+        "x",
+        " ",
+        "[",
+        "(",
+        "\"a\" ",
+        "a = [",
+        "a = {",
+        "a = \"${",
+        "\\\"",
+        "a = <<E\n",
+        "a.",
+        "1 + ",
+        "f(",
+        "-",
+        "!",
+        "[],",
+        "a = <<E\nE\n",
+    ] {
+        let text = piece.repeat(LONG / piece.len());
+        for (begin, end) in [
+            ("", "\n"),
+            ("a = [", "]\n"),
+            ("a = \"", "\"\n"),
+            ("a = ", "\n"),
+        ] {
+            let block = format!("terraform {{\nbackend \"a\" {{\n{begin}{text}{end}}}\n}}\n");
+            let began = Instant::now();
+            let _ = (read(&block), read_value(&format!("{begin}{text}{end}")));
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{begin}{piece}: {:?}",
+                began.elapsed()
+            );
+        }
     }
 }

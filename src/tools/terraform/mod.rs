@@ -1,15 +1,28 @@
 //! Terraform and OpenTofu.
 
+mod arguments;
 mod backend;
+mod block;
 mod configuration;
 #[cfg(test)]
 mod configuration_properties;
+#[cfg(test)]
+mod configuration_table;
 mod diagnostics;
 #[cfg(test)]
 mod diagnostics_properties;
+mod files;
+mod hcl_text;
+#[cfg(test)]
+mod hcl_text_properties;
 mod http_backend;
+mod json_text;
 mod lock_view;
+#[cfg(test)]
+mod merge_properties;
 mod plan_file;
+mod schema;
+mod settings;
 mod shadow;
 mod sighting;
 
@@ -23,13 +36,14 @@ use std::time::Duration;
 
 use nix::unistd::gethostname;
 use serde::Deserialize;
+use tracing::warn;
 
 use super::{DeployLock, DeployTool, Look, Prepared, Sighting, ToolError, UnsavedState};
 use crate::environment::Environment;
 use crate::lock::LockInfo;
 use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
 use backend::{Backend, ReleaseBy};
-use configuration::Configuration;
+use configuration::{Configuration, Origin, Resolved};
 use http_backend::HttpLock;
 use lock_view::LockView;
 
@@ -115,16 +129,59 @@ impl Terraform {
                 .directory
                 .join(data_directory.unwrap_or_else(|| ".terraform".as_ref())),
             backend_config: self.backend_config.clone(),
+            environment: self.environment.clone(),
             is_tofu: is_tofu(&self.binary),
         }
     }
 
     /// The backend that was seen in use, or else the one that is named.
-    fn backend(&self) -> Result<Backend, ToolError> {
-        match &self.backend {
-            Some(backend) => Ok(backend.clone()),
-            None => self.configuration().backend(),
+    fn resolved(&self) -> Result<Resolved, ToolError> {
+        if let Some(backend) = &self.backend {
+            return Ok(Resolved::named(backend.clone()));
         }
+        let configuration = self.configuration();
+        if self.is_seen {
+            if let Some(backend) = configuration.initialised()? {
+                return Ok(Resolved::named(backend));
+            }
+            if !configuration.has_backend_block()? {
+                return Ok(Resolved::named(Backend::local(&self.directory)));
+            }
+        }
+        configuration.resolve()
+    }
+
+    /// A host that only `.terraform` names gets the credentials that `.terraform` has, and none of our
+    /// own: somebody else may have written it. A Terraform that was seen has used them already.
+    fn without_credentials_for(&self, resolved: &Resolved) -> Self {
+        const CREDENTIALS: [&str; 12] = [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "CONSUL_HTTP_AUTH",
+            "CONSUL_HTTP_TOKEN",
+            "KUBE_PASSWORD",
+            "KUBE_TOKEN",
+            "PGPASSWORD",
+            "PGUSER",
+            "TF_HTTP_CLIENT_PRIVATE_KEY_PEM",
+            "TF_HTTP_PASSWORD",
+            "TF_HTTP_USERNAME",
+        ];
+        let mut place = self.clone();
+        if !self.is_seen && resolved.origin == (Origin::Completed { names_host: true }) {
+            place.environment = self.environment.without(&CREDENTIALS);
+        }
+        place
+    }
+
+    /// The directory, or the nearest one above it where a deploy has removed it since: version managers
+    /// go by where they are started.
+    fn existing_directory(&self) -> &Path {
+        let mut levels = self.directory.ancestors();
+        levels
+            .find(|level| level.is_dir())
+            .unwrap_or(&self.directory)
     }
 
     /// The workspace whose state the deploy uses.
@@ -227,6 +284,10 @@ impl DeployTool for Terraform {
         sighting::sight(seen)
     }
 
+    fn takes_no_lock(words: &[String]) -> bool {
+        sighting::takes_no_lock(words)
+    }
+
     fn is_named_in(words: &[String]) -> bool {
         const NAMES: [&str; 4] = ["terraform", "tofu", "terragrunt", "cdktf"];
         let is_word = |text: &str, name: &str| {
@@ -242,8 +303,8 @@ impl DeployTool for Terraform {
         let leading = self.environment.beginning_with(&LEADING);
         self.workspace() == other.workspace()
             && leading == other.environment.beginning_with(&LEADING)
-            && match (self.backend(), other.backend()) {
-                (Ok(one), Ok(another)) => one == another,
+            && match (self.resolved(), other.resolved()) {
+                (Ok(one), Ok(another)) => one.backend == another.backend,
                 _ => self.directory == other.directory,
             }
     }
@@ -290,7 +351,7 @@ impl DeployTool for Terraform {
         let mut command = helper_command(&self.binary, &self.environment);
         command
             .args(["version", "-json"])
-            .current_dir(&self.directory);
+            .current_dir(self.existing_directory());
         let helped = supervisor.run_helper(command, VERSION_LIMIT).await?;
         // A warning about the CLI configuration may stand before the JSON.
         let json = helped.stdout.find('{').map(|begin| &helped.stdout[begin..]);
@@ -379,14 +440,19 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
     }
 
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
-        let backend = self.backend()?;
+        let resolved = self.resolved()?;
+        for note in &resolved.notes {
+            warn!("{note}");
+        }
+        let place = self.without_credentials_for(&resolved);
+        let backend = resolved.backend;
         if backend.strategy()?.release == ReleaseBy::Request {
             return Ok(
-                HttpLock::open(&backend, self.signature(), &self.environment)?
+                HttpLock::open(&backend, self.signature(), &place.environment)?
                     .map_or(TerraformLock::None, TerraformLock::Http),
             );
         }
-        LockView::open(supervisor, self, backend, self.workspace())
+        LockView::open(supervisor, &place, backend, self.workspace())
             .await
             .map(TerraformLock::View)
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::backend::Backend;
 use super::plan_file;
 use super::{Terraform, selected_workspace};
+use crate::environment::Environment;
 use crate::supervisor::SeenTool;
 use crate::tools::Sighting;
 
@@ -93,6 +94,48 @@ pub(super) fn sight(seen: &SeenTool) -> Sighting<Terraform> {
         None => terraform.backend = cached(&terraform),
     }
     Sighting::Place(terraform)
+}
+
+/// Whether a command is seen to call Terraform, and only in ways that take no lock. What calls anything
+/// else than the plainest programs is not seen through.
+pub(super) fn takes_no_lock(words: &[String]) -> bool {
+    const PLAIN: [&str; 10] = [
+        ":", "[", "cd", "echo", "ls", "mkdir", "printf", "set", "test", "true",
+    ];
+    let script;
+    let calls: Vec<Vec<&str>> = match words {
+        [shell, _, text] if shell == "/bin/sh" => {
+            script = text;
+            if script.contains(['$', '`', '(', '{', '\\', '<', '"', '\'']) {
+                return false;
+            }
+            script
+                .split([';', '\n', '&', '|'])
+                .map(|call| call.split_whitespace().collect::<Vec<_>>())
+                .filter(|call| !call.is_empty())
+                .collect()
+        }
+        words => vec![words.iter().map(String::as_str).collect()],
+    };
+    let name = |call: &[&str]| {
+        let program = call.first().copied().unwrap_or_default();
+        program.rsplit('/').next().unwrap_or_default().to_owned()
+    };
+    let is_terraform = |call: &[&str]| matches!(name(call).as_str(), "terraform" | "tofu");
+    let takes_none = |call: &Vec<&str>| {
+        if !is_terraform(call) {
+            return PLAIN.contains(&name(call).as_str());
+        }
+        let seen = SeenTool {
+            program: PathBuf::new(),
+            arguments: call.iter().map(|word| (*word).to_owned()).collect(),
+            directory: PathBuf::new(),
+            environment: Environment::own(),
+        };
+        let read = Call::read(&seen.arguments[1..]);
+        matches!(read.effect(), Effect::None | Effect::Initialises) || read.takes_no_lock(&seen)
+    };
+    calls.iter().any(|call| is_terraform(call)) && calls.iter().all(takes_none)
 }
 
 /// Where it was started, as whoever started it calls that place.
@@ -222,7 +265,6 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::Environment;
 
     fn call(line: &str) -> Call {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
@@ -289,6 +331,33 @@ mod tests {
             "terraform plan -lock=true",
             ("TF_CLI_ARGS_plan", "-lock=false")
         ));
+    }
+
+    #[test]
+    fn a_command_that_is_seen_to_take_no_lock_is_known() {
+        let script = |text: &str| ["/bin/sh", "-ec", text].map(str::to_owned).to_vec();
+        for text in [
+            "terraform version",
+            "terraform init; terraform validate",
+            "cd infra && terraform plan -lock=false",
+            "echo x | terraform fmt",
+        ] {
+            assert!(takes_no_lock(&script(text)), "{text}");
+        }
+        for text in [
+            "make deploy",
+            "true",
+            "terraform plan",
+            "terraform version; terraform apply",
+            "terraform version; make deploy",
+            "terraform version; $RUN",
+            "terraform version; eval x",
+            "exec terraform version",
+        ] {
+            assert!(!takes_no_lock(&script(text)), "{text}");
+        }
+        assert!(takes_no_lock(&["terraform", "output"].map(str::to_owned)));
+        assert!(!takes_no_lock(&[]));
     }
 
     #[test]

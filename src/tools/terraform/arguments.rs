@@ -1,0 +1,205 @@
+//! The `-backend-config` that Terraform gets by TF_CLI_ARGS and TF_CLI_ARGS_init.
+
+use crate::environment::Environment;
+use crate::tools::ToolError;
+
+/// The variables whose words Terraform puts before those of an `init`'s own command line, in the
+/// order in which they stand there: the later ones win.
+const VARIABLES: [&str; 2] = ["TF_CLI_ARGS_init", "TF_CLI_ARGS"];
+/// The options of `init` that take the word after them where they have no `=`.
+const OPTIONS_WITH_A_VALUE: [&str; 8] = [
+    "backend-config",
+    "from-module",
+    "lock-timeout",
+    "lockfile",
+    "plugin-dir",
+    "test-directory",
+    "var",
+    "var-file",
+];
+
+/// One `-backend-config`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    /// The variable that gives it.
+    pub(super) by: &'static str,
+    /// A file, or NAME=VALUE.
+    pub(super) text: String,
+}
+
+/// What the variables give, in the order in which Terraform takes it.
+pub(super) fn given_by(environment: &Environment) -> Result<Vec<Given>, ToolError> {
+    let mut all = Vec::new();
+    for by in VARIABLES {
+        let text = environment.text(by).unwrap_or_default();
+        let words = words(&text).ok_or(ToolError::BadArguments { variable: by })?;
+        all.extend(backend_configs(words).map(|text| Given { by, text }));
+    }
+    Ok(all)
+}
+
+fn backend_configs(words: Vec<String>) -> impl Iterator<Item = String> {
+    let mut configs = Vec::new();
+    let mut words = words.into_iter();
+    // Terraform takes no option after a word that is none.
+    while let Some(option) = words.next().as_deref().and_then(option) {
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None if OPTIONS_WITH_A_VALUE.contains(&option) => (option.to_owned(), words.next()),
+            None => continue,
+        };
+        if name == "backend-config" {
+            configs.extend(value);
+        }
+    }
+    configs.into_iter()
+}
+
+/// An option without its dashes, of which there are one or two.
+fn option(word: &str) -> Option<&str> {
+    let option = word.strip_prefix('-')?;
+    let option = option.strip_prefix('-').unwrap_or(option);
+    (!option.is_empty()).then_some(option)
+}
+
+/// How what stands around a character changes what it means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quoting {
+    None,
+    Single,
+    Double,
+    Backtick,
+    /// Inside of `$(…)`.
+    Substitution,
+}
+
+/// Splits a text into words as Terraform does: quotes and backslashes count, variables and
+/// commands are left as they are, and what follows one of `;&|<>` is dropped. None where Terraform
+/// refuses the text.
+fn words(text: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoting = Quoting::None;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        let quoting_after = match (quoting, character) {
+            (Quoting::None, ';' | '&' | '|' | '<' | '>') => break,
+            (Quoting::None, character) if is_space(character) => {
+                words.extend(word.take());
+                continue;
+            }
+            (quoting, '\\') if quoting != Quoting::Single => {
+                word.get_or_insert_default().push(characters.next()?);
+                continue;
+            }
+            (Quoting::None, '\'') => Some(Quoting::Single),
+            (Quoting::None, '"') => Some(Quoting::Double),
+            (Quoting::Single, '\'') | (Quoting::Double, '"') => Some(Quoting::None),
+            _ => None,
+        };
+        let word = word.get_or_insert_default();
+        if let Some(after) = quoting_after {
+            quoting = after;
+            continue;
+        }
+        quoting = match (quoting, character) {
+            (Quoting::None, '`') => Quoting::Backtick,
+            (Quoting::None, '(') if word.ends_with('$') => Quoting::Substitution,
+            (Quoting::None, '(' | ')') => return None,
+            (Quoting::Backtick, '`') | (Quoting::Substitution, ')') => Quoting::None,
+            (quoting, _) => quoting,
+        };
+        word.push(character);
+    }
+    words.extend(word);
+    (quoting == Quoting::None).then_some(words)
+}
+
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\r' | '\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(variables: [(&str, &str); 2]) -> Vec<String> {
+        let given = given_by(&Environment::from(variables)).unwrap();
+        given.into_iter().map(|given| given.text).collect()
+    }
+
+    /// Each row was tried with the real Terraform.
+    #[test]
+    fn every_form_of_the_option_is_read_as_terraform_reads_it() {
+        let rows: [(&str, &[&str]); 29] = [
+            ("", &[]),
+            ("-backend-config=path=x", &["path=x"]),
+            ("-backend-config path=x", &["path=x"]),
+            ("--backend-config path=x", &["path=x"]),
+            ("--backend-config=path=x", &["path=x"]),
+            ("-backend-config='path=a b'", &["path=a b"]),
+            (r#"-backend-config="path=a b""#, &["path=a b"]),
+            (r"-backend-config=path=a\ b", &["path=a b"]),
+            ("-backend-config=path=$HOME/x", &["path=$HOME/x"]),
+            ("-backend-config=path=`echo hi`", &["path=`echo hi`"]),
+            ("-backend-config=path=$(echo hi)", &["path=$(echo hi)"]),
+            (r#"-backend-config=path="a'b""#, &["path=a'b"]),
+            (r#"-backend-config="path=a\"b""#, &["path=a\"b"]),
+            (r#"-backend-config="path=a\nb""#, &["path=anb"]),
+            (r"-backend-config='path=a\nb'", &[r"path=a\nb"]),
+            (r"-backend-config=path=a\\b", &[r"path=a\b"]),
+            ("-backend-config=path=a''b", &["path=ab"]),
+            ("-backend-config=path=a;b", &["path=a"]),
+            ("-backend-config=path=a|-backend-config=b", &["path=a"]),
+            ("-backend-config=path=a>b", &["path=a"]),
+            ("-backend-config ''", &[""]),
+            ("-backend-config=", &[""]),
+            ("-upgrade -backend-config=a", &["a"]),
+            ("-lock-timeout 0s -backend-config=a", &["a"]),
+            ("-plugin-dir -backend-config=a", &[]),
+            (
+                "-lock-timeout=0s\t-backend-config=a\n-backend-config b",
+                &["a", "b"],
+            ),
+            ("-- -backend-config=a", &[]),
+            ("directory -backend-config=a", &[]),
+            ("-backend-config=a -- -backend-config=b", &["a"]),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(
+                given([("TF_CLI_ARGS_init", text), ("X", "")]),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_general_variable_stands_after_the_one_of_init() {
+        let variables = [
+            ("TF_CLI_ARGS", "-backend-config=general"),
+            ("TF_CLI_ARGS_init", "-backend-config=init"),
+        ];
+        assert_eq!(given(variables), ["init", "general"]);
+    }
+
+    #[test]
+    fn what_terraform_refuses_is_an_error_that_names_the_variable_and_not_its_value() {
+        for text in [
+            "a \"s3cret",
+            "a 's3cret",
+            "s3cret\\",
+            "(s3cret)",
+            "`s3cret",
+            "$(s3cret",
+            "s3cret)",
+        ] {
+            let error = given_by(&Environment::from([("TF_CLI_ARGS", text)])).unwrap_err();
+            let words = error.to_string();
+            assert!(
+                words.contains("TF_CLI_ARGS") && !words.contains("s3cret"),
+                "{words}"
+            );
+        }
+    }
+}

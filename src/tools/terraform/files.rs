@@ -1,0 +1,208 @@
+//! The files of a configuration, and how a file is read.
+
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::configuration::Configuration;
+use crate::tools::ToolError;
+
+/// What an editor may put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A file of a configuration. Those that override stand behind those that do not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ConfigurationFile {
+    /// Whether what it says replaces what others say.
+    pub(super) is_override: bool,
+    pub(super) path: PathBuf,
+}
+
+/// The name of a file in its parts, such as `a.b`, `tf` and `.json`.
+struct Name<'a> {
+    stem: &'a str,
+    language: &'a str,
+    json: &'a str,
+}
+
+impl Configuration {
+    /// The files of the configuration, in the order in which they are merged.
+    pub(super) fn files(&self) -> Result<Vec<ConfigurationFile>, ToolError> {
+        let unreadable = |source| ToolError::Unreadable {
+            path: self.directory.clone(),
+            source,
+        };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.directory).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.is_file() {
+                names.extend(
+                    path.file_name()
+                        .map(|name| name.to_string_lossy().into_owned()),
+                );
+            }
+        }
+        let mut files: Vec<_> = names
+            .iter()
+            .filter_map(|name| Name::parse(name).filter(|name| self.reads(name, &names)))
+            .map(|name| ConfigurationFile {
+                is_override: name.is_override(),
+                path: self.directory.join(name.to_string()),
+            })
+            .collect();
+        files.sort();
+        Ok(files)
+    }
+
+    /// Whether the tool reads a file of this name, among these. OpenTofu reads `x.tofu` in the
+    /// place of `x.tf`.
+    fn reads(&self, name: &Name, names: &[String]) -> bool {
+        let tofu = Name {
+            language: "tofu",
+            ..*name
+        };
+        match name.language {
+            "tofu" => self.is_tofu,
+            _ => !(self.is_tofu && names.contains(&tofu.to_string())),
+        }
+    }
+}
+
+impl<'a> Name<'a> {
+    fn parse(name: &'a str) -> Option<Self> {
+        let (rest, json) = match name.strip_suffix(".json") {
+            Some(rest) => (rest, ".json"),
+            None => (name, ""),
+        };
+        let (stem, language) = rest.rsplit_once('.')?;
+        let is_read = !name.starts_with('.') && ["tf", "tofu"].contains(&language);
+        is_read.then_some(Self {
+            stem,
+            language,
+            json,
+        })
+    }
+
+    /// All of the name before the extension counts, dots included.
+    fn is_override(&self) -> bool {
+        self.stem == "override" || self.stem.ends_with("_override")
+    }
+}
+
+impl Display for Name<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{}{}", self.stem, self.language, self.json)
+    }
+}
+
+/// The text of a file. Terraform takes any bytes where they are in a comment.
+pub(super) fn read(path: &Path) -> Result<String, ToolError> {
+    let bytes = fs::read(path).map_err(|source| ToolError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+    Ok(text.to_owned())
+}
+
+pub(super) fn is_json(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "json")
+}
+
+pub(super) fn malformed(path: &Path, reason: impl Display) -> ToolError {
+    ToolError::Malformed {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(is_tofu: bool, names: &[&str]) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        for name in names {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        fs::create_dir(directory.path().join("directory.tf")).unwrap();
+        let configuration = Configuration {
+            directory: directory.path().to_owned(),
+            is_tofu,
+            ..Configuration::default()
+        };
+        let files = configuration.files().unwrap().into_iter();
+        files
+            .map(|file| {
+                let name = file.path.file_name().unwrap().to_string_lossy();
+                let mark = if file.is_override { "+" } else { "" };
+                format!("{mark}{name}")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn overrides_come_last_and_are_told_by_all_that_stands_before_the_extension() {
+        let all = [
+            "b_override.tf",
+            "override.tf",
+            "my.override.tf",
+            "backend.prod_override.tf",
+            "z.tf",
+            "b_override.tf.json",
+            "a.tf.json",
+            "overrides.tf",
+            "x_override.y.tf",
+            ".hidden.tf",
+            ".tf",
+            "a.tf.bak",
+            "a.json",
+            "tf",
+        ];
+        assert_eq!(
+            names(false, &all),
+            [
+                "a.tf.json",
+                "my.override.tf",
+                "overrides.tf",
+                "x_override.y.tf",
+                "z.tf",
+                "+b_override.tf",
+                "+b_override.tf.json",
+                "+backend.prod_override.tf",
+                "+override.tf",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_of_opentofu_hides_the_one_of_terraform() {
+        let all = [
+            "a.tf",
+            "a.tofu",
+            "b.tf",
+            "b.tf.json",
+            "b.tofu.json",
+            "c_override.tf",
+            "c_override.tofu",
+        ];
+        assert_eq!(
+            names(true, &all),
+            ["a.tofu", "b.tf", "b.tofu.json", "+c_override.tofu"]
+        );
+        assert_eq!(
+            names(false, &all),
+            ["a.tf", "b.tf", "b.tf.json", "+c_override.tf"]
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_foreign_bytes_are_no_hindrance() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.tf");
+        fs::write(&path, b"\xef\xbb\xbf# \xe9\n").unwrap();
+        assert_eq!(read(&path).unwrap(), "# \u{fffd}\n");
+    }
+}
