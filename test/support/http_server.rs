@@ -33,10 +33,7 @@ struct Shared {
     rival: Option<(u32, String)>,
     /// The method of the next request whose answer is lost after it was done.
     lost_answer: Option<&'static str>,
-    /// Whether the answer to a refused LOCK does not say who holds the lock.
-    names_nobody: bool,
-    /// Whether the answer to a refused LOCK is the body of that very request.
-    echoes: bool,
+    refusal: Refusal,
     /// Whether a GET is answered with the lock, where there is one.
     tells_lock: bool,
     /// The status with which every request is sent elsewhere, and where to.
@@ -45,6 +42,17 @@ struct Shared {
     authorized: Vec<bool>,
     /// Is told of every request before it is answered.
     witness: Option<Witness>,
+}
+
+/// What a refused LOCK is answered with.
+#[derive(Clone, Copy, Default)]
+enum Refusal {
+    /// With the lock that is there.
+    #[default]
+    Holder,
+    Nothing,
+    /// With the body of that very request.
+    Question,
 }
 
 type Witness = Box<dyn FnMut(&str, &str) + Send>;
@@ -105,12 +113,12 @@ impl HttpServer {
 
     /// From now on, no answer says who holds the lock.
     pub(crate) fn name_nobody(&self) {
-        self.shared.lock().unwrap().names_nobody = true;
+        self.shared.lock().unwrap().refusal = Refusal::Nothing;
     }
 
     /// From now on, a refused LOCK is answered with itself.
     pub(crate) fn echo(&self) {
-        self.shared.lock().unwrap().echoes = true;
+        self.shared.lock().unwrap().refusal = Refusal::Question;
     }
 
     /// From now on, a GET is answered with the lock, where there is one.
@@ -225,12 +233,10 @@ impl Shared {
                 self.rival = None;
             }
         }
-        let answer = if self.echoes {
-            body
-        } else if self.names_nobody {
-            String::new()
-        } else {
-            lock
+        let answer = match self.refusal {
+            Refusal::Holder => lock,
+            Refusal::Nothing => String::new(),
+            Refusal::Question => body,
         };
         (423, answer)
     }
