@@ -76,7 +76,8 @@ fn the_answer_to_the_unlock_of_a_look_is_waited_for_ten_seconds() {
     finished
         .expect_code(4)
         .expect_said("has not confirmed that it has given back the lock");
-    assert!((10..14).contains(&began.elapsed().as_secs()), "{finished}");
+    // However busy the machine, it is not waited for as long as two such answers.
+    assert!((10..20).contains(&began.elapsed().as_secs()), "{finished}");
     proxy.let_go();
 }
 

@@ -113,12 +113,12 @@ fn a_workspace_that_the_command_chooses_is_seen() {
 fn credentials_that_the_command_exports_are_those_of_the_look() {
     let project = Project::slow(Kind::S3Lockfile);
     let block = project.store.block();
-    let without: String = block
+    let without: Vec<&str> = block
         .lines()
         .filter(|line| !line.starts_with("access_key") && !line.starts_with("secret_key"))
-        .map(|line| format!("{line}\n"))
         .collect();
-    project.write("backend.tf", &format!("terraform {{\n{without}}}\n"));
+    let without = without.join("\n");
+    project.write("backend.tf", &format!("terraform {{\n{without}\n}}\n"));
     let script = "export AWS_ACCESS_KEY_ID=only-here AWS_SECRET_ACCESS_KEY=s3cret-key
         terraform init; terraform apply -auto-approve";
     let run = Softstop::deploy(&project)

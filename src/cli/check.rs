@@ -36,7 +36,7 @@ pub(crate) struct Plan {
 
 /// What is to be done.
 pub(crate) enum Task {
-    Deploy(Deploy, Terraform),
+    Deploy(Deploy, Box<Terraform>),
     Release(Vec<Place<Terraform>>, Release),
     Status {
         places: Vec<Place<Terraform>>,
@@ -96,7 +96,7 @@ impl DeployOptions {
                     after_script,
                     lock_timeout,
                 };
-                Some(Task::Deploy(deploy, place.tool))
+                Some(Task::Deploy(deploy, Box::new(place.tool)))
             }
             Err(places) => {
                 let names: Vec<String> = places.into_iter().map(|place| place.name).collect();

@@ -113,7 +113,7 @@ impl Lookout {
             tokio::select! {
                 found = &mut walk, if is_walking => {
                     is_walking = false;
-                    self.watch_found(found.unwrap_or_default());
+                    self.watch_found(&found.unwrap_or_default());
                 }
                 () = touched(self.inotify.as_ref()) => {}
                 () = tokio::time::sleep(if is_attentive { step } else { SLOW }) => {}
@@ -202,7 +202,7 @@ impl Lookout {
         }
     }
 
-    fn watch_found(&mut self, found: Found) {
+    fn watch_found(&mut self, found: &Found) {
         found
             .directories
             .iter()
@@ -254,7 +254,7 @@ impl Lookout {
                 }
             };
             if event.mask.contains(AddWatchFlags::IN_ISDIR) {
-                self.watch_found(walk(&arrived, &self.tools));
+                self.watch_found(&walk(&arrived, &self.tools));
             } else if self.tools.contain(&name_of(&arrived)) {
                 self.watch_program(&arrived);
                 may_run = true;

@@ -46,6 +46,14 @@ pub(super) enum ReleaseBy {
     Death,
 }
 
+/// What it means that no holder is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Free,
+    /// Somebody may hold the lock of whom nothing is kept.
+    NobodyIsNamed,
+}
+
 /// How softstop deals with the locks of one backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Strategy {
@@ -59,8 +67,8 @@ pub(super) struct Strategy {
     /// What `force-unlock 0` says, all of it, where nobody holds the lock. Where it says anything
     /// else and names no holder, `untaint` decides.
     pub(super) free_texts: &'static [&'static str],
-    /// Whether it says the same where somebody holds the lock whom nobody has named.
-    pub(super) is_said_of_nameless_locks_too: bool,
+    /// What that means.
+    pub(super) free_texts_mean: Meaning,
     /// Whether a lock that is refused shows its holder, and not always the caller.
     pub(super) shows_holder: bool,
     /// What `force-unlock ID` says, one of it, where the lock was but half there: that half is free
@@ -78,7 +86,11 @@ impl Backend {
                 is_flat: true,
                 free_texts: self.free_texts_of_s3(),
                 // An item of the table without its Info reads as if there were none.
-                is_said_of_nameless_locks_too: self.has("dynamodb_table"),
+                free_texts_mean: if self.has("dynamodb_table") {
+                    Meaning::NobodyIsNamed
+                } else {
+                    Meaning::Free
+                },
                 shows_holder: true,
                 half_texts: &HALF_TEXTS_OF_S3,
                 ..WRONG_ID
@@ -98,15 +110,7 @@ impl Backend {
             },
             // oss and cos check the ID by a read before an unconditional delete; oci deletes only
             // what it has read.
-            "oss" => Strategy {
-                compares_ids: true,
-                ..UNTAINT
-            },
-            "cos" => Strategy {
-                compares_ids: true,
-                ..UNTAINT
-            },
-            "oci" => Strategy {
+            "oss" | "cos" | "oci" => Strategy {
                 compares_ids: true,
                 ..UNTAINT
             },
@@ -120,15 +124,9 @@ impl Backend {
                 release: ReleaseBy::Request,
                 ..UNTAINT
             },
-            // A lock of the database session: force-unlock says "successfully unlocked" and
-            // unlocks nothing.
-            "pg" => Strategy {
-                release: ReleaseBy::Death,
-                is_flat: true,
-                ..UNTAINT
-            },
-            // A lock of the operating system on an open file.
-            "local" => Strategy {
+            // A lock of the database session, where force-unlock says "successfully unlocked" and
+            // unlocks nothing, and one of the operating system on an open file.
+            "pg" | "local" => Strategy {
                 release: ReleaseBy::Death,
                 is_flat: true,
                 ..UNTAINT
@@ -230,7 +228,7 @@ const UNTAINT: Strategy = Strategy {
     compares_ids: false,
     is_flat: false,
     free_texts: &[],
-    is_said_of_nameless_locks_too: false,
+    free_texts_mean: Meaning::Free,
     shows_holder: false,
     half_texts: &[],
 };

@@ -90,48 +90,40 @@ impl HttpLock {
             return Ok(Look::Held(holder));
         }
         // What has had no answer, and may have been carried out.
-        let mut lost: Option<(LockInfo, String)> = None;
+        let mut lost: Vec<LockInfo> = Vec::new();
+        let mut problem = String::new();
         for _ in 0..TRIES {
             // A name of its own for each, because a server may answer with the very request.
             let own = self.question();
-            match (self.take(supervisor, &own).await, lost) {
-                (Ok(Answer::Taken), _) => return self.give_back(supervisor, &own).await,
-                (Ok(Answer::Held(holder)), Some((earlier, _))) if holder.id == earlier.id => {
-                    return self.give_back(supervisor, &earlier).await;
+            match self.take(supervisor, &own).await {
+                Ok(Answer::Taken) => return self.give_back(supervisor, &own).await,
+                Ok(Answer::Held(holder)) if holder.id != own.id => {
+                    return match lost.iter().find(|earlier| earlier.id == holder.id) {
+                        Some(earlier) => self.give_back(supervisor, earlier).await,
+                        None => Ok(Look::Held(holder)),
+                    };
                 }
-                (Ok(Answer::Held(holder)), _) if holder.id != own.id => {
-                    return Ok(Look::Held(holder));
-                }
-                (Ok(Answer::Held(_) | Answer::HeldBySomebody), None) => {
+                Ok(Answer::Held(_) | Answer::HeldBySomebody) if lost.is_empty() => {
                     return Ok(Look::HeldBySomebody);
                 }
                 // This may be ourselves.
-                (Ok(Answer::Held(_) | Answer::HeldBySomebody), Some((earlier, reason))) => {
-                    return Err(self.perhaps_left(&earlier, &reason));
+                Ok(Answer::Held(_) | Answer::HeldBySomebody) => break,
+                Ok(Answer::Refused(status)) => {
+                    problem = format!("it answered a {} with {status}", self.lock.method);
+                    break;
                 }
-                (Ok(Answer::Refused(status)), earlier) => {
-                    let reason = format!("it answered a {} with {status}", self.lock.method);
-                    return Err(match earlier {
-                        Some((earlier, _)) => self.perhaps_left(&earlier, &reason),
-                        None => refused(&self.lock.address, &reason),
-                    });
+                Err(Silence::NotSent(reason)) => {
+                    problem = reason;
+                    break;
                 }
-                (Err(Silence::NotSent(reason)), None) => {
-                    return Err(refused(&self.lock.address, &reason));
-                }
-                (Err(Silence::NotSent(reason)), Some((earlier, _))) => {
-                    return Err(self.perhaps_left(&earlier, &reason));
-                }
-                (Err(Silence::Lost(reason)), earlier) => {
-                    let first = earlier.map_or(own, |(earlier, _)| earlier);
-                    lost = Some((first, reason));
+                Err(Silence::Lost(reason)) => {
+                    problem = reason;
+                    lost.push(own);
                 }
             }
         }
-        Err(match lost {
-            Some((own, reason)) => self.perhaps_left(&own, &reason),
-            None => refused(&self.lock.address, "it was not asked"),
-        })
+        let left: Vec<String> = lost.iter().map(|own| self.perhaps_left(own)).collect();
+        Err(refused(&self.lock.address, &(problem + &left.concat())))
     }
 
     /// The holder, where the address of the lock tells it to whoever reads it. Often the state is
@@ -228,14 +220,13 @@ impl HttpLock {
         )
     }
 
-    /// A look that had no answer, and whose lock may be there.
-    fn perhaps_left(&self, own: &LockInfo, reason: &str) -> ToolError {
-        let reason = format!(
-            "{reason}. If the lock {} of this very question is left there, release it by hand: {}",
+    /// What to do about a lock that a look may have left.
+    fn perhaps_left(&self, own: &LockInfo) -> String {
+        format!(
+            ". If the lock {} of this very question is left there, release it by hand: {}",
             own.id,
             self.release_by_hand(own)
-        );
-        refused(&self.lock.address, &reason)
+        )
     }
 
     async fn send(

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
+use super::backend::{Backend, LookBy, Meaning, ReleaseBy, Strategy};
 use super::configuration::read_initialised;
 use super::diagnostics::{LOOK_OPERATION, essence, is_own_look, lock_info};
 use super::shadow::Shadow;
@@ -228,10 +228,9 @@ impl LockView {
             && free_texts.iter().all(|text| helped.stderr.contains(text))
         {
             self.is_accepted.set(true);
-            if self.strategy.is_said_of_nameless_locks_too {
-                self.look_by_untaint(supervisor).await
-            } else {
-                Ok(Look::Free)
+            match self.strategy.free_texts_mean {
+                Meaning::Free => Ok(Look::Free),
+                Meaning::NobodyIsNamed => self.look_by_untaint(supervisor).await,
             }
         } else if self.is_accepted.get() {
             self.look_by_untaint(supervisor).await

@@ -214,15 +214,15 @@ impl Terraform {
             let dash = if directory.starts_with('-') { "./" } else { "" };
             format!("cd {} && ", quoted(&format!("{dash}{directory}")))
         };
-        let settings: String = self
-            .backend_config
-            .iter()
-            .map(|given| format!(" {}", quoted_setting(given)))
-            .collect();
+        let mut init = vec![format!("{program} init -input=false")];
+        init.extend(
+            self.backend_config
+                .iter()
+                .map(|given| quoted_setting(given)),
+        );
+        let init = init.join(" ");
         let workspace = quoted(&self.workspace());
-        format!(
-            "({enter}{program} init -input=false{settings} && TF_WORKSPACE={workspace} {program} {command})"
-        )
+        format!("({enter}{init} && TF_WORKSPACE={workspace} {program} {command})")
     }
 }
 
