@@ -156,7 +156,7 @@ async fn run(task: &Task, supervisor: &Supervisor, inquiry: &Inquiry, answers: &
         Task::Deploy(deploy, tool) => {
             let story = Story {
                 supervisor,
-                tool,
+                tool: tool.as_ref(),
                 inquiry,
                 deploy,
             };
