@@ -106,6 +106,10 @@ async fn recover_from<L: DeployLock>(
             }
         }
         let answer = lock.release(supervisor, &holder).await;
+        // What is still to be carried out may free whoever holds the lock by then.
+        if let Err(error @ ToolError::NotGivenBack { .. }) = answer {
+            return Err(error);
+        }
         look = lock.look(supervisor).await?;
         match answer {
             _ if is_held(&look, &holder) => {

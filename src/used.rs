@@ -40,7 +40,6 @@ impl<T: DeployTool> Used<T> {
             )),
         };
         match sighting {
-            Sighting::Nothing => {}
             Sighting::Place(place) => remember(&mut self.places, place),
             Sighting::Initialising(place) => remember(&mut self.initialised, place),
             Sighting::Removing(place) => {
@@ -50,7 +49,7 @@ impl<T: DeployTool> Used<T> {
             Sighting::Unclear(reason) if !self.unclear.contains(&reason) => {
                 self.unclear.push(reason);
             }
-            Sighting::Unclear(_) => {}
+            Sighting::Nothing | Sighting::Unclear(_) => {}
         }
     }
 

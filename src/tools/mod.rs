@@ -190,7 +190,7 @@ pub(crate) enum ToolError {
     /// Nothing may follow as if the lock were free: the request may be carried out later, whoever
     /// holds the lock by then.
     #[error(
-        "the lock server {address} has not confirmed that it has given back the lock {id}, which was taken to look: {reason}. Where that lock is still there, release it by hand: {by_hand}"
+        "the lock server {address} has not confirmed that it has given back the lock {id}: {reason}. Where that lock is still there, release it by hand: {by_hand}"
     )]
     NotGivenBack {
         address: String,

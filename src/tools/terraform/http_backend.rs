@@ -190,7 +190,8 @@ impl HttpLock {
         supervisor: &Supervisor,
         lock: &LockInfo,
     ) -> Result<(), ToolError> {
-        match self.send(supervisor, &self.unlock, lock, LIMIT).await {
+        let answer = self.send(supervisor, &self.unlock, lock, LIMIT_OF_GIVING_BACK);
+        match answer.await {
             Ok((status, _)) if status.is_success() => Ok(()),
             Ok((status, _)) => Err(ToolError::NotReleased {
                 command: format!(
@@ -201,7 +202,13 @@ impl HttpLock {
                 ),
                 output: status.to_string(),
             }),
-            Err(silence) => Err(refused(&self.unlock.address, &silence.reason())),
+            Err(Silence::NotSent(reason)) => Err(refused(&self.unlock.address, &reason)),
+            Err(Silence::Lost(reason)) => Err(ToolError::NotGivenBack {
+                address: without_secrets(&self.unlock.address),
+                id: lock.id.clone(),
+                reason,
+                by_hand: self.release_by_hand(lock),
+            }),
         }
     }
 
