@@ -26,10 +26,7 @@ pub(super) fn blocks_of(path: &Path) -> Result<Vec<Backend>, ToolError> {
 }
 
 pub(super) fn hcl_blocks(path: &Path, text: &str) -> Result<Vec<Backend>, ToolError> {
-    let blocks = state_blocks(text).map_err(|unclosed| {
-        let reason = format!("the block in line {} has no end", unclosed.line);
-        malformed(path, reason)
-    })?;
+    let blocks = state_blocks(text);
     blocks.iter().map(|block| hcl_block(path, block)).collect()
 }
 

@@ -318,8 +318,8 @@ fn expect_local_state(backend: &Backend) -> Result<(), ToolError> {
     }
     Err(ToolError::Unknown {
         reason:
-            "softstop cannot know where the state is: no backend block names a backend, and no \
-                 state file lies here. Name the directory by WORKING_DIR, or write a backend block"
+            "softstop cannot know where the state is: no backend but `local` is named, and no state \
+                 file lies here. Name the directory by WORKING_DIR, or write a backend block"
                 .to_owned(),
     })
 }

@@ -333,7 +333,7 @@ fn no_error_quotes_a_value_or_a_line_of_a_file() {
     let directory = Directory::with([PARTIAL]).given(["headers={ a = s3cret }"]);
     directory.expect_error(&["BACKEND_CONFIG headers"]);
     let block = "terraform {\n  backend \"http\" {\n\n    password = \"s3cret\n  }\n}\n";
-    Directory::with([("main.tf", block)]).expect_error(&["main.tf", "no end"]);
+    Directory::with([("main.tf", block)]).expect_error(&["main.tf", "line 4"]);
     let block = "terraform {\n  backend \"http\" {\n\n    password = = \"s3cret\"\n  }\n}\n";
     Directory::with([("main.tf", block)]).expect_error(&["main.tf", "line 4"]);
     let kept = Directory::with([
