@@ -163,11 +163,13 @@ fn parse(path: &Path, text: &str, lines_before: usize) -> Result<hcl::Body, Tool
     })
 }
 
-/// The value of a setting, which must be a literal as Terraform wants it. OpenTofu allows
-/// variables too; those are only known once the deploy has initialised.
+/// The value of a setting, which must be a literal as Terraform wants it.
 fn literal(path: &Path, setting: &str, expression: &hcl::Expression) -> Result<Value, ToolError> {
     let value = expression.evaluate(&Context::new()).ok();
     value
         .and_then(|value| serde_json::to_value(value).ok())
-        .ok_or_else(|| malformed(path, format!("the setting {setting:?} is no literal value")))
+        .ok_or_else(|| ToolError::NoLiteral {
+            path: path.to_owned(),
+            setting: setting.to_owned(),
+        })
 }
