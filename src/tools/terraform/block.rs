@@ -26,10 +26,7 @@ pub(super) fn blocks_of(path: &Path) -> Result<Vec<Backend>, ToolError> {
 }
 
 pub(super) fn hcl_blocks(path: &Path, text: &str) -> Result<Vec<Backend>, ToolError> {
-    let blocks = state_blocks(text).map_err(|unclosed| {
-        let reason = format!("the block in line {} has no end", unclosed.line);
-        malformed(path, reason)
-    })?;
+    let blocks = state_blocks(text);
     blocks.iter().map(|block| hcl_block(path, block)).collect()
 }
 
@@ -166,11 +163,13 @@ fn parse(path: &Path, text: &str, lines_before: usize) -> Result<hcl::Body, Tool
     })
 }
 
-/// The value of a setting, which must be a literal as Terraform wants it. OpenTofu allows
-/// variables too; those are only known once the deploy has initialised.
+/// The value of a setting, which must be a literal as Terraform wants it.
 fn literal(path: &Path, setting: &str, expression: &hcl::Expression) -> Result<Value, ToolError> {
     let value = expression.evaluate(&Context::new()).ok();
     value
         .and_then(|value| serde_json::to_value(value).ok())
-        .ok_or_else(|| malformed(path, format!("the setting {setting:?} is no literal value")))
+        .ok_or_else(|| ToolError::NoLiteral {
+            path: path.to_owned(),
+            setting: setting.to_owned(),
+        })
 }

@@ -81,8 +81,12 @@ struct InitialisedBackend {
 impl Configuration {
     /// Which backend is meant here, for a look that has seen no Terraform run.
     pub(super) fn resolve(&self) -> Result<Resolved, ToolError> {
-        let block = self.block()?;
         let kept = self.kept()?;
+        let block = match self.block() {
+            // OpenTofu takes variables there, whose values only `init` knows.
+            Err(ToolError::NoLiteral { .. }) if self.is_tofu && kept.is_some() => None,
+            block => block?,
+        };
         let mut resolved = match (block, kept) {
             (Some(block), kept) => self.named(block, kept)?,
             (None, Some(kept)) => self.kept_alone(kept)?,
@@ -311,8 +315,8 @@ fn expect_local_state(backend: &Backend) -> Result<(), ToolError> {
     }
     Err(ToolError::Unknown {
         reason:
-            "softstop cannot know where the state is: no backend block names a backend, and no \
-                 state file lies here. Name the directory by WORKING_DIR, or write a backend block"
+            "softstop cannot know where the state is: no backend but `local` is named, and no state \
+                 file lies here. Name the directory by WORKING_DIR, or write a backend block"
                 .to_owned(),
     })
 }

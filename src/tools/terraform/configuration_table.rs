@@ -257,6 +257,23 @@ fn what_was_kept_is_enough_where_no_block_is_there_and_nothing_contradicts_it() 
 }
 
 #[test]
+fn what_opentofu_takes_from_variables_is_what_was_kept() {
+    let kept = json!({"address": "http://prod"});
+    let block = "terraform {\n  backend \"http\" {\n    address = var.s3cret\n  }\n}\n";
+    let mut directory = Directory::with([("main.tf", block)]);
+    directory.configuration.is_tofu = true;
+    directory.expect_error(&[
+        "main.tf",
+        "\"address\" is no literal value",
+        "BACKEND_CONFIG",
+    ]);
+    let mut directory = directory.keeping("http", &kept);
+    directory.expect(Origin::Completed { names_host: true }, &kept);
+    directory.configuration.is_tofu = false;
+    directory.expect_error(&["\"address\" is no literal value"]);
+}
+
+#[test]
 fn an_init_that_was_killed_has_kept_nothing() {
     let directory = Directory::with([(".terraform/terraform.tfstate", "")]);
     assert_eq!(directory.configuration.initialised().unwrap(), None);
@@ -333,7 +350,7 @@ fn no_error_quotes_a_value_or_a_line_of_a_file() {
     let directory = Directory::with([PARTIAL]).given(["headers={ a = s3cret }"]);
     directory.expect_error(&["BACKEND_CONFIG headers"]);
     let block = "terraform {\n  backend \"http\" {\n\n    password = \"s3cret\n  }\n}\n";
-    Directory::with([("main.tf", block)]).expect_error(&["main.tf", "no end"]);
+    Directory::with([("main.tf", block)]).expect_error(&["main.tf", "line 4"]);
     let block = "terraform {\n  backend \"http\" {\n\n    password = = \"s3cret\"\n  }\n}\n";
     Directory::with([("main.tf", block)]).expect_error(&["main.tf", "line 4"]);
     let kept = Directory::with([

@@ -8,28 +8,18 @@
 /// A block inside of `terraform { … }` that says where the state is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockText<'a> {
-    /// From its first word to its closing brace.
+    /// From its first word to its closing brace, or to the end of the file where it has none.
     pub(super) text: &'a str,
     /// How many lines stand before it.
     pub(super) lines_before: usize,
 }
 
-/// A block that says where the state is, and that nothing closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unclosed {
-    pub(super) line: usize,
-}
-
 /// The `backend` and `cloud` blocks of a file, in their order.
-pub(super) fn state_blocks(text: &str) -> Result<Vec<BlockText<'_>>, Unclosed> {
+pub(super) fn state_blocks(text: &str) -> Vec<BlockText<'_>> {
     let mut reader = Reader::new(text);
     reader.read();
-    match reader.open {
-        None => Ok(reader.found),
-        Some(begin) => Err(Unclosed {
-            line: lines_before(text, begin) + 1,
-        }),
-    }
+    reader.end_block();
+    reader.found
 }
 
 /// What the reader is inside of.
@@ -176,9 +166,13 @@ impl<'a> Reader<'a> {
 
     fn close_brace(&mut self) {
         self.leave(Nesting::Brace);
-        if self.nesting == [Nesting::Brace]
-            && let Some(begin) = self.open.take()
-        {
+        if self.nesting == [Nesting::Brace] {
+            self.end_block();
+        }
+    }
+
+    fn end_block(&mut self) {
+        if let Some(begin) = self.open.take() {
             let lines_before = self.count_lines(begin);
             self.found.push(BlockText {
                 text: &self.text[begin..self.position],
@@ -320,7 +314,7 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<&str> {
-        let blocks = state_blocks(text).unwrap();
+        let blocks = state_blocks(text);
         blocks.into_iter().map(|block| block.text).collect()
     }
 
@@ -389,16 +383,16 @@ mod tests {
     #[test]
     fn all_blocks_are_found_with_their_lines() {
         let text = "# é\nterraform {\n backend \"a\" {\n}\n\n cloud {\n}\n}\n";
-        let blocks = state_blocks(text).unwrap();
+        let blocks = state_blocks(text);
         let lines: Vec<_> = blocks.iter().map(|block| block.lines_before).collect();
         assert_eq!(lines, [2, 5]);
     }
 
     #[test]
-    fn a_block_that_nothing_closes_is_told() {
-        let text = "\nterraform {\n backend \"a\" {\n";
-        assert_eq!(state_blocks(text), Err(Unclosed { line: 3 }));
+    fn a_block_that_nothing_closes_reaches_to_the_end() {
+        let text = "\nterraform {\n backend \"a\" {\n x = \"\n";
+        assert_eq!(found(text), ["backend \"a\" {\n x = \"\n"]);
         let rest = "\nterraform {\n backend \"a\" {\n}\n x {";
-        assert_eq!(state_blocks(rest).unwrap().len(), 1);
+        assert_eq!(found(rest), ["backend \"a\" {\n}"]);
     }
 }

@@ -17,6 +17,7 @@ mod hcl_text;
 mod hcl_text_properties;
 mod http_backend;
 mod json_text;
+mod known_settings;
 mod lock_view;
 #[cfg(test)]
 mod merge_properties;
