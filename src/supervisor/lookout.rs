@@ -26,9 +26,9 @@ use crate::environment::Environment;
 const SLOW: Duration = Duration::from_secs(1);
 /// How long is looked again and again once a program was opened: a version manager that is a shell
 /// script takes a tenth of a second until it becomes what it manages.
-const ATTENTION: Duration = Duration::from_millis(400);
-/// The time between two such looks: no Terraform lives shorter than three of them.
-const CLOSELY: Duration = Duration::from_millis(10);
+const ATTENTION: Duration = Duration::from_millis(300);
+/// The time between two such looks: no Terraform lives shorter than that.
+const CLOSELY: Duration = Duration::from_millis(20);
 /// The first of them.
 const AT_ONCE: Duration = Duration::from_millis(1);
 /// How many files and directories of a clone are looked through, and how many of its directories are

@@ -155,16 +155,6 @@ impl Backend {
         }
     }
 
-    /// Where the state is kept where no backend is configured.
-    pub(super) fn local(directory: &Path) -> Self {
-        let mut local = Self {
-            kind: "local".to_owned(),
-            settings: Map::new(),
-        };
-        local.anchor_paths(directory);
-        local
-    }
-
     /// Makes the paths of a local state independent of where Terraform runs: a lock of the operating
     /// system is on the file itself, and beside it lies what Terraform says of the holder.
     pub(super) fn anchor_paths(&mut self, directory: &Path) {

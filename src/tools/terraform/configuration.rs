@@ -81,6 +81,15 @@ struct InitialisedBackend {
 impl Configuration {
     /// Which backend is meant here, for a look that has seen no Terraform run.
     pub(super) fn resolve(&self) -> Result<Resolved, ToolError> {
+        let resolved = self.resolve_used()?;
+        if resolved.origin == Origin::LocalFile {
+            expect_local_state(&resolved.backend)?;
+        }
+        Ok(resolved)
+    }
+
+    /// Which backend a Terraform uses here that was seen to run: it may be about to make its state.
+    pub(super) fn resolve_used(&self) -> Result<Resolved, ToolError> {
         let kept = self.kept()?;
         let block = match self.block() {
             // OpenTofu takes variables there, whose values only `init` knows.
@@ -98,7 +107,6 @@ impl Configuration {
         resolved.backend.anchor_paths(&self.directory);
         self.expect_complete(&resolved.backend)?;
         if resolved.backend.kind == DEFAULT_BACKEND {
-            expect_local_state(&resolved.backend)?;
             resolved.origin = Origin::LocalFile;
         }
         Ok(resolved)

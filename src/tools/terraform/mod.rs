@@ -145,9 +145,7 @@ impl Terraform {
             if let Some(backend) = configuration.initialised()? {
                 return Ok(Resolved::named(backend));
             }
-            if !configuration.has_backend_block()? {
-                return Ok(Resolved::named(Backend::local(&self.directory)));
-            }
+            return configuration.resolve_used();
         }
         configuration.resolve()
     }
