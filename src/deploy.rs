@@ -199,10 +199,8 @@ impl<T: DeployTool> Story<'_, T> {
             Err(error @ ToolError::NotGivenBack { .. }) => before.unsafe_to_begin = Some(error),
             // The deploy makes it, or uses another one.
             Err(ToolError::NoState(reason)) => debug!("No lock was looked at: {reason}."),
-            Err(error @ (ToolError::Unknown { .. } | ToolError::Incomplete { .. }))
-                if !self.deploy.command.is_empty() =>
-            {
-                debug!("No lock was looked at, because the command may say which one: {error}.");
+            Err(error @ (ToolError::Unknown { .. } | ToolError::Incomplete { .. })) => {
+                debug!("No lock was looked at, because the deploy may say which one: {error}.");
             }
             Err(error) => warn!("The lock cannot be looked after yet: {error}."),
         }

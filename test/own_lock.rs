@@ -98,7 +98,7 @@ fn a_second_signal_changes_nothing_and_a_third_one_means_now() {
     assert!(kill(terraform, None).is_ok(), "terraform lives on");
     until("the third one is heard", || {
         run.signal(Signal::SIGTERM);
-        run.has_said("out of time: killing")
+        run.has_said("as a third signal asks for")
     });
     let finished = run.finish();
     finished

@@ -144,7 +144,9 @@ fn a_backend_that_lacks_its_settings_is_not_called_free() {
     project.write("backend.tf", "terraform {\n  backend \"s3\" {}\n}\n");
     for softstop in [Softstop::release(&project), Softstop::status(&project)] {
         let finished = softstop.finish();
-        finished.expect_code(4).expect_said("terraform init failed");
+        finished
+            .expect_code(4)
+            .expect_said("bucket, key, region missing");
     }
 }
 
@@ -339,11 +341,8 @@ fn a_look_of_somebody_else_is_waited_for_and_not_taken_for_a_holder() {
         let _ = sender.send(method.to_owned());
     });
     let second = Softstop::release(&project).start();
-    assert_eq!(
-        refused.recv().unwrap(),
-        "LOCK",
-        "the second one is refused now"
-    );
+    // It reads first, and is refused when it then takes the lock to look.
+    assert!(refused.iter().any(|method| method == "LOCK"));
     proxy.let_go();
     for run in [first, second] {
         run.finish().expect_code(0).expect_said("✔ Locks: 1 free.");

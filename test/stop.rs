@@ -31,7 +31,7 @@ fn deploy_with(project: &Project, source: &str) -> (Softstop, PathBuf) {
     compile(source, &terraform);
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let softstop = Softstop::deploy(project)
-        .env("DEBUG", "true")
+        .env("SOFTSTOP_DEBUG", "true")
         .env("PATH", path);
     (softstop, terraform)
 }
@@ -90,7 +90,9 @@ fn a_terraform_that_runs_another_one_is_interrupted_after_it() {
             thing("c", "depends_on = [slow_thing.b, terraform_data.inner]"),
         ),
     );
-    let mut run = Softstop::deploy(&outer).env("DEBUG", "true").start();
+    let mut run = Softstop::deploy(&outer)
+        .env("SOFTSTOP_DEBUG", "true")
+        .start();
     for gate in [outer.gate("b.gate"), inner.gate("a.gate")] {
         gate.wait_until_reached();
     }
@@ -114,7 +116,9 @@ fn a_terraform_that_runs_another_one_is_interrupted_after_it() {
 fn a_terraform_that_was_told_by_somebody_else_is_not_interrupted_by_us() {
     for softstop_first in [true, false] {
         let project = Project::slow(Kind::HttpStrict);
-        let run = Softstop::deploy(&project).env("DEBUG", "true").start();
+        let run = Softstop::deploy(&project)
+            .env("SOFTSTOP_DEBUG", "true")
+            .start();
         project.gate("a.gate").wait_until_reached();
         let terraform = run.wait_for_process("terraform");
         let mut told = [run.pid(), run.supervisor(), terraform];
@@ -134,7 +138,9 @@ fn a_terraform_that_was_told_by_somebody_else_is_not_interrupted_by_us() {
 #[test]
 fn a_terraform_for_which_a_signal_waits_is_only_continued() {
     let project = Project::slow(Kind::HttpStrict);
-    let mut run = Softstop::deploy(&project).env("DEBUG", "true").start();
+    let mut run = Softstop::deploy(&project)
+        .env("SOFTSTOP_DEBUG", "true")
+        .start();
     project.gate("a.gate").wait_until_reached();
     let terraform = run.wait_for_process("terraform");
     kill(terraform, Signal::SIGSTOP).unwrap();

@@ -29,9 +29,11 @@ impl Lock {
     /// What AFTER_SCRIPT is told then.
     fn word(&self) -> &'static str {
         match self {
-            Self::Free | Self::None => "free",
+            Self::None => "none",
+            Self::Free => "free",
             Self::Released => "released",
-            Self::Held | Self::Unknown => "held",
+            Self::Held => "held",
+            Self::Unknown => "unknown",
         }
     }
 }

@@ -8,7 +8,7 @@ use super::plan::{BitbucketSays, Place, Rival, Victim};
 use super::rivals::LAPTOP;
 use super::round::{Clone, GRACE_PERIOD, Round};
 use super::subject::Subject;
-use crate::support::{Answer, Finished, Run, Softstop, Step};
+use crate::support::{Answer, Finished, Kind, Run, Softstop, Step};
 
 impl Round<'_> {
     pub(super) fn recover_from_another_pipeline(&self) {
@@ -34,12 +34,19 @@ impl Round<'_> {
         }
     }
 
+    fn has_local_state(&self) -> bool {
+        let here = &self.project.directory;
+        here.join("terraform.tfstate").exists()
+    }
+
     /// Checks what a release has made of a lock of `holder`, and what it says.
     fn check_recovery(&self, holder: Option<&str>, finished: &Finished) {
         let holder = holder.unwrap_or_default();
         let is_deploys = holder.starts_with(&format!("{}@", self.step.stamp()));
         let (expected, may_release) = match self.plan.answer {
             _ if holder == LAPTOP => (3, false),
+            // Nobody can know where a state is that is kept in a file and was never made.
+            _ if self.project.store.kind == Kind::Local && !self.has_local_state() => (4, true),
             answer if is_deploys => (answer.exit_code(), answer == BitbucketSays::Completed),
             // What a broken release of this very step has left, or nothing.
             _ => (0, true),

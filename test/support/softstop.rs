@@ -19,6 +19,9 @@ pub(super) const SURROUNDINGS: [(&str, &str); 3] = [
     ("CHECKPOINT_DISABLE", "1"),
 ];
 
+/// The tests themselves may have been started by nohup, and what is ignored is inherited.
+const HEEDING_HANGUPS: [&str; 2] = ["env", "--default-signal=HUP"];
+
 /// A token that must never be seen.
 pub(crate) const TOKEN: &str = "s3cret-t0ken";
 
@@ -134,14 +137,18 @@ impl Softstop {
             .args(["--uts", "--mount"])
             .args(namespaces)
             .args(["/bin/sh", "-ec", &script, "sh"])
+            .args(HEEDING_HANGUPS)
             .args(starter);
         Self::with(command, host, directory, outputs)
     }
 
     /// `softstop deploy` under the machine's own host name, beside whatever else runs there.
     pub(crate) fn on_a_shared_host(project: &Project) -> Self {
-        let mut command = Command::new("env");
-        command.env("TF_CLI_CONFIG_FILE", project.cli_config());
+        let [program, option] = HEEDING_HANGUPS;
+        let mut command = Command::new(program);
+        command
+            .arg(option)
+            .env("TF_CLI_CONFIG_FILE", project.cli_config());
         Self::with(command, "", &project.directory, project.scratch()).arguments(["deploy"])
     }
 

@@ -46,14 +46,6 @@ pub(super) enum ReleaseBy {
     Death,
 }
 
-/// What it means that no holder is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
-    Free,
-    /// Somebody may hold the lock of whom nothing is kept.
-    NobodyIsNamed,
-}
-
 /// How softstop deals with the locks of one backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Strategy {
@@ -67,10 +59,6 @@ pub(super) struct Strategy {
     /// What `force-unlock 0` says, all of it, where nobody holds the lock. Where it says anything
     /// else and names no holder, `untaint` decides.
     pub(super) free_texts: &'static [&'static str],
-    /// What that means.
-    pub(super) free_texts_mean: Meaning,
-    /// Whether a lock that is refused shows its holder, and not always the caller.
-    pub(super) shows_holder: bool,
     /// What `force-unlock ID` says, one of it, where the lock was but half there: that half is free
     /// then, although the command has failed.
     pub(super) half_texts: &'static [&'static str],
@@ -85,13 +73,6 @@ impl Backend {
             "s3" => Strategy {
                 is_flat: true,
                 free_texts: self.free_texts_of_s3(),
-                // An item of the table without its Info reads as if there were none.
-                free_texts_mean: if self.has("dynamodb_table") {
-                    Meaning::NobodyIsNamed
-                } else {
-                    Meaning::Free
-                },
-                shows_holder: true,
                 half_texts: &HALF_TEXTS_OF_S3,
                 ..WRONG_ID
             },
@@ -218,8 +199,6 @@ const UNTAINT: Strategy = Strategy {
     compares_ids: false,
     is_flat: false,
     free_texts: &[],
-    free_texts_mean: Meaning::Free,
-    shows_holder: false,
     half_texts: &[],
 };
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::backend::{Backend, LookBy, Meaning, ReleaseBy, Strategy};
+use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
 use super::configuration::read_initialised;
 use super::diagnostics::{LOOK_OPERATION, essence, is_own_look, lock_info};
 use super::shadow::Shadow;
@@ -228,10 +228,7 @@ impl LockView {
             && free_texts.iter().all(|text| helped.stderr.contains(text))
         {
             self.is_accepted.set(true);
-            match self.strategy.free_texts_mean {
-                Meaning::Free => Ok(Look::Free),
-                Meaning::NobodyIsNamed => self.look_by_untaint(supervisor).await,
-            }
+            Ok(Look::Free)
         } else if self.is_accepted.get() {
             self.look_by_untaint(supervisor).await
         } else {
@@ -239,23 +236,7 @@ impl LockView {
         }
     }
 
-    /// Where an answer is lost, Terraform asks for the lock again, and is refused by its own: what a
-    /// look has left that way is taken back, and asked about anew.
     async fn look_by_untaint(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
-        match self.take_and_give_back(supervisor).await? {
-            Taken::Own(lock) if self.strategy.shows_holder => {
-                self.release(supervisor, &lock).await?;
-                match self.take_and_give_back(supervisor).await? {
-                    Taken::Own(_) => Ok(Look::HeldBySomebody),
-                    Taken::Look(look) => Ok(look),
-                }
-            }
-            Taken::Own(_) => Ok(Look::HeldBySomebody),
-            Taken::Look(look) => Ok(look),
-        }
-    }
-
-    async fn take_and_give_back(&self, supervisor: &Supervisor) -> Result<Taken, ToolError> {
         let command = self.state_command(&[
             LOOK_OPERATION,
             "-no-color",
@@ -267,12 +248,12 @@ impl LockView {
         let helped = supervisor.run_helper(command, LIMIT).await?;
         // A program that ends well and says nothing of what Terraform says has not looked.
         if helped.status.success() && helped.stdout.contains(NOT_FOUND) {
-            return Ok(Taken::Look(Look::Free));
+            return Ok(Look::Free);
         }
         match lock_info(&helped.stderr) {
-            Some(lock) if is_own_look(&lock, began) => Ok(Taken::Own(lock)),
-            Some(lock) => Ok(Taken::Look(Look::Held(lock))),
-            None if names_nobody(&helped.stderr) => Ok(Taken::Look(Look::HeldBySomebody)),
+            Some(lock) if is_own_look(&lock, began) => Ok(Look::HeldBySomebody),
+            Some(lock) => Ok(Look::Held(lock)),
+            None if names_nobody(&helped.stderr) => Ok(Look::HeldBySomebody),
             None => Err(failed(LOOK_OPERATION, &helped)),
         }
     }
@@ -313,13 +294,6 @@ impl LockView {
             .env("PWD", &self.shadow.directory);
         command
     }
-}
-
-/// What came of a look that takes the lock.
-enum Taken {
-    /// The backend shows the lock of this very look.
-    Own(LockInfo),
-    Look(Look),
 }
 
 /// Whether somebody holds the lock, and what is kept of it does not say who: a lock file that is
