@@ -302,7 +302,7 @@ fn on_a_read_only_file_system_a_user_without_a_name_loses_nothing_and_root_the_s
 #[test]
 fn without_a_place_for_temporary_files_the_lock_is_not_looked_after_and_that_is_said() {
     finish_with("1000", &["--read-only"])
-        .expect_said("WARNING: The lock cannot be looked after yet")
+        .expect_said("WARNING: Whether the lock is free is not known")
         .expect_said("Point TMPDIR at a writable directory.")
         .expect_said("✔ Deploy succeeded, but the lock could not be asked about.");
 }

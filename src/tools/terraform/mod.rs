@@ -380,15 +380,17 @@ impl DeployTool for Terraform {
     fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
         const SCRIPT: &str = r#"TF_WORKSPACE= "$0" init -input=false "$@"
 exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
-        let files = tempfile::Builder::new()
-            .prefix("softstop-")
-            .tempdir()
+        let directory = || tempfile::Builder::new().prefix("softstop-").tempdir();
+        let needs_files = self.backend_config.iter().any(|given| given.contains('='));
+        let files = needs_files
+            .then(directory)
+            .transpose()
             .map_err(ToolError::Scratch)?;
         let mut command = Command::new("/bin/sh");
         command.args(["-ec", SCRIPT]).arg(&self.binary);
         for (index, given) in self.backend_config.iter().enumerate() {
-            let file = match given.split_once('=') {
-                Some((name, value)) => {
+            let file = match given.split_once('=').zip(files.as_ref()) {
+                Some(((name, value), files)) => {
                     let file = files.path().join(format!("{index}.hcl"));
                     write_setting(&file, name.trim(), value).map_err(ToolError::Scratch)?;
                     file.to_string_lossy().into_owned()
@@ -398,10 +400,7 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
             command.arg(format!("-backend-config={file}"));
         }
         command.env("LOCK_TIMEOUT", format!("{}ms", lock_timeout.as_millis()));
-        Ok(Prepared {
-            command,
-            files: Some(files),
-        })
+        Ok(Prepared { command, files })
     }
 
     fn unsaved_state(&self) -> Option<UnsavedState> {
