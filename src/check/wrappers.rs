@@ -109,6 +109,20 @@ pub(super) enum Program<'a> {
     Script(String),
 }
 
+impl<'a> Program<'a> {
+    /// A program by its name; a shell that is handed a script counts as that script.
+    fn of(name: &'a str, index: usize, arguments: &'a [Word]) -> Self {
+        match script(name, arguments) {
+            Some(script) => Self::Script(script),
+            None => Self::Named {
+                name,
+                index,
+                arguments,
+            },
+        }
+    }
+}
+
 /// Finds what these words run.
 pub(super) fn find(words: &[Word]) -> Runs<'_> {
     let mut runs = Runs::default();
@@ -141,14 +155,7 @@ pub(super) fn find(words: &[Word]) -> Runs<'_> {
             }
             None if CONTAINERS.contains(&name) => return container(runs, words, index),
             None => {
-                runs.program = Some(match script(name, rest) {
-                    Some(script) => Program::Script(script),
-                    None => Program::Named {
-                        name,
-                        index,
-                        arguments: rest,
-                    },
-                });
+                runs.program = Some(Program::of(name, index, rest));
                 return runs;
             }
         }
@@ -259,14 +266,7 @@ fn container<'a>(mut runs: Runs<'a>, words: &'a [Word], at: usize) -> Runs<'a> {
         _ => None,
     };
     if let Some(name) = entrypoint.map(base).or(own) {
-        runs.program = Some(match script(name, rest) {
-            Some(script) => Program::Script(script),
-            None => Program::Named {
-                name,
-                index,
-                arguments: rest,
-            },
-        });
+        runs.program = Some(Program::of(name, index, rest));
         return runs;
     }
     let mut inner = find(rest);
