@@ -62,12 +62,18 @@ pub(crate) struct Story<'a, T> {
 
 /// The lock as it was before the deploy.
 struct Before {
-    /// How long it took to ask.
-    question: Duration,
+    cost: Cost,
     /// Why the deploy cannot begin, where the lock is held and stays held.
     locked: Option<Recovery>,
     /// Why it cannot begin, where a look may yet take away the lock of the deploy.
     unsafe_to_begin: Option<ToolError>,
+}
+
+/// How long it takes to ask about the lock, twice what was measured.
+struct Cost {
+    /// To get ready for it.
+    opening: Duration,
+    question: Duration,
 }
 
 /// How much of the grace period is kept for what comes after the deploy.
@@ -100,7 +106,7 @@ impl<T: DeployTool> Story<'_, T> {
             return Exit::of_held(&locked);
         }
 
-        let reserve = self.reserve(before.question);
+        let reserve = self.reserve(&before.cost);
         self.supervisor.keep_back(reserve.last);
         let started = (Timestamp::now(), SystemTime::now());
         let mut used = Used::default();
@@ -173,7 +179,10 @@ impl<T: DeployTool> Story<'_, T> {
     /// it where its holder is not. Learns how long a look takes here.
     async fn free_before(&self) -> Before {
         let mut before = Before {
-            question: UNKNOWN_LOOK,
+            cost: Cost {
+                opening: Duration::ZERO,
+                question: UNKNOWN_LOOK,
+            },
             locked: None,
             unsafe_to_begin: None,
         };
@@ -191,7 +200,7 @@ impl<T: DeployTool> Story<'_, T> {
                  a pipeline they are gone with the step."
             );
         }
-        match self.look_before(&mut before.question).await {
+        match self.look_before(&mut before.cost).await {
             Ok(Recovery::Untouched(Finding::Free)) => {}
             Ok(recovery @ Recovery::Untouched(Finding::NeverLocked)) => warn!("{recovery}"),
             Ok(recovery @ Recovery::Released(..)) => info!("{recovery}"),
@@ -207,11 +216,13 @@ impl<T: DeployTool> Story<'_, T> {
         before
     }
 
-    async fn look_before(&self, question: &mut Duration) -> Result<Recovery, ToolError> {
+    async fn look_before(&self, cost: &mut Cost) -> Result<Recovery, ToolError> {
+        let began = Instant::now();
         let lock = self.tool.find_lock(self.supervisor).await?;
+        cost.opening = began.elapsed() * 2;
         let began = Instant::now();
         let look = lock.look(self.supervisor).await?;
-        *question = (began.elapsed() * 2).max(SHORTEST_QUESTION);
+        cost.question = (began.elapsed() * 2).max(SHORTEST_QUESTION);
         let judge =
             async |holder: &LockInfo| self.inquiry.judge(self.supervisor, self.tool, holder).await;
         let patience = Patience {
@@ -221,14 +232,14 @@ impl<T: DeployTool> Story<'_, T> {
         recover_with_patience(look, self.supervisor, &lock, &judge, patience).await
     }
 
-    fn reserve(&self, question: Duration) -> Reserve {
+    fn reserve(&self, cost: &Cost) -> Reserve {
         let last = if self.deploy.after_script.is_some() {
             FOR_THE_AFTER_SCRIPT
         } else {
             Duration::ZERO
         };
         Reserve {
-            whole: TO_END_THE_TREE + question * QUESTIONS + last,
+            whole: TO_END_THE_TREE + cost.opening + cost.question * QUESTIONS + last,
             last,
         }
     }

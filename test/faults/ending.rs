@@ -242,9 +242,7 @@ fn has_killed_terraform(finished: &Finished) -> bool {
 /// Whether the Terraform that was killed is the one that softstop has started to look at the lock.
 fn has_lost_a_look(round: &Round, finished: &Finished) -> bool {
     let is_hit = matches!(round.plan.target, Target::Terraform | Target::Tree);
-    // Where the grace period has left no time for a look, it is true that nobody knows.
-    let had_no_time = finished.stderr.contains("said nothing within");
-    had_no_time || is_hit && finished.stderr.contains("was killed by signal")
+    is_hit && finished.stderr.contains("was killed by signal")
 }
 
 pub(super) fn last_line(finished: &Finished) -> &str {

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// How many entries of a directory above the user's are linked: one that holds more is no part of a
-/// repository.
-const ENTRIES_ABOVE: usize = 1_000;
+/// How many entries of a directory above the user's are linked: one that holds more is hardly part of
+/// a repository, and on a busy disk each link may take milliseconds.
+const ENTRIES_ABOVE: usize = 200;
 /// How far up is gone where no repository is found.
-const LEVELS: usize = 4;
+const LEVELS: usize = 1;
 
 /// A shadow of one directory.
 pub(super) struct Shadow {
@@ -123,6 +123,23 @@ mod tests {
         assert_eq!(read(".terraform-version").as_deref(), Some("1.11.4"));
         assert_eq!(read("main.tf"), None);
         assert!(shadow.directory.ends_with("prod"));
+    }
+
+    #[test]
+    fn what_is_above_costs_little_where_no_repository_says_how_far_it_matters() {
+        let top = tempfile::tempdir().unwrap();
+        let directory = top.path().join("work/infra");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(top.path().join("far"), "").unwrap();
+        fs::write(top.path().join("work/near"), "").unwrap();
+        let above = |shadow: &Shadow, name: &str| shadow.directory.join("..").join(name).exists();
+        let shadow = Shadow::of(&directory).unwrap();
+        assert!(above(&shadow, "near"));
+        assert!(!above(&shadow, "../far"));
+        for number in 0..ENTRIES_ABOVE {
+            fs::write(top.path().join("work").join(number.to_string()), "").unwrap();
+        }
+        assert!(!above(&Shadow::of(&directory).unwrap(), "near"));
     }
 
     #[test]
