@@ -37,6 +37,7 @@ mod status;
 mod stop;
 mod support;
 mod trees;
+mod unnamed_locks;
 mod unsaved_state;
 mod variables;
 mod waiting;

@@ -272,15 +272,32 @@ impl Store {
             self.set_lockfile(lock);
         }
         if self.kind.has_table() {
-            let item = json!({"LockID": {"S": self.lock_path()}, "Info": {"S": text}});
-            aws::dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
+            self.set_item(Some(&text));
         }
     }
 
     /// Puts this lock in the place of the lock file, and leaves the item of the table as it is.
     pub(crate) fn set_lockfile(&self, lock: &Value) {
-        let key = format!("{KEY}.tflock");
-        aws::put_object(&self.name, &key, &lock.to_string());
+        self.set_lockfile_text(&lock.to_string());
+    }
+
+    /// Puts a lock file that may be no lock's.
+    pub(crate) fn set_lockfile_text(&self, text: &str) {
+        aws::put_object(&self.name, &format!("{KEY}.tflock"), text);
+    }
+
+    /// Puts an item with such an `Info`, or with none, into the table.
+    pub(crate) fn set_item(&self, info: Option<&str>) {
+        let mut item = json!({"LockID": {"S": self.lock_path()}});
+        if let Some(info) = info {
+            item["Info"] = json!({"S": info});
+        }
+        aws::dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
+    }
+
+    /// Whether the table has a lock, whatever is kept of it.
+    pub(crate) fn has_item(&self) -> bool {
+        self.item()["Item"].is_object()
     }
 
     /// Takes the lock away, as its holder does when it has finished.
@@ -350,9 +367,12 @@ impl Store {
     }
 
     pub(crate) fn table_lock(&self) -> Option<String> {
+        self.item()["Item"]["Info"]["S"].as_str().map(str::to_owned)
+    }
+
+    fn item(&self) -> Value {
         let key = json!({"LockID": {"S": self.lock_path()}});
-        let answer = aws::dynamodb("GetItem", &json!({"TableName": self.name, "Key": key}));
-        answer["Item"]["Info"]["S"].as_str().map(str::to_owned)
+        aws::dynamodb("GetItem", &json!({"TableName": self.name, "Key": key}))
     }
 
     fn lock_path(&self) -> String {

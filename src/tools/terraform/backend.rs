@@ -59,6 +59,9 @@ pub(super) struct Strategy {
     /// What `force-unlock 0` says, all of it, where nobody holds the lock. Where it says anything
     /// else and names no holder, `untaint` decides.
     pub(super) free_texts: &'static [&'static str],
+    /// Whether `force-unlock 0` says the same of a lock of which nothing is kept as of no lock: there
+    /// `untaint` decides.
+    pub(super) hides_unnamed: bool,
     /// What `force-unlock ID` says, one of it, where the lock was but half there: that half is free
     /// then, although the command has failed.
     pub(super) half_texts: &'static [&'static str],
@@ -73,6 +76,8 @@ impl Backend {
             "s3" => Strategy {
                 is_flat: true,
                 free_texts: self.free_texts_of_s3(),
+                // An item without `Info` reads like no item.
+                hides_unnamed: self.has("dynamodb_table"),
                 half_texts: &HALF_TEXTS_OF_S3,
                 ..WRONG_ID
             },
@@ -199,6 +204,7 @@ const UNTAINT: Strategy = Strategy {
     compares_ids: false,
     is_flat: false,
     free_texts: &[],
+    hides_unnamed: false,
     half_texts: &[],
 };
 

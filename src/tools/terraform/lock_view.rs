@@ -18,7 +18,7 @@ use super::shadow::Shadow;
 use super::{Terraform, helper_command, quoted};
 use crate::lock::LockInfo;
 use crate::supervisor::{Helped, Supervisor};
-use crate::tools::{Look, ToolError};
+use crate::tools::{DeployTool, Look, ToolError};
 
 /// How long one question may take. A dead S3 endpoint costs Terraform 9 s of retries.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -228,7 +228,11 @@ impl LockView {
             && free_texts.iter().all(|text| helped.stderr.contains(text))
         {
             self.is_accepted.set(true);
-            Ok(Look::Free)
+            if self.strategy.hides_unnamed {
+                self.look_by_untaint(supervisor).await
+            } else {
+                Ok(Look::Free)
+            }
         } else if self.is_accepted.get() {
             self.look_by_untaint(supervisor).await
         } else {
@@ -236,7 +240,19 @@ impl LockView {
         }
     }
 
+    /// Looks by `untaint`, which may meet a lock that it has taken itself: where the answer to that is
+    /// lost, the SDK asks again. Nothing else gives that lock back.
     async fn look_by_untaint(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
+        match self.untaint(supervisor).await? {
+            Untaint::OwnLook(lock) if self.strategy.compares_ids => {
+                self.release(supervisor, &lock).await?;
+                self.untaint(supervisor).await.map(Untaint::into_look)
+            }
+            untaint => Ok(untaint.into_look()),
+        }
+    }
+
+    async fn untaint(&self, supervisor: &Supervisor) -> Result<Untaint, ToolError> {
         let command = self.state_command(&[
             LOOK_OPERATION,
             "-no-color",
@@ -248,14 +264,21 @@ impl LockView {
         let helped = supervisor.run_helper(command, LIMIT).await?;
         // A program that ends well and says nothing of what Terraform says has not looked.
         if helped.status.success() && helped.stdout.contains(NOT_FOUND) {
-            return Ok(Look::Free);
+            return Ok(Untaint::Done(Look::Free));
         }
         match lock_info(&helped.stderr) {
-            Some(lock) if is_own_look(&lock, began) => Ok(Look::HeldBySomebody),
-            Some(lock) => Ok(Look::Held(lock)),
-            None if names_nobody(&helped.stderr) => Ok(Look::HeldBySomebody),
+            Some(lock) if is_own_look(&lock, began) && self.is_ours(&lock) => {
+                Ok(Untaint::OwnLook(lock))
+            }
+            Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
+            None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
             None => Err(failed(LOOK_OPERATION, &helped)),
         }
+    }
+
+    /// Whether a look that the program names is the one that it was asked for: pg names no other.
+    fn is_ours(&self, look: &LockInfo) -> bool {
+        self.dies_with_its_process() || look.who == self.place.signature()
     }
 
     async fn succeed(
@@ -293,6 +316,22 @@ impl LockView {
             .current_dir(&self.shadow.directory)
             .env("PWD", &self.shadow.directory);
         command
+    }
+}
+
+/// What `untaint` has shown.
+enum Untaint {
+    Done(Look),
+    /// It has named itself: somebody holds the lock, as pg tells it, or it has met its own lock.
+    OwnLook(LockInfo),
+}
+
+impl Untaint {
+    fn into_look(self) -> Look {
+        match self {
+            Self::Done(look) => look,
+            Self::OwnLook(_) => Look::HeldBySomebody,
+        }
     }
 }
 
