@@ -26,6 +26,13 @@ fn release_by(project: &Project, step: &Step, script: &str) -> (Finished, Vec<St
     (finished, commands.lines().map(str::to_owned).collect())
 }
 
+/// The commands of a release whose last look sees no lock: on DynamoDB one more is needed for that.
+fn looks_at(kind: Kind, commands: &[&'static str]) -> Vec<&'static str> {
+    let is_lock_file = kind == Kind::S3Lockfile;
+    let last = (!is_lock_file).then_some("untaint");
+    commands.iter().copied().chain(last).collect()
+}
+
 #[test]
 fn a_release_starts_terraform_no_more_often_than_a_person() {
     each(&S3, |kind| {
@@ -34,7 +41,8 @@ fn a_release_starts_terraform_no_more_often_than_a_person() {
         let (finished, commands) = release_by(&project, &step, "");
         finished.expect_code(0).expect_said("✔ Locks: 1 released.");
         assert_eq!(project.store.lock(), None, "{finished}");
-        assert_eq!(commands, ["force-unlock"; 3], "look, release, look");
+        let expected = looks_at(kind, &["force-unlock"; 3]);
+        assert_eq!(commands, expected, "look, release, look");
     });
 }
 
@@ -49,7 +57,8 @@ fn a_terraform_that_wants_to_initialise_by_itself_may() {
         finished.expect_code(0).expect_said("✔ Locks: 1 released.");
         assert_eq!(project.store.lock(), None, "{finished}");
         let unlock = "force-unlock";
-        assert_eq!(commands, [unlock, "init", unlock, unlock, unlock]);
+        let expected = looks_at(kind, &[unlock, "init", unlock, unlock, unlock]);
+        assert_eq!(commands, expected);
     });
 }
 
