@@ -109,7 +109,9 @@ fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) 
             lie("it is free".to_owned());
         }
         Lock::Unknown
-            if round.plan.trouble == Trouble::None && !has_lost_a_look(round, finished) =>
+            if round.plan.trouble == Trouble::None
+                && !has_lost_a_look(round, finished)
+                && !has_run_nothing(finished) =>
         {
             lie("the backend is well".to_owned());
         }
@@ -243,6 +245,11 @@ fn has_killed_terraform(finished: &Finished) -> bool {
 fn has_lost_a_look(round: &Round, finished: &Finished) -> bool {
     let is_hit = matches!(round.plan.target, Target::Terraform | Target::Tree);
     is_hit && finished.stderr.contains("was killed by signal")
+}
+
+/// Whether the deploy was over before any Terraform began, so that nobody knows what it would have used.
+fn has_run_nothing(finished: &Finished) -> bool {
+    finished.stderr.contains("No Terraform was seen to run") && finished.stdout.is_empty()
 }
 
 pub(super) fn last_line(finished: &Finished) -> &str {

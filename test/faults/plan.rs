@@ -6,6 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 
+use super::layout::Layout;
 use crate::support::proxy::Fault;
 use crate::support::{Answer, Kind};
 
@@ -23,6 +24,7 @@ pub(super) struct Plan {
     pub(super) trouble: Trouble,
     pub(super) answer: BitbucketSays,
     pub(super) rival: Rival,
+    pub(super) layout: Layout,
 }
 
 /// Where the deploy runs.
@@ -184,6 +186,7 @@ impl Plan {
             trouble: trouble(&mut rng),
             answer: one_of(&mut rng, &ANSWERS),
             rival: rival(&mut rng),
+            layout: one_of(&mut rng, &Layout::DRAWN),
         };
         plan.made_possible()
     }
@@ -221,6 +224,12 @@ impl Plan {
         if self.answer == BitbucketSays::TimeOut && matches!(self.rival, Rival::SecondDeploy(_)) {
             // It asks too, again and again, and would not be done in time.
             self.answer = BitbucketSays::ServerError;
+        }
+        if !self.layout.is_possible(self.kind, self.place) {
+            self.layout = Layout::Plain;
+        }
+        if self.script == Script::Default && !self.layout.allows_default() {
+            self.script = Script::Shell;
         }
         if self.kind == Kind::Local {
             self.trouble = Trouble::None;
@@ -353,7 +362,7 @@ impl fmt::Display for Plan {
 
 impl Plan {
     /// What the rounds are counted by.
-    pub(super) fn dimensions(&self) -> [(&'static str, String); 9] {
+    pub(super) fn dimensions(&self) -> [(&'static str, String); 10] {
         let name = |value: &dyn fmt::Debug| {
             let text = format!("{value:?}");
             text.split(['(', ' ']).next().unwrap_or_default().to_owned()
@@ -370,6 +379,7 @@ impl Plan {
         [
             ("backend", name(&self.kind)),
             ("place", name(&self.place)),
+            ("layout", name(&self.layout)),
             ("command", name(&self.script)),
             ("hit", format!("{target} of {:?}", self.victim)),
             ("signal", blow),

@@ -105,11 +105,11 @@ impl Round<'_> {
             told.display()
         );
         let is_left = self.holds_lock(&self.step);
-        let run = Softstop::release(&self.project)
+        let release = Softstop::release(&self.project)
             .in_step(&step)
             .env("WORKING_DIR", &clone.directory)
-            .env("AFTER_SCRIPT", tell)
-            .start();
+            .env("AFTER_SCRIPT", tell);
+        let run = self.plan.layout.name_workspace(release).start();
         self.truth.meet(&step, run.mark());
         let finished = self.finish_release(run, "the final step");
         let told = fs::read_to_string(told).unwrap_or_default();
@@ -148,11 +148,11 @@ impl Round<'_> {
 
     fn start_release(&self, step: &Step, clone: &Clone) -> Run {
         self.truth.note(format_args!("{} releases", step.stamp()));
-        Softstop::release(&self.project)
+        let release = Softstop::release(&self.project)
             .in_step(step)
             .asking(self.bitbucket)
             .env("WORKING_DIR", &clone.directory)
-            .env("GRACE_PERIOD", format!("{}s", GRACE_PERIOD.as_secs()))
-            .start()
+            .env("GRACE_PERIOD", format!("{}s", GRACE_PERIOD.as_secs()));
+        self.plan.layout.name_workspace(release).start()
     }
 }

@@ -23,6 +23,7 @@ impl Round<'_> {
             .asking(self.bitbucket)
             .env("WORKING_DIR", &clone.directory)
             .env("LOCK_TIMEOUT", "50s");
+        let softstop = self.plan.layout.name_workspace(softstop);
         let truth = self.truth.clone();
         Some(thread::spawn(move || {
             thread::sleep(pause);
@@ -39,21 +40,21 @@ impl Round<'_> {
     /// The second deploy succeeds, and may find then that the first one, which has waited, has the
     /// lock.
     ///
-    /// Where a lock file on S3 goes between the refusal of another one and the question who holds
-    /// it, Terraform 1.11.4 waits no longer, and fails.
+    /// Where a lock on S3 or DynamoDB goes between the refusal of another one and the question who
+    /// holds it, Terraform 1.11.4 waits no longer, and fails.
     pub(super) fn expect_second_deploy(&self, finished: &Finished) {
         let said = &finished.stderr;
         let mut lines = said.lines().rev().filter(|line| !line.is_empty());
         let is_held = lines.next() == Some("✔ Deploy succeeded, but the lock is held.");
         let holder = lines.next().unwrap_or_default();
         let has_let_go = finished.code == Some(0) && is_held && holder.contains(&self.step.link());
-        let has_met_nobody = [
-            "acquiring the state lock",
-            "PreconditionFailed",
-            "NoSuchKey",
-        ]
-        .iter()
-        .all(|words| said.contains(words));
+        let has_met_nobody = said.contains("acquiring the state lock")
+            && [
+                ["PreconditionFailed", "NoSuchKey"],
+                ["ConditionalCheckFailed", "unexpected end of JSON input"],
+            ]
+            .iter()
+            .any(|words| words.iter().all(|words| said.contains(words)));
         if !has_let_go && !has_met_nobody {
             self.expect_success("the second deploy", finished);
         }

@@ -54,10 +54,17 @@ impl<'a> Round<'a> {
         bitbucket: &'a Bitbucket,
         life: Duration,
     ) -> Self {
+        let mut project = Project::new(plan.kind, &resources());
+        if let Some(workspace) = plan.layout.workspace() {
+            // A Terraform that is killed while it makes one is a limit of README's.
+            project.run_terraform(&["init", "-input=false"]);
+            project.run_terraform(&["workspace", "new", workspace]);
+            project.store.workspace = Some(workspace);
+        }
         Self {
             plan,
             truth,
-            project: Arc::new(Project::new(plan.kind, &resources())),
+            project: Arc::new(project),
             bitbucket,
             life,
             step: Step::of_a_new_pipeline(),
@@ -145,6 +152,9 @@ impl<'a> Round<'a> {
     }
 
     fn start(&self, clone: &Clone) -> Subject {
+        let layout = self.plan.layout;
+        layout.arrange(&self.project, clone);
+        let directory = layout.working_directory(&self.project, clone);
         let scratch = self.project.scratch().display();
         let pause = if self.plan.moment == Moment::InAfterScript {
             "sleep 0.3"
@@ -157,13 +167,16 @@ impl<'a> Round<'a> {
         );
         let mut variables = vec![
             ("SOFTSTOP_DEBUG", "true".to_owned()),
-            ("WORKING_DIR", clone.directory.display().to_string()),
+            ("WORKING_DIR", directory.display().to_string()),
             ("AFTER_SCRIPT", after_script),
             ("GRACE_PERIOD", format!("{}s", GRACE_PERIOD.as_secs())),
             ("LOCK_TIMEOUT", self.lock_timeout().to_owned()),
         ];
-        if let Some(command) = self.command() {
+        if let Some(command) = self.command(clone) {
             variables.push(("SOFTSTOP_COMMAND", command));
+        }
+        if let Some(workspace) = layout.workspace_variable() {
+            variables.push(("SOFTSTOP_WORKSPACE", workspace.to_owned()));
         }
         self.truth
             .note(format_args!("{} deploys", self.step.stamp()));
@@ -185,16 +198,20 @@ impl<'a> Round<'a> {
         Subject::of_process(self.plan.place, softstop.start())
     }
 
-    fn command(&self) -> Option<String> {
+    fn command(&self, clone: &Clone) -> Option<String> {
         let apply = format!(
-            "terraform init -input=false; terraform apply -input=false -auto-approve \
-             -lock-timeout={}",
+            "terraform apply -input=false -auto-approve -lock-timeout={}",
             self.lock_timeout()
         );
+        let layout = self.plan.layout;
+        let command = || layout.command(&self.project, clone, &apply);
         match self.plan.script {
             Script::Default => None,
-            Script::Shell => Some(format!("{apply}; true")),
-            Script::Tee => Some(format!("{apply} | tee log; grep -q 'Apply complete' log")),
+            Script::Shell => Some(format!("{}; true", command())),
+            Script::Tee => Some(format!(
+                "{{ {}; }} | tee log; grep -q 'Apply complete' log",
+                command()
+            )),
         }
     }
 
@@ -328,10 +345,10 @@ impl<'a> Round<'a> {
         let step = Step::of_a_new_pipeline();
         let clone = self.clone_for(&step, None);
         let began = Instant::now();
-        let run = Softstop::deploy(&self.project)
+        let deploy = Softstop::deploy(&self.project)
             .in_step(&step)
-            .env("WORKING_DIR", &clone.directory)
-            .start();
+            .env("WORKING_DIR", &clone.directory);
+        let run = self.plan.layout.name_workspace(deploy).start();
         self.truth.meet(&step, run.mark());
         let finished = run.finish();
         self.truth.note(format_args!("the next deploy\n{finished}"));

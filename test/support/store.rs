@@ -32,6 +32,8 @@ pub(crate) struct Store {
     /// Stands before every backend but the local one.
     pub(crate) proxy: Option<Proxy>,
     pub(crate) http: Option<HttpServer>,
+    /// The workspace of the state, where it is not the default one.
+    pub(crate) workspace: Option<&'static str>,
     /// The name of the bucket, the table or the database.
     name: String,
     directory: PathBuf,
@@ -89,6 +91,7 @@ impl Store {
             kind,
             proxy: None,
             http: None,
+            workspace: None,
             name,
             directory: directory.to_owned(),
         };
@@ -180,8 +183,21 @@ impl Store {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => "POST /state".to_owned(),
             Kind::Postgres => "INSERT INTO".to_owned(),
-            _ => format!("PUT /{}/{KEY}?", self.name),
+            _ => format!("PUT /{}/{}?", self.name, self.key_in_requests()),
         }
+    }
+
+    /// The key of the state on S3.
+    fn key(&self) -> String {
+        match self.workspace {
+            Some(workspace) => format!("env:/{workspace}/{KEY}"),
+            None => KEY.to_owned(),
+        }
+    }
+
+    /// The key as a client says it.
+    fn key_in_requests(&self) -> String {
+        self.key().replace(':', "%3A")
     }
 
     /// What a client says when it takes the lock for a deploy.
@@ -196,7 +212,9 @@ impl Store {
     pub(crate) fn look_request(&self) -> String {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => "softstop-look".to_owned(),
-            Kind::S3Lockfile | Kind::S3Both => format!("GET /{}/{KEY}.tflock", self.name),
+            Kind::S3Lockfile | Kind::S3Both => {
+                format!("GET /{}/{}.tflock", self.name, self.key_in_requests())
+            }
             Kind::S3DynamoDb => "GetItem".to_owned(),
             Kind::Postgres | Kind::Local => self.lock_request().to_owned(),
         }
@@ -215,7 +233,7 @@ impl Store {
     }
 
     fn lockfile_delete(&self) -> String {
-        format!("DELETE /{}/{KEY}.tflock", self.name)
+        format!("DELETE /{}/{}.tflock", self.name, self.key_in_requests())
     }
 
     /// The lock, where there is one: its lock info, or what else the backend keeps.
@@ -283,7 +301,7 @@ impl Store {
 
     /// Puts a lock file that may be no lock's.
     pub(crate) fn set_lockfile_text(&self, text: &str) {
-        aws::put_object(&self.name, &format!("{KEY}.tflock"), text);
+        aws::put_object(&self.name, &format!("{}.tflock", self.key()), text);
     }
 
     /// Puts an item with such an `Info`, or with none, into the table.
@@ -306,7 +324,7 @@ impl Store {
             http.remove_lock();
         }
         if self.kind.has_lockfile() {
-            aws::delete_object(&self.name, &format!("{KEY}.tflock"));
+            aws::delete_object(&self.name, &format!("{}.tflock", self.key()));
         }
         if self.kind.has_table() {
             let key = json!({"LockID": {"S": self.lock_path()}});
@@ -340,15 +358,20 @@ impl Store {
     pub(crate) fn state(&self) -> Option<String> {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => self.http.as_ref().unwrap().state(),
-            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => aws::object(&self.name, KEY),
+            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => {
+                aws::object(&self.name, &self.key())
+            }
             Kind::Postgres => {
                 let table = sql(
                     &self.name,
                     "select to_regclass('terraform_remote_state.states')",
                 );
-                let state = "select data from terraform_remote_state.states where name = 'default'";
+                let workspace = self.workspace.unwrap_or("default");
+                let state = format!(
+                    "select data from terraform_remote_state.states where name = '{workspace}'"
+                );
                 (!table.is_empty())
-                    .then(|| sql(&self.name, state))
+                    .then(|| sql(&self.name, &state))
                     .filter(|state| !state.is_empty())
             }
             Kind::Local => fs::read_to_string(self.directory.join("terraform.tfstate"))
@@ -363,7 +386,7 @@ impl Store {
     }
 
     pub(crate) fn lockfile(&self) -> Option<String> {
-        aws::object(&self.name, &format!("{KEY}.tflock"))
+        aws::object(&self.name, &format!("{}.tflock", self.key()))
     }
 
     pub(crate) fn table_lock(&self) -> Option<String> {
@@ -376,7 +399,7 @@ impl Store {
     }
 
     fn lock_path(&self) -> String {
-        format!("{}/{KEY}", self.name)
+        format!("{}/{}", self.name, self.key())
     }
 }
 
