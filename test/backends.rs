@@ -193,3 +193,20 @@ fn a_command_for_a_person_holds_no_secret() {
         .expect_said(r#"'{"ID":"x'\''; reboot"}'"#);
     assert!(!finished.stderr.contains("s3cret"), "{finished}");
 }
+
+#[test]
+fn a_look_at_a_database_without_a_table_makes_none_and_does_not_call_it_free() {
+    let project = Project::new(Kind::Postgres, &thing("a", ""));
+    for softstop in [Softstop::status(&project), Softstop::release(&project)] {
+        let finished = softstop.finish();
+        finished
+            .expect_code(4)
+            .expect_said("the database has no table of states");
+        assert_eq!(project.store.schemas(), "public", "{finished}");
+    }
+    Softstop::deploy(&project).finish().expect_code(0);
+    Softstop::release(&project)
+        .finish()
+        .expect_code(0)
+        .expect_said("1 free");
+}

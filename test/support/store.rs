@@ -380,6 +380,13 @@ impl Store {
         }
     }
 
+    /// The names of the schemas in the database.
+    pub(crate) fn schemas(&self) -> String {
+        let schemas = "select string_agg(nspname, ' ' order by nspname) from pg_namespace \
+             where nspname !~ '^pg_' and nspname <> 'information_schema'";
+        sql(&self.name, schemas)
+    }
+
     /// The names of all objects in the bucket.
     pub(crate) fn objects(&self) -> String {
         aws::object(&self.name, "?list-type=2").unwrap_or_default()

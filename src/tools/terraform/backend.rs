@@ -87,8 +87,12 @@ impl Backend {
                 ..WRONG_ID
             },
             // The ID is a lease, which the service checks. The lease is taken before the lock info
-            // is written and given back after it is deleted, so no lock info is not yet no lock.
-            "azurerm" => Strategy { ..WRONG_ID },
+            // is written and given back after it is deleted, so no lock info is not yet no lock; and
+            // where a person has broken the lease, the info stays and locks nobody out.
+            "azurerm" => Strategy {
+                compares_ids: true,
+                ..UNTAINT
+            },
             // The lease is updated only where its version is the one that was read.
             "kubernetes" => Strategy {
                 free_texts: &["state is already unlocked"],
@@ -136,6 +140,7 @@ impl Backend {
     pub(super) fn locks(&self) -> bool {
         match self.kind.as_str() {
             "s3" => self.is_on("use_lockfile") || self.has("dynamodb_table"),
+            "oss" => self.has("tablestore_table"),
             "consul" => !matches!(self.settings.get("lock"), Some(Value::Bool(false))),
             _ => true,
         }
@@ -154,6 +159,16 @@ impl Backend {
             let path = directory.join(self.text(setting).unwrap_or(default));
             let path = Value::from(path.to_string_lossy());
             self.settings.insert(setting.to_owned(), path);
+        }
+    }
+
+    /// Keeps Terraform from making what is not there: pg would make a schema, a table and an index.
+    pub(super) fn create_nothing(&mut self) {
+        if self.kind == "pg" {
+            for part in ["schema", "table", "index"] {
+                let setting = format!("skip_{part}_creation");
+                self.settings.insert(setting, Value::Bool(true));
+            }
         }
     }
 
@@ -226,7 +241,7 @@ mod tests {
         let rows = [
             ("s3", LookBy::WrongId, ReleaseBy::ForceUnlock),
             ("gcs", LookBy::WrongId, ReleaseBy::ForceUnlock),
-            ("azurerm", LookBy::WrongId, ReleaseBy::ForceUnlock),
+            ("azurerm", LookBy::Untaint, ReleaseBy::ForceUnlock),
             ("kubernetes", LookBy::WrongId, ReleaseBy::ForceUnlock),
             ("oss", LookBy::Untaint, ReleaseBy::ForceUnlock),
             ("cos", LookBy::Untaint, ReleaseBy::ForceUnlock),
@@ -280,6 +295,7 @@ mod tests {
     #[test]
     fn a_backend_that_takes_no_lock_is_known() {
         assert!(!backend("s3", &json!({"use_lockfile": false})).locks());
+        assert!(!backend("oss", &json!({"tablestore_endpoint": "e"})).locks());
         assert!(!backend("consul", &json!({"lock": false})).locks());
         assert!(backend("s3", &json!({"use_lockfile": "true"})).locks());
         assert!(backend("gcs", &json!({})).locks());

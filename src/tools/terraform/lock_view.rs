@@ -51,9 +51,10 @@ impl LockView {
     pub(super) async fn open(
         supervisor: &Supervisor,
         place: &Terraform,
-        backend: Backend,
+        mut backend: Backend,
         workspace: String,
     ) -> Result<Self, ToolError> {
+        backend.create_nothing();
         let shadow = Shadow::of(&place.directory).map_err(ToolError::Scratch)?;
         fs::write(shadow.directory.join("main.tf.json"), document(&backend))
             .map_err(ToolError::Scratch)?;
@@ -204,6 +205,19 @@ impl LockView {
         }
     }
 
+    /// What it means that the database has no table of states, without which nobody can lock one.
+    fn without_state(&self) -> Result<Look, ToolError> {
+        if self.place.is_seen {
+            Ok(Look::Free)
+        } else {
+            Err(ToolError::NoState(
+                "the database has no table of states, so nobody has deployed there yet, or \
+                 `conn_str` or `schema_name` is misspelt"
+                    .to_owned(),
+            ))
+        }
+    }
+
     fn local_state(&self) -> PathBuf {
         let setting = |name| PathBuf::from(self.backend.text(name).unwrap_or_default());
         if self.workspace == "default" {
@@ -272,6 +286,7 @@ impl LockView {
             }
             Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
             None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
+            None if lacks_table(&helped.stderr) => self.without_state().map(Untaint::Done),
             None => Err(failed(LOOK_OPERATION, &helped)),
         }
     }
@@ -347,6 +362,11 @@ fn names_nobody(stderr: &str) -> bool {
         ]
         .iter()
         .any(|sign| text.contains(sign))
+}
+
+/// Whether pg has nothing that could be locked: a look makes no table, and no schema.
+fn lacks_table(stderr: &str) -> bool {
+    stderr.contains("Failed to load state: pq: relation ") && stderr.contains("does not exist")
 }
 
 fn failed(command: &str, helped: &Helped) -> ToolError {

@@ -83,7 +83,6 @@ pub(super) fn takes_a_lock(backend: &Backend, environment: &Environment) -> bool
         "http" => {
             is_given(backend, "lock_address") || environment.get("TF_HTTP_LOCK_ADDRESS").is_some()
         }
-        "oss" => is_given(backend, "tablestore_table"),
         _ => backend.locks(),
     }
 }
