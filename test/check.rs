@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const README: &str = include_str!("../README.md");
+use crate::documents::pages;
 
 const UNSAFE: &str = "\
 pipelines:
@@ -115,9 +115,15 @@ fn the_mode_can_be_a_variable() {
 }
 
 #[test]
-fn every_pipelines_file_of_the_readme_is_safe() {
-    let blocks = README.split("```yaml\n").skip(1);
-    let files: Vec<&str> = blocks
+fn every_pipelines_file_of_the_documents_is_safe() {
+    let pages = pages();
+    let texts: Vec<String> = pages
+        .iter()
+        .map(|page| fs::read_to_string(page).unwrap())
+        .collect();
+    let files: Vec<&str> = texts
+        .iter()
+        .flat_map(|text| text.split("```yaml\n").skip(1))
         .map(|block| block.split("```").next().unwrap())
         .filter(|block| block.contains("pipelines:"))
         .collect();

@@ -1,11 +1,22 @@
-//! What the documents say is what the program does: `pipe.yml` is the one list of variables.
+//! What the documents say is what the program does, and what they name is there: `pipe.yml` is the
+//! one list of variables.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_yaml::Value;
 
 const README: &str = include_str!("../README.md");
+const DESIGN: &str = include_str!("../DESIGN.md");
+const CHECK: &str = include_str!("../docs/check.md");
+
+/// Longer, and nobody reads it to its end.
+const MOST_WORDS_OF_README: usize = 1300;
+
+/// What holds files that documents name by their path in the repository.
+const ROOMS: [&str; 7] = [".ci", "bench", "demo", "docs", "examples", "src", "test"];
 
 const MODES: [&str; 3] = ["deploy", "release", "status"];
 
@@ -106,16 +117,15 @@ fn the_table_of_the_readme_names_every_variable_with_its_default_and_no_other() 
 }
 
 #[test]
-fn every_exit_code_of_the_readme_is_in_the_help_and_the_other_way_round() {
+fn every_exit_code_of_the_documents_is_in_the_help_and_the_other_way_round() {
     for mode in MODES {
-        assert_eq!(codes(section("## Exit codes")), codes_of_help(mode));
+        assert_eq!(codes(exit_codes(README)), codes_of_help(mode));
     }
-    let check = section("## Checking a pipelines file");
-    assert_eq!(codes(check), codes_of_help("check"));
+    assert_eq!(codes(exit_codes(CHECK)), codes_of_help("check"));
 }
 
-fn section(title: &str) -> &str {
-    let begin = README.split(title).nth(1).unwrap();
+fn exit_codes(page: &str) -> &str {
+    let begin = page.split("## Exit codes").nth(1).unwrap();
     begin.split("\n## ").next().unwrap()
 }
 
@@ -132,4 +142,113 @@ fn codes(text: &str) -> Vec<String> {
         (is_code || is_number).then(|| row.split([' ', '`']).next().unwrap().to_owned())
     });
     rows.collect()
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What users read: the README, and what it leads to.
+pub(crate) fn pages() -> Vec<PathBuf> {
+    let mut pages = files_below(&repository().join("docs"));
+    pages.push(repository().join("README.md"));
+    pages
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+#[test]
+fn the_readme_is_short_enough_to_be_read() {
+    let is_word = |word: &&str| word.contains(char::is_alphanumeric);
+    let words = README.split_whitespace().filter(is_word).count();
+    assert!(words <= MOST_WORDS_OF_README, "{words} words");
+}
+
+#[test]
+fn every_page_is_linked_with_the_readme_both_ways() {
+    for page in files_below(&repository().join("docs")) {
+        let name = page.file_name().unwrap().to_string_lossy();
+        assert!(README.contains(&format!("](docs/{name})")), "{name}");
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(text.contains("](../README.md)"), "{name}");
+    }
+}
+
+#[test]
+fn every_path_that_a_document_names_is_there() {
+    let of_developers = ["DESIGN.md", "CONTRIBUTING.md"].map(|name| repository().join(name));
+    let mut missing = Vec::new();
+    for document in pages().into_iter().chain(of_developers) {
+        let text = fs::read_to_string(&document).unwrap();
+        let paths = links(&text).map(|link| document.parent().unwrap().join(link));
+        let paths = paths.chain(named_paths(&text).map(|path| repository().join(path)));
+        let gone = paths.filter(|path| !path.exists());
+        missing.extend(gone.map(|path| (document.clone(), path)));
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The files to which links lead.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1);
+    targets
+        .filter_map(|rest| rest.split([')', '#']).next())
+        .filter(|target| !target.is_empty() && !target.contains("://"))
+}
+
+/// The words that name a path in the repository.
+fn named_paths(text: &str) -> impl Iterator<Item = &str> {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    text.split(move |c| !is_inside(c))
+        .map(|word| word.trim_end_matches('.'))
+        .filter(|word| {
+            let room = word.split_once('/').map(|(room, _)| room);
+            room.is_some_and(|room| ROOMS.contains(&room))
+        })
+}
+
+#[test]
+fn the_design_names_every_room_and_every_file_of_the_source_and_no_other() {
+    let source = repository().join("src");
+    let there: BTreeSet<String> = files_below(&source)
+        .iter()
+        .map(|file| file.strip_prefix(repository()).unwrap())
+        .map(|file| file.to_string_lossy().into_owned())
+        .collect();
+    let named = named_files(DESIGN);
+    let unnamed: Vec<&String> = there.difference(&named).collect();
+    assert!(unnamed.is_empty(), "not in DESIGN.md: {unnamed:#?}");
+    let gone: Vec<&String> = named.difference(&there).collect();
+    assert!(gone.is_empty(), "only in DESIGN.md: {gone:#?}");
+}
+
+/// The files of the source in the list of its rooms. Below the line of a room stand those of its
+/// files, indented; a line may name several.
+fn named_files(design: &str) -> BTreeSet<String> {
+    let list = design
+        .split("```\n")
+        .find(|block| block.starts_with("src/"))
+        .unwrap();
+    let mut files = BTreeSet::new();
+    let mut room = "";
+    for line in list.lines() {
+        let names = line.trim_start().split("  ").next().unwrap();
+        if line.starts_with(' ') {
+            files.extend(names.split(", ").map(|name| format!("{room}{name}")));
+        } else {
+            room = names;
+        }
+    }
+    files
 }

@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::documents::pages;
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn repository() -> &'static Path {
@@ -47,7 +49,7 @@ fn shown(directory: &TempDir) -> Vec<PathBuf> {
         .into_iter()
         .filter(|file| file.extension().is_some_and(|end| end == "md"));
     let mut shown = Vec::new();
-    for document in documents.chain([repository().join("README.md")]) {
+    for document in documents.chain(pages()) {
         for block in read(&document).split("```yaml\n").skip(1) {
             let block = block.split("```").next().unwrap();
             if block.contains("pipelines:") {
@@ -125,15 +127,10 @@ fn every_configuration_of_the_examples_is_valid_and_formatted() {
 
 #[test]
 fn whatever_names_an_image_of_ours_names_this_version() {
-    let ours = [
-        "README.md",
-        "RELEASING.md",
-        "Dockerfile",
-        "listing.json",
-        "pipe.yml",
-    ];
+    let ours = ["RELEASING.md", "Dockerfile", "listing.json", "pipe.yml"];
     let mut named = 0;
-    for file in ours.iter().map(PathBuf::from).chain(files()) {
+    let others = pages().into_iter().chain(files());
+    for file in ours.iter().map(PathBuf::from).chain(others) {
         for image in read(&file).split("softstop/softstop:").skip(1) {
             assert!(image.starts_with(VERSION), "{}: {image}", file.display());
             named += 1;

@@ -215,7 +215,7 @@ impl Plan {
                 rival => rival,
             };
             // Between its check and its delete, or on a lax server, a release hits whoever has the
-            // lock by then: README's limits. To hold it back there keeps that window open.
+            // lock by then: docs/limits.md. To hold it back there keeps that window open.
             let is_second = matches!(self.rival, Rival::SecondDeploy(_));
             if self.moment == Moment::AtUnlock && self.kind != Kind::HttpStrict && is_second {
                 self.rival = Rival::None;
