@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
+use super::by_hand::{self, quoted};
 use super::configuration::read_initialised;
 use super::diagnostics::{LOOK_OPERATION, essence, is_own_look, lock_info};
+use super::helper::helper_command;
 use super::shadow::Shadow;
-use super::{Terraform, helper_command, is_tofu, quoted};
+use super::{Terraform, is_tofu};
 use crate::lock::LockInfo;
 use crate::supervisor::{Helped, Supervisor};
 use crate::tools::{Look, ToolError};
@@ -154,7 +156,7 @@ impl LockView {
     /// A lock's ID may begin with a dash.
     pub(super) fn release_by_hand(&self, lock: &LockInfo) -> String {
         let id = quoted(&lock.id);
-        self.place.by_hand(&format!("force-unlock -force -- {id}"))
+        by_hand::in_place(&self.place, &format!("force-unlock -force -- {id}"))
     }
 
     pub(super) fn release_compares(&self) -> bool {
