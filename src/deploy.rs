@@ -250,10 +250,7 @@ impl<T: DeployTool> Story<'_, T> {
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
                 command.args(arguments);
-                Prepared {
-                    command,
-                    files: None,
-                }
+                self.tool.own_command(command)?
             }
         };
         let command = &mut prepared.command;

@@ -44,6 +44,7 @@ use supervisor::{
     Guarded, Outlet, Supervisor, UserName, forget, forget_leftover_name, guarded, hide_ourselves,
     hold_signals, let_signals_through, user_name,
 };
+use tools::terraform::stand_in;
 
 /// The allocator of musl asks the kernel so often that a start takes a quarter of a millisecond more.
 #[global_allocator]
@@ -61,6 +62,9 @@ const SECRETS: [&str; 7] = [
 ];
 
 fn main() -> Exit {
+    if let Some(exit) = stand_in() {
+        return exit;
+    }
     // Where the kernel does not do it, a signal may be lost, and nothing else.
     let _ = hold_signals();
     let plan = match cli::parse() {

@@ -8,6 +8,7 @@
 )]
 
 mod after_script;
+mod backend_config;
 mod backends;
 mod check;
 mod containers;

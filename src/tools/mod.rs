@@ -53,6 +53,10 @@ pub(crate) trait DeployTool: Clone {
     /// What the tool runs where the user names no command.
     fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError>;
 
+    /// A command of the user's own, with what it needs for the tool in it to find the settings that are
+    /// given.
+    fn own_command(&self, command: Command) -> Result<Prepared, ToolError>;
+
     /// The state that the tool could not store and left in a file.
     fn unsaved_state(&self) -> Option<UnsavedState>;
 

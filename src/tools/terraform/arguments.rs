@@ -55,6 +55,11 @@ fn backend_configs(words: Vec<String>) -> impl Iterator<Item = String> {
     configs.into_iter()
 }
 
+/// Whether a word is this option, wherever it stands and whatever may be wrong with it.
+pub(super) fn is_backend_config(word: &str) -> bool {
+    option(word).is_some_and(|option| option.split('=').next() == Some("backend-config"))
+}
+
 /// An option without its dashes, of which there are one or two.
 fn option(word: &str) -> Option<&str> {
     let option = word.strip_prefix('-')?;

@@ -14,7 +14,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::backend::Backend;
-use super::quoted;
+use super::by_hand::quoted;
 use crate::environment::Environment;
 use crate::lock::LockInfo;
 use crate::supervisor::Supervisor;

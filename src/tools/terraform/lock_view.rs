@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
+use super::by_hand::{self, quoted};
 use super::configuration::read_initialised;
 use super::diagnostics::{LOOK_OPERATION, essence, is_own_look, lock_info};
+use super::helper::helper_command;
 use super::shadow::Shadow;
-use super::{Terraform, helper_command, quoted};
+use super::{Terraform, is_tofu};
 use crate::lock::LockInfo;
 use crate::supervisor::{Helped, Supervisor};
 use crate::tools::{DeployTool, Look, ToolError};
@@ -56,8 +58,8 @@ impl LockView {
     ) -> Result<Self, ToolError> {
         backend.create_nothing();
         let shadow = Shadow::of(&place.directory).map_err(ToolError::Scratch)?;
-        fs::write(shadow.directory.join("main.tf.json"), document(&backend))
-            .map_err(ToolError::Scratch)?;
+        let document = document(&backend, is_tofu(&place.binary));
+        fs::write(shadow.directory.join("main.tf.json"), document).map_err(ToolError::Scratch)?;
         let mut view = Self {
             place: place.clone(),
             shadow,
@@ -155,7 +157,7 @@ impl LockView {
     /// A lock's ID may begin with a dash.
     pub(super) fn release_by_hand(&self, lock: &LockInfo) -> String {
         let id = quoted(&lock.id);
-        self.place.by_hand(&format!("force-unlock -force -- {id}"))
+        by_hand::in_place(&self.place, &format!("force-unlock -force -- {id}"))
     }
 
     pub(super) fn release_compares(&self) -> bool {
@@ -377,13 +379,17 @@ fn failed(command: &str, helped: &Helped) -> ToolError {
 }
 
 /// The scratch directory's whole configuration.
-fn document(backend: &Backend) -> String {
+///
+/// In a backend block's JSON, OpenTofu takes `${` and `%{` in a text for the begin of a template, and
+/// Terraform takes every text as it stands, `$${` too.
+pub(super) fn document(backend: &Backend, is_tofu: bool) -> String {
     let mut settings = Value::Object(backend.settings.clone());
-    escape_templates(&mut settings);
+    if is_tofu {
+        escape_templates(&mut settings);
+    }
     json!({"terraform": {"backend": {backend.kind.as_str(): settings}}}).to_string()
 }
 
-/// In JSON, Terraform takes `${` and `%{` in a text for the begin of a template.
 fn escape_templates(value: &mut Value) {
     match value {
         Value::String(text) => *text = text.replace("${", "$${").replace("%{", "%%{"),
@@ -398,18 +404,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scratch_directory_holds_the_backend_and_no_template() {
+    fn the_scratch_directory_holds_the_backend_as_the_program_reads_it() {
         let settings = json!({"conn_str": "postgres://u:${p}%{q}@h", "assume_role": [{"x": "${"}]});
         let backend = Backend {
             kind: "pg".to_owned(),
             settings: settings.as_object().unwrap().clone(),
         };
-        let document: Value = serde_json::from_str(&document(&backend)).unwrap();
-        assert_eq!(
-            document,
-            json!({"terraform": {"backend": {"pg": {
-                "conn_str": "postgres://u:$${p}%%{q}@h", "assume_role": [{"x": "$${"}]
-            }}}})
-        );
+        let escaped = json!({
+            "conn_str": "postgres://u:$${p}%%{q}@h", "assume_role": [{"x": "$${"}]
+        });
+        for (is_tofu, expected) in [(false, settings), (true, escaped)] {
+            let document: Value = serde_json::from_str(&document(&backend, is_tofu)).unwrap();
+            assert_eq!(
+                document,
+                json!({"terraform": {"backend": {"pg": expected}}})
+            );
+        }
     }
 }

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::backend::Backend;
 use super::configuration::{Configuration, read_initialised};
+use super::lock_view::document;
 use super::settings::is_same;
 use crate::environment::Environment;
 
@@ -296,4 +297,31 @@ fn settings_are_merged_as_the_real_terraform_merges_them() {
             });
         }
     });
+}
+
+#[test]
+fn the_real_terraform_reads_a_document_of_ours_as_it_is_meant() {
+    let Ok(terraform) = env::var("SOFTSTOP_TEST_TERRAFORM") else {
+        return;
+    };
+    let settings = json!({"path": "a${b}$${c}%{d}%%{e}\\\"'", "workspace_dir": "${"});
+    let backend = Backend {
+        kind: "local".to_owned(),
+        settings: settings.as_object().unwrap().clone(),
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    fs::write(
+        scratch.path().join("main.tf.json"),
+        document(&backend, false),
+    )
+    .unwrap();
+    let output = Command::new(terraform)
+        .args(["init", "-input=false"])
+        .current_dir(scratch.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let kept = read_initialised(&scratch.path().join(".terraform/terraform.tfstate")).unwrap();
+    assert_eq!(kept.settings, backend.settings);
 }

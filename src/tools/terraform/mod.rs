@@ -2,7 +2,9 @@
 
 mod arguments;
 mod backend;
+mod backend_config;
 mod block;
+mod by_hand;
 mod configuration;
 #[cfg(test)]
 mod configuration_properties;
@@ -15,9 +17,11 @@ mod files;
 mod hcl_text;
 #[cfg(test)]
 mod hcl_text_properties;
+mod helper;
 mod http_backend;
 mod json_text;
 mod known_settings;
+mod lock;
 mod lock_view;
 #[cfg(test)]
 mod merge_properties;
@@ -26,11 +30,11 @@ mod schema;
 mod settings;
 mod shadow;
 mod sighting;
+mod stand_in;
 
 use std::env;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{self, Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -39,14 +43,17 @@ use nix::unistd::gethostname;
 use serde::Deserialize;
 use tracing::warn;
 
-use super::{DeployLock, DeployTool, Look, Prepared, Sighting, ToolError, UnsavedState};
+use super::{DeployTool, Prepared, Sighting, ToolError, UnsavedState};
 use crate::environment::Environment;
-use crate::lock::LockInfo;
 use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
 use backend::{Backend, ReleaseBy};
+use by_hand::quoted;
 use configuration::{Configuration, Origin, Resolved};
+use helper::helper_command;
 use http_backend::HttpLock;
+pub(crate) use lock::TerraformLock;
 use lock_view::LockView;
+pub(crate) use stand_in::stand_in;
 
 /// How long Terraform may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
@@ -70,16 +77,6 @@ pub(crate) struct Terraform {
     is_seen: bool,
     /// The backend that it was seen to use.
     backend: Option<Backend>,
-}
-
-/// The lock of one Terraform state.
-pub(crate) enum TerraformLock {
-    /// Asked about through Terraform.
-    View(LockView),
-    /// Asked about through requests of our own.
-    Http(HttpLock),
-    /// The backend is set up to take no lock.
-    None,
 }
 
 #[derive(Deserialize)]
@@ -189,40 +186,6 @@ impl Terraform {
             .clone()
             .unwrap_or_else(|| selected_workspace(self))
     }
-
-    /// The name of the program, as a person calls it.
-    fn program(&self) -> String {
-        let name = self.binary.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
-    }
-
-    /// A command as a person types it in the checkout: it enters the directory, initialises where that
-    /// was not done, and chooses the workspace.
-    fn by_hand(&self, command: &str) -> String {
-        let program = quoted(&self.program());
-        let here = env::current_dir().unwrap_or_default();
-        let directory = self
-            .directory
-            .strip_prefix(&here)
-            .unwrap_or(&self.directory);
-        let enter = if directory.as_os_str().is_empty() {
-            String::new()
-        } else {
-            // A name that begins with a dash would be an option.
-            let directory = directory.to_string_lossy();
-            let dash = if directory.starts_with('-') { "./" } else { "" };
-            format!("cd {} && ", quoted(&format!("{dash}{directory}")))
-        };
-        let mut init = vec![format!("{program} init -input=false")];
-        init.extend(
-            self.backend_config
-                .iter()
-                .map(|given| quoted_setting(given)),
-        );
-        let init = init.join(" ");
-        let workspace = quoted(&self.workspace());
-        format!("({enter}{init} && TF_WORKSPACE={workspace} {program} {command})")
-    }
 }
 
 /// The workspace that the variables and the directory of a place say.
@@ -245,35 +208,6 @@ fn is_tofu(binary: &Path) -> bool {
     binary
         .file_name()
         .is_some_and(|name| name.to_string_lossy().contains("tofu"))
-}
-
-/// A setting as an option of `init`. What may be a secret is asked for when the command is pasted.
-fn quoted_setting(given: &str) -> String {
-    const PLAIN: [&str; 12] = [
-        "address",
-        "bucket",
-        "container_name",
-        "dynamodb_table",
-        "key",
-        "lock_address",
-        "path",
-        "prefix",
-        "region",
-        "schema_name",
-        "unlock_address",
-        "use_lockfile",
-    ];
-    match given.split_once('=') {
-        Some((name, _)) if !PLAIN.contains(&name.trim()) || given.contains('@') => {
-            let name = name.trim();
-            let words = quoted(&format!("{name}: "));
-            let option = quoted(&format!("-backend-config={name}="));
-            format!(
-                "{option}\"$(printf %s {words} >/dev/tty; read -r value </dev/tty; printf %s \"$value\")\""
-            )
-        }
-        _ => quoted(&format!("-backend-config={given}")),
-    }
 }
 
 impl DeployTool for Terraform {
@@ -373,34 +307,16 @@ impl DeployTool for Terraform {
         matches!(self.configuration().has_backend_block(), Ok(false))
     }
 
-    /// Initialises, then applies.
-    ///
-    /// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist
-    /// yet; `apply` creates it.
     fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
-        const SCRIPT: &str = r#"TF_WORKSPACE= "$0" init -input=false "$@"
-exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
-        let directory = || tempfile::Builder::new().prefix("softstop-").tempdir();
-        let needs_files = self.backend_config.iter().any(|given| given.contains('='));
-        let files = needs_files
-            .then(directory)
-            .transpose()
+        let mut prepared = backend_config::default_command(&self.binary, &self.backend_config)
             .map_err(ToolError::Scratch)?;
-        let mut command = Command::new("/bin/sh");
-        command.args(["-ec", SCRIPT]).arg(&self.binary);
-        for (index, given) in self.backend_config.iter().enumerate() {
-            let file = match given.split_once('=').zip(files.as_ref()) {
-                Some(((name, value), files)) => {
-                    let file = files.path().join(format!("{index}.hcl"));
-                    write_setting(&file, name.trim(), value).map_err(ToolError::Scratch)?;
-                    file.to_string_lossy().into_owned()
-                }
-                None => given.clone(),
-            };
-            command.arg(format!("-backend-config={file}"));
-        }
-        command.env("LOCK_TIMEOUT", format!("{}ms", lock_timeout.as_millis()));
-        Ok(Prepared { command, files })
+        let lock_timeout = format!("{}ms", lock_timeout.as_millis());
+        prepared.command.env("LOCK_TIMEOUT", lock_timeout);
+        Ok(prepared)
+    }
+
+    fn own_command(&self, command: Command) -> Result<Prepared, ToolError> {
+        stand_in::lay_out(self, command).map_err(ToolError::Scratch)
     }
 
     fn unsaved_state(&self) -> Option<UnsavedState> {
@@ -434,7 +350,7 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
     fn save_by_hand(&self, state: &UnsavedState) -> String {
         let file = state.path.strip_prefix(&self.directory);
         let file = file.unwrap_or(&state.path).to_string_lossy();
-        self.by_hand(&format!("state push {}", quoted(&file)))
+        by_hand::in_place(self, &format!("state push {}", quoted(&file)))
     }
 
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
@@ -456,95 +372,6 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
     }
 }
 
-impl DeployLock for TerraformLock {
-    async fn look(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
-        match self {
-            Self::View(view) => view.look(supervisor).await,
-            Self::Http(http) => http.look(supervisor).await,
-            Self::None => Ok(Look::NeverLocked),
-        }
-    }
-
-    async fn release(&self, supervisor: &Supervisor, lock: &LockInfo) -> Result<(), ToolError> {
-        match self {
-            Self::View(view) => view.release(supervisor, lock).await,
-            Self::Http(http) => http.release(supervisor, lock).await,
-            Self::None => Ok(()),
-        }
-    }
-
-    fn release_compares(&self) -> bool {
-        match self {
-            Self::View(view) => view.release_compares(),
-            // The server decides.
-            Self::Http(_) | Self::None => false,
-        }
-    }
-
-    fn is_of_a_look(lock: &LockInfo) -> bool {
-        [diagnostics::LOOK_OPERATION, http_backend::LOOK_OPERATION]
-            .contains(&lock.operation.as_str())
-    }
-
-    fn dies_with_its_process(&self) -> bool {
-        match self {
-            Self::View(view) => view.dies_with_its_process(),
-            Self::Http(_) | Self::None => false,
-        }
-    }
-
-    fn release_by_hand(&self, lock: &LockInfo) -> String {
-        match self {
-            Self::Http(http) => http.release_by_hand(lock),
-            Self::View(view) => view.release_by_hand(lock),
-            Self::None => String::new(),
-        }
-    }
-}
-
-/// A command of Terraform's that no variable of the user's can change: a `-lock-timeout` in
-/// TF_CLI_ARGS breaks force-unlock, and TF_DATA_DIR and TF_WORKSPACE would point elsewhere.
-fn helper_command(binary: &Path, environment: &Environment) -> Command {
-    let mut command = Command::new(binary);
-    environment.give_to(&mut command);
-    for name in environment.names() {
-        let text = name.to_string_lossy();
-        if text.starts_with("TF_CLI_ARGS") || text.starts_with("TF_LOG") {
-            command.env_remove(name);
-        }
-    }
-    command
-        .env_remove("TF_DATA_DIR")
-        .env_remove("TF_WORKSPACE")
-        .env("TF_INPUT", "0")
-        .env("TF_IN_AUTOMATION", "1")
-        .env("CHECKPOINT_DISABLE", "1");
-    command
-}
-
-/// Writes a setting where only we can read it: a command line can be seen by everybody.
-///
-/// The value stands on a line of its own, because Terraform quotes the line of a name that it does
-/// not know.
-fn write_setting(file: &Path, name: &str, value: &str) -> std::io::Result<()> {
-    let value = if value.starts_with(['{', '[']) {
-        value.to_owned()
-    } else {
-        let escaped: String = value
-            .replace('\\', r"\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n")
-            .replace("${", "$${")
-            .replace("%{", "%%{");
-        format!("\"{escaped}\"")
-    };
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options
-        .open(file)?
-        .write_all(format!("{name} = (\n{value}\n)\n").as_bytes())
-}
-
 /// Finds `program` the way a shell does.
 pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
     let runnable = |path: &PathBuf| {
@@ -557,27 +384,4 @@ pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?)
         .filter_map(|place| path::absolute(place.join(program)).ok())
         .find(runnable)
-}
-
-/// A word as a shell takes it, whatever is in it: what a backend says must not become a command.
-fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./@:".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_backend_says_cannot_become_a_command() {
-        assert_eq!(quoted("0b1c-2d3e"), "0b1c-2d3e");
-        assert_eq!(quoted("x; rm -rf /"), "'x; rm -rf /'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
-    }
 }

@@ -1,0 +1,84 @@
+//! How what BACKEND_CONFIG gives comes to an `init`: never by a value on a command line.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::known_settings::SCHEMAS;
+use crate::tools::Prepared;
+
+/// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist yet; `apply`
+/// creates it.
+const SCRIPT: &str = r#"TF_WORKSPACE= "$0" init -input=false "$@"
+exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
+
+/// Initialises, then applies.
+pub(super) fn default_command(binary: &Path, backend_config: &[String]) -> io::Result<Prepared> {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-ec", SCRIPT]).arg(binary);
+    let needs_files = backend_config.iter().any(|given| given.contains('='));
+    let files = needs_files.then(private_directory).transpose()?;
+    let place = files.as_ref().map_or(Path::new(""), TempDir::path);
+    command.args(options(backend_config, place)?);
+    Ok(Prepared { command, files })
+}
+
+/// A directory that only we can look into.
+pub(super) fn private_directory() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("softstop-").tempdir()
+}
+
+/// The options of `init`: files are named as they were, and values are written to files of their own
+/// in `place`.
+pub(super) fn options(backend_config: &[String], place: &Path) -> io::Result<Vec<String>> {
+    let numbered = backend_config.iter().enumerate();
+    let option = |(number, given): (usize, &String)| {
+        let Some((name, value)) = given.split_once('=') else {
+            return Ok(format!("-backend-config={given}"));
+        };
+        let file = place.join(format!("{number}.hcl"));
+        write_setting(&file, name.trim(), value)?;
+        Ok(format!("-backend-config={}", file.display()))
+    };
+    numbered.map(option).collect()
+}
+
+/// Writes a setting where only we can read it: a command line can be seen by everybody.
+///
+/// In such a file, `${` and `%{` begin a template; with NAME=VALUE on a command line they do not. The
+/// value stands on a line of its own, because Terraform quotes the line of a name that it does
+/// not know.
+fn write_setting(file: &Path, name: &str, value: &str) -> io::Result<()> {
+    let value = if is_expression(name, value) {
+        value.to_owned()
+    } else {
+        let escaped: String = value
+            .replace('\\', r"\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n")
+            .replace("${", "$${")
+            .replace("%{", "%%{");
+        format!("\"{escaped}\"")
+    };
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options
+        .open(file)?
+        .write_all(format!("{name} = (\n{value}\n)\n").as_bytes())
+}
+
+/// Whether Terraform takes NAME=VALUE of this setting for an expression, whichever backend is meant.
+fn is_expression(name: &str, value: &str) -> bool {
+    let mut known = SCHEMAS
+        .iter()
+        .filter(|schema| schema.knows(name))
+        .peekable();
+    match known.peek() {
+        Some(_) => known.any(|schema| schema.is_structured(name)),
+        None => value.starts_with(['{', '[']),
+    }
+}

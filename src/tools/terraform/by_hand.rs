@@ -1,0 +1,264 @@
+//! The commands that a person pastes in the user's checkout. No value that may be a secret stands in
+//! them: it is read from where it stands, or asked for.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::arguments::given_by;
+use super::settings::is_same;
+use super::{Terraform, find_program};
+
+/// A function of the shell that asks for what has this name, unless its value is given, and escapes
+/// it for a word of TF_CLI_ARGS, and for a text in a file of curl's options.
+pub(super) const SECRET: &str = r#"secret() { answer=$2; if [ -z "$answer" ]; then printf '%s: ' "$1" >&2; stty -echo 2>/dev/null; IFS= read -r answer; stty echo 2>/dev/null; echo >&2; fi; printf %s "$answer" | sed 's/[[:punct:][:space:]]/\\&/g'; }; "#;
+
+/// Settings whose values name the place, and are no secrets.
+const PLAIN: [&str; 22] = [
+    "address",
+    "bucket",
+    "container",
+    "container_name",
+    "dynamodb_endpoint",
+    "dynamodb_table",
+    "endpoint",
+    "endpoints",
+    "key",
+    "lock_address",
+    "namespace",
+    "path",
+    "prefix",
+    "region",
+    "resource_group_name",
+    "schema_name",
+    "secret_suffix",
+    "storage_account_name",
+    "table",
+    "unlock_address",
+    "workspace_dir",
+    "workspace_key_prefix",
+];
+/// Names of a query whose values name the place.
+const PLAIN_IN_A_QUERY: [&str; 14] = [
+    "branch",
+    "directory",
+    "env",
+    "environment",
+    "name",
+    "namespace",
+    "path",
+    "project",
+    "region",
+    "repository",
+    "stack",
+    "stage",
+    "state",
+    "workspace",
+];
+
+/// A command of Terraform's: it enters the directory, initialises it, and chooses the workspace.
+pub(super) fn in_place(place: &Terraform, command: &str) -> String {
+    let program = program(place);
+    let enter = enter(&place.directory);
+    let init = init(place, &program);
+    let workspace = quoted(&place.workspace());
+    format!("({enter}{init} && TF_WORKSPACE={workspace} {program} {command})")
+}
+
+fn enter(directory: &Path) -> String {
+    let here = env::current_dir().unwrap_or_default();
+    let directory = directory.strip_prefix(&here).unwrap_or(directory);
+    if directory.as_os_str().is_empty() {
+        return String::new();
+    }
+    // A name that begins with a dash would be an option.
+    let directory = directory.to_string_lossy();
+    let dash = if directory.starts_with('-') { "./" } else { "" };
+    format!("cd {} && ", quoted(&format!("{dash}{directory}")))
+}
+
+/// The program that the deploy runs: by its name where PATH leads to it, or to a version manager, which
+/// goes by the directory.
+fn program(place: &Terraform) -> String {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let binary = real(&place.binary);
+    let own_name = place.binary.file_name().unwrap_or_default();
+    let own_name = own_name.to_string_lossy();
+    let is_it = |name: &&str| find_program(name).is_some_and(|found| real(&found) == binary);
+    if let Some(name) = [&*own_name, "terraform", "tofu"]
+        .iter()
+        .find(|name| is_it(name))
+    {
+        return quoted(name);
+    }
+    match find_program(&own_name) {
+        Some(found) if is_version_manager(&real(&found)) => quoted(&own_name),
+        _ => quoted(&place.binary.to_string_lossy()),
+    }
+}
+
+/// Whether what is called like a program is another one: a script, or one with a name of its own.
+fn is_version_manager(program: &PathBuf) -> bool {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let is_tool = name.starts_with("terraform") || name.starts_with("tofu");
+    !is_tool || fs::read(program).is_ok_and(|bytes| bytes.starts_with(b"#!"))
+}
+
+/// It runs without TF_WORKSPACE, because it may make a workspace that is not there. Whatever is asked
+/// for comes by a variable, because a command line can be seen by everybody.
+fn init(place: &Terraform, program: &str) -> String {
+    let given = given(place);
+    let init = format!("{program} init -input=false");
+    if given.iter().all(|given| matches!(given, Given::Plain(_))) {
+        let options = given.iter().map(|given| match given {
+            Given::Plain(text) | Given::Asked(text) => quoted(&format!("-backend-config={text}")),
+        });
+        let words: Vec<String> = ["TF_WORKSPACE=".to_owned(), init]
+            .into_iter()
+            .chain(options)
+            .collect();
+        return words.join(" ");
+    }
+    let options: String = given
+        .iter()
+        .map(|given| match given {
+            Given::Plain(text) => quoted(&format!(" -backend-config={}", escaped(text))),
+            Given::Asked(name) => {
+                let option = quoted(&format!(" -backend-config={name}="));
+                format!("{option}\"$(secret {})\"", quoted(name))
+            }
+        })
+        .collect();
+    format!("{SECRET}TF_CLI_ARGS_init=\"$TF_CLI_ARGS_init\"{options} TF_WORKSPACE= {init}")
+}
+
+/// What an `init` is given beside the block.
+#[derive(Debug, PartialEq, Eq)]
+enum Given {
+    /// A file, or NAME=VALUE.
+    Plain(String),
+    /// The name of a setting.
+    Asked(String),
+}
+
+impl Given {
+    fn of(text: &str) -> Self {
+        match text.split_once('=') {
+            Some((name, value)) if !is_plain(name.trim(), value) => {
+                Self::Asked(name.trim().to_owned())
+            }
+            _ => Self::Plain(text.to_owned()),
+        }
+    }
+}
+
+/// What was named, or, where a Terraform was seen, whatever it has used and the block does not say.
+fn given(place: &Terraform) -> Vec<Given> {
+    if !place.is_seen {
+        let by_variables = given_by(&place.environment).unwrap_or_default();
+        let by_variables = by_variables.iter().map(|given| given.text.as_str());
+        let by_us = place.backend_config.iter().map(String::as_str);
+        return by_variables.chain(by_us).map(Given::of).collect();
+    }
+    let block = place.configuration().block().ok().flatten();
+    let (Some(block), Some(used)) = (block, &place.backend) else {
+        return Vec::new();
+    };
+    // The paths of a local state are anchored in the directory, and so they are not what was given.
+    if block.kind != used.kind || used.kind == "local" {
+        return Vec::new();
+    }
+    let in_block = |name: &String| block.settings.get(name).unwrap_or(&Value::Null);
+    let differing = used
+        .settings
+        .iter()
+        .filter(|(name, value)| !is_same(in_block(name), value));
+    differing
+        .map(|(name, value)| match value {
+            Value::String(text) => Given::of(&format!("{name}={text}")),
+            value => Given::of(&format!("{name}={value}")),
+        })
+        .collect()
+}
+
+fn is_plain(name: &str, value: &str) -> bool {
+    let is_address = value.contains("://");
+    let is_switch = matches!(value, "true" | "false");
+    is_switch || PLAIN.contains(&name) && (!is_address || is_plain_address(value))
+}
+
+/// Whether an address names nobody, and nothing that only those may know who are allowed to.
+fn is_plain_address(address: &str) -> bool {
+    let query = address.split_once('?').map(|(_, query)| query);
+    let mut pairs = query.into_iter().flat_map(|query| query.split('&'));
+    !address.contains('@') && pairs.all(is_plain_in_a_query)
+}
+
+/// Whether this part of a query may be printed.
+pub(super) fn is_plain_in_a_query(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    PLAIN_IN_A_QUERY
+        .iter()
+        .any(|plain| name.eq_ignore_ascii_case(plain))
+}
+
+/// A text as [`SECRET`] escapes it.
+fn escaped(text: &str) -> String {
+    let escape = |character: char| {
+        let is_special = character.is_ascii_punctuation() || character.is_ascii_whitespace();
+        let backslash = is_special.then_some('\\');
+        backslash.into_iter().chain([character])
+    };
+    text.chars().flat_map(escape).collect()
+}
+
+/// A word as a shell takes it, whatever is in it: what a backend says must not become a command.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./@:".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_backend_says_cannot_become_a_command() {
+        assert_eq!(quoted("0b1c-2d3e"), "0b1c-2d3e");
+        assert_eq!(quoted("x; rm -rf /"), "'x; rm -rf /'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn only_what_names_the_place_is_printed_of_what_is_given() {
+        for text in [
+            "env/prod.hcl",
+            "bucket=states",
+            "key = infra/state",
+            "use_lockfile=true",
+            "skip_cert_verification=false",
+            "address=https://host/state?project=a&env=prod",
+            "endpoints={\"s3\":\"http://host:9000\"}",
+        ] {
+            assert_eq!(Given::of(text), Given::Plain(text.to_owned()), "{text}");
+        }
+        for text in [
+            "access_key=a",
+            "conn_str=postgres://host/database",
+            "address=https://user:password@host/state",
+            "address=https://host/state?project=a&token=b",
+            "lock_address=https://host/state?a",
+            "endpoints={\"s3\":\"http://user@host\"}",
+        ] {
+            let name = text.split('=').next().unwrap();
+            assert_eq!(Given::of(text), Given::Asked(name.to_owned()), "{text}");
+        }
+    }
+}
