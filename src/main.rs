@@ -14,6 +14,7 @@ mod lock;
 mod lock_state;
 #[cfg(test)]
 mod mutation;
+mod naming;
 mod pipe;
 mod place;
 mod recovery;
@@ -27,10 +28,10 @@ use std::env;
 use std::io;
 use std::os::fd::AsFd;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use dlmalloc::GlobalDlmalloc;
 use tokio::task::LocalSet;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use bitbucket::build::Build;
 use cli::{Mode, Plan, Refusal, Task};
@@ -38,11 +39,10 @@ use deploy::Story;
 use docker::Daemon;
 use evidence::Inquiry;
 use exit_code::Exit;
-use lock::Owner;
+use naming::Naming;
 use pipe::console;
 use supervisor::{
-    Guarded, Outlet, Supervisor, UserName, forget, forget_leftover_name, guarded, hide_ourselves,
-    hold_signals, let_signals_through, user_name,
+    Guarded, Outlet, Supervisor, forget, guarded, hide_ourselves, hold_signals, let_signals_through,
 };
 
 /// The allocator of musl asks the kernel so often that a start takes a quarter of a millisecond more.
@@ -106,13 +106,7 @@ fn supervise(plan: Plan) -> anyhow::Result<Exit> {
     if !plan.passes_tokens {
         forget(&SECRETS);
     }
-    let name = match &build {
-        Ok(Some(build)) if plan.signs_locks => Some(UserName::give(&build.owner.to_string())),
-        _ => {
-            forget_leftover_name();
-            None
-        }
-    };
+    let naming = Naming::begin(&build, plan.signs_locks);
     let stdout = Outlet::open(io::stdout().as_fd()).context("stdout cannot be used")?;
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
     let words = stderr.clone();
@@ -120,13 +114,7 @@ fn supervise(plan: Plan) -> anyhow::Result<Exit> {
     for misspelt in &plan.misspelt {
         warn!("{misspelt}");
     }
-    match (&build, &name) {
-        (Err(variable), _) => unstamped(&format!("{variable} is missing or cannot be used")),
-        (_, Some(Err(error))) => unstamped(&error.to_string()),
-        (_, Some(Ok(name))) => debug!("Locks are signed by the build, {name}."),
-        (_, None) => {}
-    }
-    ensure_own_name(build.as_ref().ok().and_then(Option::as_ref))?;
+    naming.tell()?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -167,24 +155,6 @@ async fn run(task: &Task, supervisor: &Supervisor, inquiry: &Inquiry, answers: &
             status::run(supervisor, inquiry, places, json.then_some(answers)).await
         }
     }
-}
-
-/// Nobody may sign as a step of somebody else's: when that step is over, the lock would be released.
-fn ensure_own_name(build: Option<&Build>) -> anyhow::Result<()> {
-    match Owner::parse(&user_name()) {
-        Some(owner) if build.is_none_or(|build| build.owner != owner) => bail!(
-            "Nothing was run: the user here is called {owner}, by another run of softstop, and so \
-             locks would be signed by that step. Run this in a container of its own"
-        ),
-        _ => Ok(()),
-    }
-}
-
-fn unstamped(reason: &str) {
-    warn!(
-        "Locks will not say that this build holds them: {reason}. A lock that is left behind by a \
-         hard stop has to be released by a person."
-    );
 }
 
 fn fail(error: &anyhow::Error) -> Exit {

@@ -14,6 +14,7 @@ mod last_words;
 mod lookout;
 mod neighbours;
 mod output;
+mod passwd;
 mod process;
 mod secrets;
 mod send;
@@ -44,7 +45,7 @@ pub(crate) use output::Outlet;
 pub(crate) use process::Tools;
 pub(crate) use secrets::{forget, hide_ourselves};
 pub(crate) use signals::{Interrupt, Interrupts, hold_signals, let_signals_through};
-pub(crate) use user_name::{UserName, forget_leftover_name, user_name};
+pub(crate) use user_name::{NameError, UserName, user_name};
 
 use children::{Child, Children, Death};
 
