@@ -137,7 +137,7 @@ fn a_run_that_signs_nothing_keeps_its_name_beside_a_step_that_signs() {
 /// A run that begins where another one is about to end waits for it.
 #[test]
 fn runs_that_begin_at_once_each_keep_their_name_to_the_end_or_run_nothing() {
-    const ROUNDS: usize = 40;
+    const ROUNDS: usize = 20;
     let project = Project::new(Kind::Local, "");
     let steps = [Step::of_a_new_pipeline(), Step::of_a_new_pipeline()];
     let script = format!(
