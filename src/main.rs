@@ -42,7 +42,8 @@ use exit_code::Exit;
 use naming::Naming;
 use pipe::console;
 use supervisor::{
-    Guarded, Outlet, Supervisor, forget, guarded, hide_ourselves, hold_signals, let_signals_through,
+    Guarded, Outlet, Supervisor, forget, guarded, hide_ourselves, hold_signals,
+    let_signals_through, shell_in_between,
 };
 
 /// The allocator of musl asks the kernel so often that a start takes a quarter of a millisecond more.
@@ -85,7 +86,8 @@ fn main() -> Exit {
     };
     // Where the kernel does not allow it, nothing else depends on it.
     let _ = hide_ourselves();
-    match guarded(|| supervise(plan)) {
+    let shell = shell_in_between();
+    match guarded(|| supervise(plan, shell.as_deref())) {
         Ok(Guarded::Supervisor(Ok(exit))) => exit,
         Ok(Guarded::Ended(code)) => Exit::Command(code),
         Ok(Guarded::Killed(signal)) => {
@@ -100,7 +102,7 @@ fn main() -> Exit {
 }
 
 /// Does the work in this process: one thread for all that decides, and a few that move bytes.
-fn supervise(plan: Plan) -> anyhow::Result<Exit> {
+fn supervise(plan: Plan, shell: Option<&str>) -> anyhow::Result<Exit> {
     let build = Build::from_environment();
     // Both before the first thread is started, because they change what all of them see.
     if !plan.passes_tokens {
@@ -115,6 +117,13 @@ fn supervise(plan: Plan) -> anyhow::Result<Exit> {
         warn!("{misspelt}");
     }
     naming.tell()?;
+    if let (Task::Deploy(..), Some(shell)) = (&plan.task, shell) {
+        warn!(
+            "A stop may not reach this deploy: the first process of this container is a shell \
+             ({shell}), which does not pass signals on. Start it by `exec softstop …`, or without a \
+             shell by an init such as tini."
+        );
+    }
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

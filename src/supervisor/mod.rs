@@ -5,6 +5,7 @@
 
 mod children;
 mod ending;
+mod first_process;
 mod freeze;
 mod grace;
 mod guard;
@@ -36,6 +37,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::info;
 
+pub(crate) use first_process::shell_in_between;
 pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
 pub(crate) use helper::{Helped, HelperError};

@@ -143,6 +143,12 @@ impl Process {
     }
 }
 
+/// Whether a process does something of its own when it gets this signal.
+pub(super) fn catches(pid: Pid, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    status.is_ok_and(|status| has_signal(&status, "SigCgt:", &[signal]))
+}
+
 /// The environment with which a process was started.
 pub(super) fn environment(pid: Pid) -> io::Result<HashMap<String, String>> {
     let bytes = fs::read(format!("/proc/{pid}/environ"))?;
@@ -208,14 +214,17 @@ fn parse_stat(pid: Pid, stat: &str) -> Option<Process> {
 
 /// Reads /proc/PID/status: whether a signal waits that asks Terraform to stop.
 fn has_pending_stop(status: &str) -> bool {
-    let stop = [Signal::SIGINT, Signal::SIGTERM].map(|signal| 1_u64 << (signal as u64 - 1));
-    let waiting = status.lines().filter_map(|line| {
-        let set = line
-            .strip_prefix("SigPnd:")
-            .or(line.strip_prefix("ShdPnd:"));
-        u64::from_str_radix(set?.trim(), 16).ok()
-    });
-    waiting.fold(0, |all, some| all | some) & (stop[0] | stop[1]) != 0
+    let is_any = |field| has_signal(status, field, &[Signal::SIGINT, Signal::SIGTERM]);
+    is_any("SigPnd:") || is_any("ShdPnd:")
+}
+
+/// Whether the kernel names one of these signals in this field of what it says of a process.
+fn has_signal(status: &str, field: &str, signals: &[Signal]) -> bool {
+    let sets = status.lines().filter_map(|line| line.strip_prefix(field));
+    let mut sets = sets.filter_map(|set| u64::from_str_radix(set.trim(), 16).ok());
+    let wanted = signals.iter().map(|signal| 1_u64 << (*signal as u64 - 1));
+    let wanted = wanted.fold(0, |all, one| all | one);
+    sets.any(|set| set & wanted != 0)
 }
 
 #[cfg(test)]
