@@ -42,7 +42,7 @@ use exit_code::Exit;
 use naming::Naming;
 use pipe::console;
 use supervisor::{
-    Guarded, Outlet, Supervisor, forget, guarded, hide_ourselves, hold_signals,
+    Guarded, Outlet, Supervisor, ensure_files, forget, guarded, hide_ourselves, hold_signals,
     let_signals_through, shell_in_between,
 };
 
@@ -69,7 +69,10 @@ fn main() -> Exit {
             let _ = let_signals_through();
             return check::run(&options.files, options.json);
         }
-        Ok((Mode::Work(work), image)) => cli::check(*work, image),
+        Ok((Mode::Work(work), image)) => match ensure_files() {
+            Ok(()) => cli::check(*work, image),
+            Err(error) => return fail(&error.into()),
+        },
         Err(refusal) => Err(refusal),
     };
     let plan = match plan {

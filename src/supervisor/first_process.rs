@@ -1,7 +1,5 @@
 //! Whether a signal to the first process of a container reaches us.
 
-use std::fs;
-
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 
@@ -20,11 +18,7 @@ pub(crate) fn shell_in_between() -> Option<String> {
         return None;
     }
     // Where its executable is hidden from us, the name that everybody may read counts.
-    let name = fs::read_link("/proc/1/exe").ok().and_then(|path| {
-        let name = path.file_name()?;
-        Some(name.to_string_lossy().into_owned())
-    });
-    let name = name.unwrap_or_else(|| process::name(first));
+    let name = process::executable(first).unwrap_or_else(|_hidden| process::name(first));
     is_shell(&name).then_some(name)
 }
 

@@ -12,6 +12,7 @@ mod guard;
 mod helper;
 mod kernel;
 mod last_words;
+mod limits;
 mod lookout;
 mod neighbours;
 mod output;
@@ -32,7 +33,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::info;
@@ -41,6 +43,7 @@ pub(crate) use first_process::shell_in_between;
 pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
 pub(crate) use helper::{Helped, HelperError};
+pub(crate) use limits::ensure_files;
 pub(crate) use lookout::{Grounds, Lookout, Seen, SeenTool};
 pub(crate) use neighbours::{Left, Mark, Neighbours};
 pub(crate) use output::Outlet;
@@ -221,6 +224,7 @@ impl Supervisor {
 
 /// A command between its start and its end.
 struct Running {
+    pid: Pid,
     answer: oneshot::Receiver<Death>,
     death: Option<Death>,
 }
@@ -228,6 +232,7 @@ struct Running {
 impl Running {
     fn new(child: Child) -> Self {
         Self {
+            pid: child.pid,
             answer: child.death,
             death: None,
         }
@@ -242,6 +247,20 @@ impl Running {
     fn look(&mut self) {
         if self.death.is_none() {
             self.death = self.answer.try_recv().ok();
+        }
+    }
+
+    /// Signals it alone. Once it is reaped, its number may be somebody else's.
+    fn signal(&self, signal: Signal) {
+        if self.death.is_none() {
+            let _ = kill(self.pid, signal);
+        }
+    }
+
+    /// Signals it and all that it has started, and that has not left its group.
+    fn signal_group(&self, signal: Signal) {
+        if self.death.is_none() {
+            let _ = killpg(self.pid, signal);
         }
     }
 

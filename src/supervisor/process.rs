@@ -131,9 +131,7 @@ pub(super) fn now() -> io::Result<u64> {
 impl Process {
     /// The file name of what it executes.
     pub(super) fn executable(&self) -> io::Result<String> {
-        let path = fs::read_link(format!("/proc/{}/exe", self.identity.pid))?;
-        let name = path.file_name().unwrap_or_default();
-        Ok(name.to_string_lossy().into_owned())
+        executable(self.identity.pid)
     }
 
     /// Whether a signal waits for it that a stop would send: somebody else has sent it.
@@ -147,6 +145,13 @@ impl Process {
 pub(super) fn catches(pid: Pid, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status"));
     status.is_ok_and(|status| has_signal(&status, "SigCgt:", &[signal]))
+}
+
+/// The file name of what the process of this number executes. No file is opened for it.
+pub(super) fn executable(pid: Pid) -> io::Result<String> {
+    let path = fs::read_link(format!("/proc/{pid}/exe"))?;
+    let name = path.file_name().unwrap_or_default();
+    Ok(name.to_string_lossy().into_owned())
 }
 
 /// The environment with which a process was started.

@@ -61,6 +61,11 @@ pub(crate) enum NameError {
          as root in a container"
     )]
     NotAllowed,
+    #[error(
+        "no {PASSWD} of its own can be written in the directory for temporary files: {0}. Point \
+         TMPDIR at a directory with room"
+    )]
+    NoRoom(io::Error),
     #[error("{PASSWD} of this container cannot be changed: {0}")]
     Unwritable(io::Error),
     #[error("the directory of {PASSWD} cannot be locked: {0}")]
@@ -126,12 +131,16 @@ impl UserName {
         }
         // The kernel takes the mount away from us as soon as anybody replaces the file below it, so
         // we take part in the lock here too.
-        if hide_passwd(&with_name(&passwd, uid, name)).is_ok() {
+        let hidden = written_in(&env::temp_dir(), &with_name(&passwd, uid, name));
+        if hidden
+            .as_ref()
+            .is_ok_and(|file| hide_passwd(file.path()).is_ok())
+        {
             return Ok(Self::Namespace(part));
         }
         drop(part);
         if !getuid().is_root() || !is_container() {
-            return Err(NameError::NotAllowed);
+            return Err(hidden.map_or_else(NameError::NoRoom, |_| NameError::NotAllowed));
         }
         Entry::settle(Wish::Name(name), uid).map(Self::Container)
     }
@@ -173,23 +182,15 @@ pub(crate) fn user_name() -> String {
         .map_or_else(|| env::var("USER").unwrap_or_default(), str::to_owned)
 }
 
-/// Puts `changed` in the place of the file, in a mount namespace of our own.
-fn hide_passwd(changed: &str) -> io::Result<()> {
-    let file = written_in(&env::temp_dir(), changed)?;
+/// Puts `changed` in the place of the file, in a mount namespace of our own. The mount keeps it; its
+/// name is no longer needed.
+fn hide_passwd(changed: &Path) -> nix::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     let nothing = None::<&str>;
     // What is mounted here stays here; what the machine mounts meanwhile still arrives.
     let from_the_machine_only = MsFlags::MS_SLAVE | MsFlags::MS_REC;
     mount(nothing, "/", nothing, from_the_machine_only, nothing)?;
-    mount(
-        Some(file.path()),
-        PASSWD,
-        nothing,
-        MsFlags::MS_BIND,
-        nothing,
-    )?;
-    // The mount keeps the file; its name is no longer needed.
-    Ok(())
+    mount(Some(changed), PASSWD, nothing, MsFlags::MS_BIND, nothing)
 }
 
 impl Entry {
