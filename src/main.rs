@@ -14,6 +14,7 @@ mod lock;
 mod lock_state;
 #[cfg(test)]
 mod mutation;
+mod naming;
 mod pipe;
 mod place;
 mod recovery;
@@ -27,10 +28,10 @@ use std::env;
 use std::io;
 use std::os::fd::AsFd;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use dlmalloc::GlobalDlmalloc;
 use tokio::task::LocalSet;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use bitbucket::build::Build;
 use cli::{Mode, Plan, Refusal, Task};
@@ -38,11 +39,11 @@ use deploy::Story;
 use docker::Daemon;
 use evidence::Inquiry;
 use exit_code::Exit;
-use lock::Owner;
+use naming::Naming;
 use pipe::console;
 use supervisor::{
-    Guarded, Outlet, Supervisor, UserName, forget, forget_leftover_name, guarded, hide_ourselves,
-    hold_signals, let_signals_through, user_name,
+    Guarded, Outlet, Supervisor, ensure_files, forget, guarded, hide_ourselves, hold_signals,
+    let_signals_through, shell_in_between,
 };
 use tools::terraform::stand_in;
 
@@ -72,7 +73,10 @@ fn main() -> Exit {
             let _ = let_signals_through();
             return check::run(&options.files, options.json);
         }
-        Ok((Mode::Work(work), image)) => cli::check(*work, image),
+        Ok((Mode::Work(work), image)) => match ensure_files() {
+            Ok(()) => cli::check(*work, image),
+            Err(error) => return fail(&error.into()),
+        },
         Err(refusal) => Err(refusal),
     };
     let plan = match plan {
@@ -89,7 +93,8 @@ fn main() -> Exit {
     };
     // Where the kernel does not allow it, nothing else depends on it.
     let _ = hide_ourselves();
-    match guarded(|| supervise(plan)) {
+    let shell = shell_in_between();
+    match guarded(|| supervise(plan, shell.as_deref())) {
         Ok(Guarded::Supervisor(Ok(exit))) => exit,
         Ok(Guarded::Ended(code)) => Exit::Command(code),
         Ok(Guarded::Killed(signal)) => {
@@ -104,19 +109,13 @@ fn main() -> Exit {
 }
 
 /// Does the work in this process: one thread for all that decides, and a few that move bytes.
-fn supervise(plan: Plan) -> anyhow::Result<Exit> {
+fn supervise(plan: Plan, shell: Option<&str>) -> anyhow::Result<Exit> {
     let build = Build::from_environment();
     // Both before the first thread is started, because they change what all of them see.
     if !plan.passes_tokens {
         forget(&SECRETS);
     }
-    let name = match &build {
-        Ok(Some(build)) if plan.signs_locks => Some(UserName::give(&build.owner.to_string())),
-        _ => {
-            forget_leftover_name();
-            None
-        }
-    };
+    let naming = Naming::begin(&build, plan.signs_locks);
     let stdout = Outlet::open(io::stdout().as_fd()).context("stdout cannot be used")?;
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
     let words = stderr.clone();
@@ -124,13 +123,14 @@ fn supervise(plan: Plan) -> anyhow::Result<Exit> {
     for misspelt in &plan.misspelt {
         warn!("{misspelt}");
     }
-    match (&build, &name) {
-        (Err(variable), _) => unstamped(&format!("{variable} is missing or cannot be used")),
-        (_, Some(Err(error))) => unstamped(&error.to_string()),
-        (_, Some(Ok(name))) => debug!("Locks are signed by the build, {name}."),
-        (_, None) => {}
+    naming.tell()?;
+    if let (Task::Deploy(..), Some(shell)) = (&plan.task, shell) {
+        warn!(
+            "A stop may not reach this deploy: the first process of this container is a shell \
+             ({shell}), which does not pass signals on. Start it by `exec softstop …`, or without a \
+             shell by an init such as tini."
+        );
     }
-    ensure_own_name(build.as_ref().ok().and_then(Option::as_ref))?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -171,24 +171,6 @@ async fn run(task: &Task, supervisor: &Supervisor, inquiry: &Inquiry, answers: &
             status::run(supervisor, inquiry, places, json.then_some(answers)).await
         }
     }
-}
-
-/// Nobody may sign as a step of somebody else's: when that step is over, the lock would be released.
-fn ensure_own_name(build: Option<&Build>) -> anyhow::Result<()> {
-    match Owner::parse(&user_name()) {
-        Some(owner) if build.is_none_or(|build| build.owner != owner) => bail!(
-            "Nothing was run: the user here is called {owner}, by another run of softstop, and so \
-             locks would be signed by that step. Run this in a container of its own"
-        ),
-        _ => Ok(()),
-    }
-}
-
-fn unstamped(reason: &str) {
-    warn!(
-        "Locks will not say that this build holds them: {reason}. A lock that is left behind by a \
-         hard stop has to be released by a person."
-    );
 }
 
 fn fail(error: &anyhow::Error) -> Exit {

@@ -63,6 +63,32 @@ fn a_signal_to_softstop_in_a_build_container_ends_the_deploy_and_the_script_goes
 }
 
 #[test]
+fn a_deploy_whose_shell_keeps_signals_to_itself_says_so_at_its_start() {
+    const WARNING: &str = "A stop may not reach this deploy: the first process of this container is a \
+        shell (bash), which does not pass signals on. Start it by `exec softstop …`";
+    each(
+        &[
+            ("softstop \"$@\"; true", true),
+            ("exec softstop \"$@\"", false),
+            ("trap 'kill $!' TERM; softstop \"$@\" & wait", false),
+        ],
+        |(script, is_told)| {
+            let project = Project::new(Kind::Local, "");
+            let finished = Container::with_script(&project, script)
+                .arguments(["the script", "deploy", "--", "true"])
+                .finish();
+            finished.expect_code(0);
+            assert_eq!(finished.stderr.contains(WARNING), is_told, "{finished}");
+            assert_eq!(
+                finished.stderr.contains("may not reach"),
+                is_told,
+                "{finished}"
+            );
+        },
+    );
+}
+
+#[test]
 fn the_lock_of_a_container_that_was_killed_stays_and_names_the_container() {
     let project = Project::slow(Kind::HttpStrict);
     let mut container = Container::deploy(&project).start();

@@ -2,10 +2,19 @@
 
 use std::fs;
 
-use crate::support::{Container, Kind, Project, Step};
+use crate::support::{Answer, Bitbucket, Container, Kind, Project, Softstop, Step};
 
 /// What softstop prints where it cannot sign for the build.
 const UNSIGNED: &str = "Locks will not say that this build holds them";
+
+/// As another step, in a shell: the variables that set it apart.
+fn variables(step: &Step) -> String {
+    let variables = step.variables();
+    let variables = variables
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    variables.collect::<Vec<_>>().join(" ")
+}
 
 /// Starts the deploy, and expects that its lock carries `name` and the container's id.
 fn expect_signature(project: &Project, container: Container, name: &str) {
@@ -83,6 +92,106 @@ fn two_runs_of_one_step_share_their_name_and_another_step_runs_nothing_under_it(
     let names: Vec<&str> = finished.stdout.lines().collect();
     let stamp = step.stamp();
     assert_eq!(names, [&stamp, "1", &stamp, "root"], "{finished}");
+}
+
+#[test]
+fn a_run_that_signs_nothing_keeps_its_name_beside_a_step_that_signs() {
+    let project = Project::slow(Kind::HttpStrict);
+    let (unsigned, signed) = (Step::of_a_new_pipeline(), Step::of_a_new_pipeline());
+    let (scratch, reached) = (project.scratch().display(), project.gate("a.gate"));
+    let script = format!(
+        "SIGN_LOCKS=false softstop deploy -- sh -c '{}; terraform init >&2 &&
+           exec terraform apply -auto-approve >&2' &
+         until [ -e {scratch}/first.reached ]; do sleep 0.01; done
+         mkdir {scratch}/empty; cd {scratch}/empty
+         {} softstop deploy -- echo never; echo \"it ended with $?\"
+         touch {scratch}/first.gate; wait $!; echo \"the other one ended with $?\"",
+        project.wait_at("first"),
+        variables(&signed),
+    );
+    let container = Container::with_script(&project, &script)
+        .in_step(&unsigned)
+        .start();
+    reached.wait_until_reached();
+    let lock = project.store.lock_who();
+    assert_eq!(lock, Some(format!("root@{}", container.short_id())));
+    let bitbucket = Bitbucket::start();
+    signed.is_answered(&bitbucket, [Answer::Completed("SUCCESSFUL")]);
+    Softstop::release(&project)
+        .in_step(&Step::of_a_new_pipeline())
+        .asking(&bitbucket)
+        .finish()
+        .expect_code(3);
+    assert_eq!(project.store.lock_who(), lock);
+    reached.open();
+    let finished = container.finish();
+    finished
+        .expect_code(0)
+        .expect_said("✖ Nothing was run: another run of softstop relies on the name of the user");
+    assert_eq!(
+        finished.stdout, "it ended with 1\nthe other one ended with 0\n",
+        "{finished}"
+    );
+}
+
+/// A run that begins where another one is about to end waits for it.
+#[test]
+fn runs_that_begin_at_once_each_keep_their_name_to_the_end_or_run_nothing() {
+    const ROUNDS: usize = 20;
+    let project = Project::new(Kind::Local, "");
+    let steps = [Step::of_a_new_pipeline(), Step::of_a_new_pipeline()];
+    let script = format!(
+        "look='id -un; sleep 0.02; id -un'
+         round() {{
+           {} softstop deploy -- sh -c \"$look\" >first 2>>said & {} softstop deploy -- sh -c \"$look\" >second 2>>said &
+           SIGN_LOCKS=false softstop deploy -- sh -c \"$look\" >third 2>>said &
+           wait; echo $(cat first) : $(cat second) : $(cat third)
+         }}
+         for round in $(seq {ROUNDS}); do round; done; id -un; cat said >&2",
+        variables(&steps[0]),
+        variables(&steps[1]),
+    );
+    let finished = Container::with_script(&project, &script)
+        .in_step(&Step::of_a_new_pipeline())
+        .finish();
+    finished.expect_code(0);
+    let mut lines: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(lines.pop(), Some("root"), "{finished}");
+    assert_eq!(lines.len(), ROUNDS, "{finished}");
+    let twice = |name: &str| format!("{name} {name}");
+    let named = format!(
+        "{} : {} : root root",
+        twice(&steps[0].stamp()),
+        twice(&steps[1].stamp())
+    );
+    assert_eq!(lines, vec![named; ROUNDS], "{finished}");
+    assert!(!finished.stderr.contains(UNSIGNED), "{finished}");
+}
+
+#[test]
+fn a_run_that_cannot_know_whether_its_name_will_stay_says_so() {
+    let project = Project::new(Kind::Local, "");
+    let script = "flock --exclusive /etc sleep 60 & until ! flock --nonblock /etc true; do :; done
+         SIGN_LOCKS=false softstop deploy -- id -un; kill $!";
+    let finished = Container::with_script(&project, script)
+        .in_step(&Step::of_a_new_pipeline())
+        .finish();
+    finished
+        .expect_code(0)
+        .expect_said("Another step in this container may rename the user under this run");
+    assert_eq!(finished.stdout, "root\n");
+}
+
+#[test]
+fn a_run_that_signs_nothing_shares_the_name_of_another_run_of_its_own_step() {
+    let project = Project::new(Kind::Local, "");
+    let step = Step::of_a_new_pipeline();
+    let script = "softstop deploy -- sh -c 'SIGN_LOCKS=false softstop deploy -- id -un'; id -un";
+    let finished = Container::with_script(&project, script)
+        .in_step(&step)
+        .finish();
+    finished.expect_code(0);
+    assert_eq!(finished.stdout, format!("{}\nroot\n", step.stamp()));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The end of a tree of processes: gently as long as there is time for it, and then for certain.
 
+use std::io;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -35,11 +37,18 @@ impl Supervisor {
         let unhurried = Instant::now() + UNHURRIED;
         let mut stop = Stop::default();
         let mut told_twice = false;
+        let mut was_blind = false;
         while !none_left() {
             // Whoever is dead costs a look as much as who lives, and there may be thousands.
             self.children.reap_the_dead();
             running.look();
             let tree = living();
+            if let Err(error) = &tree
+                && !was_blind
+            {
+                was_blind = true;
+                interrupt_blindly(running, tools, error);
+            }
             let kill_at = match self.grace(reserve) {
                 None => unhurried,
                 Some(grace) => {
@@ -52,33 +61,23 @@ impl Supervisor {
                 told_twice = true;
                 info!("Already stopping. A third signal kills the deploy at once.");
             }
-            let is_tool = |process: &&Process| !process.only_forked && tools.include(process);
             if interrupts.want_it_now() || Instant::now() >= kill_at {
-                if interrupts.want_it_now() {
-                    info!("Killing {}, as a third signal asks for.", count(tree.len()));
-                } else {
-                    warn!(
-                        "Still running, and out of time: killing {}.",
-                        count(tree.len())
-                    );
-                }
-                return Tree {
-                    tool_was_killed: tree.iter().any(|process| is_tool(&process)),
-                    is_gone: self.kill_tree().await,
-                };
+                return self.kill_now(running, tools, tree).await;
             }
-            let living_tools = tree.iter().filter(is_tool);
-            let told = |process: &&Process| process.is_being_told();
-            let look = Look {
-                told: identities(living_tools.clone().filter(told)),
-                tools: identities(living_tools),
-                words: &self.words(),
-                tree: &tree,
-                command_lives: running.death.is_none(),
-            };
-            match stop.next(&look, Instant::now()) {
-                Step::Signal(signals) => send(&signals),
-                Step::KillAll => break,
+            if let Ok(tree) = &tree {
+                let living_tools = tree.iter().filter(|process| is_tool(process, tools));
+                let told = |process: &&Process| was_blind || process.is_being_told();
+                let look = Look {
+                    told: identities(living_tools.clone().filter(told)),
+                    tools: identities(living_tools),
+                    words: &self.words(),
+                    tree,
+                    command_lives: running.death.is_none(),
+                };
+                match stop.next(&look, Instant::now()) {
+                    Step::Signal(signals) => send(&signals),
+                    Step::KillAll => break,
+                }
             }
             self.children.reaped_or(LOOK_AGAIN).await;
         }
@@ -88,12 +87,42 @@ impl Supervisor {
         }
     }
 
+    /// Kills what a look has shown, or the command where it has shown nothing, and all that is left.
+    async fn kill_now(
+        &self,
+        running: &Running,
+        tools: &Tools,
+        tree: io::Result<Vec<Process>>,
+    ) -> Tree {
+        let victims = tree
+            .as_ref()
+            .map_or_else(|_| "the command".to_owned(), |tree| count(tree.len()));
+        if self.interrupts.borrow().want_it_now() {
+            info!("Killing {victims}, as a third signal asks for.");
+        } else {
+            warn!("Still running, and out of time: killing {victims}.");
+        }
+        if tree.is_err() {
+            running.signal_group(Signal::SIGKILL);
+        }
+        let is_any_a_tool = |tree: Vec<Process>| tree.iter().any(|process| is_tool(process, tools));
+        Tree {
+            tool_was_killed: tree.is_ok_and(is_any_a_tool),
+            is_gone: self.kill_tree().await,
+        }
+    }
+
     /// Kills everything below softstop, again and again until the kernel says that nothing is left.
     pub(crate) async fn kill_tree(&self) -> bool {
         let deadline = Instant::now() + BURIAL;
         while !none_left() {
             if Instant::now() >= deadline {
-                warn!("{} cannot be killed.", count(living().len()));
+                match living() {
+                    Ok(left) => warn!("{} cannot be killed.", count(left.len())),
+                    Err(error) => warn!(
+                        "What is left of the deploy cannot be seen, and may live on: {error}."
+                    ),
+                }
                 return false;
             }
             kill_all(|| {
@@ -114,10 +143,29 @@ impl Supervisor {
     }
 }
 
-fn living() -> Vec<Process> {
-    let mut tree = tree::descendants().unwrap_or_default();
+/// Asks the command to stop where nobody can tell who belongs to it: each look needs two files. Where
+/// it is no tool itself, all of it is asked, as a Ctrl-C does it.
+fn interrupt_blindly(running: &Running, tools: &Tools, error: &io::Error) {
+    warn!(
+        "The processes of the deploy cannot be seen: {error}. Its command is interrupted as by \
+         Ctrl-C. Where too many files are open, raise the limit: `ulimit -n 1024`."
+    );
+    let command = process::executable(running.pid);
+    if command.is_ok_and(|name| tools.contain(&name)) {
+        running.signal(Signal::SIGINT);
+    } else {
+        running.signal_group(Signal::SIGINT);
+    }
+}
+
+fn living() -> io::Result<Vec<Process>> {
+    let mut tree = tree::descendants()?;
     tree.retain(|process| !process.dead);
-    tree
+    Ok(tree)
+}
+
+fn is_tool(process: &Process, tools: &Tools) -> bool {
+    !process.only_forked && tools.include(process)
 }
 
 fn identities<'a, C: FromIterator<process::Identity>>(

@@ -5,15 +5,18 @@
 
 mod children;
 mod ending;
+mod first_process;
 mod freeze;
 mod grace;
 mod guard;
 mod helper;
 mod kernel;
 mod last_words;
+mod limits;
 mod lookout;
 mod neighbours;
 mod output;
+mod passwd;
 mod process;
 mod secrets;
 mod send;
@@ -30,21 +33,24 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::info;
 
+pub(crate) use first_process::shell_in_between;
 pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
 pub(crate) use helper::{Helped, HelperError};
+pub(crate) use limits::ensure_files;
 pub(crate) use lookout::{Grounds, Lookout, Seen, SeenTool};
 pub(crate) use neighbours::{Left, Mark, Neighbours};
 pub(crate) use output::Outlet;
 pub(crate) use process::Tools;
 pub(crate) use secrets::{forget, hide_ourselves};
 pub(crate) use signals::{Interrupt, Interrupts, hold_signals, let_signals_through};
-pub(crate) use user_name::{UserName, forget_leftover_name, user_name};
+pub(crate) use user_name::{NameError, UserName, user_name};
 
 use children::{Child, Children, Death};
 
@@ -218,6 +224,7 @@ impl Supervisor {
 
 /// A command between its start and its end.
 struct Running {
+    pid: Pid,
     answer: oneshot::Receiver<Death>,
     death: Option<Death>,
 }
@@ -225,6 +232,7 @@ struct Running {
 impl Running {
     fn new(child: Child) -> Self {
         Self {
+            pid: child.pid,
             answer: child.death,
             death: None,
         }
@@ -239,6 +247,20 @@ impl Running {
     fn look(&mut self) {
         if self.death.is_none() {
             self.death = self.answer.try_recv().ok();
+        }
+    }
+
+    /// Signals it alone. Once it is reaped, its number may be somebody else's.
+    fn signal(&self, signal: Signal) {
+        if self.death.is_none() {
+            let _ = kill(self.pid, signal);
+        }
+    }
+
+    /// Signals it and all that it has started, and that has not left its group.
+    fn signal_group(&self, signal: Signal) {
+        if self.death.is_none() {
+            let _ = killpg(self.pid, signal);
         }
     }
 

@@ -131,9 +131,7 @@ pub(super) fn now() -> io::Result<u64> {
 impl Process {
     /// The file name of what it executes.
     pub(super) fn executable(&self) -> io::Result<String> {
-        let path = fs::read_link(format!("/proc/{}/exe", self.identity.pid))?;
-        let name = path.file_name().unwrap_or_default();
-        Ok(name.to_string_lossy().into_owned())
+        executable(self.identity.pid)
     }
 
     /// Whether a signal waits for it that a stop would send: somebody else has sent it.
@@ -141,6 +139,19 @@ impl Process {
         let status = fs::read_to_string(format!("/proc/{}/status", self.identity.pid));
         status.is_ok_and(|status| has_pending_stop(&status))
     }
+}
+
+/// Whether a process does something of its own when it gets this signal.
+pub(super) fn catches(pid: Pid, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    status.is_ok_and(|status| has_signal(&status, "SigCgt:", &[signal]))
+}
+
+/// The file name of what the process of this number executes. No file is opened for it.
+pub(super) fn executable(pid: Pid) -> io::Result<String> {
+    let path = fs::read_link(format!("/proc/{pid}/exe"))?;
+    let name = path.file_name().unwrap_or_default();
+    Ok(name.to_string_lossy().into_owned())
 }
 
 /// The environment with which a process was started.
@@ -208,14 +219,17 @@ fn parse_stat(pid: Pid, stat: &str) -> Option<Process> {
 
 /// Reads /proc/PID/status: whether a signal waits that asks Terraform to stop.
 fn has_pending_stop(status: &str) -> bool {
-    let stop = [Signal::SIGINT, Signal::SIGTERM].map(|signal| 1_u64 << (signal as u64 - 1));
-    let waiting = status.lines().filter_map(|line| {
-        let set = line
-            .strip_prefix("SigPnd:")
-            .or(line.strip_prefix("ShdPnd:"));
-        u64::from_str_radix(set?.trim(), 16).ok()
-    });
-    waiting.fold(0, |all, some| all | some) & (stop[0] | stop[1]) != 0
+    let is_any = |field| has_signal(status, field, &[Signal::SIGINT, Signal::SIGTERM]);
+    is_any("SigPnd:") || is_any("ShdPnd:")
+}
+
+/// Whether the kernel names one of these signals in this field of what it says of a process.
+fn has_signal(status: &str, field: &str, signals: &[Signal]) -> bool {
+    let sets = status.lines().filter_map(|line| line.strip_prefix(field));
+    let mut sets = sets.filter_map(|set| u64::from_str_radix(set.trim(), 16).ok());
+    let wanted = signals.iter().map(|signal| 1_u64 << (*signal as u64 - 1));
+    let wanted = wanted.fold(0, |all, one| all | one);
+    sets.any(|set| set & wanted != 0)
 }
 
 #[cfg(test)]

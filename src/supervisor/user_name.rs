@@ -13,6 +13,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -22,18 +23,15 @@ use thiserror::Error;
 
 use super::kernel;
 use super::neighbours::{MACHINE, MOUNT_POINT};
+use super::passwd::{name_of, with_name, without_name};
 
 const PASSWD: &str = "/etc/passwd";
-/// How long another run of softstop may take to change it.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Marks an entry as ours, where others keep a person's full name.
-const MARK: &str = "softstop";
-
-/// The fields of an entry.
-const NAME: usize = 0;
-const UID: usize = 2;
-const COMMENT: usize = 4;
-const FIELDS: usize = 7;
+/// On this the runs of softstop in one container hold their locks: the file itself is replaced.
+const DIRECTORY: &str = "/etc";
+/// How long other runs of softstop are waited for: one may be about to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait between two looks at what they do.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The field of a line in /proc/self/mountinfo that says which part of a file system is mounted.
 const MOUNT_ROOT: usize = 3;
@@ -41,15 +39,19 @@ const MOUNT_ROOT: usize = 3;
 /// Under which name all that softstop starts will run, for as long as this lives.
 #[derive(Debug)]
 pub(crate) enum UserName {
-    /// By USER, because the uid has no entry.
-    Environment,
-    /// By an entry that nobody else on the machine sees.
-    Namespace,
-    /// By an entry in the container's own file.
+    /// The name that was given, by USER, because the uid has no entry.
+    Environment(#[expect(dead_code, reason = "held for as long as the name is relied on")] Part),
+    /// The name that was given, by an entry that nobody else on the machine sees.
+    Namespace(#[expect(dead_code, reason = "held for as long as the name is relied on")] Part),
+    /// The name that was given, by an entry in the container's own file.
     Container(#[expect(dead_code, reason = "its end takes the entry out again")] Entry),
+    /// The name that was there, in a container's own file.
+    Kept(#[expect(dead_code, reason = "held for as long as the name is relied on")] Entry),
+    /// The name that was there, in a file that no run of softstop changes.
+    Untouched,
 }
 
-/// Why the name stays as it is.
+/// Why a name cannot be given, or is not sure to stay.
 #[derive(Debug, Error)]
 pub(crate) enum NameError {
     #[error("{PASSWD} cannot be read: {0}")]
@@ -59,27 +61,48 @@ pub(crate) enum NameError {
          as root in a container"
     )]
     NotAllowed,
+    #[error(
+        "no {PASSWD} of its own can be written in the directory for temporary files: {0}. Point \
+         TMPDIR at a directory with room"
+    )]
+    NoRoom(io::Error),
     #[error("{PASSWD} of this container cannot be changed: {0}")]
     Unwritable(io::Error),
+    #[error("the directory of {PASSWD} cannot be locked: {0}")]
+    NoLock(io::Error),
     #[error("another program holds a lock on the directory of {PASSWD}")]
     Busy,
-    #[error("another step that is still running in this container has put its own name there")]
+    #[error("another run of softstop relies on the name of the user of this container")]
     Taken,
 }
 
-/// An entry that is taken out again when it is dropped.
+/// The part in the lock on a container's names: while anybody has one, nobody changes a name.
+/// Outside of a container there is none, because nobody changes any.
+type Part = Option<Flock<File>>;
+
+/// What a run relies on in the container's own file, and takes out again when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Whoever changes the file holds this alone; whoever relies on the entry, with others.
+    /// Whoever changes the file holds this alone; whoever relies on what it says, with others.
     directory: Flock<File>,
+}
+
+/// What a run wants to find in the container's own file.
+#[derive(Clone, Copy)]
+enum Wish<'a> {
+    /// This name.
+    Name(&'a str),
+    /// The user's own name. That of another run of this very step harms nobody.
+    NoOther { step: Option<&'a str> },
 }
 
 impl fmt::Display for UserName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Environment => "by the variable USER, because the user has no name",
-            Self::Namespace => "by a user name that only this deploy sees",
+            Self::Environment(_) => "by the variable USER, because the user has no name",
+            Self::Namespace(_) => "by a user name that only this deploy sees",
             Self::Container(_) => "by a user name of this container",
+            Self::Kept(_) | Self::Untouched => "by the user's own name",
         })
     }
 }
@@ -90,17 +113,15 @@ impl UserName {
     /// To be called before the first thread is started.
     pub(crate) fn give(name: &str) -> Result<Self, NameError> {
         let uid = getuid().as_raw();
-        let passwd = match fs::read_to_string(PASSWD) {
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            passwd => passwd.map_err(NameError::Unreadable)?,
-        };
+        let passwd = read_passwd()?;
+        let part = take_part()?;
         if name_of(&passwd, uid).is_none() {
             kernel::set_variable("USER", OsStr::new(name));
             // Without HOME, Terraform would not heed USER.
             if env::var_os("HOME").is_none_or(|home| home.is_empty()) {
                 kernel::set_variable("HOME", OsStr::new("/"));
             }
-            return Ok(Self::Environment);
+            return Ok(Self::Environment(part));
         }
         // A database to which nobody names a user is entered under the user's own name.
         if let Some(old) = name_of(&without_name(&passwd), uid)
@@ -108,31 +129,50 @@ impl UserName {
         {
             kernel::set_variable("PGUSER", OsStr::new(old));
         }
-        if hide_passwd(&with_name(&passwd, uid, name)).is_ok() {
-            return Ok(Self::Namespace);
+        // The kernel takes the mount away from us as soon as anybody replaces the file below it, so
+        // we take part in the lock here too.
+        let hidden = written_in(&env::temp_dir(), &with_name(&passwd, uid, name));
+        if hidden
+            .as_ref()
+            .is_ok_and(|file| hide_passwd(file.path()).is_ok())
+        {
+            return Ok(Self::Namespace(part));
         }
+        drop(part);
         if !getuid().is_root() || !is_container() {
-            return Err(NameError::NotAllowed);
+            return Err(hidden.map_or_else(NameError::NoRoom, |_| NameError::NotAllowed));
         }
-        Entry::put(name, uid).map(Self::Container)
+        Entry::settle(Wish::Name(name), uid).map(Self::Container)
+    }
+
+    /// Sees to it that no other run of softstop gives the user a name, for whoever gives it none:
+    /// locks would be signed by another step, and released when that one is over. Takes out what a
+    /// killed run has left.
+    pub(crate) fn keep(step: Option<&str>) -> Result<Self, NameError> {
+        if !is_container() {
+            return Ok(Self::Untouched);
+        }
+        Entry::settle(Wish::NoOther { step }, getuid().as_raw()).map(Self::Kept)
     }
 }
 
-/// Takes out an entry that a killed run has left in this container, where nobody relies on it.
-///
-/// To be called where no name is given.
-pub(crate) fn forget_leftover_name() {
-    let Ok(passwd) = fs::read_to_string(PASSWD) else {
-        return;
-    };
-    if without_name(&passwd) == passwd || !getuid().is_root() || !is_container() {
-        return;
+impl Wish<'_> {
+    fn is_granted_by(self, passwd: &str, uid: u32) -> bool {
+        let name = name_of(passwd, uid);
+        match self {
+            Self::Name(wanted) => name == Some(wanted),
+            Self::NoOther { step } => {
+                name == name_of(&without_name(passwd), uid) || name.is_some() && name == step
+            }
+        }
     }
-    // Where it stays, because somebody relies on it, nothing is run under it.
-    let alone = File::open("/etc")
-        .ok()
-        .and_then(|directory| Flock::lock(directory, FlockArg::LockExclusiveNonblock).ok());
-    drop(alone.map(|directory| Entry { directory }));
+
+    fn granted_in(self, passwd: &str, uid: u32) -> String {
+        match self {
+            Self::Name(name) => with_name(passwd, uid, name),
+            Self::NoOther { .. } => without_name(passwd),
+        }
+    }
 }
 
 /// The name under which Terraform signs the locks that it takes now.
@@ -142,43 +182,42 @@ pub(crate) fn user_name() -> String {
         .map_or_else(|| env::var("USER").unwrap_or_default(), str::to_owned)
 }
 
-/// Puts `changed` in the place of the file, in a mount namespace of our own.
-fn hide_passwd(changed: &str) -> io::Result<()> {
-    let file = written_in(&env::temp_dir(), changed)?;
+/// Puts `changed` in the place of the file, in a mount namespace of our own. The mount keeps it; its
+/// name is no longer needed.
+fn hide_passwd(changed: &Path) -> nix::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     let nothing = None::<&str>;
     // What is mounted here stays here; what the machine mounts meanwhile still arrives.
     let from_the_machine_only = MsFlags::MS_SLAVE | MsFlags::MS_REC;
     mount(nothing, "/", nothing, from_the_machine_only, nothing)?;
-    mount(
-        Some(file.path()),
-        PASSWD,
-        nothing,
-        MsFlags::MS_BIND,
-        nothing,
-    )?;
-    // The mount keeps the file; its name is no longer needed.
-    Ok(())
+    mount(Some(changed), PASSWD, nothing, MsFlags::MS_BIND, nothing)
 }
 
 impl Entry {
-    fn put(name: &str, uid: u32) -> Result<Self, NameError> {
-        let passwd = || fs::read_to_string(PASSWD).map_err(NameError::Unreadable);
-        let directory = File::open("/etc").map_err(NameError::Unwritable)?;
-        let directory = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
-            Ok(directory) => {
-                rewrite(&with_name(&passwd()?, uid, name)).map_err(NameError::Unwritable)?;
-                let shared = directory.relock(FlockArg::LockSharedNonblock);
-                shared.map_err(|error| NameError::Unwritable(error.into()))?;
-                directory
+    /// Makes the file say what is wished, and returns once nobody can change that any more.
+    ///
+    /// flock gives up the lock that it changes before it takes the new one, and somebody else may
+    /// come in between. So only what the file says under the lock that we keep counts.
+    fn settle(wish: Wish, uid: u32) -> Result<Self, NameError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let why_not = match share()? {
+                Some(directory) if wish.is_granted_by(&read_passwd()?, uid) => {
+                    return Ok(Self { directory });
+                }
+                Some(directory) => {
+                    if directory.relock(FlockArg::LockExclusiveNonblock).is_ok() {
+                        let granted = wish.granted_in(&read_passwd()?, uid);
+                        rewrite(&granted).map_err(NameError::Unwritable)?;
+                    }
+                    NameError::Taken
+                }
+                None => NameError::Busy,
+            };
+            if Instant::now() >= deadline {
+                return Err(why_not);
             }
-            Err((directory, _)) => share(directory)?,
-        };
-        // Two runs of one step can share the entry. Any other one would be signed for by us.
-        if name_of(&passwd()?, uid) == Some(name) {
-            Ok(Self { directory })
-        } else {
-            Err(NameError::Taken)
+            thread::sleep(PAUSE);
         }
     }
 }
@@ -192,29 +231,48 @@ impl Drop for Entry {
             .relock(FlockArg::LockExclusiveNonblock)
             .is_ok()
             && let Ok(passwd) = fs::read_to_string(PASSWD)
+            && without_name(&passwd) != passwd
         {
             let _ = rewrite(&without_name(&passwd));
         }
     }
 }
 
-/// Waits for another run of softstop to have changed the file, but not for whoever else may hold
-/// this lock.
-fn share(mut directory: File) -> Result<Flock<File>, NameError> {
+/// Keeps others from changing a name, where anybody might.
+fn take_part() -> Result<Part, NameError> {
+    if !is_container() {
+        return Ok(None);
+    }
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match Flock::lock(directory, FlockArg::LockSharedNonblock) {
-            Ok(shared) => return Ok(shared),
-            Err(_) if Instant::now() >= deadline => return Err(NameError::Busy),
-            Err((again, _)) => directory = again,
+        match share()? {
+            None if Instant::now() >= deadline => return Err(NameError::Busy),
+            None => thread::sleep(PAUSE),
+            part => return Ok(part),
         }
-        thread::sleep(PATIENCE / 100);
+    }
+}
+
+/// Nothing while somebody holds the lock alone.
+fn share() -> Result<Part, NameError> {
+    let directory = File::open(DIRECTORY).map_err(NameError::NoLock)?;
+    match Flock::lock(directory, FlockArg::LockSharedNonblock) {
+        Ok(shared) => Ok(Some(shared)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(NameError::NoLock(error.into())),
+    }
+}
+
+fn read_passwd() -> Result<String, NameError> {
+    match fs::read_to_string(PASSWD) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        passwd => passwd.map_err(NameError::Unreadable),
     }
 }
 
 /// Replaces the file as a whole, so that nobody ever reads half of it.
 fn rewrite(passwd: &str) -> io::Result<()> {
-    let file = written_in(Path::new("/etc"), passwd)?;
+    let file = written_in(Path::new(DIRECTORY), passwd)?;
     file.persist(PASSWD).map(drop).map_err(|error| error.error)
 }
 
@@ -224,45 +282,6 @@ fn written_in(directory: &Path, passwd: &str) -> io::Result<NamedTempFile> {
     file.write_all(passwd.as_bytes())?;
     fs::set_permissions(file.path(), fs::metadata(PASSWD)?.permissions())?;
     Ok(file)
-}
-
-/// The name of the first entry with this uid.
-fn name_of(passwd: &str, uid: u32) -> Option<&str> {
-    entries(passwd)
-        .find(|entry| entry[UID] == uid.to_string())
-        .map(|entry| entry[NAME])
-}
-
-/// The file with another entry for `uid` before the ones that are there.
-fn with_name(passwd: &str, uid: u32, name: &str) -> String {
-    let others = without_name(passwd);
-    let uid = uid.to_string();
-    let Some(mut entry) = entries(&others).find(|entry| entry[UID] == uid) else {
-        return others;
-    };
-    entry[NAME] = name;
-    entry[COMMENT] = MARK;
-    format!("{}\n{others}", entry.join(":"))
-}
-
-/// The file without any entry of ours.
-fn without_name(passwd: &str) -> String {
-    // No user whom anybody else has made has a slash in its name.
-    let is_ours = |line: &str| {
-        let entry: Vec<&str> = line.split(':').collect();
-        entry.get(COMMENT) == Some(&MARK) && entry[NAME].contains('/')
-    };
-    passwd
-        .split_inclusive('\n')
-        .filter(|line| !is_ours(line))
-        .collect()
-}
-
-fn entries(passwd: &str) -> impl Iterator<Item = Vec<&str>> {
-    passwd
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .filter(|entry| entry.len() == FIELDS && !entry[NAME].starts_with(['#', '+', '-']))
 }
 
 /// Whether /etc/passwd belongs to a container, and to nobody else.
@@ -297,43 +316,33 @@ fn has_root_of_its_own(mountinfo: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::passwd::tests::{FILE, STAMP};
     use super::*;
 
-    const FILE: &str = "# users\nbroken\nroot:x:0:0:root:/root:/bin/bash\n\
-        toor:x:0:0::/root:/bin/sh\nbuild:x:1000:1000:Build:/home/build:/bin/sh";
-    const STAMP: &str = "acme/infra#42/1/2/1";
     const CONTAINER: &str = "\
         598 480 0:52 / / rw,relatime - overlay overlay rw,lowerdir=/l\n\
         611 598 254:1 /docker/containers/d5c1/hosts /etc/hosts rw,relatime - ext4 /dev/vda1 rw\n";
     const MACHINE_MOUNTS: &str = "22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n";
 
     #[test]
-    fn the_first_entry_of_a_uid_gives_the_name() {
-        assert_eq!(name_of(FILE, 0), Some("root"));
-        assert_eq!(name_of(FILE, 1000), Some("build"));
-        assert_eq!(name_of(FILE, 4711), None);
+    fn who_wishes_a_name_is_content_with_no_other_one() {
+        let wish = Wish::Name(STAMP);
+        assert!(!wish.is_granted_by(FILE, 0));
+        assert!(!wish.is_granted_by(&with_name(FILE, 0, "acme/infra#41/1/2/1"), 0));
+        assert!(wish.is_granted_by(&wish.granted_in(FILE, 0), 0));
     }
 
     #[test]
-    fn a_new_name_leaves_the_old_one_known_and_everything_else_as_it_was() {
-        let changed = with_name(FILE, 0, STAMP);
-        assert_eq!(name_of(&changed, 0), Some(STAMP));
-        assert_eq!(name_of(&changed, 1000), Some("build"));
-        assert!(changed.ends_with(FILE));
-        assert!(changed.starts_with("acme/infra#42/1/2/1:x:0:0:softstop:/root:/bin/bash\n"));
-    }
-
-    #[test]
-    fn the_name_of_an_earlier_run_is_replaced() {
-        let earlier = with_name(FILE, 0, "acme/infra#41/1/2/1");
-        assert_eq!(with_name(&earlier, 0, STAMP), with_name(FILE, 0, STAMP));
-        assert_eq!(without_name(&earlier), FILE);
-    }
-
-    #[test]
-    fn a_user_who_happens_to_be_called_softstop_stays() {
-        let file = "softstop:x:7:7:softstop:/:/bin/sh\n";
-        assert_eq!(without_name(file), file);
+    fn who_gives_no_name_is_content_with_the_users_own_and_with_that_of_its_own_step() {
+        let signed = with_name(FILE, 0, STAMP);
+        for step in [None, Some(STAMP)] {
+            let wish = Wish::NoOther { step };
+            assert!(wish.is_granted_by(FILE, 0));
+            assert!(wish.is_granted_by(FILE, 4711), "who has no name has none");
+            assert!(wish.is_granted_by(&signed, 1000), "it is another user's");
+            assert_eq!(wish.is_granted_by(&signed, 0), step.is_some());
+            assert_eq!(wish.granted_in(&signed, 0), FILE);
+        }
     }
 
     #[test]

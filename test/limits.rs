@@ -1,0 +1,119 @@
+//! What is said where the machine gives too little: files, or room for them.
+
+use std::fs;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::support::project::thing;
+use crate::support::{Kind, Project, Softstop, Step};
+
+/// As many files as softstop asks for, and not one more.
+const FEWEST: &str = "--nofile=64:64";
+
+/// Lets a process that runs open no further file.
+fn allow_no_more_files(pid: Pid) {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args([format!("--pid={pid}"), "--nofile=3:3".to_owned()]);
+    assert!(prlimit.status().unwrap().success());
+}
+
+#[test]
+fn where_too_few_files_may_be_open_nothing_is_run_and_the_remedy_is_told() {
+    let project = Project::new(Kind::Local, "");
+    for files in ["6", "8", "16", "63"] {
+        let limit = format!("--nofile={files}:{files}");
+        let finished = Softstop::deploy_by(&project, &["prlimit", &limit])
+            .script("echo never")
+            .finish();
+        finished.expect_code(1).expect_said(&format!(
+            "✖ Nothing was run: only {files} files may be open here at once, and softstop needs 64. \
+             Raise the limit: `ulimit -n 1024`"
+        ));
+        assert_eq!(finished.stdout, "", "{finished}");
+    }
+}
+
+#[test]
+fn as_many_files_as_are_asked_for_are_enough() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let finished = Softstop::deploy_by(&project, &["prlimit", FEWEST]).finish();
+    finished.expect_code(0).expect_said("✔ Deploy succeeded.");
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+}
+
+#[test]
+fn a_stop_without_a_file_left_is_said_and_finishes_what_is_being_made() {
+    let project = Project::slow(Kind::HttpStrict);
+    let mut run = Softstop::deploy(&project).start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    allow_no_more_files(run.supervisor());
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stdout("Stopping operation...");
+    gate.open();
+    let finished = run.finish();
+    finished
+        .expect_code(143)
+        .expect_said("The processes of the deploy cannot be seen: Too many open files")
+        .expect_said("raise the limit: `ulimit -n 1024`")
+        .expect_said("the lock could not be asked about");
+    assert!(!finished.stdout.contains("Two interrupts"), "{finished}");
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+    assert_eq!(project.store.lock(), None, "{finished}");
+}
+
+#[test]
+fn a_command_that_does_not_stop_is_killed_without_a_file_left() {
+    let project = Project::new(Kind::Local, "");
+    let script = format!("trap '' INT TERM; {}; sleep 600", project.wait_at("deploy"));
+    let mut run = Softstop::deploy(&project)
+        .env("GRACE_PERIOD", "2s")
+        .script(&script)
+        .start();
+    project.gate("deploy.gate").wait_until_reached();
+    allow_no_more_files(run.supervisor());
+    run.signal(Signal::SIGTERM);
+    let finished = run.finish();
+    finished
+        .expect_code(143)
+        .expect_said("out of time: killing the command.");
+}
+
+#[test]
+fn a_full_directory_for_temporary_files_is_named_and_no_lock_is_said_to_be_free() {
+    let project = Project::slow(Kind::S3Lockfile);
+    let full = project.scratch().join("full");
+    fs::create_dir(&full).unwrap();
+    let fill = format!(
+        "mount -t tmpfs -o size=4k full {full}; head -c 4096 /dev/zero > {full}/all; exec \"$@\"",
+        full = full.display()
+    );
+    let starter = ["sh", "-ec", &fill, "sh"];
+    let holder = Softstop::deploy(&project).start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    let lock = project.store.lock_id();
+    let deploy = Softstop::deploy_by(&project, &starter)
+        .in_step(&Step::of_a_new_pipeline())
+        .env("TMPDIR", &full)
+        .script("id -un");
+    let finished = deploy.finish();
+    finished
+        .expect_code(0)
+        .expect_said(
+            "no /etc/passwd of its own can be written in the directory for temporary files",
+        )
+        .expect_said("No space left on device (os error 28). Point TMPDIR at");
+    let finished = Softstop::release_by(&project, "elsewhere", &starter)
+        .env("TMPDIR", &full)
+        .finish();
+    finished
+        .expect_code(4)
+        .expect_said("no directory for temporary files: No space left on device")
+        .expect_said("Point TMPDIR at");
+    assert_eq!(project.store.lock_id(), lock, "{finished}");
+    gate.open();
+    holder.finish().expect_code(0);
+}
