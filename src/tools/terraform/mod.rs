@@ -26,6 +26,8 @@ mod schema;
 mod settings;
 mod shadow;
 mod sighting;
+mod state_file;
+mod unsaved;
 
 use std::env;
 use std::fs;
@@ -39,7 +41,7 @@ use nix::unistd::gethostname;
 use serde::Deserialize;
 use tracing::warn;
 
-use super::{DeployLock, DeployTool, Look, Prepared, Sighting, ToolError, UnsavedState};
+use super::{DeployLock, DeployTool, Look, Prepared, Sighting, ToolError, UnsavedState, Unstored};
 use crate::environment::Environment;
 use crate::lock::LockInfo;
 use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
@@ -50,8 +52,6 @@ use lock_view::LockView;
 
 /// How long Terraform may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
-/// How long Terraform may take to push a state.
-const PUSH_LIMIT: Duration = Duration::from_secs(60);
 /// Where Terraform leaves a state that it could not store. By then it has released the lock, so a
 /// deploy that comes first forks the state.
 const ERRORED_STATE: &str = "errored.tfstate";
@@ -403,38 +403,20 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
         Ok(Prepared { command, files })
     }
 
-    fn unsaved_state(&self) -> Option<UnsavedState> {
-        UnsavedState::at(self.directory.join(ERRORED_STATE))
+    fn unsaved_state(&self, undisturbed: Option<Duration>) -> Option<UnsavedState> {
+        UnsavedState::at(self.directory.join(ERRORED_STATE), undisturbed)
     }
 
-    /// Terraform itself refuses where the stored state is newer or another one.
     async fn save_state(
         &self,
         supervisor: &Supervisor,
         state: &UnsavedState,
-    ) -> Result<(), ToolError> {
-        let mut command = helper_command(&self.binary, &self.environment);
-        command
-            .args(["state", "push", "-no-color", "-lock-timeout=0s"])
-            .arg(&state.path)
-            .env("TF_DATA_DIR", self.configuration().data_directory)
-            .env("TF_WORKSPACE", self.workspace())
-            .current_dir(&self.directory);
-        let helped = supervisor.run_helper(command, PUSH_LIMIT).await?;
-        if helped.status.success() {
-            Ok(())
-        } else {
-            Err(ToolError::NotStored {
-                command: self.save_by_hand(state),
-                output: diagnostics::essence(&helped.stderr),
-            })
-        }
+    ) -> Result<(), Unstored> {
+        self.store(supervisor, state).await
     }
 
     fn save_by_hand(&self, state: &UnsavedState) -> String {
-        let file = state.path.strip_prefix(&self.directory);
-        let file = file.unwrap_or(&state.path).to_string_lossy();
-        self.by_hand(&format!("state push {}", quoted(&file)))
+        self.advice(state)
     }
 
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
