@@ -21,7 +21,7 @@ use crate::pipe::console::{FAILURE, SUCCESS};
 use crate::place::enter;
 use crate::recovery::{Finding, Patience, Recovery, recover, recover_with_patience};
 use crate::supervisor::{Ending, Grounds, HelperError, Lookout, Seen, Supervisor};
-use crate::tools::{DeployLock, DeployTool, Prepared, ToolError, UnsavedState};
+use crate::tools::{DeployLock, DeployTool, Prepared, ToolError, UnsavedState, Unstored};
 use crate::used::Used;
 
 /// How much of the grace period ending the tree may take.
@@ -109,9 +109,13 @@ impl<T: DeployTool> Story<'_, T> {
         let reserve = self.reserve(&before.cost);
         self.supervisor.keep_back(reserve.last);
         let started = (Timestamp::now(), SystemTime::now());
+        let began = Instant::now();
         let mut used = Used::default();
         let ending = self.supervise(&mut used, reserve).await;
         let (outcome, exit) = conclude(&ending);
+        let was_disturbed =
+            outcome == Outcome::Interrupted || self.supervisor.has_heard_of_a_stop();
+        let undisturbed = (!was_disturbed).then(|| began.elapsed());
 
         let mut locks = Locks::default();
         if let Ok(ending) = &ending {
@@ -125,7 +129,7 @@ impl<T: DeployTool> Story<'_, T> {
             locks = self.free_after(&used, &finished).await;
         }
         for place in self.working_places(&used) {
-            let unsaved = place.unsaved_state();
+            let unsaved = place.unsaved_state(undisturbed);
             if let Some(state) = unsaved.filter(|state| state.is_left_since(started.1)) {
                 locks = self.save(place, &state, locks, reserve).await;
             }
@@ -366,8 +370,9 @@ impl<T: DeployTool> Story<'_, T> {
         recover(self.supervisor, &lock, &judge).await
     }
 
-    /// Stores a state that the deploy could not store, while nobody can have built upon the old
-    /// one.
+    /// Stores a state that the deploy could not store, unless somebody has built upon the old one.
+    ///
+    /// Terraform gives up the lock by itself when it has failed, so others may have come first.
     async fn save(
         &self,
         place: &T,
@@ -379,7 +384,7 @@ impl<T: DeployTool> Story<'_, T> {
         info!("The deploy could not store its state and left it in {path}.");
         if !locks.0.iter().all(LockState::is_free) {
             warn!("It is not stored now, because {locks}.");
-            keep(place, state);
+            keep(state, &place.save_by_hand(state));
             return locks;
         }
         let started = Timestamp::now();
@@ -387,18 +392,18 @@ impl<T: DeployTool> Story<'_, T> {
         self.supervisor.keep_back(reserve.whole);
         let saved = place.save_state(self.supervisor, state).await;
         self.supervisor.keep_back(reserve.last);
-        let Err(error) = saved else {
+        let Err(Unstored { reason, advice }) = saved else {
             info!("The state is stored now. {path} is no longer needed.");
             return locks;
         };
-        warn!("It cannot be stored now either: {error}.");
-        keep(place, state);
+        warn!("It is not stored now, because {reason}.");
+        keep(state, &advice);
         let finished = Finished {
             started,
             ended: Timestamp::now(),
             tree_gone: self.supervisor.kill_tree().await,
             tool_was_killed: matches!(
-                error,
+                reason,
                 ToolError::Helper(HelperError::TimedOut { .. } | HelperError::Killed { .. })
             ),
             operations: OF_A_STATE_PUSH,
@@ -412,12 +417,10 @@ impl<T: DeployTool> Story<'_, T> {
 }
 
 /// Tells a person what to do with a state that could not be stored.
-fn keep<T: DeployTool>(place: &T, state: &UnsavedState) {
+fn keep(state: &UnsavedState, advice: &str) {
     warn!(
-        "Keep {}: it is the only record of what was created. Before the next deploy, store it by \
-         hand: {}",
-        state.path.display(),
-        place.save_by_hand(state)
+        "Keep {}: it is the only record of what was created. {advice}",
+        state.path.display()
     );
 }
 

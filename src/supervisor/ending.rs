@@ -134,6 +134,11 @@ impl Supervisor {
         true
     }
 
+    /// Whether a tool was heard to say that it was asked to stop, by whomever.
+    pub(crate) fn has_heard_of_a_stop(&self) -> bool {
+        !self.words().is_empty()
+    }
+
     /// When tools have said that they were asked to stop.
     fn words(&self) -> Vec<u64> {
         let heard = self.stdout.heard().into_iter().chain(self.stderr.heard());

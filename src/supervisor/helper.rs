@@ -51,8 +51,19 @@ impl Supervisor {
     /// can keep us waiting.
     pub(crate) async fn run_helper(
         &self,
+        command: Command,
+        limit: Duration,
+    ) -> Result<Helped, HelperError> {
+        self.run_helper_that_says(command, limit, OUTPUT_LIMIT)
+            .await
+    }
+
+    /// Runs a helper of whose output so much is read.
+    pub(crate) async fn run_helper_that_says(
+        &self,
         mut command: Command,
         limit: Duration,
+        output_limit: u64,
     ) -> Result<Helped, HelperError> {
         let program = command.get_program().to_string_lossy().into_owned();
         let output_error = |source| HelperError::Output {
@@ -87,8 +98,8 @@ impl Supervisor {
         }
         Ok(Helped {
             status,
-            stdout: read_back(&mut stdout).map_err(output_error)?,
-            stderr: read_back(&mut stderr).map_err(output_error)?,
+            stdout: read_back(&mut stdout, output_limit).map_err(output_error)?,
+            stderr: read_back(&mut stderr, output_limit).map_err(output_error)?,
         })
     }
 
@@ -119,9 +130,9 @@ impl Supervisor {
     }
 }
 
-fn read_back(file: &mut File) -> io::Result<String> {
+fn read_back(file: &mut File, limit: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.rewind()?;
-    file.take(OUTPUT_LIMIT).read_to_end(&mut bytes)?;
+    file.take(limit).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

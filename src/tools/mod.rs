@@ -57,17 +57,19 @@ pub(crate) trait DeployTool: Clone {
     /// given.
     fn own_command(&self, command: Command) -> Result<Prepared, ToolError>;
 
-    /// The state that the tool could not store and left in a file.
-    fn unsaved_state(&self) -> Option<UnsavedState>;
+    /// The state that the tool could not store and left in a file. The deploy that left it has run so
+    /// long, where nobody asked any tool in it to stop.
+    fn unsaved_state(&self, undisturbed: Option<Duration>) -> Option<UnsavedState>;
 
-    /// Stores such a state. To be called while nobody holds the lock.
+    /// Stores such a state where nothing that is stored is lost by it. To be called while nobody
+    /// holds the lock.
     async fn save_state(
         &self,
         supervisor: &Supervisor,
         state: &UnsavedState,
-    ) -> Result<(), ToolError>;
+    ) -> Result<(), Unstored>;
 
-    /// The command by which a person stores such a state.
+    /// How a person stores such a state, or learns whether it can be stored.
     fn save_by_hand(&self, state: &UnsavedState) -> String;
 
     /// Finds the lock of the deploy, without taking it.
@@ -132,12 +134,25 @@ pub(crate) enum Look {
 pub(crate) struct UnsavedState {
     pub(crate) path: PathBuf,
     written: SystemTime,
+    /// How long the deploy that left it has run, where nobody asked any tool in it to stop.
+    undisturbed: Option<Duration>,
+}
+
+/// Why a state was not stored, and what a person can do about that.
+#[derive(Debug)]
+pub(crate) struct Unstored {
+    pub(crate) reason: ToolError,
+    pub(crate) advice: String,
 }
 
 impl UnsavedState {
-    fn at(path: PathBuf) -> Option<Self> {
+    fn at(path: PathBuf, undisturbed: Option<Duration>) -> Option<Self> {
         let written = fs::metadata(&path).ok()?.modified().ok()?;
-        Some(Self { path, written })
+        Some(Self {
+            path,
+            written,
+            undisturbed,
+        })
     }
 
     /// Whether it was left since then; if not, it is an earlier run's.
@@ -187,6 +202,10 @@ pub(crate) enum ToolError {
     Failed { command: String, output: String },
     #[error("{command} failed. It said: {output}")]
     NotStored { command: String, output: String },
+    #[error("it cannot be compared with the state that is stored by now: {reason}")]
+    NotComparable { reason: String },
+    #[error("something that is stored by now may be lost by it: {difference}")]
+    Forked { difference: String },
     #[error("{command} did not release the lock. It said: {output}")]
     NotReleased { command: String, output: String },
     #[error("{command} released one half of the lock, and not the other one. It said: {output}")]

@@ -81,7 +81,7 @@ fn enter(directory: &Path) -> String {
 
 /// The program that the deploy runs: by its name where PATH leads to it, or to a version manager, which
 /// goes by the directory.
-fn program(place: &Terraform) -> String {
+pub(super) fn program(place: &Terraform) -> String {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let binary = real(&place.binary);
     let own_name = place.binary.file_name().unwrap_or_default();

@@ -31,6 +31,8 @@ mod settings;
 mod shadow;
 mod sighting;
 mod stand_in;
+mod state_file;
+mod unsaved;
 
 use std::env;
 use std::fs;
@@ -43,11 +45,10 @@ use nix::unistd::gethostname;
 use serde::Deserialize;
 use tracing::warn;
 
-use super::{DeployTool, Prepared, Sighting, ToolError, UnsavedState};
+use super::{DeployTool, Prepared, Sighting, ToolError, UnsavedState, Unstored};
 use crate::environment::Environment;
 use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
 use backend::{Backend, ReleaseBy};
-use by_hand::quoted;
 use configuration::{Configuration, Origin, Resolved};
 use helper::helper_command;
 use http_backend::HttpLock;
@@ -57,8 +58,6 @@ pub(crate) use stand_in::stand_in;
 
 /// How long Terraform may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
-/// How long Terraform may take to push a state.
-const PUSH_LIMIT: Duration = Duration::from_secs(60);
 /// Where Terraform leaves a state that it could not store. By then it has released the lock, so a
 /// deploy that comes first forks the state.
 const ERRORED_STATE: &str = "errored.tfstate";
@@ -319,38 +318,20 @@ impl DeployTool for Terraform {
         stand_in::lay_out(self, command).map_err(ToolError::Scratch)
     }
 
-    fn unsaved_state(&self) -> Option<UnsavedState> {
-        UnsavedState::at(self.directory.join(ERRORED_STATE))
+    fn unsaved_state(&self, undisturbed: Option<Duration>) -> Option<UnsavedState> {
+        UnsavedState::at(self.directory.join(ERRORED_STATE), undisturbed)
     }
 
-    /// Terraform itself refuses where the stored state is newer or another one.
     async fn save_state(
         &self,
         supervisor: &Supervisor,
         state: &UnsavedState,
-    ) -> Result<(), ToolError> {
-        let mut command = helper_command(&self.binary, &self.environment);
-        command
-            .args(["state", "push", "-no-color", "-lock-timeout=0s"])
-            .arg(&state.path)
-            .env("TF_DATA_DIR", self.configuration().data_directory)
-            .env("TF_WORKSPACE", self.workspace())
-            .current_dir(&self.directory);
-        let helped = supervisor.run_helper(command, PUSH_LIMIT).await?;
-        if helped.status.success() {
-            Ok(())
-        } else {
-            Err(ToolError::NotStored {
-                command: self.save_by_hand(state),
-                output: diagnostics::essence(&helped.stderr),
-            })
-        }
+    ) -> Result<(), Unstored> {
+        self.store(supervisor, state).await
     }
 
     fn save_by_hand(&self, state: &UnsavedState) -> String {
-        let file = state.path.strip_prefix(&self.directory);
-        let file = file.unwrap_or(&state.path).to_string_lossy();
-        by_hand::in_place(self, &format!("state push {}", quoted(&file)))
+        self.advice(state)
     }
 
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
