@@ -141,7 +141,7 @@ impl LockView {
         if helped.status.success() {
             return Ok(());
         }
-        let command = format!("terraform force-unlock {}", lock.id);
+        let command = format!("{} force-unlock {}", self.place.program(), lock.id);
         let output = essence(&helped.stderr);
         let mut half_texts = self.strategy.half_texts.iter();
         Err(if half_texts.any(|text| helped.stderr.contains(text)) {
@@ -223,7 +223,7 @@ impl LockView {
             Ok(Look::Held(lock))
         } else if helped.status.success() {
             // Nothing has that ID, so a program that has unlocked it was not asking.
-            Err(failed("force-unlock", &helped))
+            Err(self.failed("force-unlock", &helped))
         } else if !free_texts.is_empty()
             && free_texts.iter().all(|text| helped.stderr.contains(text))
         {
@@ -232,7 +232,7 @@ impl LockView {
         } else if self.is_accepted.get() {
             self.look_by_untaint(supervisor).await
         } else {
-            Err(failed("force-unlock", &helped))
+            Err(self.failed("force-unlock", &helped))
         }
     }
 
@@ -254,7 +254,7 @@ impl LockView {
             Some(lock) if is_own_look(&lock, began) => Ok(Look::HeldBySomebody),
             Some(lock) => Ok(Look::Held(lock)),
             None if names_nobody(&helped.stderr) => Ok(Look::HeldBySomebody),
-            None => Err(failed(LOOK_OPERATION, &helped)),
+            None => Err(self.failed(LOOK_OPERATION, &helped)),
         }
     }
 
@@ -272,7 +272,14 @@ impl LockView {
         if helped.status.success() {
             Ok(helped)
         } else {
-            Err(failed(&name, &helped))
+            Err(self.failed(&name, &helped))
+        }
+    }
+
+    fn failed(&self, command: &str, helped: &Helped) -> ToolError {
+        ToolError::Failed {
+            command: format!("{} {command}", self.place.program()),
+            output: essence(&helped.stderr),
         }
     }
 
@@ -308,13 +315,6 @@ fn names_nobody(stderr: &str) -> bool {
         ]
         .iter()
         .any(|sign| text.contains(sign))
-}
-
-fn failed(command: &str, helped: &Helped) -> ToolError {
-    ToolError::Failed {
-        command: format!("terraform {command}"),
-        output: essence(&helped.stderr),
-    }
 }
 
 /// The scratch directory's whole configuration.

@@ -22,6 +22,7 @@ mod lock_view;
 #[cfg(test)]
 mod merge_properties;
 mod plan_file;
+mod program;
 mod schema;
 mod settings;
 mod shadow;
@@ -30,8 +31,8 @@ mod sighting;
 use std::env;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{self, Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ use backend::{Backend, ReleaseBy};
 use configuration::{Configuration, Origin, Resolved};
 use http_backend::HttpLock;
 use lock_view::LockView;
+pub(crate) use program::Program;
+use program::is_opentofu;
 
 /// How long Terraform may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
@@ -131,7 +134,7 @@ impl Terraform {
                 .join(data_directory.unwrap_or_else(|| ".terraform".as_ref())),
             backend_config: self.backend_config.clone(),
             environment: self.environment.clone(),
-            is_tofu: is_tofu(&self.binary),
+            is_tofu: is_opentofu(&self.binary),
         }
     }
 
@@ -238,13 +241,6 @@ fn selected_workspace(place: &Terraform) -> String {
         .map(|name| name.trim().to_owned())
         .find(|name| !name.is_empty())
         .unwrap_or_else(|| "default".to_owned())
-}
-
-/// Whether the program is OpenTofu, by its name.
-fn is_tofu(binary: &Path) -> bool {
-    binary
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().contains("tofu"))
 }
 
 /// A setting as an option of `init`. What may be a secret is asked for when the command is pasted.
@@ -357,7 +353,7 @@ impl DeployTool for Terraform {
         json.and_then(|json| serde_json::from_str::<Version>(json).ok())
             .map(|version| version.terraform_version)
             .ok_or_else(|| ToolError::Failed {
-                command: "terraform version -json".to_owned(),
+                command: format!("{} version -json", self.program()),
                 output: diagnostics::essence(&helped.stderr),
             })
     }
@@ -543,20 +539,6 @@ fn write_setting(file: &Path, name: &str, value: &str) -> std::io::Result<()> {
     options
         .open(file)?
         .write_all(format!("{name} = (\n{value}\n)\n").as_bytes())
-}
-
-/// Finds `program` the way a shell does.
-pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
-    let runnable = |path: &PathBuf| {
-        fs::metadata(path)
-            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-    };
-    if program.contains('/') {
-        return path::absolute(program).ok().filter(runnable);
-    }
-    env::split_paths(&env::var_os("PATH")?)
-        .filter_map(|place| path::absolute(place.join(program)).ok())
-        .find(runnable)
 }
 
 /// A word as a shell takes it, whatever is in it: what a backend says must not become a command.
