@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
 use super::configuration::read_initialised;
 use super::diagnostics::{LOOK_OPERATION, essence, is_own_look, lock_info};
+use super::program::is_opentofu;
 use super::shadow::Shadow;
 use super::{Terraform, helper_command, quoted};
 use crate::lock::LockInfo;
@@ -218,15 +219,13 @@ impl LockView {
     async fn look_by_wrong_id(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
         let command = self.state_command(&["force-unlock", "-no-color", "-force", "0"]);
         let helped = supervisor.run_helper(command, LIMIT).await?;
-        let free_texts = self.strategy.free_texts;
+        let is_opentofu = is_opentofu(&self.place.binary);
         if let Some(lock) = lock_info(&helped.stderr) {
             Ok(Look::Held(lock))
         } else if helped.status.success() {
             // Nothing has that ID, so a program that has unlocked it was not asking.
             Err(self.failed("force-unlock", &helped))
-        } else if !free_texts.is_empty()
-            && free_texts.iter().all(|text| helped.stderr.contains(text))
-        {
+        } else if self.strategy.says_free(&helped.stderr, is_opentofu) {
             self.is_accepted.set(true);
             Ok(Look::Free)
         } else if self.is_accepted.get() {
