@@ -22,6 +22,7 @@ mod http_looks;
 mod image;
 mod interrupts;
 mod living_holders;
+mod opentofu;
 mod output;
 mod own_lock;
 mod proofs;

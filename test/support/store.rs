@@ -283,6 +283,12 @@ impl Store {
         aws::put_object(&self.name, &key, &lock.to_string());
     }
 
+    /// Puts an item into the table that does not say who holds the lock.
+    pub(crate) fn set_nameless_item(&self) {
+        let item = json!({"LockID": {"S": self.lock_path()}});
+        aws::dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
+    }
+
     /// Takes the lock away, as its holder does when it has finished.
     pub(crate) fn remove_lock(&self) {
         if let Some(http) = &self.http {
