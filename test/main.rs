@@ -24,6 +24,7 @@ mod image;
 mod interrupts;
 mod limits;
 mod living_holders;
+mod opentofu;
 mod output;
 mod own_lock;
 mod proofs;

@@ -17,7 +17,7 @@ use crate::pipe::{Image, Misspelt};
 use crate::place::{Place, logical};
 use crate::release::Release;
 use crate::tools::DeployTool;
-use crate::tools::terraform::{Terraform, find_program};
+use crate::tools::terraform::{Program, Terraform};
 
 /// All that is known before anything runs.
 pub(crate) struct Plan {
@@ -163,7 +163,7 @@ impl Target {
         variables: Variables<'_>,
         reasons: &mut Vec<String>,
     ) -> Vec<Place<Terraform>> {
-        let binary = find_program(&self.terraform_bin);
+        let given = variables::given(self.terraform_bin.clone());
         let mut listed = |given: &[String], name| given_or_listed(given, name, variables, reasons);
         let backend_config = listed(&self.backend_config, "BACKEND_CONFIG").unwrap_or_default();
         let names = match listed(&self.working_dir, "WORKING_DIR") {
@@ -174,15 +174,14 @@ impl Target {
         for name in names {
             let place = directory(&name).and_then(|directory| {
                 check_files(&backend_config, &directory)?;
+                let program = Program::of(given.as_deref(), &directory);
                 let terraform = Terraform::named(
-                    binary
-                        .clone()
-                        .unwrap_or_else(|| PathBuf::from(&self.terraform_bin)),
+                    program.path(),
                     directory.clone(),
                     backend_config.clone(),
                     variables::given(self.workspace.clone()),
                 );
-                match missing(&terraform, binary.is_some(), needs_work) {
+                match missing(&terraform, &program, needs_work) {
                     Some(reason) => Err(reason),
                     None => Ok(Place {
                         name,
@@ -294,13 +293,10 @@ fn directory(name: &str) -> Result<PathBuf, String> {
 }
 
 /// Says what is missing for the work, if anything is.
-fn missing(terraform: &Terraform, is_found: bool, needs_work: bool) -> Option<String> {
+fn missing(terraform: &Terraform, program: &Program, needs_work: bool) -> Option<String> {
     let has_work = terraform.has_work();
-    if !is_found && (has_work || needs_work) {
-        return Some(format!(
-            "TERRAFORM_BIN is \"{}\": there is no such program; install it, or say where it is",
-            terraform.binary.display()
-        ));
+    if !program.is_found() && (has_work || needs_work) {
+        return Some(program.to_string());
     }
     if !has_work && needs_work {
         return Some(format!(

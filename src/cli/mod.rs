@@ -174,14 +174,12 @@ struct Target {
     #[arg(long, value_name = "NAME", env = "WORKSPACE")]
     workspace: Option<String>,
 
-    /// The Terraform program; `tofu` works too
-    #[arg(
-        long,
-        value_name = "PROGRAM",
-        env = "TERRAFORM_BIN",
-        default_value = "terraform"
-    )]
-    terraform_bin: String,
+    /// The program, Terraform or OpenTofu [default: what .opentofu-version or .terraform-version
+    /// says, in the directory or above; else tofu where there is a .tofu file, or where
+    /// .terraform.lock.hcl names OpenTofu's registry; else terraform, or tofu where it alone is in
+    /// PATH]
+    #[arg(long, value_name = "PROGRAM", env = "TERRAFORM_BIN")]
+    terraform_bin: Option<String>,
 }
 
 /// What happens around a lock.

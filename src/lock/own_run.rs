@@ -79,7 +79,7 @@ fn doubt(lock: &LockInfo, run: &Run) -> Option<Doubt> {
     if lock.who.is_empty() || lock.who != run.who {
         return Some(Doubt::SomebodyElse);
     }
-    if lock.version != run.version {
+    if without_prerelease(&lock.version) != without_prerelease(run.version) {
         return Some(Doubt::OtherVersion);
     }
     if !run.operations.contains(&lock.operation.as_str()) {
@@ -99,6 +99,13 @@ fn doubt(lock: &LockInfo, run: &Run) -> Option<Doubt> {
         Others::Running => Some(Doubt::OthersRun),
         Others::Hidden => Some(Doubt::OthersHidden),
     }
+}
+
+/// A version as a lock has it: `version -json` says `1.12.6-dev` where the lock says `1.12.6`.
+fn without_prerelease(version: &str) -> &str {
+    version
+        .split_once('-')
+        .map_or(version, |(version, _)| version)
 }
 
 #[cfg(test)]
@@ -181,6 +188,27 @@ mod tests {
             let (mut lock, mut run) = (lock(), run());
             change(&mut lock, &mut run);
             assert_eq!(judge_own(&lock, &run), Verdict::Refuse(expected));
+        }
+    }
+
+    #[test]
+    fn a_lock_does_not_say_of_which_prerelease_it_is() {
+        for (of_lock, of_run, is_same) in [
+            ("1.12.6", "1.12.6-dev", true),
+            ("1.12.6-rc1", "1.12.6", true),
+            ("1.12.6", "1.12.7-dev", false),
+            ("", "1.12.6-dev", false),
+        ] {
+            let lock = LockInfo {
+                version: of_lock.to_owned(),
+                ..lock()
+            };
+            let run = Run {
+                version: of_run,
+                ..run()
+            };
+            let is_released = judge_own(&lock, &run) == Verdict::Release(Proof::OwnRun);
+            assert_eq!(is_released, is_same, "{of_lock:?} {of_run:?}");
         }
     }
 

@@ -40,6 +40,8 @@ struct Shared {
     redirect: Option<(u16, String)>,
     /// Whether each request came with credentials.
     authorized: Vec<bool>,
+    /// A header without which every request is refused, and its value.
+    demand: Option<(&'static str, &'static str)>,
     /// Is told of every request before it is answered.
     witness: Option<Witness>,
 }
@@ -135,6 +137,11 @@ impl HttpServer {
         self.shared.lock().unwrap().authorized.clone()
     }
 
+    /// From now on, whoever does not send this header is refused.
+    pub(crate) fn demand(&self, header: &'static str, value: &'static str) {
+        self.shared.lock().unwrap().demand = Some((header, value));
+    }
+
     /// Loses the next answer to this method, after doing what was asked.
     pub(crate) fn lose_answer_to(&self, method: &'static str) {
         self.shared.lock().unwrap().lost_answer = Some(method);
@@ -161,12 +168,17 @@ fn answer(mut request: Request, shared: &Mutex<Shared>) {
         .iter()
         .any(|header| header.field.equiv("Authorization"));
     shared.authorized.push(is_authorized);
+    let is_refused = shared.demand.is_some_and(|(name, value)| {
+        let mut headers = request.headers().iter();
+        !headers.any(|header| header.field.equiv(name) && header.value.as_str() == value)
+    });
     let mut headers = Vec::new();
     let (status, text) = match &shared.redirect {
         Some((status, to)) => {
             headers.push(Header::from_bytes("Location", to.as_bytes()).unwrap());
             (*status, String::new())
         }
+        None if is_refused => (401, String::new()),
         None => shared.answer(&method, body),
     };
     if shared.lost_answer == Some(method.as_str()) {

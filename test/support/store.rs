@@ -318,6 +318,12 @@ impl Store {
         self.item()["Item"].is_object()
     }
 
+    /// Puts an item into the table that does not say who holds the lock.
+    pub(crate) fn set_nameless_item(&self) {
+        let item = json!({"LockID": {"S": self.lock_path()}});
+        aws::dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
+    }
+
     /// Takes the lock away, as its holder does when it has finished.
     pub(crate) fn remove_lock(&self) {
         if let Some(http) = &self.http {

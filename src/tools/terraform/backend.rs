@@ -59,7 +59,9 @@ pub(super) struct Strategy {
     /// What `force-unlock 0` says, all of it, where nobody holds the lock. Where it says anything
     /// else and names no holder, `untaint` decides.
     pub(super) free_texts: &'static [&'static str],
-    /// Whether `force-unlock 0` says the same of a lock of which nothing is kept as of no lock: there
+    /// The same, in OpenTofu's words.
+    pub(super) free_texts_of_opentofu: &'static [&'static str],
+    /// Whether Terraform says the same of a lock of which nothing is kept as of no lock: there
     /// `untaint` decides.
     pub(super) hides_unnamed: bool,
     /// What `force-unlock ID` says, one of it, where the lock was but half there: that half is free
@@ -73,34 +75,29 @@ impl Backend {
         let strategy = match self.kind.as_str() {
             // The ID is checked, but by a read before an unconditional delete: a window of
             // milliseconds stays open between the two.
-            "s3" => Strategy {
-                is_flat: true,
-                free_texts: self.free_texts_of_s3(),
-                // An item without `Info` reads like no item.
-                hides_unnamed: self.has("dynamodb_table"),
-                half_texts: &HALF_TEXTS_OF_S3,
-                ..WRONG_ID
-            },
-            // The ID is a generation number, and the delete is conditional on it.
+            "s3" => self.strategy_of_s3(),
+            // The ID is a generation number, and the delete is conditional on it. OpenTofu tells of
+            // the refused delete alone where there is no lock to read; whatever else keeps it from
+            // reading the lock makes that a list of two.
             "gcs" => Strategy {
                 free_texts: &["storage: object doesn't exist"],
+                free_texts_of_opentofu: &[
+                    "Failed to unlock state: storage: Delete: empty conditions",
+                ],
                 ..WRONG_ID
-            },
-            // The ID is a lease, which the service checks. The lease is taken before the lock info
-            // is written and given back after it is deleted, so no lock info is not yet no lock; and
-            // where a person has broken the lease, the info stays and locks nobody out.
-            "azurerm" => Strategy {
-                compares_ids: true,
-                ..UNTAINT
             },
             // The lease is updated only where its version is the one that was read.
             "kubernetes" => Strategy {
                 free_texts: &["state is already unlocked"],
+                free_texts_of_opentofu: &["state is already unlocked"],
                 ..WRONG_ID
             },
             // oss and cos check the ID by a read before an unconditional delete; oci deletes only
             // what it has read.
-            "oss" | "cos" | "oci" => Strategy {
+            // On azurerm the ID is a lease, which the service checks. The lease is taken before the lock info
+            // is written and given back after it is deleted, so no lock info is not yet no lock; and
+            // where a person has broken the lease, the info stays and locks nobody out.
+            "azurerm" | "oss" | "cos" | "oci" => Strategy {
                 compares_ids: true,
                 ..UNTAINT
             },
@@ -193,19 +190,52 @@ impl Backend {
         self.text(setting).is_some()
     }
 
-    fn free_texts_of_s3(&self) -> &'static [&'static str] {
-        match (self.is_on("use_lockfile"), self.has("dynamodb_table")) {
-            (true, true) => &["NoSuchKey", "unexpected end of JSON input"],
-            (true, false) => &["NoSuchKey"],
-            (false, true) => &["unexpected end of JSON input"],
-            (false, false) => &[],
+    fn strategy_of_s3(&self) -> Strategy {
+        const LOCK_FILE: &str = "NoSuchKey";
+        // Terraform says the same of an item that does not say who holds the lock.
+        const ITEM: &str = "unexpected end of JSON input";
+        const ITEM_OF_OPENTOFU: &str = "no lock info found for: ";
+        let (free_texts, free_texts_of_opentofu): (&[&str], &[&str]) =
+            match (self.is_on("use_lockfile"), self.has("dynamodb_table")) {
+                (true, true) => (&[LOCK_FILE, ITEM], &[LOCK_FILE, ITEM_OF_OPENTOFU]),
+                (true, false) => (&[LOCK_FILE], &[LOCK_FILE]),
+                (false, true) => (&[ITEM], &[ITEM_OF_OPENTOFU]),
+                (false, false) => (&[], &[]),
+            };
+        Strategy {
+            is_flat: true,
+            free_texts,
+            free_texts_of_opentofu,
+            // An item without `Info` reads like no item.
+            hides_unnamed: self.has("dynamodb_table"),
+            half_texts: &HALF_TEXTS_OF_S3,
+            ..WRONG_ID
         }
     }
 }
 
-/// With a lock file and DynamoDB, `force-unlock` tries both and names the one that it could not
-/// unlock; where it could unlock neither, it says "both S3 and DynamoDB".
-const HALF_TEXTS_OF_S3: [&str; 2] = ["failed to unlock S3: ", "failed to unlock DynamoDB: "];
+impl Strategy {
+    /// Whether what `force-unlock 0` said, which names no holder, says that there is none.
+    pub(super) fn says_free(&self, words: &str, is_opentofu: bool) -> bool {
+        let texts = if is_opentofu {
+            self.free_texts_of_opentofu
+        } else {
+            self.free_texts
+        };
+        let names_somebody = words.contains("Lock Info:");
+        !texts.is_empty() && !names_somebody && texts.iter().all(|text| words.contains(text))
+    }
+}
+
+/// With a lock file and DynamoDB, `force-unlock` tries both. Terraform names the one that it could not
+/// unlock, and OpenTofu says of the other one that it was released; where neither could be unlocked,
+/// both say something else.
+const HALF_TEXTS_OF_S3: [&str; 4] = [
+    "failed to unlock S3: ",
+    "failed to unlock DynamoDB: ",
+    "dynamoDB lock released but s3 failed: ",
+    "s3 lock released but dynamoDB failed: ",
+];
 
 const WRONG_ID: Strategy = Strategy {
     look: LookBy::WrongId,
@@ -220,6 +250,7 @@ const UNTAINT: Strategy = Strategy {
     is_flat: false,
     free_texts: &[],
     hides_unnamed: false,
+    free_texts_of_opentofu: &[],
     half_texts: &[],
 };
 
@@ -290,6 +321,47 @@ mod tests {
             backend("s3", &both).strategy().unwrap().free_texts,
             ["NoSuchKey", "unexpected end of JSON input"]
         );
+    }
+
+    #[test]
+    fn each_program_has_its_own_words_for_free() {
+        const TERRAFORM: bool = false;
+        const OPENTOFU: bool = true;
+        let table = json!({"dynamodb_table": "locks"});
+        let both = json!({"use_lockfile": true, "dynamodb_table": "locks"});
+        let none = json!({});
+        let item = "Error: Failed to unlock state: failed to retrieve lock info: no lock info \
+                    found for: \"b/k\" within the DynamoDB table: locks";
+        let file = "Error: Failed to unlock state: failed to retrieve s3 lock info: NoSuchKey";
+        let empty = "failed to retrieve lock info for lock ID \"0\": unexpected end of JSON input";
+        let alone = "Error: Failed to unlock state: storage: Delete: empty conditions\n";
+        let list = "Error: Failed to unlock state: 2 errors occurred:\n\
+                    \t* storage: Delete: empty conditions\n\t* storage: forbidden\n";
+        let terraforms = "* storage: Delete: empty conditions\n* storage: object doesn't exist\n";
+        let nameless = format!("{alone}Lock Info:\n  ID:        \n");
+        let neither = format!("{file}\n{item}");
+        let rows = [
+            ("s3", &table, OPENTOFU, item, true),
+            ("s3", &table, OPENTOFU, empty, false),
+            ("s3", &table, TERRAFORM, empty, true),
+            ("s3", &both, OPENTOFU, neither.as_str(), true),
+            ("s3", &both, OPENTOFU, item, false),
+            ("s3", &both, OPENTOFU, file, false),
+            ("gcs", &none, OPENTOFU, alone, true),
+            ("gcs", &none, TERRAFORM, alone, false),
+            ("gcs", &none, OPENTOFU, list, false),
+            ("gcs", &none, OPENTOFU, nameless.as_str(), false),
+            ("gcs", &none, TERRAFORM, terraforms, true),
+            ("azurerm", &none, OPENTOFU, alone, false),
+        ];
+        for (kind, settings, is_opentofu, words, is_free) in rows {
+            let strategy = backend(kind, settings).strategy().unwrap();
+            assert_eq!(
+                strategy.says_free(words, is_opentofu),
+                is_free,
+                "{kind}: {words}"
+            );
+        }
     }
 
     #[test]

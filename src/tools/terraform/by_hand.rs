@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::Terraform;
 use super::arguments::given_by;
+use super::program::find;
 use super::settings::is_same;
-use super::{Terraform, find_program};
 
 /// A function of the shell that asks for what has this name, unless its value is given, and escapes
 /// it for a word of TF_CLI_ARGS, and for a text in a file of curl's options.
@@ -86,14 +87,14 @@ pub(super) fn program(place: &Terraform) -> String {
     let binary = real(&place.binary);
     let own_name = place.binary.file_name().unwrap_or_default();
     let own_name = own_name.to_string_lossy();
-    let is_it = |name: &&str| find_program(name).is_some_and(|found| real(&found) == binary);
+    let is_it = |name: &&str| find(name).is_some_and(|found| real(&found) == binary);
     if let Some(name) = [&*own_name, "terraform", "tofu"]
         .iter()
         .find(|name| is_it(name))
     {
         return quoted(name);
     }
-    match find_program(&own_name) {
+    match find(&own_name) {
         Some(found) if is_version_manager(&real(&found)) => quoted(&own_name),
         _ => quoted(&place.binary.to_string_lossy()),
     }

@@ -5,6 +5,7 @@
 //! shows the caller's own lock instead of the holder's.
 
 mod exchange;
+mod headers;
 
 use std::time::Duration;
 
@@ -218,9 +219,10 @@ impl HttpLock {
             Some((username, _)) => format!("--user {} ", quoted(username)),
             None => String::new(),
         };
+        let headers = self.connection.headers.by_hand();
         let body = json!({"ID": lock.id}).to_string();
         format!(
-            "curl --fail --request {} {user}--header 'Content-Type: application/json' --data {} {}",
+            "curl --fail --request {} {user}{headers}--header 'Content-Type: application/json' --data {} {}",
             self.unlock.method,
             quoted(&body),
             quoted(&without_secrets(&self.unlock.address))

@@ -11,13 +11,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::Terraform;
 use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
 use super::by_hand::{self, quoted};
 use super::configuration::read_initialised;
 use super::diagnostics::{LOOK_OPERATION, essence, is_own_look, lock_info};
 use super::helper::helper_command;
+use super::program::is_opentofu;
 use super::shadow::Shadow;
-use super::{Terraform, is_tofu};
 use crate::lock::LockInfo;
 use crate::supervisor::{Helped, Supervisor};
 use crate::tools::{DeployTool, Look, ToolError};
@@ -58,7 +59,7 @@ impl LockView {
     ) -> Result<Self, ToolError> {
         backend.create_nothing();
         let shadow = Shadow::of(&place.directory).map_err(ToolError::Scratch)?;
-        let document = document(&backend, is_tofu(&place.binary));
+        let document = document(&backend, is_opentofu(&place.binary));
         fs::write(shadow.directory.join("main.tf.json"), document).map_err(ToolError::Scratch)?;
         let mut view = Self {
             place: place.clone(),
@@ -144,7 +145,7 @@ impl LockView {
         if helped.status.success() {
             return Ok(());
         }
-        let command = format!("terraform force-unlock {}", lock.id);
+        let command = format!("{} force-unlock {}", by_hand::program(&self.place), lock.id);
         let output = essence(&helped.stderr);
         let mut half_texts = self.strategy.half_texts.iter();
         Err(if half_texts.any(|text| helped.stderr.contains(text)) {
@@ -234,17 +235,15 @@ impl LockView {
     async fn look_by_wrong_id(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
         let command = self.state_command(&["force-unlock", "-no-color", "-force", "0"]);
         let helped = supervisor.run_helper(command, LIMIT).await?;
-        let free_texts = self.strategy.free_texts;
+        let is_opentofu = is_opentofu(&self.place.binary);
         if let Some(lock) = lock_info(&helped.stderr) {
             Ok(Look::Held(lock))
         } else if helped.status.success() {
             // Nothing has that ID, so a program that has unlocked it was not asking.
-            Err(failed("force-unlock", &helped))
-        } else if !free_texts.is_empty()
-            && free_texts.iter().all(|text| helped.stderr.contains(text))
-        {
+            Err(self.failed("force-unlock", &helped))
+        } else if self.strategy.says_free(&helped.stderr, is_opentofu) {
             self.is_accepted.set(true);
-            if self.strategy.hides_unnamed {
+            if self.strategy.hides_unnamed && !is_opentofu {
                 self.look_by_untaint(supervisor).await
             } else {
                 Ok(Look::Free)
@@ -252,7 +251,7 @@ impl LockView {
         } else if self.is_accepted.get() {
             self.look_by_untaint(supervisor).await
         } else {
-            Err(failed("force-unlock", &helped))
+            Err(self.failed("force-unlock", &helped))
         }
     }
 
@@ -289,7 +288,7 @@ impl LockView {
             Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
             None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
             None if lacks_table(&helped.stderr) => self.without_state().map(Untaint::Done),
-            None => Err(failed(LOOK_OPERATION, &helped)),
+            None => Err(self.failed(LOOK_OPERATION, &helped)),
         }
     }
 
@@ -312,7 +311,14 @@ impl LockView {
         if helped.status.success() {
             Ok(helped)
         } else {
-            Err(failed(&name, &helped))
+            Err(self.failed(&name, &helped))
+        }
+    }
+
+    fn failed(&self, command: &str, helped: &Helped) -> ToolError {
+        ToolError::Failed {
+            command: format!("{} {command}", by_hand::program(&self.place)),
+            output: essence(&helped.stderr),
         }
     }
 
@@ -369,13 +375,6 @@ fn names_nobody(stderr: &str) -> bool {
 /// Whether pg has nothing that could be locked: a look makes no table, and no schema.
 fn lacks_table(stderr: &str) -> bool {
     stderr.contains("Failed to load state: pq: relation ") && stderr.contains("does not exist")
-}
-
-fn failed(command: &str, helped: &Helped) -> ToolError {
-    ToolError::Failed {
-        command: format!("terraform {command}"),
-        output: essence(&helped.stderr),
-    }
 }
 
 /// The scratch directory's whole configuration.

@@ -26,6 +26,7 @@ mod lock_view;
 #[cfg(test)]
 mod merge_properties;
 mod plan_file;
+mod program;
 mod schema;
 mod settings;
 mod shadow;
@@ -36,8 +37,7 @@ mod unsaved;
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ use helper::helper_command;
 use http_backend::HttpLock;
 pub(crate) use lock::TerraformLock;
 use lock_view::LockView;
+pub(crate) use program::Program;
+use program::is_opentofu;
 pub(crate) use stand_in::stand_in;
 
 /// How long Terraform may take to say its version.
@@ -127,7 +129,7 @@ impl Terraform {
                 .join(data_directory.unwrap_or_else(|| ".terraform".as_ref())),
             backend_config: self.backend_config.clone(),
             environment: self.environment.clone(),
-            is_tofu: is_tofu(&self.binary),
+            is_tofu: is_opentofu(&self.binary),
         }
     }
 
@@ -200,13 +202,6 @@ fn selected_workspace(place: &Terraform) -> String {
         .map(|name| name.trim().to_owned())
         .find(|name| !name.is_empty())
         .unwrap_or_else(|| "default".to_owned())
-}
-
-/// Whether the program is OpenTofu, by its name.
-fn is_tofu(binary: &Path) -> bool {
-    binary
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().contains("tofu"))
 }
 
 impl DeployTool for Terraform {
@@ -290,7 +285,7 @@ impl DeployTool for Terraform {
         json.and_then(|json| serde_json::from_str::<Version>(json).ok())
             .map(|version| version.terraform_version)
             .ok_or_else(|| ToolError::Failed {
-                command: "terraform version -json".to_owned(),
+                command: format!("{} version -json", by_hand::program(self)),
                 output: diagnostics::essence(&helped.stderr),
             })
     }
@@ -351,18 +346,4 @@ impl DeployTool for Terraform {
             .await
             .map(TerraformLock::View)
     }
-}
-
-/// Finds `program` the way a shell does.
-pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
-    let runnable = |path: &PathBuf| {
-        fs::metadata(path)
-            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-    };
-    if program.contains('/') {
-        return path::absolute(program).ok().filter(runnable);
-    }
-    env::split_paths(&env::var_os("PATH")?)
-        .filter_map(|place| path::absolute(place.join(program)).ok())
-        .find(runnable)
 }

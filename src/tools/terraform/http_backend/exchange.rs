@@ -6,6 +6,7 @@ use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, Response, StatusCode, Url};
 
+use super::headers::Headers;
 use crate::environment::Environment;
 use crate::http_client::{self, innermost};
 use crate::supervisor::Supervisor;
@@ -18,6 +19,7 @@ const MOST_REDIRECTS: u32 = 10;
 pub(super) struct Connection {
     client: Client,
     pub(super) credentials: Option<(String, String)>,
+    pub(super) headers: Headers,
 }
 
 /// A request that can be repeated elsewhere.
@@ -52,6 +54,7 @@ impl Connection {
         Ok(Self {
             client: client(backend, environment)?,
             credentials,
+            headers: Headers::of(backend)?,
         })
     }
 
@@ -98,6 +101,9 @@ impl Connection {
             request = request
                 .header(CONTENT_TYPE, "application/json")
                 .body(body.to_owned());
+        }
+        if with_credentials {
+            request = request.headers(self.headers.to_send());
         }
         if let Some((username, password)) = self.credentials.as_ref().filter(|_| with_credentials) {
             request = request.basic_auth(username, Some(password));

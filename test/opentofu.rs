@@ -1,0 +1,298 @@
+//! What OpenTofu has, and Terraform has not.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::support::project::thing;
+use crate::support::{Kind, Project, Softstop, Step, Store, each, prepared};
+
+/// A configuration whose state is encrypted, or nothing is stored.
+const ENCRYPTED: &str = "terraform {
+  encryption {
+    key_provider \"pbkdf2\" \"key\" {
+      passphrase = \"only-a-test-only-a-test\"
+    }
+    method \"aes_gcm\" \"method\" {
+      keys = key_provider.pbkdf2.key
+    }
+    state {
+      method   = method.aes_gcm.method
+      enforced = true
+    }
+  }
+}
+";
+
+/// The directories in which programs are found: OpenTofu's, and those of the test, with Terraform in
+/// one of them or without.
+fn path(project: &Project, with_terraform: bool) -> String {
+    let programs = project.scratch().join("opentofu");
+    if !programs.exists() {
+        fs::create_dir(&programs).unwrap();
+        symlink(prepared("SOFTSTOP_TEST_TOFU"), programs.join("tofu")).unwrap();
+    }
+    let own = env::var("PATH").unwrap();
+    let others =
+        env::split_paths(&own).filter(|place| with_terraform || !place.join("terraform").exists());
+    let all: Vec<PathBuf> = [programs.clone()].into_iter().chain(others).collect();
+    env::join_paths(all).unwrap().into_string().unwrap()
+}
+
+/// Only OpenTofu's files, and OpenTofu alone in PATH.
+fn of_opentofu_alone(kind: Kind) -> (Project, Softstop) {
+    let project = Project::slow(kind);
+    for name in ["backend", "main"] {
+        let terraforms = project.directory.join(format!("{name}.tf"));
+        fs::rename(terraforms, project.directory.join(format!("{name}.tofu"))).unwrap();
+    }
+    let softstop = Softstop::deploy(&project).env("PATH", path(&project, false));
+    (project, softstop)
+}
+
+fn is_encrypted(state: &str) -> bool {
+    state.contains("encrypted_data") && !state.contains("resources")
+}
+
+#[test]
+fn what_opentofu_is_to_encrypt_is_never_stored_by_terraform() {
+    let project = Project::new(Kind::Local, "resource \"terraform_data\" \"a\" {}\n");
+    project.write("encryption.tofu", ENCRYPTED);
+    let without = Softstop::deploy(&project).finish();
+    without
+        .expect_code(2)
+        .expect_said("encryption.tofu says that the program here is \"tofu\"");
+    assert_eq!(project.store.state(), None, "{without}");
+    let finished = Softstop::deploy(&project)
+        .env("PATH", path(&project, true))
+        .finish();
+    finished.expect_code(0);
+    let state = project.store.state().unwrap();
+    assert!(is_encrypted(&state), "{state}");
+}
+
+#[test]
+fn a_file_of_terraform_is_hidden_by_the_one_of_opentofu_beside_it() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let other = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let strangers = other.be_locked_by("anna@macbook");
+    let terraform = |project: &Project| format!("terraform {{\n{}}}\n", project.store.block());
+    for (hidden, read) in [
+        ("backend.tf", "backend.tofu"),
+        ("b_override.tf", "b_override.tofu"),
+    ] {
+        project.write(hidden, &terraform(&other));
+        project.write(read, &terraform(&project));
+        let finished = Softstop::deploy(&project)
+            .env("PATH", path(&project, true))
+            .finish();
+        finished.expect_code(0);
+        assert_eq!(project.store.resources(), ["a"], "{read}");
+        assert_eq!(other.store.lock_id(), strangers, "{finished}");
+        assert_eq!(other.store.state(), None, "{finished}");
+        // For Terraform it is the other way round.
+        let finished = Softstop::in_directory(&project.directory, project.scratch())
+            .arguments(["status"])
+            .env("TERRAFORM_BIN", "terraform")
+            .finish();
+        finished.expect_code(0).expect_said("held by anna@macbook");
+    }
+}
+
+#[test]
+fn the_program_that_is_missing_is_named_and_the_other_one_never_taken() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let alone = path(&project, false);
+    for (file, text) in [
+        (".opentofu-version", "1.12.6"),
+        (
+            ".terraform.lock.hcl",
+            "provider \"registry.opentofu.org/hashicorp/null\" {}",
+        ),
+    ] {
+        project.write(file, text);
+        for mode in ["release", "status", "deploy"] {
+            let softstop = Softstop::in_directory(&project.directory, project.scratch());
+            let finished = softstop.arguments([mode]).finish();
+            finished
+                .expect_code(2)
+                .expect_said(file)
+                .expect_said("\"tofu\", which is not in PATH");
+        }
+        fs::remove_file(project.directory.join(file)).unwrap();
+    }
+    project.write(".terraform-version", "1.11.4");
+    let softstop = Softstop::in_directory(&project.directory, project.scratch());
+    let finished = softstop.arguments(["status"]).env("PATH", alone).finish();
+    finished
+        .expect_code(2)
+        .expect_said("\"terraform\", which is not in PATH");
+}
+
+#[test]
+fn the_lock_of_an_opentofu_that_is_killed_is_released() {
+    each(&Kind::LASTING, |kind| {
+        let (project, softstop) = of_opentofu_alone(kind);
+        expect_killed_is_released(&project, softstop);
+        let (project, softstop) = of_opentofu_alone(kind);
+        let script = "tofu init -input=false; exec tofu apply -auto-approve -input=false";
+        expect_killed_is_released(&project, softstop.script(script));
+    });
+}
+
+/// Kills OpenTofu while it holds the lock, and expects that its lock is released.
+fn expect_killed_is_released(project: &Project, softstop: Softstop) {
+    let run = softstop.start();
+    project.gate("a.gate").wait_until_reached();
+    assert!(project.store.lock().is_some(), "the deploy uses this lock");
+    kill(run.wait_for_process("tofu"), Signal::SIGKILL).unwrap();
+    let finished = run.finish();
+    finished
+        .expect_code(137)
+        .expect_said("its lock was released");
+    assert_eq!(project.store.lock(), None, "{finished}");
+}
+
+/// `softstop MODE` in a fresh clone, by a program that notes what it was started for in the file
+/// `started`, and is OpenTofu.
+fn noting(project: &Project, mode: &str) -> Softstop {
+    let tofu = prepared("SOFTSTOP_TEST_TOFU");
+    let started = project.scratch().join("started");
+    let text = format!("echo $1 >> {}\nexec {tofu} \"$@\"\n", started.display());
+    let softstop = match mode {
+        "release" => Softstop::release(project),
+        _ => Softstop::status(project),
+    };
+    softstop.env("TERRAFORM_BIN", project.script("tofu-that-notes", &text))
+}
+
+#[test]
+fn a_free_lock_is_known_by_one_question_that_takes_nothing() {
+    each(
+        &[Kind::S3Lockfile, Kind::S3DynamoDb, Kind::S3Both],
+        |kind| {
+            let project = Project::new(kind, &thing("a", ""));
+            let finished = noting(&project, "status").finish();
+            finished.expect_code(0).expect_said("The lock is free");
+            let started = fs::read_to_string(project.scratch().join("started")).unwrap();
+            assert_eq!(started, "force-unlock\n", "{kind:?}");
+        },
+    );
+}
+
+#[test]
+fn an_item_that_names_nobody_is_not_free() {
+    let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
+    project.store.set_nameless_item();
+    let finished = noting(&project, "status").finish();
+    finished
+        .expect_code(0)
+        .expect_said("does not say who holds it");
+}
+
+#[test]
+fn both_halves_of_a_lock_and_each_half_alone_are_released() {
+    let step = Step::of_a_new_pipeline();
+    let killed_at = |request: fn(&Store) -> String| {
+        let project = Project::new(Kind::S3Both, &thing("a", ""));
+        let proxy = project.store.proxy.as_ref().unwrap();
+        proxy.hold(&request(&project.store));
+        let run = Softstop::deploy(&project)
+            .env("PATH", path(&project, true))
+            .env("TERRAFORM_BIN", "tofu")
+            .in_step(&step)
+            .start();
+        run.kill_all_while_held(proxy);
+        project
+    };
+    let only_file = killed_at(|_| "PutItem".to_owned());
+    assert!(only_file.store.lockfile().is_some() && only_file.store.table_lock().is_none());
+    let only_item = killed_at(|_| "DeleteItem".to_owned());
+    assert!(only_item.store.lockfile().is_none() && only_item.store.table_lock().is_some());
+    let both = killed_at(Store::state_write);
+    for project in [only_file, only_item, both] {
+        let finished = noting(&project, "release")
+            .in_step(&step.sibling())
+            .finish();
+        finished.expect_code(0).expect_said("1 released");
+        assert_eq!(project.store.lock(), None, "{finished}");
+    }
+}
+
+#[test]
+fn a_prerelease_knows_its_own_lock() {
+    let (project, softstop) = of_opentofu_alone(Kind::HttpStrict);
+    let tofu = prepared("SOFTSTOP_TEST_TOFU");
+    let text = format!(
+        "if [ \"$1\" = version ]; then {tofu} version -json | sed 's/\\(terraform_version\": \"[0-9.]*\\)/\\1-dev/'\n\
+         else exec {tofu} \"$@\"\nfi\n"
+    );
+    let dev = project.script("tofu-dev", &text);
+    expect_killed_is_released(&project, softstop.env("TERRAFORM_BIN", dev));
+}
+
+#[test]
+fn the_headers_of_an_http_backend_are_sent_and_never_printed() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::orphaned(Kind::HttpStrict, &step);
+    project
+        .store
+        .http
+        .as_ref()
+        .unwrap()
+        .demand("X-State-Token", "s3cret-header");
+    let with_header = |value: &str| {
+        let headers = format!("headers = {{ \"X-State-Token\" = \"{value}\" }}\n}}\n");
+        let block = project.store.block();
+        let block = block.trim_end().trim_end_matches('}');
+        project.write("backend.tf", &format!("terraform {{\n{block}{headers}}}\n"));
+    };
+    with_header("wrong");
+    let refused = noting(&project, "status").finish();
+    refused
+        .expect_code(4)
+        .expect_said("it answered a LOCK with 401 Unauthorized");
+    with_header("s3cret-header");
+    let told = noting(&project, "status").finish();
+    told.expect_code(0).expect_said("held by build 42");
+    assert!(!told.stderr.contains("s3cret-header"), "{told}");
+    let released = noting(&project, "release")
+        .in_step(&step.sibling())
+        .finish();
+    released.expect_code(0).expect_said("1 released");
+    assert_eq!(project.store.lock(), None, "{released}");
+
+    project.be_locked_by("anna@macbook");
+    let deployed = Softstop::deploy(&project)
+        .env("PATH", path(&project, true))
+        .env("TERRAFORM_BIN", "tofu")
+        .finish();
+    deployed
+        .expect_code(3)
+        .expect_said("held by anna@macbook")
+        .expect_said("x-state-token: ");
+    assert!(!deployed.stderr.contains("s3cret-header"), "{deployed}");
+}
+
+#[test]
+fn a_deploy_that_never_had_a_lock_raises_no_alarm_about_one() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project
+        .store
+        .http
+        .as_ref()
+        .unwrap()
+        .demand("X-State-Token", "s3cret-header");
+    let finished = Softstop::deploy(&project)
+        .env("PATH", path(&project, true))
+        .env("TERRAFORM_BIN", "tofu")
+        .finish();
+    finished
+        .expect_code(1)
+        .expect_said("it answered a LOCK with 401 Unauthorized");
+    assert!(!finished.stderr.contains("by hand"), "{finished}");
+    assert!(!finished.stderr.contains("left"), "{finished}");
+}
