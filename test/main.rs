@@ -21,6 +21,7 @@ mod half_locks;
 mod http_looks;
 mod image;
 mod interrupts;
+mod lifecycle;
 mod living_holders;
 mod output;
 mod own_lock;
