@@ -22,6 +22,7 @@ mod half_locks;
 mod http_looks;
 mod image;
 mod interrupts;
+mod lifecycle;
 mod limits;
 mod living_holders;
 mod opentofu;

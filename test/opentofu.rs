@@ -186,7 +186,7 @@ fn a_free_lock_is_known_by_one_question_that_takes_nothing() {
 #[test]
 fn an_item_that_names_nobody_is_not_free() {
     let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
-    project.store.set_nameless_item();
+    project.store.set_item(None);
     let finished = noting(&project, "status").finish();
     finished
         .expect_code(0)

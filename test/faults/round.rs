@@ -59,7 +59,7 @@ impl<'a> Round<'a> {
             // A Terraform that is killed while it makes one is a limit of README's.
             project.run_terraform(&["init", "-input=false"]);
             project.run_terraform(&["workspace", "new", workspace]);
-            project.store.workspace = Some(workspace);
+            project.store.workspace = workspace;
         }
         Self {
             plan,

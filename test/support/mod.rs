@@ -7,8 +7,12 @@ pub(crate) mod aws;
 )]
 pub(crate) mod bitbucket;
 pub(crate) mod container;
+pub(crate) mod gcs;
 pub(crate) mod http_server;
+pub(crate) mod kind;
+pub(crate) mod kubernetes;
 pub(crate) mod pipelines;
+pub(crate) mod postgres;
 pub(crate) mod project;
 pub(crate) mod proxy;
 pub(crate) mod run;
@@ -22,11 +26,12 @@ use std::time::{Duration, Instant};
 
 pub(crate) use bitbucket::{Answer, Bitbucket};
 pub(crate) use container::Container;
+pub(crate) use kind::{Kind, Program};
 pub(crate) use pipelines::Step;
 pub(crate) use project::Project;
 pub(crate) use run::{Finished, Run};
 pub(crate) use softstop::Softstop;
-pub(crate) use store::{Kind, Store, lock_of};
+pub(crate) use store::{Store, lock_of};
 
 /// How long anything may take before a test fails. Nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);

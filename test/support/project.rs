@@ -1,5 +1,6 @@
 //! A directory with a Terraform configuration, as a pipeline clones it.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,11 +10,13 @@ use uuid::Uuid;
 
 use super::pipelines::PIPELINES_FILE;
 use super::proxy::Proxy;
-use super::{Kind, Step, Store, lock_of, prepared, until};
+use super::softstop::SURROUNDINGS;
+use super::{Kind, Program, Step, Store, lock_of, prepared, until};
 
 /// A configuration, its backend, and the gates of its resources.
 pub(crate) struct Project {
     scratch: TempDir,
+    program: Program,
     pub(crate) directory: PathBuf,
     pub(crate) store: Store,
 }
@@ -24,6 +27,11 @@ pub(crate) struct Gate(PathBuf);
 impl Project {
     /// A configuration with these resources, see [`thing`].
     pub(crate) fn new(kind: Kind, resources: &str) -> Self {
+        Self::of(Program::Terraform, kind, resources)
+    }
+
+    /// The same for this program.
+    pub(crate) fn of(program: Program, kind: Kind, resources: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let directory = scratch.path().join("repository");
         fs::create_dir(&directory).unwrap();
@@ -36,6 +44,7 @@ impl Project {
         let project = Self {
             store: Store::new(kind, &directory),
             scratch,
+            program,
             directory,
         };
         project.write(
@@ -49,14 +58,24 @@ impl Project {
 
     /// A configuration with one resource, `a`, that waits at the gate `a.gate` when it is made.
     pub(crate) fn slow(kind: Kind) -> Self {
-        Self::new(kind, &thing("a", "create_gate = \"GATES/a.gate\""))
+        Self::slow_of(Program::Terraform, kind)
+    }
+
+    /// The same for this program.
+    pub(crate) fn slow_of(program: Program, kind: Kind) -> Self {
+        Self::of(program, kind, &thing("a", "create_gate = \"GATES/a.gate\""))
     }
 
     /// A configuration with one resource, `a`, whose lock a container of `step` holds that is over.
     pub(crate) fn orphaned(kind: Kind, step: &Step) -> Self {
         let project = Self::new(kind, &thing("a", ""));
-        project.be_locked_by(&format!("{}@d5c1f0a2b3c4", step.stamp()));
+        project.be_orphaned(step);
         project
+    }
+
+    /// Puts a lock of a container of `step` that is over in the place of whatever is there.
+    pub(crate) fn be_orphaned(&self, step: &Step) {
+        self.be_locked_by(&format!("{}@d5c1f0a2b3c4", step.stamp()));
     }
 
     /// Puts a lock of `who` in the place of whatever is there, and returns its ID, where the backend
@@ -165,9 +184,19 @@ impl Project {
         path
     }
 
+    /// How softstop is told of the project's configuration of Terraform, and of another program.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let config = self.cli_config().display().to_string();
+        let mut variables = vec![("TF_CLI_CONFIG_FILE", config)];
+        if self.program != Program::Terraform {
+            variables.push(("TERRAFORM_BIN", self.program.path()));
+        }
+        variables
+    }
+
     /// A Terraform command of somebody who does not use softstop.
     pub(crate) fn terraform(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("terraform");
+        let mut command = Command::new(self.program.path());
         command
             .args(arguments)
             .current_dir(&self.directory)
@@ -182,6 +211,26 @@ impl Project {
         let output = self.terraform(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that was printed for a person, who has the programs by their names.
+    pub(crate) fn run_by_hand(&self, command: &str) {
+        let programs = Program::ALL.map(|program| PathBuf::from(program.path()));
+        let mut path: Vec<PathBuf> = programs
+            .iter()
+            .map(|program| program.parent().unwrap().to_owned())
+            .collect();
+        path.extend(env::split_paths(&env::var_os("PATH").unwrap()));
+        let output = Command::new("sh")
+            .args(["-c", command])
+            .current_dir(&self.directory)
+            .envs(SURROUNDINGS)
+            .env("TF_CLI_CONFIG_FILE", self.cli_config())
+            .env("PATH", env::join_paths(path).unwrap())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
     }
 
     /// Starts a deploy of somebody else from a clone of its own, and waits until it holds the lock.

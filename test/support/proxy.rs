@@ -50,6 +50,9 @@ pub(crate) enum Passing<'a> {
 /// Is told of everything before it is passed on.
 type Witness = Box<dyn FnMut(Passing<'_>) + Send>;
 
+/// What the backend would have to answer to a question and does not, if there is such a thing.
+type Objection = fn(&[u8]) -> Option<String>;
+
 #[derive(Default)]
 struct Gate {
     state: Mutex<State>,
@@ -68,6 +71,7 @@ struct State {
     /// What becomes of messages that hold this, and of how many of them.
     fault: Option<(Vec<u8>, Fault, u32)>,
     witness: Option<Witness>,
+    objection: Option<Objection>,
     is_closed: bool,
 }
 
@@ -102,6 +106,12 @@ impl Proxy {
             target,
             gate,
         }
+    }
+
+    /// From now on, a question that has an objection gets it for an answer, and the backend never
+    /// sees it.
+    pub(crate) fn object(&self, objection: Objection) {
+        self.gate.state.lock().unwrap().objection = Some(objection);
     }
 
     /// From now on, whoever says `needle` waits, with all that follows.
@@ -195,6 +205,10 @@ impl Gate {
                 return false;
             }
         }
+        if let Some(answer) = state.objection.and_then(|objection| objection(bytes)) {
+            state.tell(Passing::Refused(bytes));
+            return answer_and_end(client, &answer);
+        }
         let fault = state.next_fault(bytes);
         if matches!(fault, Some(Fault::Refuse | Fault::Cut)) {
             state.tell(Passing::Refused(bytes));
@@ -233,13 +247,19 @@ impl State {
     }
 }
 
-fn refuse(mut client: &TcpStream, fault: Option<Fault>) -> bool {
-    if fault == Some(Fault::Refuse) {
-        let answer =
-            "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        // A client that was killed wants no answer.
-        let _ = client.write_all(answer.as_bytes());
-    }
+fn refuse(client: &TcpStream, fault: Option<Fault>) -> bool {
+    let answer = match fault {
+        Some(Fault::Refuse) => {
+            "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        }
+        _ => "",
+    };
+    answer_and_end(client, answer)
+}
+
+fn answer_and_end(mut client: &TcpStream, answer: &str) -> bool {
+    // A client that was killed wants no answer.
+    let _ = client.write_all(answer.as_bytes());
     // Neither end may wait for the other one.
     let _ = client.shutdown(Shutdown::Both);
     false

@@ -40,9 +40,7 @@ impl Softstop {
     /// `softstop deploy` in the project's directory.
     pub(crate) fn deploy(project: &Project) -> Self {
         let mut softstop = Self::in_directory(&project.directory, project.scratch());
-        softstop
-            .command
-            .env("TF_CLI_CONFIG_FILE", project.cli_config());
+        softstop.command.envs(project.variables());
         softstop.arguments(["deploy"])
     }
 
@@ -57,8 +55,9 @@ impl Softstop {
     }
 
     fn in_a_clone(project: &Project) -> Self {
-        Self::in_directory(&project.clone_files(), project.scratch())
-            .env("TF_CLI_CONFIG_FILE", project.cli_config())
+        let mut softstop = Self::in_directory(&project.clone_files(), project.scratch());
+        softstop.command.envs(project.variables());
+        softstop
     }
 
     /// `softstop release` under this host name, as in a container that is still there.

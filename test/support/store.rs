@@ -4,27 +4,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::aws;
 use super::http_server::HttpServer;
-use super::prepared;
+use super::postgres::{self, sql};
 use super::proxy::Proxy;
-
-/// The backends that can be had for real.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    HttpStrict,
-    HttpLax,
-    S3Lockfile,
-    S3DynamoDb,
-    S3Both,
-    Postgres,
-    Local,
-}
+use super::{Kind, aws, gcs, kubernetes};
 
 /// One backend with one state.
 pub(crate) struct Store {
@@ -32,14 +19,15 @@ pub(crate) struct Store {
     /// Stands before every backend but the local one.
     pub(crate) proxy: Option<Proxy>,
     pub(crate) http: Option<HttpServer>,
-    /// The workspace of the state, where it is not the default one.
-    pub(crate) workspace: Option<&'static str>,
-    /// The name of the bucket, the table or the database.
+    /// The name of the bucket, the table, the database, or what secrets are named after.
     name: String,
+    /// Whose state and lock is meant.
+    pub(crate) workspace: &'static str,
     directory: PathBuf,
 }
 
 const KEY: &str = "deploy/state.tfstate";
+const PREFIX: &str = "deploy";
 
 /// A lock of `who`, as a Terraform leaves it.
 pub(crate) fn lock_of(who: &str) -> Value {
@@ -49,50 +37,34 @@ pub(crate) fn lock_of(who: &str) -> Value {
     })
 }
 
-impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::HttpStrict,
-        Self::HttpLax,
-        Self::S3Lockfile,
-        Self::S3DynamoDb,
-        Self::S3Both,
-        Self::Postgres,
-        Self::Local,
+/// A lock in Terraform's own order: from a table, OpenTofu takes only what it would have written.
+fn text_of(lock: &Value) -> String {
+    let fields = [
+        "ID",
+        "Operation",
+        "Info",
+        "Who",
+        "Version",
+        "Created",
+        "Path",
     ];
-
-    /// Those where a lock outlives its holder.
-    pub(crate) const LASTING: [Self; 5] = [
-        Self::HttpStrict,
-        Self::HttpLax,
-        Self::S3Lockfile,
-        Self::S3DynamoDb,
-        Self::S3Both,
-    ];
-
-    /// Whether a lock outlives its holder.
-    pub(crate) fn outlives_its_holder(self) -> bool {
-        Self::LASTING.contains(&self)
-    }
-
-    fn has_lockfile(self) -> bool {
-        matches!(self, Self::S3Lockfile | Self::S3Both)
-    }
-
-    fn has_table(self) -> bool {
-        matches!(self, Self::S3DynamoDb | Self::S3Both)
-    }
+    let fields: Vec<String> = fields
+        .iter()
+        .filter_map(|name| Some(format!("\"{name}\":{}", lock.get(name)?)))
+        .collect();
+    format!("{{{}}}", fields.join(","))
 }
 
 impl Store {
     /// Sets up a new, empty backend for the configuration in `directory`.
     pub(crate) fn new(kind: Kind, directory: &Path) -> Self {
-        let name = format!("test-{}", Uuid::new_v4());
+        let name = format!("test-{}", Uuid::new_v4().simple());
         let mut store = Self {
             kind,
             proxy: None,
             http: None,
-            workspace: None,
             name,
+            workspace: "default",
             directory: directory.to_owned(),
         };
         match kind {
@@ -117,8 +89,18 @@ impl Store {
                 }
             }
             Kind::Postgres => {
-                store.proxy = Some(Proxy::to(postgres()));
+                store.proxy = Some(Proxy::to(postgres::address()));
                 sql("postgres", &format!("create database \"{}\"", store.name));
+            }
+            Kind::Gcs => {
+                let proxy = Proxy::to(gcs::address());
+                proxy.object(gcs::objection);
+                store.proxy = Some(proxy);
+                gcs::make_bucket(&store.name);
+            }
+            Kind::Kubernetes => {
+                store.proxy = Some(Proxy::to(kubernetes::address()));
+                fs::write(store.kubernetes_config(), kubernetes::CONFIG).unwrap();
             }
             Kind::Local => {}
         }
@@ -141,6 +123,18 @@ impl Store {
                 self.address(),
                 self.name
             ),
+            Kind::Gcs => format!(
+                "bucket = \"{}\"\nprefix = \"{PREFIX}\"\naccess_token = \"test\"\n\
+                 storage_custom_endpoint = \"http://{}/storage/v1/b\"\n",
+                self.name,
+                self.address()
+            ),
+            Kind::Kubernetes => format!(
+                "secret_suffix = \"{}\"\nhost = \"http://{}\"\nconfig_path = \"{}\"\n",
+                self.name,
+                self.address(),
+                self.kubernetes_config().display()
+            ),
             Kind::Local => String::new(),
         };
         format!("backend \"{}\" {{\n{settings}}}\n", self.backend())
@@ -150,6 +144,8 @@ impl Store {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => "http",
             Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => "s3",
+            Kind::Gcs => "gcs",
+            Kind::Kubernetes => "kubernetes",
             Kind::Postgres => "pg",
             Kind::Local => "local",
         }
@@ -182,16 +178,13 @@ impl Store {
     pub(crate) fn state_write(&self) -> String {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => "POST /state".to_owned(),
+            Kind::Gcs => format!("name={PREFIX}%2F{}.tfstate", self.workspace),
+            Kind::Kubernetes => format!(
+                "PUT /api/v1/namespaces/default/secrets/tfstate-{}",
+                self.secret()
+            ),
             Kind::Postgres => "INSERT INTO".to_owned(),
             _ => format!("PUT /{}/{}?", self.name, self.key_in_requests()),
-        }
-    }
-
-    /// The key of the state on S3.
-    fn key(&self) -> String {
-        match self.workspace {
-            Some(workspace) => format!("env:/{workspace}/{KEY}"),
-            None => KEY.to_owned(),
         }
     }
 
@@ -216,6 +209,8 @@ impl Store {
                 format!("GET /{}/{}.tflock", self.name, self.key_in_requests())
             }
             Kind::S3DynamoDb => "GetItem".to_owned(),
+            Kind::Gcs => format!("GET /{}/{}", self.name, self.object("tflock")),
+            Kind::Kubernetes => format!("/leases/lock-tfstate-{}", self.secret()),
             Kind::Postgres | Kind::Local => self.lock_request().to_owned(),
         }
     }
@@ -227,6 +222,9 @@ impl Store {
             Kind::S3Lockfile => vec![self.lockfile_delete()],
             Kind::S3DynamoDb => vec!["DeleteItem".to_owned()],
             Kind::S3Both => vec![self.lockfile_delete(), "DeleteItem".to_owned()],
+            Kind::Gcs => vec![format!("{PREFIX}%2F{}.tflock?alt=json&if", self.workspace)],
+            // A lease without a holder.
+            Kind::Kubernetes => vec!["\"spec\":{}".to_owned()],
             Kind::Postgres => vec!["pg_advisory_unlock".to_owned()],
             Kind::Local => Vec::new(),
         }
@@ -249,7 +247,9 @@ impl Store {
                      and database = (select oid from pg_database where datname = current_database())";
                 Some(sql(&self.name, locks)).filter(|locks| !locks.is_empty())
             }
-            Kind::Local => local_lock(&self.directory.join("terraform.tfstate")),
+            Kind::Gcs => self.gcs_lock(),
+            Kind::Kubernetes => kubernetes::lock(&self.secret()),
+            Kind::Local => local_lock(&self.local_state()),
         }
     }
 
@@ -282,7 +282,7 @@ impl Store {
 
     /// Puts this lock in the place of whatever is there.
     pub(crate) fn set_lock(&self, lock: &Value) {
-        let text = lock.to_string();
+        let text = text_of(lock);
         if let Some(http) = &self.http {
             http.set_lock(&text);
         }
@@ -292,11 +292,25 @@ impl Store {
         if self.kind.has_table() {
             self.set_item(Some(&text));
         }
+        match self.kind {
+            Kind::Gcs => gcs::put_object(&self.name, &self.object("tflock"), &text),
+            Kind::Kubernetes => kubernetes::set_lock(&self.secret(), &lock["ID"], &text),
+            _ => {}
+        }
+    }
+
+    /// The lock with the ID that Terraform tells, which the stored one does not have.
+    fn gcs_lock(&self) -> Option<String> {
+        let name = self.object("tflock");
+        let lock = gcs::object(&self.name, &name)?;
+        let mut lock: Value = serde_json::from_str(&lock).unwrap();
+        lock["ID"] = gcs::generation(&self.name, &name)?.into();
+        Some(lock.to_string())
     }
 
     /// Puts this lock in the place of the lock file, and leaves the item of the table as it is.
     pub(crate) fn set_lockfile(&self, lock: &Value) {
-        self.set_lockfile_text(&lock.to_string());
+        self.set_lockfile_text(&text_of(lock));
     }
 
     /// Puts a lock file that may be no lock's.
@@ -318,12 +332,6 @@ impl Store {
         self.item()["Item"].is_object()
     }
 
-    /// Puts an item into the table that does not say who holds the lock.
-    pub(crate) fn set_nameless_item(&self) {
-        let item = json!({"LockID": {"S": self.lock_path()}});
-        aws::dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
-    }
-
     /// Takes the lock away, as its holder does when it has finished.
     pub(crate) fn remove_lock(&self) {
         if let Some(http) = &self.http {
@@ -335,6 +343,11 @@ impl Store {
         if self.kind.has_table() {
             let key = json!({"LockID": {"S": self.lock_path()}});
             aws::dynamodb("DeleteItem", &json!({"TableName": self.name, "Key": key}));
+        }
+        match self.kind {
+            Kind::Gcs => gcs::delete_object(&self.name, &self.object("tflock")),
+            Kind::Kubernetes => kubernetes::remove_lock(&self.secret()),
+            _ => {}
         }
     }
 
@@ -367,20 +380,22 @@ impl Store {
             Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => {
                 aws::object(&self.name, &self.key())
             }
+            Kind::Gcs => gcs::object(&self.name, &self.object("tfstate")),
+            Kind::Kubernetes => kubernetes::state(&self.secret()),
             Kind::Postgres => {
                 let table = sql(
                     &self.name,
                     "select to_regclass('terraform_remote_state.states')",
                 );
-                let workspace = self.workspace.unwrap_or("default");
                 let state = format!(
-                    "select data from terraform_remote_state.states where name = '{workspace}'"
+                    "select data from terraform_remote_state.states where name = '{}'",
+                    self.workspace
                 );
                 (!table.is_empty())
                     .then(|| sql(&self.name, &state))
                     .filter(|state| !state.is_empty())
             }
-            Kind::Local => fs::read_to_string(self.directory.join("terraform.tfstate"))
+            Kind::Local => fs::read_to_string(self.local_state())
                 .ok()
                 .filter(|state| !state.is_empty()),
         }
@@ -414,6 +429,33 @@ impl Store {
     fn lock_path(&self) -> String {
         format!("{}/{}", self.name, self.key())
     }
+
+    fn key(&self) -> String {
+        match self.workspace {
+            "default" => KEY.to_owned(),
+            workspace => format!("env:/{workspace}/{KEY}"),
+        }
+    }
+
+    fn object(&self, extension: &str) -> String {
+        format!("{PREFIX}/{}.{extension}", self.workspace)
+    }
+
+    fn secret(&self) -> String {
+        format!("{}-{}", self.workspace, self.name)
+    }
+
+    fn kubernetes_config(&self) -> PathBuf {
+        self.directory.join("kubernetes.yaml")
+    }
+
+    fn local_state(&self) -> PathBuf {
+        let directory = match self.workspace {
+            "default" => self.directory.clone(),
+            workspace => self.directory.join("terraform.tfstate.d").join(workspace),
+        };
+        directory.join("terraform.tfstate")
+    }
 }
 
 impl Drop for Store {
@@ -423,22 +465,6 @@ impl Drop for Store {
             sql("postgres", &drop);
         }
     }
-}
-
-fn postgres() -> SocketAddr {
-    prepared("SOFTSTOP_TEST_POSTGRES").parse().unwrap()
-}
-
-fn sql(database: &str, query: &str) -> String {
-    let server = postgres();
-    let output = Command::new("psql")
-        .args(["--no-psqlrc", "--tuples-only", "--no-align", "--quiet"])
-        .arg(format!("postgres://postgres@{server}/{database}"))
-        .args(["--command", query])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// What /proc/locks says of this file, without the number of the line.
