@@ -25,6 +25,7 @@ mod interrupts;
 mod living_holders;
 mod output;
 mod own_lock;
+mod pasted;
 mod proofs;
 mod races;
 mod recorded;

@@ -34,6 +34,8 @@ pub(crate) struct Store {
     pub(crate) http: Option<HttpServer>,
     /// The name of the bucket, the table or the database.
     name: String,
+    /// Where the state is in a bucket.
+    key: String,
     directory: PathBuf,
 }
 
@@ -90,6 +92,7 @@ impl Store {
             proxy: None,
             http: None,
             name,
+            key: KEY.to_owned(),
             directory: directory.to_owned(),
         };
         match kind {
@@ -120,6 +123,18 @@ impl Store {
             Kind::Local => {}
         }
         store
+    }
+
+    /// Lock and state of a workspace that has a name, on S3.
+    pub(crate) fn of_workspace(&self, workspace: &str) -> Self {
+        Self {
+            kind: self.kind,
+            proxy: None,
+            http: None,
+            name: self.name.clone(),
+            key: format!("env:/{workspace}/{KEY}"),
+            directory: self.directory.clone(),
+        }
     }
 
     /// The backend block.
@@ -279,7 +294,7 @@ impl Store {
 
     /// Puts this lock in the place of the lock file, and leaves the item of the table as it is.
     pub(crate) fn set_lockfile(&self, lock: &Value) {
-        let key = format!("{KEY}.tflock");
+        let key = format!("{}.tflock", self.key);
         aws::put_object(&self.name, &key, &lock.to_string());
     }
 
@@ -289,7 +304,7 @@ impl Store {
             http.remove_lock();
         }
         if self.kind.has_lockfile() {
-            aws::delete_object(&self.name, &format!("{KEY}.tflock"));
+            aws::delete_object(&self.name, &format!("{}.tflock", self.key));
         }
         if self.kind.has_table() {
             let key = json!({"LockID": {"S": self.lock_path()}});
@@ -323,7 +338,9 @@ impl Store {
     pub(crate) fn state(&self) -> Option<String> {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => self.http.as_ref().unwrap().state(),
-            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => aws::object(&self.name, KEY),
+            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => {
+                aws::object(&self.name, &self.key)
+            }
             Kind::Postgres => {
                 let table = sql(
                     &self.name,
@@ -346,7 +363,7 @@ impl Store {
     }
 
     pub(crate) fn lockfile(&self) -> Option<String> {
-        aws::object(&self.name, &format!("{KEY}.tflock"))
+        aws::object(&self.name, &format!("{}.tflock", self.key))
     }
 
     pub(crate) fn table_lock(&self) -> Option<String> {
@@ -356,7 +373,7 @@ impl Store {
     }
 
     fn lock_path(&self) -> String {
-        format!("{}/{KEY}", self.name)
+        format!("{}/{}", self.name, self.key)
     }
 }
 

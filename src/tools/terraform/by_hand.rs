@@ -178,6 +178,7 @@ fn given(place: &Terraform) -> Vec<Given> {
     differing
         .map(|(name, value)| match value {
             Value::String(text) => Given::of(&format!("{name}={text}")),
+            Value::Bool(_) | Value::Number(_) => Given::Plain(format!("{name}={value}")),
             value => Given::of(&format!("{name}={value}")),
         })
         .collect()
