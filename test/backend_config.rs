@@ -200,6 +200,20 @@ fn no_value_stands_on_a_command_line_or_in_a_variable_of_terraform() {
 }
 
 #[test]
+fn another_user_below_the_command_goes_past_the_settings() {
+    let environments = Environments::with(&thing("a", ""));
+    let print = "command -v terraform";
+    let as_another = format!("setpriv --reuid 65534 --clear-groups sh -c '{print}'");
+    let finished = environments
+        .deploy(&format!("{print}; {as_another}"))
+        .finish();
+    finished.expect_code(0);
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert!(lines[0].contains("/softstop-"), "{finished}");
+    assert!(!lines[1].contains("/softstop-"), "{finished}");
+}
+
+#[test]
 fn where_nothing_is_given_nothing_stands_in_the_path() {
     let project = Project::new(Kind::Local, &thing("a", ""));
     let finished = Softstop::deploy(&project).script("echo \"$PATH\"").finish();
