@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::project::thing;
 use crate::support::proxy::Fault;
-use crate::support::{Finished, Kind, Project, Softstop, Store, each, lock_of};
+use crate::support::{Finished, Kind, Project, Softstop, Store, each, lock_of, prepared};
 
 /// What is printed behind these words, until the end of the line.
 #[track_caller]
@@ -199,11 +199,26 @@ fn a_state_is_stored_by_the_settings_with_which_it_was_made() {
     project.write("prod.hcl", &lines[1..lines.len() - 1].join("\n"));
     project.write("backend.tf", "terraform {\n  backend \"http\" {}\n}\n");
     project.store.http.as_ref().unwrap().refuse_posts(100);
+    // A version manager chooses the program by the directory, wherever that may be.
+    fs::create_dir(project.scratch().join("shims")).unwrap();
+    let chosen = project.scratch().join("terraform");
+    fs::copy(prepared("SOFTSTOP_TEST_TERRAFORM"), &chosen).unwrap();
+    let choose = format!("exec {} \"$@\"\n", chosen.display());
+    let manager = project.script("shims/terraform", &choose);
+    let path = std::env::var("PATH").unwrap();
     let finished = Softstop::deploy(&project)
         .env("BACKEND_CONFIG", "prod.hcl")
+        .env(
+            "PATH",
+            format!("{}:{path}", manager.parent().unwrap().display()),
+        )
         .finish();
     project.store.http.as_ref().unwrap().refuse_posts(0);
     let command = store_and_paste(&project, &finished);
+    assert!(
+        command.contains("=default terraform state push"),
+        "{command}"
+    );
     assert_eq!(project.store.resources(), ["a"], "{command}");
 }
 

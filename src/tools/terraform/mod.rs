@@ -341,7 +341,7 @@ impl DeployTool for Terraform {
             Ok(())
         } else {
             Err(ToolError::NotStored {
-                command: self.save_by_hand(state),
+                command: "terraform state push".to_owned(),
                 output: diagnostics::essence(&helped.stderr),
             })
         }

@@ -74,7 +74,7 @@ impl ByHand {
         if let [whole] = address.pieces.as_slice() {
             options.push(quoted(whole));
         }
-        let options = options.join(" ");
+        let (method, options) = (quoted(method.as_str()), options.join(" "));
         let request = format!("--fail --location --request {method} {options}");
         match (formats.is_empty(), files.is_empty()) {
             (true, true) => format!("curl {request}"),
