@@ -1,12 +1,13 @@
 //! What is printed to be pasted works when it is pasted.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::support::project::thing;
 use crate::support::proxy::Fault;
+use crate::support::tls::Tls;
 use crate::support::{Finished, Kind, Project, Softstop, Store, each, lock_of, prepared};
 
 /// What is printed behind these words, until the end of the line.
@@ -300,6 +301,10 @@ fn a_password_is_read_from_where_it_stands_or_asked_for() {
         "s3cret\ns3cret\n",
     );
     assert_eq!(http.last_credentials().as_deref(), Some(WRITTEN));
+    let headers = "headers = { Authorization = \"s3cret\" }";
+    let with_headers = http_block(&address, headers);
+    release_http(&project, &with_headers, &[], &[], "Bearer s3cret\n");
+    assert_eq!(http.last_credentials().as_deref(), Some("Bearer s3cret"));
     let in_address = http_block(&address.replace("//", "//s3cret:s3cret@"), "");
     release_http(&project, &in_address, &[], &[], "s3cret\ns3cret\n");
     assert_eq!(http.last_credentials().as_deref(), Some(WRITTEN));
@@ -319,91 +324,6 @@ fn a_lock_that_a_look_may_have_left_is_released_by_what_is_printed_last() {
     project.store.set_lock(&lock);
     paste(command, project.scratch(), &[], "");
     assert_eq!(project.store.lock(), None, "{command}");
-}
-
-/// What speaks TLS before a server that does not.
-struct Tls {
-    process: Child,
-    port: String,
-    directory: PathBuf,
-}
-
-impl Tls {
-    /// An authority, a certificate for this machine, and one for a client, which the server wants.
-    fn before(project: &Project) -> Self {
-        const CERTIFICATES: &str = "
-            make() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
-                -keyout $1.key -out $1.pem -days 2 -subj /CN=$1 \"$2\" \"$3\" \"$4\" \"$5\" \
-                -addext keyUsage=digitalSignature,keyCertSign; }
-            make authority -addext subjectAltName=DNS:authority -set_serial 1
-            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
-                -keyout server.key -out server.pem -subj /CN=server -CA authority.pem \
-                -CAkey authority.key -addext subjectAltName=IP:127.0.0.1 \
-                -addext basicConstraints=critical,CA:FALSE
-            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
-                -keyout client.key -out client.pem -subj /CN=client -CA authority.pem \
-                -CAkey authority.key -addext basicConstraints=critical,CA:FALSE";
-        const PROXY: &str = "
-import socket, ssl, sys, threading
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain('server.pem', 'server.key')
-context.verify_mode = ssl.CERT_REQUIRED
-context.load_verify_locations('authority.pem')
-listener = socket.create_server(('127.0.0.1', 0))
-print(listener.getsockname()[1], flush=True)
-def copy(source, target):
-    try:
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
-def serve(client):
-    try:
-        client = context.wrap_socket(client, server_side=True)
-    except OSError:
-        return
-    server = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
-    threading.Thread(target=copy, args=(server, client), daemon=True).start()
-    copy(client, server)
-while True:
-    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-";
-        let directory = project.scratch().join("tls");
-        fs::create_dir(&directory).unwrap();
-        let mut openssl = Command::new("sh");
-        openssl.args(["-ec", CERTIFICATES]).current_dir(&directory);
-        let output = openssl.output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        let port = project.store.http.as_ref().unwrap().address.port();
-        let mut process = Command::new("python3")
-            .args(["-c", PROXY, &port.to_string()])
-            .current_dir(&directory)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut port = String::new();
-        let stdout = process.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut port).unwrap();
-        let port = port.trim().to_owned();
-        Self {
-            process,
-            port,
-            directory,
-        }
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.directory.join(name)).unwrap()
-    }
-}
-
-impl Drop for Tls {
-    fn drop(&mut self) {
-        // It may have failed by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The request by which a person releases a lock, for the curl of whoever pastes it.
 
 use reqwest::{Method, Url};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::exchange::skips_verification;
 use crate::environment::Environment;
@@ -16,6 +16,8 @@ const PEM: &str = r#"dir=$(mktemp -d) && trap 'rm -r "$dir"' EXIT; pem() { if [ 
 pub(super) struct ByHand {
     username: Option<Source>,
     password: Option<Source>,
+    /// The names of OpenTofu's `headers`.
+    headers: Vec<String>,
     authority: Option<Source>,
     identity: Option<(Source, Source)>,
     skips_verification: bool,
@@ -39,7 +41,10 @@ impl ByHand {
         let source = |name, variable| Source::of(backend, environment, name, variable);
         let certificate = source("client_certificate_pem", "TF_HTTP_CLIENT_CERTIFICATE_PEM");
         let key = source("client_private_key_pem", "TF_HTTP_CLIENT_PRIVATE_KEY_PEM");
+        let headers = backend.settings.get("headers").and_then(Value::as_object);
+        let headers = headers.into_iter().flat_map(Map::keys);
         Self {
+            headers: headers.cloned().collect(),
             username: source("username", "TF_HTTP_USERNAME"),
             password: source("password", "TF_HTTP_PASSWORD"),
             authority: source(
@@ -99,6 +104,10 @@ impl ByHand {
                 let variable = source.as_ref().and_then(|source| source.variable);
                 values.push(secret(name, variable));
             }
+        }
+        for name in &self.headers {
+            formats.push(r#"header = "%s: %s"\n"#.to_owned());
+            values.extend([quoted(name), secret(name, None)]);
         }
         if !address.asked.is_empty() {
             let places = "%s".repeat(address.pieces.len() + address.asked.len());
