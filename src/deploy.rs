@@ -1,6 +1,7 @@
 //! The story of a deploy, top to bottom.
 
 use std::env;
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -98,7 +99,7 @@ impl<T: DeployTool> Story<'_, T> {
             return Exit::Signal(interrupt.signal as i32);
         }
         if let Some(error) = before.unsafe_to_begin {
-            error!(target: FAILURE, "Nothing was deployed, because {error}.");
+            error!(target: FAILURE, "Nothing was deployed, because {}", error.sentence());
             return Exit::Unanswered;
         }
         if let Some(locked) = before.locked {
@@ -165,14 +166,12 @@ impl<T: DeployTool> Story<'_, T> {
         ending
     }
 
-    /// Where tools have worked, each directory once, the one that is named first.
+    /// Where tools have worked, each directory once: what was used there last, or else what is named.
     fn working_places<'b>(&'b self, used: &'b Used<T>) -> Vec<&'b T> {
-        let mut places = vec![self.tool];
-        for place in used.places() {
-            if places
-                .iter()
-                .all(|known| known.directory() != place.directory())
-            {
+        let real = |place: &T| fs::canonicalize(place.directory()).ok();
+        let mut places: Vec<&T> = Vec::new();
+        for place in used.places().into_iter().rev().chain([self.tool]) {
+            if places.iter().all(|known| real(known) != real(place)) {
                 places.push(place);
             }
         }
@@ -215,7 +214,7 @@ impl<T: DeployTool> Story<'_, T> {
             Err(error @ (ToolError::Unknown { .. } | ToolError::Incomplete { .. })) => {
                 debug!("No lock was looked at, because the deploy may say which one: {error}.");
             }
-            Err(error) => warn!("The lock cannot be looked after yet: {error}."),
+            Err(error) => warn!("The lock cannot be looked after yet: {}", error.sentence()),
         }
         before
     }
@@ -352,7 +351,8 @@ impl<T: DeployTool> Story<'_, T> {
             }
             Err(ToolError::NoState(_)) if used.has_removed(place) => None,
             Err(error) => {
-                warn!("{name}Whether the lock is free is not known: {error}.");
+                let why = error.sentence();
+                warn!("{name}Whether the lock is free is not known: {why}");
                 Some(LockState::Unknown)
             }
         }

@@ -72,7 +72,10 @@ fn say(place: &str, found: &Result<Recovery, ToolError>) {
     match found {
         Ok(recovery) if recovery.is_free() => info!("{place}: {recovery}"),
         Ok(recovery) => warn!("{place}: {recovery}"),
-        Err(error) => warn!("{place}: Whether the lock is free is not known: {error}."),
+        Err(error) => warn!(
+            "{place}: Whether the lock is free is not known: {}",
+            error.sentence()
+        ),
     }
 }
 

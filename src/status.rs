@@ -53,7 +53,10 @@ async fn ask<T: DeployTool>(supervisor: &Supervisor, inquiry: &Inquiry, place: &
 fn say(place: &str, found: &Found) {
     match found {
         Ok(finding) => info!("{place}: {finding} {}", forecast(finding)),
-        Err(error) => warn!("{place}: Whether the lock is free is not known: {error}."),
+        Err(error) => warn!(
+            "{place}: Whether the lock is free is not known: {}",
+            error.sentence()
+        ),
     }
 }
 

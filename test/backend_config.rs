@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use nix::sys::signal::Signal;
+
 use crate::support::project::thing;
 use crate::support::{Kind, Project, Softstop, Store};
 
@@ -197,6 +199,32 @@ fn no_value_stands_on_a_command_line_or_in_a_variable_of_terraform() {
         kept["backend"]["config"]["password"],
         "{s3cret \"${a}\" %{b} \\n'"
     );
+}
+
+#[test]
+fn a_deploy_that_gets_its_settings_so_is_stopped_as_any_other() {
+    let environments = Environments::with(&thing("a", SLOW));
+    let gate = environments.project.gate("a.gate");
+    let run = environments.deploy(DEPLOY).start();
+    let finished = run.interrupt_at(&gate, Signal::SIGTERM);
+    finished.expect_code(143);
+    assert_eq!(environments.project.store.lock(), None, "{finished}");
+    assert!(!finished.stdout.contains("Two interrupts"), "{finished}");
+    environments.expect_deployed(&["a"], &[], DEPLOY);
+}
+
+#[test]
+fn another_user_below_the_command_goes_past_the_settings() {
+    let environments = Environments::with(&thing("a", ""));
+    let print = "command -v terraform";
+    let as_another = format!("setpriv --reuid 65534 --clear-groups sh -c '{print}'");
+    let finished = environments
+        .deploy(&format!("{print}; {as_another}"))
+        .finish();
+    finished.expect_code(0);
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert!(lines[0].contains("/softstop-"), "{finished}");
+    assert!(!lines[1].contains("/softstop-"), "{finished}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod living_holders;
 mod opentofu;
 mod output;
 mod own_lock;
+mod pasted;
 mod proofs;
 mod races;
 mod recorded;

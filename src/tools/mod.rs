@@ -212,8 +212,14 @@ pub(crate) enum ToolError {
     ReleasedInPart { command: String, output: String },
     #[error("the processes of this machine are hidden: {0}")]
     Hidden(std::io::Error),
-    #[error("the lock server {address} could not be asked: {reason}")]
-    LockServer { address: String, reason: String },
+    #[error("the lock server {address} could not be asked: {reason}{advice}")]
+    LockServer {
+        address: String,
+        reason: String,
+        /// The sentence that says what to do, whose last words are a command; empty where there is
+        /// nothing to do.
+        advice: String,
+    },
     /// Nothing may follow as if the lock were free: the request may be carried out later, whoever
     /// holds the lock by then.
     #[error(
@@ -225,4 +231,15 @@ pub(crate) enum ToolError {
         reason: String,
         by_hand: String,
     },
+}
+
+impl ToolError {
+    /// The error as a sentence: after a command that is to be pasted, there is no full stop.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            Self::NotGivenBack { .. } => self.to_string(),
+            Self::LockServer { advice, .. } if !advice.is_empty() => self.to_string(),
+            error => format!("{error}."),
+        }
+    }
 }

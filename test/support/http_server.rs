@@ -38,8 +38,10 @@ struct Shared {
     tells_lock: bool,
     /// The status with which every request is sent elsewhere, and where to.
     redirect: Option<(u16, String)>,
-    /// Whether each request came with credentials.
-    authorized: Vec<bool>,
+    /// What each request came with for its credentials.
+    credentials: Vec<Option<String>>,
+    /// Where each UNLOCK was sent to.
+    unlocked: Vec<String>,
     /// A header without which every request is refused, and its value.
     demand: Option<(&'static str, &'static str)>,
     /// Is told of every request before it is answered.
@@ -134,7 +136,18 @@ impl HttpServer {
 
     /// Whether each request so far came with credentials.
     pub(crate) fn authorized(&self) -> Vec<bool> {
-        self.shared.lock().unwrap().authorized.clone()
+        let shared = self.shared.lock().unwrap();
+        shared.credentials.iter().map(Option::is_some).collect()
+    }
+
+    /// The credentials of the last request.
+    pub(crate) fn last_credentials(&self) -> Option<String> {
+        self.shared.lock().unwrap().credentials.last()?.clone()
+    }
+
+    /// Path and query of the last UNLOCK.
+    pub(crate) fn last_unlocked(&self) -> Option<String> {
+        self.shared.lock().unwrap().unlocked.last().cloned()
     }
 
     /// From now on, whoever does not send this header is refused.
@@ -163,11 +176,15 @@ fn answer(mut request: Request, shared: &Mutex<Shared>) {
     }
     let method = request.method().to_string();
     let mut shared = shared.lock().unwrap();
-    let is_authorized = request
+    let credentials = request
         .headers()
         .iter()
-        .any(|header| header.field.equiv("Authorization"));
-    shared.authorized.push(is_authorized);
+        .find(|header| header.field.equiv("Authorization"))
+        .map(|header| header.value.to_string());
+    shared.credentials.push(credentials);
+    if method == "UNLOCK" {
+        shared.unlocked.push(request.url().to_owned());
+    }
     let is_refused = shared.demand.is_some_and(|(name, value)| {
         let mut headers = request.headers().iter();
         !headers.any(|header| header.field.equiv(name) && header.value.as_str() == value)

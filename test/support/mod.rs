@@ -18,6 +18,7 @@ pub(crate) mod proxy;
 pub(crate) mod run;
 pub(crate) mod softstop;
 pub(crate) mod store;
+pub(crate) mod tls;
 
 use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering};

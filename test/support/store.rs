@@ -107,6 +107,18 @@ impl Store {
         store
     }
 
+    /// Lock and state of a workspace that has a name.
+    pub(crate) fn of_workspace(&self, workspace: &'static str) -> Self {
+        Self {
+            kind: self.kind,
+            proxy: None,
+            http: None,
+            name: self.name.clone(),
+            workspace,
+            directory: self.directory.clone(),
+        }
+    }
+
     /// The backend block.
     pub(crate) fn block(&self) -> String {
         let settings = match self.kind {

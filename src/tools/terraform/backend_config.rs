@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -27,9 +27,11 @@ pub(super) fn default_command(binary: &Path, backend_config: &[String]) -> io::R
     Ok(Prepared { command, files })
 }
 
-/// A directory that only we can look into.
+/// A directory that only we can look into. Whoever else has it in PATH goes past it.
 pub(super) fn private_directory() -> io::Result<TempDir> {
-    tempfile::Builder::new().prefix("softstop-").tempdir()
+    let mut builder = tempfile::Builder::new();
+    let ours = fs::Permissions::from_mode(0o700);
+    builder.prefix("softstop-").permissions(ours).tempdir()
 }
 
 /// The options of `init`: files are named as they were, and values are written to files of their own

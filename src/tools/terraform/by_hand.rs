@@ -2,8 +2,9 @@
 //! them: it is read from where it stands, or asked for.
 
 use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -101,10 +102,12 @@ pub(super) fn program(place: &Terraform) -> String {
 }
 
 /// Whether what is called like a program is another one: a script, or one with a name of its own.
-fn is_version_manager(program: &PathBuf) -> bool {
+fn is_version_manager(program: &Path) -> bool {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     let is_tool = name.starts_with("terraform") || name.starts_with("tofu");
-    !is_tool || fs::read(program).is_ok_and(|bytes| bytes.starts_with(b"#!"))
+    let mut begin = [0; 2];
+    let read = File::open(program).and_then(|mut file| file.read_exact(&mut begin));
+    !is_tool || read.is_ok() && begin == *b"#!"
 }
 
 /// It runs without TF_WORKSPACE, because it may make a workspace that is not there. Whatever is asked
@@ -179,6 +182,7 @@ fn given(place: &Terraform) -> Vec<Given> {
     differing
         .map(|(name, value)| match value {
             Value::String(text) => Given::of(&format!("{name}={text}")),
+            Value::Bool(_) | Value::Number(_) => Given::Plain(format!("{name}={value}")),
             value => Given::of(&format!("{name}={value}")),
         })
         .collect()

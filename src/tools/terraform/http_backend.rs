@@ -4,6 +4,7 @@
 //! with the right ID, and a lax one unlocks whatever is locked. And from 1.3 to 1.14 Terraform
 //! shows the caller's own lock instead of the holder's.
 
+mod by_hand;
 mod exchange;
 mod headers;
 
@@ -11,15 +12,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::backend::Backend;
-use super::by_hand::quoted;
 use crate::environment::Environment;
 use crate::lock::LockInfo;
 use crate::supervisor::Supervisor;
 use crate::tools::{Look, ToolError};
+use by_hand::ByHand;
 use exchange::{Connection, Message, Silence, setting, without_secrets};
 
 /// How long one request may take.
@@ -37,6 +37,7 @@ pub(crate) struct HttpLock {
     lock: Endpoint,
     unlock: Endpoint,
     signature: String,
+    by_hand: ByHand,
 }
 
 struct Endpoint {
@@ -81,6 +82,7 @@ impl HttpLock {
             lock: Endpoint::new(lock_address, lock_method.as_deref().unwrap_or("LOCK"))?,
             unlock: Endpoint::new(unlock_address, unlock_method.as_deref().unwrap_or("UNLOCK"))?,
             signature,
+            by_hand: ByHand::of(backend, environment),
         }))
     }
 
@@ -123,8 +125,11 @@ impl HttpLock {
                 }
             }
         }
-        let left: Vec<String> = lost.iter().map(|own| self.perhaps_left(own)).collect();
-        Err(refused(&self.lock.address, &(problem + &left.concat())))
+        Err(ToolError::LockServer {
+            address: without_secrets(&self.lock.address),
+            reason: problem,
+            advice: self.perhaps_left(&lost),
+        })
     }
 
     /// The holder, where the address of the lock tells it to whoever reads it. Often the state is
@@ -215,26 +220,22 @@ impl HttpLock {
 
     /// The request by which a person releases the lock.
     pub(super) fn release_by_hand(&self, lock: &LockInfo) -> String {
-        let user = match &self.connection.credentials {
-            Some((username, _)) => format!("--user {} ", quoted(username)),
-            None => String::new(),
-        };
-        let headers = self.connection.headers.by_hand();
-        let body = json!({"ID": lock.id}).to_string();
-        format!(
-            "curl --fail --request {} {user}{headers}--header 'Content-Type: application/json' --data {} {}",
-            self.unlock.method,
-            quoted(&body),
-            quoted(&without_secrets(&self.unlock.address))
-        )
+        let Endpoint { address, method } = &self.unlock;
+        self.by_hand.request(method, address, &lock.id)
     }
 
-    /// What to do about a lock that a look may have left.
-    fn perhaps_left(&self, own: &LockInfo) -> String {
+    /// What to do about locks that a look may have left.
+    fn perhaps_left(&self, lost: &[LockInfo]) -> String {
+        if lost.is_empty() {
+            return String::new();
+        }
+        let ids: Vec<&str> = lost.iter().map(|own| own.id.as_str()).collect();
+        let commands = lost.iter().map(|own| self.release_by_hand(own));
+        let commands: Vec<String> = commands.collect();
         format!(
             ". If the lock {} of this very question is left there, release it by hand: {}",
-            own.id,
-            self.release_by_hand(own)
+            ids.join(" or "),
+            commands.join("; ")
         )
     }
 
@@ -277,5 +278,6 @@ fn refused(address: &str, reason: &str) -> ToolError {
     ToolError::LockServer {
         address: without_secrets(address),
         reason: reason.to_owned(),
+        advice: String::new(),
     }
 }

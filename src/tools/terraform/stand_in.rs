@@ -33,16 +33,16 @@ const DIRECTORY: &str = "working-directory";
 
 /// Lets an `init` below `command` meet what is given for it. Where nothing is, nothing is changed.
 pub(super) fn lay_out(tool: &Terraform, mut command: Command) -> io::Result<Prepared> {
+    if tool.backend_config.is_empty() {
+        let files = None;
+        return Ok(Prepared { command, files });
+    }
     let path = env::var_os("PATH").unwrap_or_default();
     let names = tool.binary.file_name().into_iter();
     let names: BTreeSet<&OsStr> = names
         .chain(NAMES.map(OsStr::new))
         .filter(|name| next(&path, name).is_some())
         .collect();
-    if tool.backend_config.is_empty() || names.is_empty() {
-        let files = None;
-        return Ok(Prepared { command, files });
-    }
     let files = private_directory()?;
     let place = files.path();
     let options = serde_json::to_vec(&options(&tool.backend_config, place)?)?;

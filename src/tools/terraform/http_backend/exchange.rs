@@ -187,9 +187,7 @@ fn client(backend: &Backend, environment: &Environment) -> Result<Client, String
         let authorities = Certificate::from_pem_bundle(authority.as_bytes()).map_err(plain)?;
         builder = builder.tls_certs_merge(authorities);
     }
-    let skips_verification = backend.is_on("skip_cert_verification")
-        || setting("skip_cert_verification", "TF_HTTP_SKIP_CERT_VERIFICATION")
-            .is_some_and(|skips| skips == "true" || skips == "1");
+    let skips_verification = skips_verification(backend, environment);
     builder = builder.tls_danger_accept_invalid_certs(skips_verification);
     if let (Some(certificate), Some(key)) = (
         setting("client_certificate_pem", "TF_HTTP_CLIENT_CERTIFICATE_PEM"),
@@ -200,6 +198,14 @@ fn client(backend: &Backend, environment: &Environment) -> Result<Client, String
         builder = builder.identity(identity);
     }
     builder.redirect(Policy::none()).build().map_err(plain)
+}
+
+/// Whether the server may say that it is anybody.
+pub(super) fn skips_verification(backend: &Backend, environment: &Environment) -> bool {
+    let (name, variable) = ("skip_cert_verification", "TF_HTTP_SKIP_CERT_VERIFICATION");
+    backend.is_on(name)
+        || setting(backend, environment, name, variable)
+            .is_some_and(|skips| skips == "true" || skips == "1")
 }
 
 /// An address may carry a user and a token; what is left out is marked, so that nobody asks about

@@ -4,7 +4,6 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::tools::terraform::backend::Backend;
-use crate::tools::terraform::by_hand::quoted;
 
 /// Headers, whose values may be secrets.
 #[derive(Clone, Debug, Default)]
@@ -31,17 +30,6 @@ impl Headers {
     pub(super) fn to_send(&self) -> HeaderMap {
         self.0.clone()
     }
-
-    /// What a person gives to curl: each name, and a question for its value when the command is pasted.
-    pub(super) fn by_hand(&self) -> String {
-        let option = |name: &HeaderName| {
-            let name = quoted(&format!("{name}: "));
-            format!(
-                "--header {name}\"$(printf %s {name} >/dev/tty; read -r value </dev/tty; printf %s \"$value\")\" "
-            )
-        };
-        self.0.keys().map(option).collect()
-    }
 }
 
 #[cfg(test)]
@@ -64,14 +52,12 @@ mod tests {
             headers(&json!({"headers": {"X-State-Token": "s3cret", "X-Number": 7}})).unwrap();
         assert_eq!(headers.to_send()["x-state-token"], "s3cret");
         assert_eq!(headers.to_send()["x-number"], "7");
-        let by_hand = headers.by_hand();
-        assert!(by_hand.contains("--header 'x-state-token: '\"$(printf"));
-        assert!(!by_hand.contains("s3cret") && !format!("{headers:?}").contains("s3cret"));
+        assert!(!format!("{headers:?}").contains("s3cret"));
     }
 
     #[test]
     fn without_the_setting_there_are_none() {
-        assert_eq!(headers(&json!({})).unwrap().by_hand(), "");
+        assert_eq!(headers(&json!({})).unwrap().to_send(), HeaderMap::new());
     }
 
     #[test]
