@@ -1,5 +1,7 @@
 //! Backends, and the truth about their locks and states, asked from the backend itself.
 
+mod requests;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -186,66 +188,6 @@ impl Store {
         self.proxy.as_ref().unwrap().address
     }
 
-    /// What a client says when it writes the state.
-    pub(crate) fn state_write(&self) -> String {
-        match self.kind {
-            Kind::HttpStrict | Kind::HttpLax => "POST /state".to_owned(),
-            Kind::Gcs => format!("name={PREFIX}%2F{}.tfstate", self.workspace),
-            Kind::Kubernetes => format!(
-                "PUT /api/v1/namespaces/default/secrets/tfstate-{}",
-                self.secret()
-            ),
-            Kind::Postgres => "INSERT INTO".to_owned(),
-            _ => format!("PUT /{}/{}?", self.name, self.key_in_requests()),
-        }
-    }
-
-    /// The key as a client says it.
-    fn key_in_requests(&self) -> String {
-        self.key().replace(':', "%3A")
-    }
-
-    /// What a client says when it takes the lock for a deploy.
-    pub(crate) fn lock_request(&self) -> &'static str {
-        match self.kind {
-            Kind::Postgres => "pg_try_advisory_lock",
-            _ => "OperationTypeApply",
-        }
-    }
-
-    /// What softstop says when it looks at the lock.
-    pub(crate) fn look_request(&self) -> String {
-        match self.kind {
-            Kind::HttpStrict | Kind::HttpLax => "softstop-look".to_owned(),
-            Kind::S3Lockfile | Kind::S3Both => {
-                format!("GET /{}/{}.tflock", self.name, self.key_in_requests())
-            }
-            Kind::S3DynamoDb => "GetItem".to_owned(),
-            Kind::Gcs => format!("GET /{}/{}", self.name, self.object("tflock")),
-            Kind::Kubernetes => format!("/leases/lock-tfstate-{}", self.secret()),
-            Kind::Postgres | Kind::Local => self.lock_request().to_owned(),
-        }
-    }
-
-    /// What a client says when it gives the lock back, or takes it away from somebody.
-    pub(crate) fn unlock_requests(&self) -> Vec<String> {
-        match self.kind {
-            Kind::HttpStrict | Kind::HttpLax => vec!["UNLOCK /state".to_owned()],
-            Kind::S3Lockfile => vec![self.lockfile_delete()],
-            Kind::S3DynamoDb => vec!["DeleteItem".to_owned()],
-            Kind::S3Both => vec![self.lockfile_delete(), "DeleteItem".to_owned()],
-            Kind::Gcs => vec![format!("{PREFIX}%2F{}.tflock?alt=json&if", self.workspace)],
-            // A lease without a holder.
-            Kind::Kubernetes => vec!["\"spec\":{}".to_owned()],
-            Kind::Postgres => vec!["pg_advisory_unlock".to_owned()],
-            Kind::Local => Vec::new(),
-        }
-    }
-
-    fn lockfile_delete(&self) -> String {
-        format!("DELETE /{}/{}.tflock", self.name, self.key_in_requests())
-    }
-
     /// The lock, where there is one: its lock info, or what else the backend keeps.
     pub(crate) fn lock(&self) -> Option<String> {
         match self.kind {
@@ -262,18 +204,6 @@ impl Store {
             Kind::Gcs => self.gcs_lock(),
             Kind::Kubernetes => kubernetes::lock(&self.secret()),
             Kind::Local => local_lock(&self.local_state()),
-        }
-    }
-
-    /// The lock that this request gives back or takes away.
-    pub(crate) fn lock_removed_by(&self, request: &str) -> Option<String> {
-        let unlocks = self.unlock_requests();
-        let is_meant = unlocks.iter().any(|unlock| request.contains(unlock));
-        match self.kind {
-            _ if !is_meant => None,
-            Kind::S3Both if request.contains("DeleteItem") => self.table_lock(),
-            Kind::S3Both => self.lockfile(),
-            _ => self.lock(),
         }
     }
 
