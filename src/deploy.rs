@@ -114,6 +114,13 @@ impl<T: DeployTool> Story<'_, T> {
         let mut used = Used::default();
         let ending = self.supervise(&mut used, reserve).await;
         let (outcome, exit) = conclude(&ending);
+        let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
+        if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
+            warn!(
+                "The kernel killed a process here for lack of memory. A step has more with a larger \
+                 `size`, a pipe with more `memory` of the service `docker`."
+            );
+        }
         let was_disturbed =
             outcome == Outcome::Interrupted || self.supervisor.has_heard_of_a_stop();
         let undisturbed = (!was_disturbed).then(|| began.elapsed());
@@ -139,7 +146,7 @@ impl<T: DeployTool> Story<'_, T> {
             let directory = &self.deploy.directory;
             after_script::run(self.supervisor, script, directory, outcome, exit, &locks).await;
         }
-        tell(outcome, exit, &locks);
+        tell(outcome, exit, lacked_memory, &locks);
         exit
     }
 
@@ -458,13 +465,16 @@ fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
     }
 }
 
-fn tell(outcome: Outcome, exit: Exit, lock: &Locks) {
+fn tell(outcome: Outcome, exit: Exit, lacked_memory: bool, lock: &Locks) {
     match outcome {
         Outcome::Succeeded if lock.are_quiet() => {
             info!(target: SUCCESS, "Deploy succeeded.");
         }
         Outcome::Succeeded => info!(target: SUCCESS, "Deploy succeeded, but {lock}."),
         Outcome::Failed => error!(target: FAILURE, "Deploy failed with {exit}; {lock}."),
+        Outcome::Killed if lacked_memory => {
+            error!(target: FAILURE, "Deploy was killed for lack of memory ({exit}); {lock}.");
+        }
         Outcome::Killed => error!(target: FAILURE, "Deploy was killed ({exit}); {lock}."),
         Outcome::Interrupted => {
             error!(target: FAILURE, "Deploy was interrupted ({exit}); {lock}.");

@@ -1,4 +1,4 @@
-//! What is said where the machine gives too little: files, or room for them.
+//! What is said where the machine gives too little: files, room for them, memory.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Softstop, Step};
+use crate::support::{Container, Kind, Project, Softstop, Step};
 
 /// As many files as softstop asks for, and not one more.
 const FEWEST: &str = "--nofile=64:64";
@@ -116,4 +116,42 @@ fn a_full_directory_for_temporary_files_is_named_and_no_lock_is_said_to_be_free(
     assert_eq!(project.store.lock_id(), lock, "{finished}");
     gate.open();
     holder.finish().expect_code(0);
+}
+
+/// Holds more than a container may have.
+const HOG: &str = "head -c 200m /dev/zero | tail -c 150m >hog";
+
+#[test]
+fn a_kill_for_lack_of_memory_is_named_and_another_one_is_not() {
+    let project = Project::new(Kind::Local, "");
+    let kill = format!("set -o pipefail; {HOG}");
+    for (script, code, words, is_named) in [
+        (
+            &*kill,
+            137,
+            "✖ Deploy was killed for lack of memory (exit code 137); ",
+            true,
+        ),
+        (
+            &*format!("{HOG}; exit 5"),
+            5,
+            "✖ Deploy failed with exit code 5; ",
+            true,
+        ),
+        (&*format!("{HOG}; exit 0"), 0, "✔ Deploy succeeded", false),
+        (
+            "kill -KILL $$",
+            137,
+            "✖ Deploy was killed (exit code 137); ",
+            false,
+        ),
+    ] {
+        let finished = Container::deploy(&project)
+            .docker_arguments(["--memory", "64m"])
+            .arguments(["--", "bash", "-c", script])
+            .finish();
+        finished.expect_code(code).expect_said(words);
+        let named = "The kernel killed a process here for lack of memory.";
+        assert_eq!(finished.stderr.contains(named), is_named, "{finished}");
+    }
 }

@@ -17,6 +17,7 @@ mod documents;
 mod examples;
 mod exit_codes;
 mod faults;
+mod first_signals;
 mod guard;
 mod half_locks;
 mod http_looks;

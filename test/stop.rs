@@ -16,7 +16,7 @@ use crate::support::softstop::MARK;
 use crate::support::{Finished, Kind, Project, Softstop, prepared, until};
 
 /// Compiles a program of the fixtures.
-fn compile(name: &str, program: &Path) {
+pub(crate) fn compile(name: &str, program: &Path) {
     fs::create_dir_all(program.parent().unwrap()).unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("test/fixtures/processes");
     let mut compiler = Command::new("gcc");

@@ -14,6 +14,7 @@ mod kernel;
 mod last_words;
 mod limits;
 mod lookout;
+mod memory;
 mod neighbours;
 mod output;
 mod passwd;
@@ -53,6 +54,7 @@ pub(crate) use signals::{Interrupt, Interrupts, hold_signals, let_signals_throug
 pub(crate) use user_name::{NameError, UserName, user_name};
 
 use children::{Child, Children, Death};
+use memory::Kills;
 
 /// How long the kernel may take to bury what was killed.
 const BURIAL: Duration = Duration::from_millis(500);
@@ -81,6 +83,8 @@ pub(crate) struct Ending {
     pub(crate) tool_was_killed: bool,
     /// Whether no process of the command is left.
     pub(crate) tree_gone: bool,
+    /// Whether the kernel has killed somebody here meanwhile for lack of memory.
+    pub(crate) lacked_memory: bool,
 }
 
 impl Supervisor {
@@ -130,6 +134,7 @@ impl Supervisor {
         tools: &Tools,
         reserve: Duration,
     ) -> io::Result<Ending> {
+        let kills = Kills::watch();
         let mut running = Running::new(self.spawn_passing_output(command, tools.words())?);
         tokio::select! {
             biased;
@@ -147,6 +152,7 @@ impl Supervisor {
             status: death.map(|death| death.status),
             interrupt,
             tree_gone: tree.is_gone,
+            lacked_memory: kills.is_some_and(|kills| kills.is_any()),
         })
     }
 
