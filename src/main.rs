@@ -14,6 +14,7 @@ mod lock;
 mod lock_state;
 #[cfg(test)]
 mod mutation;
+mod pace;
 mod pipe;
 mod place;
 mod recovery;
