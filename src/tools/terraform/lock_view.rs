@@ -29,6 +29,9 @@ const LIMIT_OF_RELEASE: Duration = Duration::from_secs(20);
 /// How many percent of what is in use may be garbage before Go collects it. Terraform makes most of
 /// its garbage while it starts; to collect that costs a fifth of its time and saves no memory.
 const GARBAGE: &str = "400";
+/// From how much memory on Go collects garbage all the same: somebody's lock file may be of any size,
+/// and with 50 MB of it Terraform took 755 MB.
+const MEMORY: &str = "256MiB";
 /// An address that no state holds, for a look by `untaint`.
 const NO_RESOURCE: &str = "softstop_look.none";
 /// What `untaint -allow-missing` says of it once it had the lock.
@@ -306,8 +309,10 @@ impl LockView {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = helper_command(&self.place.binary, &self.place.environment);
-        if self.place.environment.get("GOGC").is_none() {
-            command.env("GOGC", GARBAGE);
+        for (name, value) in [("GOGC", GARBAGE), ("GOMEMLIMIT", MEMORY)] {
+            if self.place.environment.get(name).is_none() {
+                command.env(name, value);
+            }
         }
         command
             .args(arguments)
