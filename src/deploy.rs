@@ -68,6 +68,8 @@ struct Before {
     locked: Option<Recovery>,
     /// Why it cannot begin, where a look may yet take away the lock of the deploy.
     unsafe_to_begin: Option<ToolError>,
+    /// Why nothing is known of the lock, as it was told.
+    told: Option<String>,
 }
 
 /// How long it takes to ask about the lock, twice what was measured.
@@ -134,7 +136,8 @@ impl<T: DeployTool> Story<'_, T> {
                 tool_was_killed: ending.tool_was_killed,
                 operations: OF_A_DEPLOY,
             };
-            locks = self.free_after(&used, &finished).await;
+            let told = before.told.as_deref();
+            locks = self.free_after(&used, &finished, told).await;
         }
         for place in self.working_places(&used) {
             let unsaved = place.unsaved_state(undisturbed);
@@ -195,6 +198,7 @@ impl<T: DeployTool> Story<'_, T> {
             },
             locked: None,
             unsafe_to_begin: None,
+            told: None,
         };
         if T::takes_no_lock(&self.deploy.command) {
             debug!("The command takes no lock, so none was looked at.");
@@ -221,7 +225,10 @@ impl<T: DeployTool> Story<'_, T> {
             Err(error @ (ToolError::Unknown { .. } | ToolError::Incomplete { .. })) => {
                 debug!("No lock was looked at, because the deploy may say which one: {error}.");
             }
-            Err(error) => warn!("The lock cannot be looked after yet: {}", error.sentence()),
+            Err(error) => {
+                warn!("The lock cannot be looked after yet: {}", error.sentence());
+                before.told = Some(error.to_string());
+            }
         }
         before
     }
@@ -278,14 +285,19 @@ impl<T: DeployTool> Story<'_, T> {
     ///
     /// Also after a deploy that ended well: in `terraform apply | tee log` nobody tells that
     /// Terraform was killed.
-    async fn free_after(&self, used: &Used<T>, finished: &Finished<'_>) -> Locks {
+    async fn free_after(
+        &self,
+        used: &Used<T>,
+        finished: &Finished<'_>,
+        told: Option<&str>,
+    ) -> Locks {
         let places = used.places();
         let is_plain = places.len() < 2
             && places
                 .iter()
                 .all(|place| place.directory() == self.tool.directory());
         let mut locks: Vec<LockState> = stream::iter(&places)
-            .map(|place| self.free_place(place, used, finished, is_plain))
+            .map(|place| self.free_place(place, used, finished, is_plain, told))
             .buffered(SIDE_BY_SIDE)
             .filter_map(async |state| state)
             .collect()
@@ -340,6 +352,7 @@ impl<T: DeployTool> Story<'_, T> {
         used: &Used<T>,
         finished: &Finished<'_>,
         is_plain: bool,
+        told: Option<&str>,
     ) -> Option<LockState> {
         let name = if is_plain {
             String::new()
@@ -358,8 +371,12 @@ impl<T: DeployTool> Story<'_, T> {
             }
             Err(ToolError::NoState(_)) if used.has_removed(place) => None,
             Err(error) => {
-                let why = error.sentence();
-                warn!("{name}Whether the lock is free is not known: {why}");
+                if told == Some(error.to_string().as_str()) {
+                    warn!("{name}Whether the lock is free is not known, for the same reason.");
+                } else {
+                    let why = error.sentence();
+                    warn!("{name}Whether the lock is free is not known: {why}");
+                }
                 Some(LockState::Unknown)
             }
         }
@@ -416,7 +433,7 @@ impl<T: DeployTool> Story<'_, T> {
             operations: OF_A_STATE_PUSH,
         };
         let used = Used::default();
-        let left = self.free_place(place, &used, &finished, true).await;
+        let left = self.free_place(place, &used, &finished, true, None).await;
         locks.0.retain(|state| *state != LockState::Free);
         locks.0.extend(left);
         locks

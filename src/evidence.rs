@@ -10,14 +10,15 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::bitbucket::api::{Api, Question};
+use crate::bitbucket::api::{Api, ApiError, MOST_REQUESTS, Question};
 use crate::bitbucket::build::{Build, STEP_RUN_NUMBER, STEP_UUID};
 use crate::check::releases;
 use crate::docker::{Container, Daemon};
 use crate::lock::{
     Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Run, Siblings, Sighting,
-    Verdict, judge, judge_own, settle,
+    StepReport, Verdict, judge, judge_own, settle,
 };
+use crate::pace::{Allowance, fresh_for};
 use crate::supervisor::{Left, Mark, Neighbours, Supervisor};
 use crate::tools::{DeployLock, DeployTool, ToolError};
 
@@ -26,9 +27,8 @@ use crate::tools::{DeployLock, DeployTool, ToolError};
 pub(crate) const STAMP: &str = "SOFTSTOP_STAMP";
 /// The pipelines file, in the clone.
 const PIPELINES_FILE: &str = "bitbucket-pipelines.yml";
-/// How long an answer of Bitbucket's counts, while a lock is waited for: 1,000 questions an hour
-/// are allowed, to all builds together.
-const FRESH: Duration = Duration::from_secs(20);
+/// How long an answer of Bitbucket's stands while it says nothing else.
+const STANDS: Duration = Duration::from_secs(120);
 /// How long Bitbucket and Docker may take, all retries included.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -43,10 +43,14 @@ pub(crate) struct Inquiry {
     is_for_release: bool,
     began: Timestamp,
     answers: RefCell<HashMap<String, Rc<Mutex<Option<Given>>>>>,
+    allowance: RefCell<Allowance>,
 }
 
-/// An answer of Bitbucket's, and when it was given.
+/// An answer of Bitbucket's about one holder.
 struct Given {
+    first_asked: Instant,
+    last_asked: Instant,
+    /// When it was given: silence after it does not take its place at once.
     at: Instant,
     answer: Answer,
 }
@@ -65,6 +69,7 @@ impl Inquiry {
             is_for_release,
             began: Timestamp::now(),
             answers: RefCell::default(),
+            allowance: RefCell::default(),
         }
     }
 
@@ -178,13 +183,32 @@ impl Inquiry {
         };
         let stamp = holder.owner.to_string();
         let given = Rc::clone(self.answers.borrow_mut().entry(stamp).or_default());
+        let holders = self.answers.borrow().len();
         // Whoever comes with the same question while it is being asked waits for the answer.
         let mut given = given.lock().await;
-        if let Some(given) = &*given
-            && given.at.elapsed() < FRESH
-        {
+        let now = Instant::now();
+        if let Some(given) = given.as_ref().filter(|given| given.is_fresh(now, holders)) {
             return given.answer.clone();
         }
+        let requests = if given.is_some() { 1 } else { MOST_REQUESTS };
+        if !self.allowance.borrow_mut().covers(requests, now) {
+            return given
+                .as_ref()
+                .map_or_else(not_asked, |given| given.answer.clone());
+        }
+        let answer = self.ask(supervisor, api, holder, given.is_none()).await;
+        let next = Given::after(given.take(), answer, now);
+        given.insert(next).answer.clone()
+    }
+
+    /// Asks Bitbucket: for the first time with patience, since there is no answer yet that could stand.
+    async fn ask(
+        &self,
+        supervisor: &Supervisor,
+        api: &Api,
+        holder: &Holder,
+        is_first: bool,
+    ) -> Answer {
         let (pipeline, step) = (
             holder.owner.pipeline().to_string(),
             holder.owner.step().to_string(),
@@ -195,25 +219,79 @@ impl Inquiry {
             pipeline: &pipeline,
             step: &step,
         };
-        let answer = match supervisor.limited(LIMIT, api.step(question)).await {
-            Some(Ok(step)) => Answer::Step(step),
-            Some(Err(error)) if error.is_silence() => Answer::Silence {
-                reason: error.to_string(),
-                was_asked: error.is_an_answer(),
-            },
-            Some(Err(error)) => Answer::Unusable {
-                reason: error.to_string(),
-            },
-            None => Answer::Silence {
-                reason: "there was no time left to ask Bitbucket".to_owned(),
-                was_asked: false,
-            },
+        let asked = async {
+            if is_first {
+                api.step(question).await
+            } else {
+                api.step_at_once(question).await
+            }
         };
-        *given = Some(Given {
-            at: Instant::now(),
-            answer: answer.clone(),
-        });
-        answer
+        let said = supervisor.limited(LIMIT, asked).await;
+        let mut allowance = self.allowance.borrow_mut();
+        allowance.take(api.take_sent(), Instant::now());
+        if let Some(Err(error)) = &said
+            && let Some(time) = error.quiet_time()
+        {
+            allowance.be_quiet(time, Instant::now());
+        }
+        answer_of(said)
+    }
+}
+
+impl Given {
+    /// A step that was over stays so: nobody is in a hurry to hear it again.
+    fn is_fresh(&self, now: Instant, holders: usize) -> bool {
+        let waited = match &self.answer {
+            Answer::Step(step) if step.is_completed() => Duration::MAX,
+            _ => now - self.first_asked,
+        };
+        now - self.last_asked < fresh_for(waited, holders)
+    }
+
+    /// What counts after this answer. Silence does not take the place of what was said a short while
+    /// ago: a proof would have been used at once, and a living holder is waited for.
+    fn after(earlier: Option<Self>, answer: Answer, now: Instant) -> Self {
+        let first_asked = earlier.as_ref().map_or(now, |earlier| earlier.first_asked);
+        let stands = |earlier: &Self| {
+            matches!(
+                (&earlier.answer, &answer),
+                (Answer::Step(_), Answer::Silence { .. })
+            ) && now - earlier.at < STANDS
+        };
+        let (at, answer) = match earlier.filter(stands) {
+            Some(earlier) => (earlier.at, earlier.answer),
+            None => (now, answer),
+        };
+        Self {
+            first_asked,
+            last_asked: now,
+            at,
+            answer,
+        }
+    }
+}
+
+fn answer_of(said: Option<Result<StepReport, ApiError>>) -> Answer {
+    match said {
+        Some(Ok(step)) => Answer::Step(step),
+        Some(Err(error)) if error.is_silence() => Answer::Silence {
+            reason: error.to_string(),
+            was_asked: error.is_an_answer(),
+        },
+        Some(Err(error)) => Answer::Unusable {
+            reason: error.to_string(),
+        },
+        None => Answer::Silence {
+            reason: "there was no time left to ask Bitbucket".to_owned(),
+            was_asked: false,
+        },
+    }
+}
+
+fn not_asked() -> Answer {
+    Answer::Silence {
+        reason: "Bitbucket wants to be left alone, or was asked as often as one run may".to_owned(),
+        was_asked: false,
     }
 }
 

@@ -15,6 +15,7 @@ mod lock_state;
 #[cfg(test)]
 mod mutation;
 mod naming;
+mod pace;
 mod pipe;
 mod place;
 mod recovery;

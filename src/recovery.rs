@@ -9,18 +9,28 @@ use tokio::time::Instant;
 use tracing::info;
 
 use crate::lock::{Doubt, Life, LockInfo, Proof, Verdict};
+use crate::pace::BETWEEN_LOOKS;
 use crate::supervisor::Supervisor;
 use crate::tools::{DeployLock, Look, ToolError};
 
-/// How long a lock may outlive its holder where it dies with it: a database has to notice first.
-/// And how long a look, which holds a lock for an instant, may take.
+/// How long a look of somebody else, which holds a lock for an instant, may take.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long to wait between two looks at such a lock.
 const LINGER_STEP: Duration = Duration::from_millis(100);
+/// How long to wait before each further look at a lock that dies with its holder, where that is gone:
+/// a database has to notice first. And where nobody knows whether it is: what passes by itself, a
+/// look of somebody else among it, has passed by then, and a Terraform is not started in vain.
+const AFTER_THE_HOLDER: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_secs(1),
+];
+const ONCE: [Duration; 1] = [Duration::from_millis(300)];
 /// How often a lock may change hands while it is judged.
 const ROUNDS: u32 = 5;
-/// How long to wait between two looks at a lock that is waited for.
-const WAIT_STEP: Duration = Duration::from_secs(2);
+/// The least time between a judgement and the next look, however long these take.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long to say nothing while a lock is waited for.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -68,17 +78,18 @@ pub(crate) async fn examine<L: DeployLock>(
     judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
 ) -> Result<Finding, ToolError> {
     let look = lock.look(supervisor).await?;
-    find(lock, settled(look, supervisor, lock).await?, judge).await
+    find(lock, settled(look, supervisor, lock, &ONCE).await?, judge).await
 }
 
-/// Releases the lock where its holder is over, by the word of `judge`.
+/// Releases the lock where its holder is over, by the word of `judge`; the one that is looked for has
+/// ended just now.
 pub(crate) async fn recover<L: DeployLock>(
     supervisor: &Supervisor,
     lock: &L,
     judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
 ) -> Result<Recovery, ToolError> {
     let look = lock.look(supervisor).await?;
-    let look = settled(look, supervisor, lock).await?;
+    let look = settled(look, supervisor, lock, &AFTER_THE_HOLDER).await?;
     recover_from(look, supervisor, lock, judge).await
 }
 
@@ -91,7 +102,7 @@ async fn recover_from<L: DeployLock>(
     for _ in 0..ROUNDS {
         // Another run's look may hold the lock by now; it is not to be judged, but waited for.
         if matches!(&look, Look::Held(holder) if L::is_of_a_look(holder)) {
-            look = settled(look, supervisor, lock).await?;
+            look = settled(look, supervisor, lock, &ONCE).await?;
         }
         let (holder, proof) = match find(lock, look, judge).await? {
             Finding::Over(holder, proof) => (holder, proof),
@@ -146,9 +157,11 @@ pub(crate) async fn recover_with_patience<L: DeployLock>(
     judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
     patience: Patience,
 ) -> Result<Recovery, ToolError> {
-    let deadline = Instant::now() + patience.time;
-    let mut speak_at = Instant::now();
-    let mut look = settled(look, supervisor, lock).await?;
+    let began = Instant::now();
+    let deadline = began + patience.time;
+    let mut speak_at = began;
+    let mut looked_at = began;
+    let mut look = settled(look, supervisor, lock, &ONCE).await?;
     loop {
         let recovery = recover_from(look, supervisor, lock, judge).await?;
         let is_waited_for = match &recovery {
@@ -168,34 +181,43 @@ pub(crate) async fn recover_with_patience<L: DeployLock>(
             );
             speak_at = now + SILENCE;
         }
+        let next = looked_at + BETWEEN_LOOKS;
+        let next = next.max(Instant::now() + SHORTEST_PAUSE).min(deadline);
         tokio::select! {
-            () = tokio::time::sleep_until(deadline.min(now + WAIT_STEP)) => {}
+            () = tokio::time::sleep_until(next) => {}
             _ = supervisor.next_interrupt() => {}
         }
+        looked_at = Instant::now();
         look = lock.look(supervisor).await?;
     }
 }
 
 /// Looks again until what passes by itself has passed: a lock that a look of somebody else holds,
-/// or one that has outlived its process.
+/// or one that has outlived its process, after each of these pauses.
 async fn settled<L: DeployLock>(
     mut look: Look,
     supervisor: &Supervisor,
     lock: &L,
+    pauses: &[Duration],
 ) -> Result<Look, ToolError> {
-    let deadline = Instant::now() + LINGER;
-    loop {
-        let passes = match &look {
-            Look::Free | Look::NeverLocked => false,
-            Look::Held(holder) => lock.dies_with_its_process() || L::is_of_a_look(holder),
-            Look::HeldBySomebody => lock.dies_with_its_process(),
-        };
-        if !passes || Instant::now() >= deadline {
-            return Ok(look);
+    if lock.dies_with_its_process() {
+        for pause in pauses {
+            if matches!(look, Look::Free | Look::NeverLocked) {
+                break;
+            }
+            tokio::time::sleep(*pause).await;
+            look = lock.look(supervisor).await?;
         }
+        return Ok(look);
+    }
+    let deadline = Instant::now() + LINGER;
+    while matches!(&look, Look::Held(holder) if L::is_of_a_look(holder))
+        && Instant::now() < deadline
+    {
         tokio::time::sleep(LINGER_STEP).await;
         look = lock.look(supervisor).await?;
     }
+    Ok(look)
 }
 
 async fn find<L: DeployLock>(

@@ -90,13 +90,15 @@ fn conclude(found: &[Result<Recovery, ToolError>]) -> Exit {
     let never = count(|recovery| matches!(recovery, Recovery::Untouched(Finding::NeverLocked)));
     let free = count(Recovery::is_free) - released - never;
     let unknown = found.iter().filter(|found| found.is_err()).count();
-    let left = found.len() - released - alive - free - never - unknown;
+    let stuck = count(|recovery| matches!(recovery, Recovery::Stuck(..)));
+    let left = found.len() - released - alive - free - never - unknown - stuck;
     let summary: Vec<String> = [
         (released, "released"),
         (free, "free"),
         (never, "without locking"),
         (alive, "held by somebody alive"),
         (left, "left alone in doubt"),
+        (stuck, "could not be released"),
         (unknown, "could not be asked about"),
     ]
     .iter()

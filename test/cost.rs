@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::support::project::thing;
 use crate::support::{Answer, Bitbucket, Finished, Kind, Project, Softstop, Step, each, prepared};
 
 const S3: [Kind; 3] = [Kind::S3Lockfile, Kind::S3DynamoDb, Kind::S3Both];
@@ -9,6 +10,11 @@ const S3: [Kind; 3] = [Kind::S3Lockfile, Kind::S3DynamoDb, Kind::S3Both];
 /// Releases what `step` has left locked, with a Terraform that first does what `script` says, and
 /// returns the commands with which Terraform was started.
 fn release_by(project: &Project, step: &Step, script: &str) -> (Finished, Vec<String>) {
+    let release = Softstop::release(project).in_step(&step.sibling());
+    run_by(project, release, script)
+}
+
+fn run_by(project: &Project, softstop: Softstop, script: &str) -> (Finished, Vec<String>) {
     let terraform = prepared("SOFTSTOP_TEST_TERRAFORM");
     let log = project.scratch().join("commands");
     let wrapper = project.script(
@@ -18,10 +24,7 @@ fn release_by(project: &Project, step: &Step, script: &str) -> (Finished, Vec<St
             log.display()
         ),
     );
-    let finished = Softstop::release(project)
-        .in_step(&step.sibling())
-        .env("TERRAFORM_BIN", wrapper)
-        .finish();
+    let finished = softstop.env("TERRAFORM_BIN", wrapper).finish();
     let commands = fs::read_to_string(log).unwrap();
     (finished, commands.lines().map(str::to_owned).collect())
 }
@@ -59,6 +62,25 @@ fn a_terraform_that_wants_to_initialise_by_itself_may() {
         let unlock = "force-unlock";
         let expected = looks_at(kind, &[unlock, "init", unlock, unlock, unlock]);
         assert_eq!(commands, expected);
+    });
+}
+
+#[test]
+fn a_look_at_a_living_deploy_starts_terraform_no_more_than_twice() {
+    each(&[Kind::Postgres, Kind::Local], |kind| {
+        let project = Project::new(kind, &thing("a", ""));
+        let rival = project.start_rival();
+        for mode in [Softstop::status(&project), Softstop::release(&project)] {
+            let look = mode
+                .arguments(["--working-dir"])
+                .arguments([&project.directory])
+                .env("LOCK_TIMEOUT", "0s");
+            let (finished, commands) = run_by(&project, look, "");
+            finished.expect_code(0).expect_said("Its holder is alive");
+            assert_eq!(commands, ["untaint"; 2], "{finished}");
+            fs::remove_file(project.scratch().join("commands")).unwrap();
+        }
+        rival.finish();
     });
 }
 

@@ -6,7 +6,8 @@ use nix::sys::signal::{Signal, kill};
 use tempfile::TempDir;
 
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Softstop};
+use crate::support::proxy::Fault;
+use crate::support::{Kind, Project, Softstop, Step};
 
 fn softstop(directory: &TempDir) -> Softstop {
     Softstop::in_directory(directory.path(), directory.path()).arguments(["deploy"])
@@ -139,6 +140,23 @@ fn a_look_that_somebody_else_kills_is_told_as_killed() {
     finished
         .expect_code(4)
         .expect_said("terraform was killed by signal 9, and not by softstop");
+}
+
+#[test]
+fn a_release_that_the_backend_refuses_is_summed_up_as_that_and_not_as_a_doubt() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::orphaned(Kind::HttpStrict, &step);
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.fail("UNLOCK ", Fault::Refuse, u32::MAX);
+    let finished = Softstop::release(&project)
+        .in_step(&step.sibling())
+        .finish();
+    finished
+        .expect_code(3)
+        .expect_said("but is still there")
+        .expect_said("500 Internal Server Error")
+        .expect_said("✖ Locks: 1 could not be released (exit code 3).");
+    assert!(project.store.lock().is_some(), "{finished}");
 }
 
 /// Terraform empties `.terraform/terraform.tfstate` before it writes it.

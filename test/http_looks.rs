@@ -1,6 +1,9 @@
 //! A look at the lock of an `http` backend, which has no way to ask but to take it.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
 use crate::support::project::thing;
@@ -121,9 +124,50 @@ fn a_refused_connection_is_said_once_and_without_a_lock_to_release() {
     let address = project.store.proxy.as_ref().unwrap().address.to_string();
     let block = project.store.block().replace(&address, "127.0.0.1:9");
     project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
-    let finished = Softstop::status(&project).finish();
-    finished.expect_code(4);
-    assert_eq!(finished.stderr.matches("could not be asked:").count(), 1);
-    assert_eq!(finished.stderr.matches("refused").count(), 1, "{finished}");
-    assert!(!finished.stderr.contains("curl"), "{finished}");
+    let deploy = Softstop::deploy(&project).script("terraform init -input=false 2>/dev/null");
+    for (softstop, code) in [
+        (Softstop::status(&project), 4),
+        (Softstop::release(&project), 4),
+        (deploy, 1),
+    ] {
+        let finished = softstop.finish();
+        finished.expect_code(code);
+        assert_eq!(finished.stderr.matches("could not be asked:").count(), 1);
+        assert_eq!(finished.stderr.matches("refused").count(), 1, "{finished}");
+        assert!(!finished.stderr.contains("curl"), "{finished}");
+    }
+}
+
+/// Answers with a lock of 50 MB, and returns how much of it was taken.
+fn pour(mut client: TcpStream) -> usize {
+    const SIZE: usize = 50 * 1024 * 1024;
+    // What was asked is of no interest, and comes at once.
+    let mut request = [0; 4096];
+    let _ = client.read(&mut request).unwrap();
+    let head = format!("HTTP/1.1 423 Locked\r\nContent-Length: {SIZE}\r\n\r\n");
+    client.write_all(head.as_bytes()).unwrap();
+    let piece = [b'x'; 8 * 1024];
+    let pieces = (0..SIZE / piece.len()).take_while(|_| client.write_all(&piece).is_ok());
+    pieces.count() * piece.len()
+}
+
+#[test]
+fn of_an_endless_answer_little_is_read() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let usual = project.store.proxy.as_ref().unwrap().address.to_string();
+    let address = listener.local_addr().unwrap().to_string();
+    let block = project.store.block().replace(&usual, &address);
+    project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
+    let (sender, taken) = mpsc::channel();
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            sender.send(pour(client)).unwrap_or_default();
+        }
+    });
+    let told = Softstop::status(&project).finish();
+    told.expect_code(0).expect_said("does not say who holds it");
+    for amount in [taken.recv().unwrap(), taken.recv().unwrap()] {
+        assert!(amount < 20 * 1024 * 1024, "{amount} bytes: {told}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Who holds the lock, since when, is the holder alive, and what would `release` do.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
 use crate::support::project::thing;
@@ -133,4 +135,26 @@ fn a_backend_that_cannot_be_asked_is_unknown_and_the_exit_code_is_4() {
     told.expect_code(4)
         .expect_said("✖ Not every lock could be asked about");
     assert_eq!(json(&told.stdout)["state"], "unknown");
+}
+
+#[test]
+fn an_s3_endpoint_that_refuses_or_hangs_costs_ten_seconds_and_no_more() {
+    each(&["127.0.0.1:9", ""], |refusing| {
+        let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+        let proxy = project.store.proxy.as_ref().unwrap();
+        let mut block = project.store.block().replace("max_retries = 3\n", "");
+        if refusing.is_empty() {
+            proxy.hold(&project.store.look_request());
+        } else {
+            block = block.replace(&proxy.address.to_string(), refusing);
+        }
+        project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
+        let began = Instant::now();
+        let told = Softstop::status(&project).finish();
+        told.expect_code(4)
+            .expect_said("terraform said nothing within 10.");
+        // However busy the machine, a second question is not waited for as long.
+        assert!(began.elapsed().as_secs() < 18, "{told}");
+        proxy.let_go();
+    });
 }

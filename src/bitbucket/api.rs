@@ -8,6 +8,7 @@ mod answer;
 mod answer_properties;
 mod error;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -34,6 +35,8 @@ const LIMITS: Limits = Limits {
 };
 /// How often a question is asked again.
 const RETRIES: usize = 3;
+/// How many requests one question may need.
+pub(crate) const MOST_REQUESTS: usize = RETRIES + 1;
 /// How much of a text is quoted.
 const QUOTE_LIMIT: usize = 200;
 
@@ -63,6 +66,8 @@ pub(crate) struct Api {
     /// What must never be shown.
     secrets: Vec<SecretString>,
     limits: Limits,
+    /// How many requests were sent that nobody has counted yet.
+    sent: Cell<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +107,7 @@ impl Api {
             authorization,
             secrets,
             limits,
+            sent: Cell::default(),
         })
     }
 
@@ -120,7 +126,21 @@ impl Api {
             .await
     }
 
+    /// Asks no second time: whoever waits for a lock asks anew before long.
+    pub(crate) async fn step_at_once(
+        &self,
+        question: Question<'_>,
+    ) -> Result<StepReport, ApiError> {
+        self.ask(question, self.limits.request).await
+    }
+
+    /// How many requests were sent since this was asked last.
+    pub(crate) fn take_sent(&self) -> usize {
+        self.sent.take()
+    }
+
     async fn ask(&self, question: Question<'_>, limit: Duration) -> Result<StepReport, ApiError> {
+        self.sent.set(self.sent.get() + 1);
         let deadline = Instant::now() + limit;
         let place = || self.place();
         let response = match timeout_at(deadline, self.request(question).send()).await {

@@ -13,3 +13,9 @@ pub(crate) struct StepReport {
     pub(crate) run: Option<u32>,
     pub(crate) completed: Option<Timestamp>,
 }
+
+impl StepReport {
+    pub(crate) fn is_completed(&self) -> bool {
+        self.state == "COMPLETED"
+    }
+}

@@ -76,6 +76,9 @@ pub(crate) enum ApiError {
     TimedOut { place: String },
 }
 
+/// How long to keep quiet where Bitbucket does not say for how long.
+const QUIET: Duration = Duration::from_secs(60);
+
 const LOOK_YOURSELF: &str = "Look at the build in Bitbucket";
 
 impl ApiError {
@@ -100,6 +103,14 @@ impl ApiError {
             | Self::Malformed { .. }
             | Self::OtherStep { .. }
             | Self::Contradiction { .. } => false,
+        }
+    }
+
+    /// How long Bitbucket wants to be left alone.
+    pub(crate) fn quiet_time(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyRequests { wait, .. } => Some(wait.unwrap_or(QUIET)),
+            _ => None,
         }
     }
 

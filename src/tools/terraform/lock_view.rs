@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::Terraform;
 use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
@@ -20,14 +21,20 @@ use super::helper::helper_command;
 use super::program::is_opentofu;
 use super::shadow::Shadow;
 use crate::lock::LockInfo;
-use crate::supervisor::{Helped, Supervisor};
+use crate::supervisor::{Helped, HelperError, Supervisor};
 use crate::tools::{DeployTool, Look, ToolError};
 
-/// How long one question may take. A dead S3 endpoint costs Terraform 9 s of retries.
-const LIMIT: Duration = Duration::from_secs(20);
+/// How long a look may take, however often it starts Terraform: at an S3 endpoint that refuses every
+/// connection, one start costs up to 21 s of retries, and no variable shortens them.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long a release may take, at a backend that has just answered.
+const LIMIT_OF_RELEASE: Duration = Duration::from_secs(20);
 /// How many percent of what is in use may be garbage before Go collects it. Terraform makes most of
 /// its garbage while it starts; to collect that costs a fifth of its time and saves no memory.
 const GARBAGE: &str = "400";
+/// From how much memory on Go collects garbage all the same: somebody's lock file may be of any size,
+/// and with 50 MB of it Terraform took 755 MB.
+const MEMORY: &str = "256MiB";
 /// An address that no state holds, for a look by `untaint`.
 const NO_RESOURCE: &str = "softstop_look.none";
 /// What `untaint -allow-missing` says of it once it had the lock.
@@ -47,6 +54,8 @@ pub(crate) struct LockView {
     strategy: Strategy,
     workspace: String,
     workspace_exists: Cell<bool>,
+    /// When the look began that goes on.
+    began: Cell<Instant>,
 }
 
 impl LockView {
@@ -69,6 +78,7 @@ impl LockView {
             is_accepted: Cell::new(false),
             workspace_exists: Cell::new(workspace == "default"),
             workspace,
+            began: Cell::new(Instant::now()),
         };
         // A block without a lock may be one that lacks its settings, which only `init` refuses.
         let is_plain = view.strategy.is_flat && view.backend.locks();
@@ -112,6 +122,7 @@ impl LockView {
         if !self.backend.locks() {
             return Ok(Look::NeverLocked);
         }
+        self.began.set(Instant::now());
         if !self.has_state(supervisor).await? {
             return Ok(Look::Free);
         }
@@ -141,7 +152,7 @@ impl LockView {
         lock: &LockInfo,
     ) -> Result<(), ToolError> {
         let unlock = self.state_command(&["force-unlock", "-no-color", "-force", "--", &lock.id]);
-        let helped = supervisor.run_helper(unlock, LIMIT).await?;
+        let helped = supervisor.run_helper(unlock, LIMIT_OF_RELEASE).await?;
         if helped.status.success() {
             return Ok(());
         }
@@ -234,7 +245,7 @@ impl LockView {
 
     async fn look_by_wrong_id(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
         let command = self.state_command(&["force-unlock", "-no-color", "-force", "0"]);
-        let helped = supervisor.run_helper(command, LIMIT).await?;
+        let helped = self.ask(supervisor, command).await?;
         let is_opentofu = is_opentofu(&self.place.binary);
         if let Some(lock) = lock_info(&helped.stderr) {
             Ok(Look::Held(lock))
@@ -276,7 +287,7 @@ impl LockView {
             NO_RESOURCE,
         ]);
         let began = Timestamp::now();
-        let helped = supervisor.run_helper(command, LIMIT).await?;
+        let helped = self.ask(supervisor, command).await?;
         // A program that ends well and says nothing of what Terraform says has not looked.
         if helped.status.success() && helped.stdout.contains(NOT_FOUND) {
             return Ok(Untaint::Done(Look::Free));
@@ -307,7 +318,7 @@ impl LockView {
             .next()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        let helped = supervisor.run_helper(command, LIMIT).await?;
+        let helped = self.ask(supervisor, command).await?;
         if helped.status.success() {
             Ok(helped)
         } else {
@@ -322,6 +333,19 @@ impl LockView {
         }
     }
 
+    /// Asks with what is left of the time for the whole look.
+    async fn ask(&self, supervisor: &Supervisor, command: Command) -> Result<Helped, HelperError> {
+        let began = self.began.get();
+        let left = LIMIT.saturating_sub(began.elapsed());
+        match supervisor.run_helper(command, left).await {
+            Err(HelperError::TimedOut { program, .. }) => Err(HelperError::TimedOut {
+                program,
+                seconds: began.elapsed().as_secs_f32(),
+            }),
+            helped => helped,
+        }
+    }
+
     /// A command about the state of the workspace.
     fn state_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(arguments);
@@ -331,8 +355,10 @@ impl LockView {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = helper_command(&self.place.binary, &self.place.environment);
-        if self.place.environment.get("GOGC").is_none() {
-            command.env("GOGC", GARBAGE);
+        for (name, value) in [("GOGC", GARBAGE), ("GOMEMLIMIT", MEMORY)] {
+            if self.place.environment.get(name).is_none() {
+                command.env(name, value);
+            }
         }
         command
             .args(arguments)
