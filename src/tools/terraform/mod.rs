@@ -11,11 +11,14 @@ mod configuration_table;
 mod diagnostics;
 #[cfg(test)]
 mod diagnostics_properties;
+mod encryption;
+mod evaluated;
 mod files;
 mod hcl_text;
 #[cfg(test)]
 mod hcl_text_properties;
 mod http_backend;
+mod initialise;
 mod json_text;
 mod known_settings;
 mod lock_view;
@@ -27,6 +30,7 @@ mod schema;
 mod settings;
 mod shadow;
 mod sighting;
+mod static_part;
 
 use std::env;
 use std::fs;
@@ -434,7 +438,13 @@ exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
     }
 
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
-        let resolved = self.resolved()?;
+        let resolved = match self.resolved() {
+            // OpenTofu takes variables in a backend block.
+            Err(ToolError::NoLiteral { .. }) if !self.is_seen && is_opentofu(&self.binary) => {
+                evaluated::resolve(supervisor, self).await?
+            }
+            resolved => resolved?,
+        };
         for note in &resolved.notes {
             warn!("{note}");
         }
