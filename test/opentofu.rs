@@ -296,3 +296,191 @@ fn a_deploy_that_never_had_a_lock_raises_no_alarm_about_one() {
     assert!(!finished.stderr.contains("by hand"), "{finished}");
     assert!(!finished.stderr.contains("left"), "{finished}");
 }
+
+/// A backend block that names a variable by way of a local value.
+fn with_variables(project: &Project, environment: &str) {
+    let block = project.store.block().replace("/state", "/${local.name}");
+    let text = format!(
+        "variable \"part\" {{}}\nvariable \"unused\" {{}}\n\
+         locals {{\n  name = \"st${{var.part}}\"\n  other = {environment}\n}}\n\
+         terraform {{\n{block}}}\n"
+    );
+    project.write("backend.tf", &text);
+}
+
+#[test]
+fn a_backend_block_with_variables_is_evaluated_in_a_fresh_clone() {
+    let step = Step::of_a_new_pipeline();
+    for (variable, value) in [
+        ("TF_VAR_part", "ate"),
+        ("TF_CLI_ARGS_init", "-var 'part=ate'"),
+        ("TF_CLI_ARGS", "-no-color -var=part=ate"),
+    ] {
+        let project = Project::orphaned(Kind::HttpStrict, &step);
+        with_variables(&project, "terraform_data.nothing.id");
+        let told = noting(&project, "status").env(variable, value).finish();
+        told.expect_code(0).expect_said("held by build 42");
+        let released = noting(&project, "release")
+            .in_step(&step.sibling())
+            .env(variable, value)
+            .finish();
+        released.expect_code(0).expect_said("1 released");
+        assert_eq!(project.store.lock(), None, "{released}");
+    }
+}
+
+#[test]
+fn a_variable_without_a_value_makes_the_state_unknown_and_is_named() {
+    let project = Project::orphaned(Kind::HttpStrict, &Step::of_a_new_pipeline());
+    with_variables(&project, "1");
+    let told = noting(&project, "status").finish();
+    told.expect_code(4)
+        .expect_said("no value is given for part. Give it by TF_VAR_part");
+    assert!(!told.stderr.contains("The lock is free"), "{told}");
+}
+
+#[test]
+fn what_an_init_with_other_values_has_kept_is_not_what_is_meant() {
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    with_variables(&project, "1");
+    let softstop = |part: &str, mode: &str| {
+        Softstop::in_directory(&project.directory, project.scratch())
+            .arguments([mode])
+            .env("TF_CLI_CONFIG_FILE", project.cli_config())
+            .env("PATH", path(&project, true))
+            .env("TERRAFORM_BIN", "tofu")
+            .env("TF_VAR_part", part)
+            .env("TF_VAR_unused", "")
+            .finish()
+    };
+    softstop("ate", "deploy").expect_code(0);
+    project.be_locked_by("anna@macbook");
+    let other = softstop("ate-of-another-environment", "status");
+    other.expect_code(0).expect_said("The lock is free");
+    let same = softstop("ate", "status");
+    same.expect_code(0).expect_said("held by anna@macbook");
+}
+
+#[test]
+fn a_backend_block_that_depends_on_where_it_is_evaluated_is_unknown() {
+    let project = Project::orphaned(Kind::HttpStrict, &Step::of_a_new_pipeline());
+    with_variables(&project, "1");
+    for value in ["basename(path.cwd)", "file(\"name\")", "abspath(\".\")"] {
+        let text = fs::read_to_string(project.directory.join("backend.tf")).unwrap();
+        let name = text.lines().find(|line| line.contains("name =")).unwrap();
+        project.write(
+            "backend.tf",
+            &text.replace(name, &format!("  name = {value}")),
+        );
+        let told = noting(&project, "status")
+            .env("TF_VAR_part", "ate")
+            .finish();
+        told.expect_code(4)
+            .expect_said("it depends on where it is evaluated");
+        assert!(!project.scratch().join("started").exists(), "{told}");
+    }
+}
+
+/// Encrypts what is stored with a passphrase that a variable gives.
+fn encrypted(kind: Kind) -> (Project, String) {
+    let project = Project::slow(kind);
+    let passphrase = "\"${local.half}-only-a-test\"";
+    project.write(
+        "encryption.tofu",
+        &ENCRYPTED.replace("\"only-a-test-only-a-test\"", passphrase),
+    );
+    project.write(
+        "values.tf",
+        "variable \"half\" {}\nlocals {\n  half = var.half\n}\n",
+    );
+    project.write("terraform.tfvars", "half = \"only a test\"\n");
+    let path = path(&project, true);
+    (project, path)
+}
+
+#[test]
+fn an_encrypted_state_is_looked_at_and_released_as_any_other() {
+    let kinds = [
+        Kind::Local,
+        Kind::HttpStrict,
+        Kind::S3Lockfile,
+        Kind::S3DynamoDb,
+        Kind::Postgres,
+    ];
+    each(&kinds, |kind| {
+        let step = Step::of_a_new_pipeline();
+        let (project, path) = encrypted(kind);
+        let run = Softstop::deploy(&project)
+            .env("PATH", &path)
+            .in_step(&step)
+            .start();
+        run.kill_all_at(&project.gate("a.gate"));
+        let softstop = || {
+            Softstop::in_directory(&project.directory, project.scratch())
+                .env("PATH", &path)
+                .in_step(&step.sibling())
+        };
+        let released = softstop().arguments(["release"]).finish();
+        released.expect_code(0);
+        assert_eq!(project.store.lock(), None, "{kind:?} {released}");
+        project.gate("a.gate").open();
+        let deployed = Softstop::deploy(&project).env("PATH", &path).finish();
+        deployed.expect_code(0);
+        assert!(!deployed.stderr.contains("WARNING"), "{kind:?} {deployed}");
+        let told = softstop().arguments(["status"]).finish();
+        told.expect_code(0).expect_said("The lock is free");
+        let state = project.store.state().unwrap();
+        assert!(is_encrypted(&state), "{kind:?} {state}");
+    });
+}
+
+#[test]
+fn a_key_that_a_program_of_the_repository_gives_is_had() {
+    let project = Project::slow(Kind::Postgres);
+    let key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+    let script = format!(
+        "echo '{{\"magic\":\"OpenTofu-External-Key-Provider\",\"version\":1}}'\n\
+         case $(cat) in null) decryption=;; *) decryption=',\"decryption_key\":\"{key}\"';; esac\n\
+         echo '{{\"keys\":{{\"encryption_key\":\"{key}\"'$decryption'}},\"meta\":{{\"external_data\":{{}}}}}}'\n"
+    );
+    project.write("key.sh", &script);
+    let provider = "key_provider \"external\" \"key\" {\n command = [\"/bin/sh\", \"./key.sh\"]";
+    let text = ENCRYPTED
+        .replace("key_provider \"pbkdf2\" \"key\" {", provider)
+        .replace("passphrase = \"only-a-test-only-a-test\"", "")
+        .replace("key_provider.pbkdf2", "key_provider.external");
+    project.write("encryption.tofu", &text);
+    let path = path(&project, true);
+    project.gate("a.gate").open();
+    let deployed = Softstop::deploy(&project).env("PATH", &path).finish();
+    deployed.expect_code(0);
+    assert!(is_encrypted(&project.store.state().unwrap()), "{deployed}");
+    let told = Softstop::in_directory(&project.directory, project.scratch())
+        .arguments(["status"])
+        .env("PATH", &path)
+        .finish();
+    told.expect_code(0).expect_said("The lock is free");
+}
+
+#[test]
+fn where_asking_would_make_a_state_that_cannot_be_encrypted_nobody_asks() {
+    let project = Project::new(Kind::Local, &thing("a", ""));
+    for backend in ["gcs", "kubernetes", "azurerm"] {
+        let settings = match backend {
+            "gcs" => "bucket = \"b\"",
+            "kubernetes" => "secret_suffix = \"s\"",
+            _ => "storage_account_name = \"s\"\n container_name = \"c\"\n key = \"k\"",
+        };
+        let encryption = ENCRYPTED.replace("\"only-a-test-only-a-test\"", "path.cwd");
+        let block = format!("terraform {{\n backend \"{backend}\" {{\n {settings}\n }}\n}}\n");
+        project.write("backend.tf", &(block + &encryption));
+        for mode in ["status", "release"] {
+            let finished = noting(&project, mode).finish();
+            finished
+                .expect_code(4)
+                .expect_said("softstop cannot encrypt it as")
+                .expect_said("(path.cwd)");
+            assert!(!project.scratch().join("started").exists(), "{finished}");
+        }
+    }
+}

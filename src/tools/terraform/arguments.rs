@@ -31,15 +31,40 @@ pub(super) struct Given {
 pub(super) fn given_by(environment: &Environment) -> Result<Vec<Given>, ToolError> {
     let mut all = Vec::new();
     for by in VARIABLES {
-        let text = environment.text(by).unwrap_or_default();
-        let words = words(&text).ok_or(ToolError::BadArguments { variable: by })?;
-        all.extend(backend_configs(words).map(|text| Given { by, text }));
+        let options = options_of(environment, by)?.into_iter();
+        let configs = options.filter(|(name, _)| name == "backend-config");
+        all.extend(configs.map(|(_, text)| Given { by, text }));
     }
     Ok(all)
 }
 
-fn backend_configs(words: Vec<String>) -> impl Iterator<Item = String> {
-    let mut configs = Vec::new();
+/// The `-var` and `-var-file` that the variables give, as words of a command line.
+pub(super) fn values_by(environment: &Environment) -> Result<Vec<String>, ToolError> {
+    let mut all = Vec::new();
+    for by in VARIABLES {
+        let options = options_of(environment, by)?.into_iter();
+        let values = options.filter(|(name, _)| name == "var" || name == "var-file");
+        all.extend(values.map(|(name, value)| format!("-{name}={value}")));
+    }
+    Ok(all)
+}
+
+/// Words as a text that Terraform splits into just these.
+pub(super) fn joined(words: &[String]) -> String {
+    let quoted = words
+        .iter()
+        .map(|word| format!("'{}'", word.replace('\'', r"'\''")));
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// The options with a value that a variable gives.
+fn options_of(
+    environment: &Environment,
+    by: &'static str,
+) -> Result<Vec<(String, String)>, ToolError> {
+    let text = environment.text(by).unwrap_or_default();
+    let words = words(&text).ok_or(ToolError::BadArguments { variable: by })?;
+    let mut options = Vec::new();
     let mut words = words.into_iter();
     // Terraform takes no option after a word that is none.
     while let Some(option) = words.next().as_deref().and_then(option) {
@@ -48,11 +73,9 @@ fn backend_configs(words: Vec<String>) -> impl Iterator<Item = String> {
             None if OPTIONS_WITH_A_VALUE.contains(&option) => (option.to_owned(), words.next()),
             None => continue,
         };
-        if name == "backend-config" {
-            configs.extend(value);
-        }
+        options.extend(value.map(|value| (name, value)));
     }
-    configs.into_iter()
+    Ok(options)
 }
 
 /// Whether a word is this option, wherever it stands and whatever may be wrong with it.
@@ -177,6 +200,20 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn the_values_of_variables_are_given_on_as_they_are() {
+        let environment = Environment::from([
+            ("TF_CLI_ARGS", "-var 'a=it is' -no-color"),
+            ("TF_CLI_ARGS_init", r#"-var-file=x.tfvars -var "b=it's""#),
+        ]);
+        let values = values_by(&environment).unwrap();
+        assert_eq!(
+            values,
+            ["-var-file=x.tfvars", "-var=b=it's", "-var=a=it is"]
+        );
+        assert_eq!(words(&joined(&values)), Some(values));
     }
 
     #[test]

@@ -143,6 +143,11 @@ impl Backend {
         }
     }
 
+    /// Whether whatever opens the state makes an empty one where there is none, `force-unlock` too.
+    pub(super) fn is_made_by_asking(&self) -> bool {
+        ["azurerm", "gcs", "kubernetes"].contains(&self.kind.as_str())
+    }
+
     /// Makes the paths of a local state independent of where Terraform runs: a lock of the operating
     /// system is on the file itself, and beside it lies what Terraform says of the holder.
     pub(super) fn anchor_paths(&mut self, directory: &Path) {

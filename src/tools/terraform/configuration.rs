@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::arguments::{Given, given_by};
 use super::backend::Backend;
 use super::block::blocks_of;
-use super::files::{malformed, read};
+use super::files::{is_json, malformed, read};
 use super::json_text::place;
 use super::schema::{Schema, takes_a_lock};
 use super::settings::{contradictions, is_same, merge};
@@ -91,12 +91,7 @@ impl Configuration {
     /// Which backend a Terraform uses here that was seen to run: it may be about to make its state.
     pub(super) fn resolve_used(&self) -> Result<Resolved, ToolError> {
         let kept = self.kept()?;
-        let block = match self.block() {
-            // OpenTofu takes variables there, whose values only `init` knows.
-            Err(ToolError::NoLiteral { .. }) if self.is_tofu && kept.is_some() => None,
-            block => block?,
-        };
-        let mut resolved = match (block, kept) {
+        let mut resolved = match (self.block()?, kept) {
             (Some(block), kept) => self.named(block, kept)?,
             (None, Some(kept)) => self.kept_alone(kept)?,
             (None, None) => Resolved::named(Backend {
@@ -110,6 +105,15 @@ impl Configuration {
             resolved.origin = Origin::LocalFile;
         }
         Ok(resolved)
+    }
+
+    /// The same, where OpenTofu has said the values of the backend block.
+    pub(super) fn resolve_evaluated(&self, mut backend: Backend) -> Result<Resolved, ToolError> {
+        backend.anchor_paths(&self.directory);
+        if backend.kind == DEFAULT_BACKEND {
+            expect_local_state(&backend)?;
+        }
+        Ok(Resolved::named(backend))
     }
 
     /// What `init` has kept here: for a place that was seen in use, that is what was used.
@@ -132,6 +136,9 @@ impl Configuration {
         let mut found = None;
         for file in self.files()? {
             for (count, block) in blocks_of(&file.path)?.into_iter().enumerate() {
+                if self.is_tofu && is_json(&file.path) {
+                    expect_no_template(&file.path, &block)?;
+                }
                 let is_second = found.is_some() && !(file.is_override && count == 0);
                 if is_second {
                     let reason = "it holds a second backend or cloud block. Leave one";
@@ -239,7 +246,7 @@ impl Configuration {
 
     /// What is given beside the block. The words of a command line stand behind those of the
     /// variables, and BACKEND_CONFIG is what the default command's `init` has there.
-    fn given(&self) -> Result<Vec<Given>, ToolError> {
+    pub(super) fn given(&self) -> Result<Vec<Given>, ToolError> {
         let mut given = given_by(&self.environment)?;
         given.extend(self.backend_config.iter().map(|text| Given {
             by: "BACKEND_CONFIG",
@@ -327,6 +334,21 @@ fn expect_local_state(backend: &Backend) -> Result<(), ToolError> {
                  file lies here. Name the directory by WORKING_DIR, or write a backend block"
                 .to_owned(),
     })
+}
+
+/// OpenTofu takes a text in JSON for a template.
+fn expect_no_template(path: &Path, block: &Backend) -> Result<(), ToolError> {
+    let is_template = |value: &Value| {
+        let text = value.to_string();
+        text.contains("${") || text.contains("%{")
+    };
+    match block.settings.iter().find(|(_, value)| is_template(value)) {
+        Some((setting, _)) => Err(ToolError::NoLiteral {
+            path: path.to_owned(),
+            setting: setting.clone(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn quoted_names(names: &[String]) -> String {

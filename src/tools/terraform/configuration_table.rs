@@ -257,20 +257,16 @@ fn what_was_kept_is_enough_where_no_block_is_there_and_nothing_contradicts_it() 
 }
 
 #[test]
-fn what_opentofu_takes_from_variables_is_what_was_kept() {
+fn what_opentofu_takes_from_variables_is_not_what_was_kept_with_other_values() {
     let kept = json!({"address": "http://prod"});
     let block = "terraform {\n  backend \"http\" {\n    address = var.s3cret\n  }\n}\n";
-    let mut directory = Directory::with([("main.tf", block)]);
-    directory.configuration.is_tofu = true;
-    directory.expect_error(&[
-        "main.tf",
-        "\"address\" is no literal value",
-        "BACKEND_CONFIG",
-    ]);
-    let mut directory = directory.keeping("http", &kept);
-    directory.expect(Origin::Completed { names_host: true }, &kept);
-    directory.configuration.is_tofu = false;
-    directory.expect_error(&["\"address\" is no literal value"]);
+    let json = r#"{"terraform": {"backend": {"http": {"address": "${var.s3cret}"}}}}"#;
+    for (name, text) in [("main.tf", block), ("main.tf.json", json)] {
+        let directory = Directory::with([(name, text)]);
+        let mut directory = directory.keeping("http", &kept);
+        directory.configuration.is_tofu = true;
+        directory.expect_error(&[name, "\"address\" is no literal value", "BACKEND_CONFIG"]);
+    }
 }
 
 #[test]

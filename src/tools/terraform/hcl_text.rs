@@ -5,7 +5,7 @@
 //! only the nesting is followed here, and what is in strings, templates, heredocs and comments is
 //! passed over, once and without recursion.
 
-/// A block inside of `terraform { … }` that says where the state is.
+/// A block of a file, as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockText<'a> {
     /// From its first word to its closing brace, or to the end of the file where it has none.
@@ -14,9 +14,27 @@ pub(super) struct BlockText<'a> {
     pub(super) lines_before: usize,
 }
 
+/// What is looked for in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Blocks that stand by themselves.
+    pub(super) outside: &'static [&'static str],
+    /// Blocks inside of `terraform { … }`.
+    pub(super) inside: &'static [&'static str],
+}
+
 /// The `backend` and `cloud` blocks of a file, in their order.
 pub(super) fn state_blocks(text: &str) -> Vec<BlockText<'_>> {
-    let mut reader = Reader::new(text);
+    let wanted = Wanted {
+        outside: &[],
+        inside: &["backend", "cloud"],
+    };
+    blocks(text, wanted)
+}
+
+/// The blocks of a file that are wanted, in their order.
+pub(super) fn blocks(text: &str, wanted: Wanted) -> Vec<BlockText<'_>> {
+    let mut reader = Reader::new(text, wanted);
     reader.read();
     reader.end_block();
     reader.found
@@ -47,6 +65,7 @@ enum Header {
 }
 
 struct Reader<'a> {
+    wanted: Wanted,
     text: &'a str,
     bytes: &'a [u8],
     position: usize,
@@ -56,16 +75,17 @@ struct Reader<'a> {
     header: Header,
     /// Whether the outermost brace is that of a `terraform` block.
     is_in_terraform: bool,
-    /// Where the block begins that the reader is inside of.
-    open: Option<usize>,
+    /// Where the block begins that the reader is inside of, and how much is around it.
+    open: Option<(usize, usize)>,
     found: Vec<BlockText<'a>>,
     /// How many lines end before the place up to which they are counted.
     counted: (usize, usize),
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, wanted: Wanted) -> Self {
         Self {
+            wanted,
             text,
             bytes: text.as_bytes(),
             position: 0,
@@ -151,11 +171,14 @@ impl<'a> Reader<'a> {
             let name = &self.text[begin..end];
             if self.nesting.is_empty() {
                 self.is_in_terraform = name == "terraform" && labels == 0;
+                if self.wanted.outside.contains(&name) {
+                    self.open = Some((begin, 0));
+                }
             } else if self.nesting == [Nesting::Brace]
                 && self.is_in_terraform
-                && ["backend", "cloud"].contains(&name)
+                && self.wanted.inside.contains(&name)
             {
-                self.open = Some(begin);
+                self.open = Some((begin, 1));
             }
         } else if self.nesting.is_empty() {
             self.is_in_terraform = false;
@@ -166,13 +189,14 @@ impl<'a> Reader<'a> {
 
     fn close_brace(&mut self) {
         self.leave(Nesting::Brace);
-        if self.nesting == [Nesting::Brace] {
+        let depth = self.nesting.len();
+        if self.open.is_some_and(|(_, around)| depth == around) {
             self.end_block();
         }
     }
 
     fn end_block(&mut self) {
-        if let Some(begin) = self.open.take() {
+        if let Some((begin, _)) = self.open.take() {
             let lines_before = self.count_lines(begin);
             self.found.push(BlockText {
                 text: &self.text[begin..self.position],
@@ -316,6 +340,28 @@ mod tests {
     fn found(text: &str) -> Vec<&str> {
         let blocks = state_blocks(text);
         blocks.into_iter().map(|block| block.text).collect()
+    }
+
+    #[test]
+    fn blocks_by_themselves_are_found_beside_those_of_terraform() {
+        let text = "variable \"a\" {\n default = \"}\"\n}\nresource \"x\" \"y\" {\n locals {\n }\n}\n\
+                    terraform {\n encryption {\n state {\n }\n }\n variable {\n }\n}\nlocals {}\n";
+        let wanted = Wanted {
+            outside: &["variable", "locals"],
+            inside: &["encryption"],
+        };
+        let found: Vec<_> = blocks(text, wanted)
+            .iter()
+            .map(|block| block.text)
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "variable \"a\" {\n default = \"}\"\n}",
+                "encryption {\n state {\n }\n }",
+                "locals {}",
+            ]
+        );
     }
 
     #[test]

@@ -13,11 +13,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Terraform;
+use super::arguments::{joined, values_by};
 use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
 use super::by_hand::{self, quoted};
-use super::configuration::read_initialised;
 use super::diagnostics::{LOOK_OPERATION, essence, is_own_look, lock_info};
+use super::encryption::encryption_of;
 use super::helper::helper_command;
+use super::initialise::{INITIALISED, initialise};
 use super::program::is_opentofu;
 use super::shadow::Shadow;
 use crate::lock::LockInfo;
@@ -40,8 +42,8 @@ const NO_RESOURCE: &str = "softstop_look.none";
 /// What `untaint -allow-missing` says of it once it had the lock.
 const NOT_FOUND: &str = "No such resource instance";
 
-/// What Terraform keeps of an initialised backend, below the scratch directory.
-const INITIALISED: &str = ".terraform/terraform.tfstate";
+/// The file of the backend block in the shadow, beside which files of the user's own names may stand.
+const BACKEND_FILE: &str = "softstop-backend.tf.json";
 
 /// A shadow of a place, for one backend and one workspace.
 pub(crate) struct LockView {
@@ -52,6 +54,8 @@ pub(crate) struct LockView {
     /// Whether Terraform has initialised the shadow, or has answered in it.
     is_accepted: Cell<bool>,
     strategy: Strategy,
+    /// The options that give values to variables, where the encryption of the state may name any.
+    values: Option<String>,
     workspace: String,
     workspace_exists: Cell<bool>,
     /// When the look began that goes on.
@@ -69,13 +73,21 @@ impl LockView {
         backend.create_nothing();
         let shadow = Shadow::of(&place.directory).map_err(ToolError::Scratch)?;
         let document = document(&backend, is_opentofu(&place.binary));
-        fs::write(shadow.directory.join("main.tf.json"), document).map_err(ToolError::Scratch)?;
+        fs::write(shadow.directory.join(BACKEND_FILE), document).map_err(ToolError::Scratch)?;
+        let mut values = None;
+        if let Some(encryption) = encryption_of(place, &backend)? {
+            encryption
+                .write(&place.directory, &shadow.directory)
+                .map_err(ToolError::Scratch)?;
+            values = Some(joined(&values_by(&place.environment)?));
+        }
         let mut view = Self {
             place: place.clone(),
             shadow,
             strategy: backend.strategy()?,
             backend,
             is_accepted: Cell::new(false),
+            values,
             workspace_exists: Cell::new(workspace == "default"),
             workspace,
             began: Cell::new(Instant::now()),
@@ -85,8 +97,7 @@ impl LockView {
         if is_plain && view.workspace_exists.get() {
             view.write_initialised().map_err(ToolError::Scratch)?;
         } else {
-            view.initialise(supervisor).await?;
-            view.backend = read_initialised(&view.shadow.directory.join(INITIALISED))?;
+            view.backend = view.initialise(supervisor).await?;
         }
         Ok(view)
     }
@@ -103,7 +114,7 @@ impl LockView {
         fs::write(self.shadow.directory.join(INITIALISED), kept.to_string())
     }
 
-    async fn initialise(&self, supervisor: &Supervisor) -> Result<(), ToolError> {
+    async fn initialise(&self, supervisor: &Supervisor) -> Result<Backend, ToolError> {
         // What we have written ourselves would be a backend to migrate from.
         match fs::remove_dir_all(self.shadow.directory.join(".terraform")) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -112,10 +123,10 @@ impl LockView {
             _ => {}
         }
         // Without TF_WORKSPACE: initialising with one that does not exist creates it.
-        let command = self.command(&["init", "-no-color", "-input=false"]);
-        self.succeed(supervisor, command).await?;
+        let shadow = &self.shadow.directory;
+        let backend = initialise(supervisor, self.command(&[]), shadow, LIMIT).await?;
         self.is_accepted.set(true);
-        Ok(())
+        Ok(backend)
     }
 
     pub(super) async fn look(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
@@ -359,6 +370,9 @@ impl LockView {
             if self.place.environment.get(name).is_none() {
                 command.env(name, value);
             }
+        }
+        if let Some(values) = &self.values {
+            command.env("TF_CLI_ARGS", values);
         }
         command
             .args(arguments)

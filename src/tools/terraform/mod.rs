@@ -13,12 +13,15 @@ mod configuration_table;
 mod diagnostics;
 #[cfg(test)]
 mod diagnostics_properties;
+mod encryption;
+mod evaluated;
 mod files;
 mod hcl_text;
 #[cfg(test)]
 mod hcl_text_properties;
 mod helper;
 mod http_backend;
+mod initialise;
 mod json_text;
 mod known_settings;
 mod lock;
@@ -33,6 +36,7 @@ mod shadow;
 mod sighting;
 mod stand_in;
 mod state_file;
+mod static_part;
 mod unsaved;
 
 use std::env;
@@ -330,7 +334,13 @@ impl DeployTool for Terraform {
     }
 
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
-        let resolved = self.resolved()?;
+        let resolved = match self.resolved() {
+            // OpenTofu takes variables in a backend block.
+            Err(ToolError::NoLiteral { .. }) if !self.is_seen && is_opentofu(&self.binary) => {
+                evaluated::resolve(supervisor, self).await?
+            }
+            resolved => resolved?,
+        };
         for note in &resolved.notes {
             warn!("{note}");
         }

@@ -1,0 +1,38 @@
+//! The encryption of a state, which a look needs as much as a deploy.
+//!
+//! On some backends every command that opens a state makes an empty one where there is none. One that
+//! is not encrypted breaks the first deploy of a configuration that says how states are encrypted.
+
+use super::Terraform;
+use super::backend::Backend;
+use super::program::is_opentofu;
+use super::static_part::StaticPart;
+use crate::tools::ToolError;
+
+/// The encryption that the files of a place say, with what it names. TF_ENCRYPTION is in the
+/// environment anyway.
+pub(super) fn encryption_of(
+    place: &Terraform,
+    backend: &Backend,
+) -> Result<Option<StaticPart>, ToolError> {
+    let why = match StaticPart::of(&place.configuration()) {
+        Ok(part) if !part.has_encryption() => return Ok(None),
+        Ok(_) if !is_opentofu(&place.binary) => "only OpenTofu knows it".to_owned(),
+        Ok(part) => match part.place_of_encryption() {
+            None => return Ok(Some(part.of_encryption())),
+            Some(word) => format!("it depends on where it is evaluated ({word})"),
+        },
+        Err(_) if !is_opentofu(&place.binary) => return Ok(None),
+        Err(error) => error.to_string(),
+    };
+    if !backend.is_made_by_asking() {
+        return Ok(None);
+    }
+    Err(ToolError::Unknown {
+        reason: format!(
+            "on the backend {:?}, asking about the lock may make a state, and softstop cannot encrypt it as {} says: {why}",
+            backend.kind,
+            place.directory.display()
+        ),
+    })
+}

@@ -1,0 +1,107 @@
+//! Asks OpenTofu for the values of a backend block that holds variables.
+//!
+//! `init` evaluates it in a shadow that holds what it can name, and keeps the values.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::arguments::{joined, values_by};
+use super::backend::Backend;
+use super::configuration::Resolved;
+use super::initialise::initialise;
+use super::shadow::Shadow;
+use super::static_part::StaticPart;
+use super::{Terraform, helper_command};
+use crate::supervisor::Supervisor;
+use crate::tools::ToolError;
+
+/// How long `init` may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The backend of a place whose block is not literal.
+pub(super) async fn resolve(
+    supervisor: &Supervisor,
+    place: &Terraform,
+) -> Result<Resolved, ToolError> {
+    let configuration = place.configuration();
+    let part = StaticPart::of(&configuration)?;
+    if let Some(word) = part.place_of_backend() {
+        let why = format!("it depends on where it is evaluated ({word})");
+        return Err(unknown(&place.directory, &why));
+    }
+    if part.has_workspace_in_backend() && place.workspace() != "default" {
+        let why = "it depends on the workspace, which `init` does not know yet";
+        return Err(unknown(&place.directory, why));
+    }
+    let mut words = values_by(&place.environment)?;
+    let given = configuration.given()?.into_iter();
+    words.extend(given.map(|given| format!("-backend-config={}", given.text)));
+    let backend = evaluate(supervisor, place, &part, &joined(&words)).await?;
+    configuration.resolve_evaluated(backend)
+}
+
+async fn evaluate(
+    supervisor: &Supervisor,
+    place: &Terraform,
+    part: &StaticPart,
+    words: &str,
+) -> Result<Backend, ToolError> {
+    let shadow = Shadow::of(&place.directory).map_err(ToolError::Scratch)?;
+    part.write(&place.directory, &shadow.directory)
+        .map_err(ToolError::Scratch)?;
+    let mut command = helper_command(&place.binary, &place.environment);
+    // Not by the command line, which everybody can see.
+    command
+        .env("TF_CLI_ARGS_init", words)
+        .current_dir(&shadow.directory)
+        .env("PWD", &shadow.directory);
+    match initialise(supervisor, command, &shadow.directory, LIMIT).await {
+        Err(ToolError::Failed { output, .. }) => Err(unknown(&place.directory, &problem(&output))),
+        backend => backend,
+    }
+}
+
+/// What is missing, where OpenTofu asks for the values of variables; else what it said.
+fn problem(output: &str) -> String {
+    const ASKED_FOR: &str = "input from user for variable var.";
+    let asked_for = output.split(ASKED_FOR).skip(1);
+    let names: BTreeSet<&str> = asked_for
+        .filter_map(|rest| rest.split_whitespace().next())
+        .collect();
+    if names.is_empty() {
+        return format!("OpenTofu said: {output}");
+    }
+    let given: Vec<String> = names.iter().map(|name| format!("TF_VAR_{name}")).collect();
+    format!(
+        "no value is given for {}. Give it by {}",
+        names.into_iter().collect::<Vec<_>>().join(", "),
+        given.join(" and ")
+    )
+}
+
+fn unknown(directory: &Path, why: &str) -> ToolError {
+    ToolError::Unknown {
+        reason: format!(
+            "the backend block in {} is not literal, and softstop cannot know its values: {why}",
+            directory.display()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_variable_without_a_value_is_named_once() {
+        let asked = "Error: Failed to request input from user for variable var.b on x line 1: 1: \
+                     variable \"b\" {} Error: Failed to request input from user for variable var.a on \
+                     x Error: Failed to request input from user for variable var.b on x";
+        assert_eq!(
+            problem(asked),
+            "no value is given for a, b. Give it by TF_VAR_a and TF_VAR_b"
+        );
+        assert_eq!(problem("Error: x"), "OpenTofu said: Error: x");
+    }
+}

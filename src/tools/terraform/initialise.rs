@@ -1,0 +1,47 @@
+//! `init` in a shadow: it sets up the backend there, and nothing else.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::backend::Backend;
+use super::configuration::read_initialised;
+use super::diagnostics::essence;
+use crate::supervisor::Supervisor;
+use crate::tools::ToolError;
+
+/// What is kept of an initialised backend, below the shadow.
+pub(super) const INITIALISED: &str = ".terraform/terraform.tfstate";
+/// A directory without any provider.
+const NO_PROVIDERS: &str = ".terraform.no-providers";
+
+/// Sets up the backend by `command`, which is about the program and the shadow, and says what was
+/// kept of it.
+///
+/// Once it has kept the backend, `init` wants the providers of all resources of the state, which may
+/// take longer than anybody has. From a directory without any it learns at once that it cannot have
+/// them, and no look needs them.
+pub(super) async fn initialise(
+    supervisor: &Supervisor,
+    mut command: Command,
+    shadow: &Path,
+    limit: Duration,
+) -> Result<Backend, ToolError> {
+    let providers = shadow.join(NO_PROVIDERS);
+    fs::create_dir_all(&providers).map_err(ToolError::Scratch)?;
+    command
+        .args(["init", "-no-color", "-input=false"])
+        .arg(format!("-plugin-dir={}", providers.display()));
+    let program = Path::new(command.get_program()).file_name();
+    let program = program.unwrap_or_default().to_string_lossy().into_owned();
+    let helped = supervisor.run_helper(command, limit).await?;
+    let kept = shadow.join(INITIALISED);
+    if helped.status.success() || fs::metadata(&kept).is_ok_and(|file| file.len() > 0) {
+        return read_initialised(&kept);
+    }
+    Err(ToolError::Failed {
+        command: format!("{program} init"),
+        output: essence(&helped.stderr),
+    })
+}

@@ -1,0 +1,318 @@
+//! The part of a configuration that OpenTofu evaluates before it opens a state: the backend block, the
+//! `encryption` block, and the variables and locals that these may name.
+//!
+//! In a shadow it stands in files of the same names, so that overrides override there too.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::value::RawValue;
+
+use super::configuration::Configuration;
+use super::files::{is_json, malformed, read};
+use super::hcl_text::{Wanted, blocks};
+use super::json_text::{each, members, place};
+use crate::tools::ToolError;
+
+const VARIABLES: &str = "variable";
+const LOCALS: &str = "locals";
+const TERRAFORM: &str = "terraform";
+const BACKEND: &str = "backend";
+const ENCRYPTION: &str = "encryption";
+
+/// Functions whose result depends on where they are called, or on what lies there.
+const OF_A_PLACE: [&str; 15] = [
+    "abspath",
+    "file",
+    "filebase64",
+    "filebase64sha256",
+    "filebase64sha512",
+    "fileexists",
+    "filemd5",
+    "fileset",
+    "filesha1",
+    "filesha256",
+    "filesha512",
+    "path.cwd",
+    "path.module",
+    "path.root",
+    "templatefile",
+];
+/// What only tells where OpenTofu was started: in a shadow all else is what it is beside it.
+const OF_THE_WORKING_DIRECTORY: [&str; 2] = ["abspath", "path.cwd"];
+
+/// A block, or a member of a JSON object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    /// In which file it stands.
+    file: String,
+    kind: &'static str,
+    text: String,
+}
+
+/// What of a configuration is evaluated before its state is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct StaticPart(Vec<Part>);
+
+impl StaticPart {
+    pub(super) fn of(configuration: &Configuration) -> Result<Self, ToolError> {
+        let mut parts = Vec::new();
+        for file in configuration.files()? {
+            let name = file.path.file_name().unwrap_or_default();
+            let name = name.to_string_lossy().into_owned();
+            let text = read(&file.path)?;
+            let found = if is_json(&file.path) {
+                json_parts(&text).map_err(|error| malformed(&file.path, place(&error)))?
+            } else {
+                hcl_parts(&text)
+            };
+            parts.extend(found.into_iter().map(|(kind, text)| Part {
+                file: name.clone(),
+                kind,
+                text,
+            }));
+        }
+        Ok(Self(parts))
+    }
+
+    pub(super) fn has_encryption(&self) -> bool {
+        self.0.iter().any(|part| part.kind == ENCRYPTION)
+    }
+
+    /// The encryption, with what it may name: a variable that has no value is refused only where it
+    /// is there.
+    pub(super) fn of_encryption(mut self) -> Self {
+        let names = self.names_from(ENCRYPTION);
+        let names_any = |of: &str| names.iter().any(|name| name.starts_with(of));
+        let (names_local, names_variable) = (names_any("local."), names_any("var."));
+        self.0.retain(|part| match part.kind {
+            ENCRYPTION => true,
+            LOCALS => names_local,
+            VARIABLES => names_variable,
+            _ => false,
+        });
+        self
+    }
+
+    /// What in the backend block depends on where it is evaluated, if anything does.
+    pub(super) fn place_of_backend(&self) -> Option<String> {
+        self.named_from(BACKEND, &OF_A_PLACE)
+    }
+
+    /// What in the encryption would differ in a shadow, if anything would.
+    pub(super) fn place_of_encryption(&self) -> Option<String> {
+        self.named_from(ENCRYPTION, &OF_THE_WORKING_DIRECTORY)
+    }
+
+    /// Whether the backend block depends on the workspace.
+    pub(super) fn has_workspace_in_backend(&self) -> bool {
+        self.named_from(BACKEND, &["terraform.workspace"]).is_some()
+    }
+
+    /// The first of these words that stands in a block of this kind, or in locals where that names
+    /// any. In doubt it is found: in a text between quotes too.
+    fn named_from(&self, kind: &str, words: &[&str]) -> Option<String> {
+        let names = self.names_from(kind);
+        let mut words = words.iter();
+        words
+            .find(|word| names.contains(**word))
+            .map(|word| (*word).to_owned())
+    }
+
+    fn names_from(&self, kind: &str) -> BTreeSet<String> {
+        let of_kind = |kind: &str| -> BTreeSet<String> {
+            let parts = self.0.iter().filter(|part| part.kind == kind);
+            parts.flat_map(|part| words_of(&part.text)).collect()
+        };
+        let mut names = of_kind(kind);
+        if names.iter().any(|name| name.starts_with("local.")) {
+            names.append(&mut of_kind(LOCALS));
+        }
+        names
+    }
+
+    /// Writes it into a shadow of `directory`, with the files that give values to variables.
+    pub(super) fn write(&self, directory: &Path, shadow: &Path) -> io::Result<()> {
+        let names: BTreeSet<&str> = self.0.iter().map(|part| part.file.as_str()).collect();
+        for name in names {
+            let parts = self.0.iter().filter(|part| part.file == name);
+            let texts: Vec<String> = parts.map(|part| part.in_file(name)).collect();
+            let text = if is_json(Path::new(name)) {
+                format!("[{}]", texts.join(","))
+            } else {
+                texts.join("\n")
+            };
+            fs::write(shadow.join(name), text)?;
+        }
+        for entry in fs::read_dir(directory)? {
+            let name = entry?.file_name();
+            let text = name.to_string_lossy();
+            if text.ends_with(".tfvars") || text.ends_with(".tfvars.json") {
+                symlink(directory.join(&name), shadow.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    /// As it stands in a file of this name.
+    fn in_file(&self, name: &str) -> String {
+        let Self { kind, text, .. } = self;
+        let is_inside = [BACKEND, ENCRYPTION].contains(kind);
+        match (is_json(Path::new(name)), is_inside) {
+            (false, false) => format!("{text}\n"),
+            (false, true) => format!("{TERRAFORM} {{\n{text}\n}}\n"),
+            (true, false) => format!("{{\"{kind}\":{text}}}"),
+            (true, true) => format!("{{\"{TERRAFORM}\":{{\"{kind}\":{text}}}}}"),
+        }
+    }
+}
+
+fn hcl_parts(text: &str) -> Vec<(&'static str, String)> {
+    let outside = [(VARIABLES, &[VARIABLES]), (LOCALS, &[LOCALS])];
+    let inside = [(BACKEND, &[BACKEND]), (ENCRYPTION, &[ENCRYPTION])];
+    let outside = outside.map(|(kind, names)| {
+        (
+            kind,
+            Wanted {
+                outside: names,
+                inside: &[],
+            },
+        )
+    });
+    let inside = inside.map(|(kind, names)| {
+        (
+            kind,
+            Wanted {
+                outside: &[],
+                inside: names,
+            },
+        )
+    });
+    let of_kind = |(kind, wanted)| {
+        let found = blocks(text, wanted).into_iter();
+        found.map(move |block| (kind, block.text.to_owned()))
+    };
+    outside
+        .into_iter()
+        .chain(inside)
+        .flat_map(of_kind)
+        .collect()
+}
+
+fn json_parts(text: &str) -> serde_json::Result<Vec<(&'static str, String)>> {
+    let document: &RawValue = serde_json::from_str(text)?;
+    let mut parts = Vec::new();
+    for kind in [VARIABLES, LOCALS] {
+        let found = members(document, kind)?.into_iter();
+        parts.extend(found.map(|value| (kind, value.get().to_owned())));
+    }
+    for terraform in members(document, TERRAFORM)? {
+        for (name, value) in each(terraform)? {
+            let kinds = [BACKEND, ENCRYPTION];
+            let kind = kinds.into_iter().find(|kind| name == *kind);
+            parts.extend(kind.map(|kind| (kind, value.get().to_owned())));
+        }
+    }
+    Ok(parts)
+}
+
+/// The names in a text, with what they are names in, as far as they can be read without knowing the
+/// language.
+fn words_of(text: &str) -> BTreeSet<String> {
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '.';
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = words.join(" ").replace(" .", ".").replace(". ", ".");
+    text.split(|letter| !is_part(letter))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(files: &[(&str, &str)]) -> (StaticPart, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        let configuration = Configuration {
+            directory: directory.path().to_owned(),
+            is_tofu: true,
+            ..Configuration::default()
+        };
+        (StaticPart::of(&configuration).unwrap(), directory)
+    }
+
+    #[test]
+    fn what_is_evaluated_first_is_written_where_it_stood_and_nothing_else() {
+        let (part, directory) = part(&[
+            (
+                "main.tf",
+                "variable \"a\" {}\nresource \"x\" \"y\" {}\nterraform {\n backend \"s3\" {\n }\n \
+                 required_version = \"1\"\n encryption {\n x = local.b\n }\n}\nlocals {\n b = var.a\n}\n",
+            ),
+            (
+                "more.tf.json",
+                r#"{"locals": {"c": 1}, "output": {}, "terraform": [{"encryption": {"d": 1}}]}"#,
+            ),
+            ("plain.tf", "output \"z\" {}\n"),
+            ("x.auto.tfvars", "a = 1\n"),
+        ]);
+        let shadow = tempfile::tempdir().unwrap();
+        let written = |name: &str| fs::read_to_string(shadow.path().join(name)).ok();
+        let without = part.clone().of_encryption();
+        assert!(part.has_encryption() && part.place_of_backend().is_none());
+        without.write(directory.path(), shadow.path()).unwrap();
+        assert_eq!(
+            written("main.tf").unwrap(),
+            "variable \"a\" {}\n\nlocals {\n b = var.a\n}\n\nterraform {\nencryption {\n x = local.b\n }\n}\n"
+        );
+        let json: serde_json::Value =
+            serde_json::from_str(&written("more.tf.json").unwrap()).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!([{"locals": {"c": 1}}, {"terraform": {"encryption": {"d": 1}}}])
+        );
+        assert_eq!(written("plain.tf"), None);
+        assert_eq!(written("x.auto.tfvars").unwrap(), "a = 1\n");
+    }
+
+    #[test]
+    fn what_depends_on_where_it_stands_is_found_through_locals() {
+        let backend =
+            |value: &str| format!("terraform {{\n backend \"s3\" {{\n key = {value}\n }}\n}}\n");
+        for (value, locals, expected) in [
+            ("var.a", "x = path.cwd", None),
+            ("local.b", "x = path.cwd", Some("path.cwd")),
+            ("local.b", "b = \"x\"", None),
+            ("basename(path . cwd)", "", Some("path.cwd")),
+            ("\"x\"\n path = var.a", "", None),
+            ("trimspace(file(\"x\"))", "", Some("file")),
+            ("basename(abspath(\".\"))", "", Some("abspath")),
+            ("\"filed/${var.abspaths}\"", "", None),
+        ] {
+            let locals = format!("locals {{\n {locals}\n}}\n");
+            let (part, _) = part(&[("main.tf", &(backend(value) + &locals))]);
+            assert_eq!(part.place_of_backend().as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn encryption_may_read_files_but_not_ask_where_it_is() {
+        for (value, expected) in [
+            ("file(\"key\")", None),
+            ("\"${path.module}/key\"", None),
+            ("\"${path.cwd}/key\"", Some("path.cwd")),
+        ] {
+            let text = format!("terraform {{\n encryption {{\n x = {value}\n }}\n}}\n");
+            let (part, _) = part(&[("main.tf", &text)]);
+            assert_eq!(part.place_of_encryption().as_deref(), expected, "{value}");
+        }
+    }
+}
