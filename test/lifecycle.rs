@@ -2,6 +2,7 @@
 //! for real: what softstop says of a lock is what the backend says.
 
 use std::fs;
+use std::thread;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -10,6 +11,17 @@ use crate::support::project::thing;
 use crate::support::proxy::Proxy;
 use crate::support::{Answer, Bitbucket, Kind, Program, Project, Softstop, Step, each};
 
+/// Tells which one it is that fails.
+struct Row(Program, Kind);
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("it fails for {:?} on {:?}", self.0, self.1);
+        }
+    }
+}
+
 /// Does this for every program on every backend that is meant.
 fn each_row(is_meant: impl Fn(Kind) -> bool, test: impl Fn(Program, Kind) + Sync) {
     let kinds = Kind::REAL.into_iter().filter(|kind| is_meant(*kind));
@@ -17,7 +29,7 @@ fn each_row(is_meant: impl Fn(Kind) -> bool, test: impl Fn(Program, Kind) + Sync
         .flat_map(|kind| Program::ALL.map(|program| (program, kind)))
         .collect();
     each(&rows, |(program, kind)| {
-        eprintln!("{program:?} on {kind:?}");
+        let _row = Row(program, kind);
         test(program, kind);
     });
 }
@@ -117,10 +129,11 @@ fn what_is_stopped_gives_its_lock_back() {
         let project = Project::slow_of(program, kind);
         let finished = noting(&project, Softstop::deploy(&project))
             .in_step(&Step::of_a_new_pipeline())
+            .env("GRACE_PERIOD", "60s")
             .start()
             .interrupt_at(&project.gate("a.gate"), Signal::SIGTERM);
-        finished.expect_code(143).expect_said("the lock is free");
-        assert_eq!(noted(&project), "free");
+        finished.expect_code(143).expect_said("; the lock is free");
+        assert_eq!(noted(&project), "free", "{finished}");
         assert_eq!(project.store.lock(), None, "{finished}");
         assert_eq!(project.store.resources(), ["a"]);
         assert_eq!(status(&project, &Bitbucket::start())["release"], "nothing");
@@ -156,7 +169,7 @@ fn what_was_killed_is_freed_by_the_final_step_and_the_next_deploy_finishes() {
             .in_step(&Step::of_a_new_pipeline())
             .finish();
         finished.expect_code(0);
-        assert_eq!(noted(&project), "free");
+        assert_eq!(noted(&project), "free", "{finished}");
         assert_eq!(project.store.lock(), None, "{finished}");
         assert_eq!(project.store.resources(), ["a"]);
     });
