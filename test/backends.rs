@@ -193,3 +193,17 @@ fn a_command_for_a_person_holds_no_secret() {
         .expect_said(r#"'{"ID":"x'\''; reboot"}'"#);
     assert!(!finished.stderr.contains("s3cret"), "{finished}");
 }
+
+#[test]
+fn a_look_needs_no_provider_of_the_state() {
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    project.run_terraform(&["init", "-input=false"]);
+    project.run_terraform(&["apply", "-auto-approve", "-input=false"]);
+    project.run_terraform(&["workspace", "new", "other"]);
+    // The registry of the provider is not there.
+    let told = Softstop::status(&project)
+        .env("SOFTSTOP_WORKSPACE", "other")
+        .env("TF_CLI_CONFIG_FILE", "/dev/null")
+        .finish();
+    told.expect_code(0).expect_said("The lock is free");
+}
