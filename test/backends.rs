@@ -210,3 +210,17 @@ fn a_look_at_a_database_without_a_table_makes_none_and_does_not_call_it_free() {
         .expect_code(0)
         .expect_said("1 free");
 }
+
+#[test]
+fn a_look_needs_no_provider_of_the_state() {
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    project.run_terraform(&["init", "-input=false"]);
+    project.run_terraform(&["apply", "-auto-approve", "-input=false"]);
+    project.run_terraform(&["workspace", "new", "other"]);
+    // The registry of the provider is not there.
+    let told = Softstop::status(&project)
+        .env("SOFTSTOP_WORKSPACE", "other")
+        .env("TF_CLI_CONFIG_FILE", "/dev/null")
+        .finish();
+    told.expect_code(0).expect_said("The lock is free");
+}
