@@ -13,6 +13,7 @@ mod check;
 mod containers;
 mod cost;
 mod documents;
+mod encryption;
 mod examples;
 mod exit_codes;
 mod faults;

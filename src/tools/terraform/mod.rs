@@ -17,6 +17,8 @@ mod files;
 mod hcl_text;
 #[cfg(test)]
 mod hcl_text_properties;
+#[cfg(test)]
+mod hcl_text_table;
 mod http_backend;
 mod initialise;
 mod json_text;
