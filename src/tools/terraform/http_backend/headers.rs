@@ -8,7 +8,11 @@ use crate::tools::terraform::quoted;
 
 /// Headers, whose values may be secrets.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Headers(HeaderMap);
+pub(super) struct Headers {
+    /// As they are written.
+    names: Vec<String>,
+    all: HeaderMap,
+}
 
 impl Headers {
     /// Those of the settings, or why they cannot be sent.
@@ -25,22 +29,26 @@ impl Headers {
             value.set_sensitive(true);
             headers.insert(header, value);
         }
-        Ok(Self(headers))
+        let names = given.into_iter().flatten().map(|(name, _)| name.clone());
+        Ok(Self {
+            names: names.collect(),
+            all: headers,
+        })
     }
 
     pub(super) fn to_send(&self) -> HeaderMap {
-        self.0.clone()
+        self.all.clone()
     }
 
     /// What a person gives to curl: each name, and a question for its value when the command is pasted.
     pub(super) fn by_hand(&self) -> String {
-        let option = |name: &HeaderName| {
+        let option = |name: &String| {
             let name = quoted(&format!("{name}: "));
             format!(
                 "--header {name}\"$(printf %s {name} >/dev/tty; read -r value </dev/tty; printf %s \"$value\")\" "
             )
         };
-        self.0.keys().map(option).collect()
+        self.names.iter().map(option).collect()
     }
 }
 
@@ -65,7 +73,7 @@ mod tests {
         assert_eq!(headers.to_send()["x-state-token"], "s3cret");
         assert_eq!(headers.to_send()["x-number"], "7");
         let by_hand = headers.by_hand();
-        assert!(by_hand.contains("--header 'x-state-token: '\"$(printf"));
+        assert!(by_hand.contains("--header 'X-State-Token: '\"$(printf"));
         assert!(!by_hand.contains("s3cret") && !format!("{headers:?}").contains("s3cret"));
     }
 
