@@ -14,6 +14,7 @@ mod check;
 mod containers;
 mod cost;
 mod documents;
+mod encryption;
 mod examples;
 mod exit_codes;
 mod faults;

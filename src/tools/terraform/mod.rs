@@ -19,6 +19,8 @@ mod files;
 mod hcl_text;
 #[cfg(test)]
 mod hcl_text_properties;
+#[cfg(test)]
+mod hcl_text_table;
 mod helper;
 mod http_backend;
 mod initialise;
