@@ -60,7 +60,7 @@ fn text_of(lock: &Value) -> String {
 impl Store {
     /// Sets up a new, empty backend for the configuration in `directory`.
     pub(crate) fn new(kind: Kind, directory: &Path) -> Self {
-        let name = format!("test-{}", Uuid::new_v4().simple());
+        let name = format!("test-{}", Uuid::new_v4());
         let mut store = Self {
             kind,
             proxy: None,
@@ -145,7 +145,7 @@ impl Store {
             ),
             Kind::Kubernetes => format!(
                 "secret_suffix = \"{}\"\nhost = \"http://{}\"\nconfig_path = \"{}\"\n",
-                self.name,
+                self.suffix(),
                 self.address(),
                 self.kubernetes_config().display()
             ),
@@ -384,7 +384,12 @@ impl Store {
     }
 
     fn secret(&self) -> String {
-        format!("{}-{}", self.workspace, self.name)
+        format!("{}-{}", self.workspace, self.suffix())
+    }
+
+    /// A number at its end would be that of a part.
+    fn suffix(&self) -> String {
+        format!("{}-state", self.name)
     }
 
     fn kubernetes_config(&self) -> PathBuf {
