@@ -112,7 +112,8 @@ impl<T: DeployTool> Story<'_, T> {
             let directory = &self.deploy.directory;
             after_script::run(self.supervisor, script, directory, outcome, exit, &locks).await;
         }
-        tell(outcome, exit, lacked_memory, &locks);
+        let what = if used.is_plan() { "Plan" } else { "Deploy" };
+        tell(what, outcome, exit, lacked_memory, &locks);
         exit
     }
 
@@ -206,19 +207,19 @@ fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
     }
 }
 
-fn tell(outcome: Outcome, exit: Exit, lacked_memory: bool, lock: &Locks) {
+fn tell(what: &str, outcome: Outcome, exit: Exit, lacked_memory: bool, lock: &Locks) {
     match outcome {
         Outcome::Succeeded if lock.are_quiet() => {
-            info!(target: SUCCESS, "Deploy succeeded.");
+            info!(target: SUCCESS, "{what} succeeded.");
         }
-        Outcome::Succeeded => info!(target: SUCCESS, "Deploy succeeded, but {lock}."),
-        Outcome::Failed => error!(target: FAILURE, "Deploy failed with {exit}; {lock}."),
+        Outcome::Succeeded => info!(target: SUCCESS, "{what} succeeded, but {lock}."),
+        Outcome::Failed => error!(target: FAILURE, "{what} failed with {exit}; {lock}."),
         Outcome::Killed if lacked_memory => {
-            error!(target: FAILURE, "Deploy was killed for lack of memory ({exit}); {lock}.");
+            error!(target: FAILURE, "{what} was killed for lack of memory ({exit}); {lock}.");
         }
-        Outcome::Killed => error!(target: FAILURE, "Deploy was killed ({exit}); {lock}."),
+        Outcome::Killed => error!(target: FAILURE, "{what} was killed ({exit}); {lock}."),
         Outcome::Interrupted => {
-            error!(target: FAILURE, "Deploy was interrupted ({exit}); {lock}.");
+            error!(target: FAILURE, "{what} was interrupted ({exit}); {lock}.");
         }
     }
 }

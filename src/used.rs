@@ -1,7 +1,7 @@
 //! The places that a deploy was seen to use.
 
 use crate::supervisor::Seen;
-use crate::tools::{DeployTool, Sighting};
+use crate::tools::{DeployTool, Purpose, Sighting};
 
 /// What the tools of one deploy were seen to do.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Used<T> {
     pub(crate) unclear: Vec<String>,
     /// Whether any tool was seen, whatever it did.
     pub(crate) is_any: bool,
+    has_planned: bool,
+    has_changed: bool,
 }
 
 impl<T> Default for Used<T> {
@@ -24,6 +26,8 @@ impl<T> Default for Used<T> {
             removed: Vec::new(),
             unclear: Vec::new(),
             is_any: false,
+            has_planned: false,
+            has_changed: false,
         }
     }
 }
@@ -34,7 +38,11 @@ impl<T: DeployTool> Used<T> {
     pub(crate) fn note(&mut self, seen: &Seen) {
         self.is_any = true;
         let sighting = match seen {
-            Seen::Tool(tool) => T::sight(tool),
+            Seen::Tool(tool) => {
+                self.has_planned |= T::purpose(tool) == Purpose::Plan;
+                self.has_changed |= T::purpose(tool) == Purpose::Change;
+                T::sight(tool)
+            }
             Seen::Hidden(name) => Sighting::Unclear(format!(
                 "the process {name} is another user's and does not let softstop see what it uses"
             )),
@@ -67,6 +75,11 @@ impl<T: DeployTool> Used<T> {
             }
         }
         places
+    }
+
+    /// Whether it was seen to plan, and nothing that may change something.
+    pub(crate) fn is_plan(&self) -> bool {
+        self.has_planned && !self.has_changed
     }
 
     /// Whether the deploy was seen to remove the state of this place.

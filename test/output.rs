@@ -111,7 +111,7 @@ fn a_reader_that_stops_reading_leaves_no_lock() {
     });
     run.signal(Signal::SIGTERM);
     let finished = run.finish();
-    finished.expect_code(143).expect_said("the lock is free");
+    finished.expect_code(143).expect_said("; the lock is free");
     assert_eq!(project.store.lock(), None, "{finished}");
     assert_eq!(project.store.resources(), ["chatty"], "{finished}");
     assert!(!finished.stderr.contains("out of time"), "{finished}");

@@ -323,7 +323,7 @@ fn a_script_that_is_a_list_runs_line_by_line_until_one_fails() {
             .finish()
     };
     let finished = deploy("terraform plan -out=plan");
-    finished.expect_code(0);
+    finished.expect_code(0).expect_said("✔ Plan succeeded");
     let expected = "first is known\none\ntwo\n";
     assert!(finished.stdout.ends_with(expected), "{finished}");
     let initialised = finished.stdout.find("successfully initialized!").unwrap();

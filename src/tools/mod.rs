@@ -20,6 +20,9 @@ pub(crate) trait DeployTool: Clone {
     /// What a program of the tool that was seen to run says of the state that it uses.
     fn sight(seen: &SeenTool) -> Sighting<Self>;
 
+    /// What a program of the tool that was seen to run is there for.
+    fn purpose(seen: &SeenTool) -> Purpose;
+
     /// Whether these words of a command, or the shell script in them, show that no lock is taken.
     fn takes_no_lock(words: &[String]) -> bool;
 
@@ -74,6 +77,16 @@ pub(crate) trait DeployTool: Clone {
 
     /// Finds the lock of the deploy, without taking it.
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<Self::Lock, ToolError>;
+}
+
+/// What a program of a tool is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It shows what a deploy would change.
+    Plan,
+    /// It may change something.
+    Change,
+    Other,
 }
 
 /// What a program of a tool was seen to do.

@@ -37,6 +37,25 @@ pub(super) fn is_own_look(lock: &LockInfo, look_began: Timestamp) -> bool {
     lock.operation == LOOK_OPERATION && lock.created.is_none_or(|created| created >= look_began)
 }
 
+/// Whether somebody holds the lock, and what is kept of it does not say who: a lock file that is
+/// empty, or an item without its Info.
+pub(super) fn names_nobody(stderr: &str) -> bool {
+    let words: Vec<&str> = stderr.split_whitespace().collect();
+    let text = words.join(" ");
+    text.contains("Error acquiring the state lock")
+        && [
+            "unexpected end of JSON input",
+            "ConditionalCheckFailedException",
+        ]
+        .iter()
+        .any(|sign| text.contains(sign))
+}
+
+/// Whether pg has nothing that could be locked: a look makes no table, and no schema.
+pub(super) fn lacks_table(stderr: &str) -> bool {
+    stderr.contains("Failed to load state: pq: relation ") && stderr.contains("does not exist")
+}
+
 /// Reads a time as Go prints it: `2026-11-22 21:56:25.422332792 +0000 UTC`.
 fn go_time(text: &str) -> Option<Timestamp> {
     let (time, _zone_name) = text.rsplit_once(' ')?;

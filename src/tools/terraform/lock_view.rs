@@ -9,14 +9,17 @@ use std::process::Command;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::Terraform;
 use super::arguments::{joined, values_by};
 use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
 use super::by_hand::{self, quoted};
-use super::diagnostics::{LOOK_OPERATION, essence, is_own_look, lock_info};
+use super::diagnostics::{
+    LOOK_OPERATION, essence, is_own_look, lacks_table, lock_info, names_nobody,
+};
+use super::document::document;
 use super::encryption::encryption_of;
 use super::helper::helper_command;
 use super::initialise::{INITIALISED, initialise};
@@ -394,70 +397,6 @@ impl Untaint {
         match self {
             Self::Done(look) => look,
             Self::OwnLook(_) => Look::HeldBySomebody,
-        }
-    }
-}
-
-/// Whether somebody holds the lock, and what is kept of it does not say who: a lock file that is
-/// empty, or an item without its Info.
-fn names_nobody(stderr: &str) -> bool {
-    let words: Vec<&str> = stderr.split_whitespace().collect();
-    let text = words.join(" ");
-    text.contains("Error acquiring the state lock")
-        && [
-            "unexpected end of JSON input",
-            "ConditionalCheckFailedException",
-        ]
-        .iter()
-        .any(|sign| text.contains(sign))
-}
-
-/// Whether pg has nothing that could be locked: a look makes no table, and no schema.
-fn lacks_table(stderr: &str) -> bool {
-    stderr.contains("Failed to load state: pq: relation ") && stderr.contains("does not exist")
-}
-
-/// The scratch directory's whole configuration.
-///
-/// In a backend block's JSON, OpenTofu takes `${` and `%{` in a text for the begin of a template, and
-/// Terraform takes every text as it stands, `$${` too.
-pub(super) fn document(backend: &Backend, is_tofu: bool) -> String {
-    let mut settings = Value::Object(backend.settings.clone());
-    if is_tofu {
-        escape_templates(&mut settings);
-    }
-    json!({"terraform": {"backend": {backend.kind.as_str(): settings}}}).to_string()
-}
-
-fn escape_templates(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = text.replace("${", "$${").replace("%{", "%%{"),
-        Value::Array(values) => values.iter_mut().for_each(escape_templates),
-        Value::Object(values) => values.values_mut().for_each(escape_templates),
-        _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_scratch_directory_holds_the_backend_as_the_program_reads_it() {
-        let settings = json!({"conn_str": "postgres://u:${p}%{q}@h", "assume_role": [{"x": "${"}]});
-        let backend = Backend {
-            kind: "pg".to_owned(),
-            settings: settings.as_object().unwrap().clone(),
-        };
-        let escaped = json!({
-            "conn_str": "postgres://u:$${p}%%{q}@h", "assume_role": [{"x": "$${"}]
-        });
-        for (is_tofu, expected) in [(false, settings), (true, escaped)] {
-            let document: Value = serde_json::from_str(&document(&backend, is_tofu)).unwrap();
-            assert_eq!(
-                document,
-                json!({"terraform": {"backend": {"pg": expected}}})
-            );
         }
     }
 }

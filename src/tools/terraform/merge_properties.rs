@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::backend::Backend;
 use super::configuration::{Configuration, read_initialised};
-use super::lock_view::document;
+use super::document::document;
 use super::settings::is_same;
 use crate::environment::Environment;
 

@@ -13,6 +13,7 @@ mod configuration_table;
 mod diagnostics;
 #[cfg(test)]
 mod diagnostics_properties;
+mod document;
 mod encryption;
 mod evaluated;
 mod files;
@@ -51,7 +52,7 @@ use nix::unistd::gethostname;
 use serde::Deserialize;
 use tracing::warn;
 
-use super::{DeployTool, Prepared, Sighting, ToolError, UnsavedState, Unstored};
+use super::{DeployTool, Prepared, Purpose, Sighting, ToolError, UnsavedState, Unstored};
 use crate::environment::Environment;
 use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
 use backend::{Backend, ReleaseBy};
@@ -215,6 +216,10 @@ impl DeployTool for Terraform {
 
     fn sight(seen: &SeenTool) -> Sighting<Self> {
         sighting::sight(seen)
+    }
+
+    fn purpose(seen: &SeenTool) -> Purpose {
+        sighting::purpose(seen)
     }
 
     fn takes_no_lock(words: &[String]) -> bool {

@@ -8,7 +8,7 @@ use super::plan_file;
 use super::{Terraform, selected_workspace};
 use crate::environment::Environment;
 use crate::supervisor::SeenTool;
-use crate::tools::Sighting;
+use crate::tools::{Purpose, Sighting};
 
 /// Flags of a run that take a value as a word of its own.
 const WITH_VALUE: [&str; 12] = [
@@ -136,6 +136,18 @@ pub(super) fn takes_no_lock(words: &[String]) -> bool {
         matches!(read.effect(), Effect::None | Effect::Initialises) || read.takes_no_lock(&seen)
     };
     calls.iter().any(|call| is_terraform(call)) && calls.iter().all(takes_none)
+}
+
+/// What a Terraform that was seen is there for.
+pub(super) fn purpose(seen: &SeenTool) -> Purpose {
+    let call = Call::read(seen.arguments.get(1..).unwrap_or_default());
+    match call.effect() {
+        Effect::Locks if call.words == ["plan"] => Purpose::Plan,
+        Effect::None | Effect::Initialises => Purpose::Other,
+        Effect::Locks | Effect::Applies | Effect::MakesWorkspace | Effect::RemovesWorkspace => {
+            Purpose::Change
+        }
+    }
 }
 
 /// Where it was started, as whoever started it calls that place.
@@ -269,6 +281,28 @@ mod tests {
     fn call(line: &str) -> Call {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         Call::read(&words)
+    }
+
+    #[test]
+    fn a_plan_is_told_from_what_may_change_something() {
+        for (line, expected) in [
+            ("plan -out=plan", Purpose::Plan),
+            ("-chdir=infra plan", Purpose::Plan),
+            ("init", Purpose::Other),
+            ("version", Purpose::Other),
+            ("apply plan", Purpose::Change),
+            ("destroy -auto-approve", Purpose::Change),
+            ("state rm a.b", Purpose::Change),
+        ] {
+            let words = ["terraform"].into_iter().chain(line.split(' '));
+            let seen = SeenTool {
+                program: PathBuf::new(),
+                arguments: words.map(str::to_owned).collect(),
+                directory: PathBuf::new(),
+                environment: Environment::default(),
+            };
+            assert_eq!(purpose(&seen), expected, "{line}");
+        }
     }
 
     #[test]

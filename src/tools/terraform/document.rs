@@ -1,0 +1,50 @@
+//! The backend block of a shadow, by which the program is asked about a lock.
+
+use serde_json::{Value, json};
+
+use super::backend::Backend;
+
+/// The shadow's whole configuration.
+///
+/// In a backend block's JSON, OpenTofu takes `${` and `%{` in a text for the begin of a template, and
+/// Terraform takes every text as it stands, `$${` too.
+pub(super) fn document(backend: &Backend, is_tofu: bool) -> String {
+    let mut settings = Value::Object(backend.settings.clone());
+    if is_tofu {
+        escape_templates(&mut settings);
+    }
+    json!({"terraform": {"backend": {backend.kind.as_str(): settings}}}).to_string()
+}
+
+fn escape_templates(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.replace("${", "$${").replace("%{", "%%{"),
+        Value::Array(values) => values.iter_mut().for_each(escape_templates),
+        Value::Object(values) => values.values_mut().for_each(escape_templates),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scratch_directory_holds_the_backend_as_the_program_reads_it() {
+        let settings = json!({"conn_str": "postgres://u:${p}%{q}@h", "assume_role": [{"x": "${"}]});
+        let backend = Backend {
+            kind: "pg".to_owned(),
+            settings: settings.as_object().unwrap().clone(),
+        };
+        let escaped = json!({
+            "conn_str": "postgres://u:$${p}%%{q}@h", "assume_role": [{"x": "$${"}]
+        });
+        for (is_tofu, expected) in [(false, settings), (true, escaped)] {
+            let document: Value = serde_json::from_str(&document(&backend, is_tofu)).unwrap();
+            assert_eq!(
+                document,
+                json!({"terraform": {"backend": {"pg": expected}}})
+            );
+        }
+    }
+}
