@@ -47,4 +47,5 @@ mod trees;
 mod unnamed_locks;
 mod unsaved_state;
 mod variables;
+mod version_managers;
 mod waiting;

@@ -273,7 +273,7 @@ fn the_headers_of_an_http_backend_are_sent_and_never_printed() {
     deployed
         .expect_code(3)
         .expect_said("held by anna@macbook")
-        .expect_said("X-State-Token: ");
+        .expect_said("X-State-Token");
     assert!(!deployed.stderr.contains("s3cret-header"), "{deployed}");
 }
 

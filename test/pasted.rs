@@ -154,7 +154,7 @@ fn the_program_of_the_deploy_is_named() {
 /// given the file.
 #[track_caller]
 fn store_and_paste(project: &Project, finished: &Finished) -> String {
-    let command = printed(finished, "store it by hand: ").to_owned();
+    let command = printed(finished, "has been stored meanwhile: ").to_owned();
     let clone = project.clone_files();
     let file = "errored.tfstate";
     fs::copy(project.directory.join(file), clone.join(file)).unwrap();

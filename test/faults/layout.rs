@@ -137,22 +137,28 @@ impl Layout {
     }
 
     /// The command that initialises and applies.
-    pub(super) fn command(self, project: &Project, clone: &Clone, apply: &str) -> String {
-        let init = "terraform init -input=false";
+    pub(super) fn command(
+        self,
+        project: &Project,
+        clone: &Clone,
+        tool: &str,
+        apply: &str,
+    ) -> String {
+        let init = format!("{tool} init -input=false");
         match self {
             Self::Plain | Self::WorkspaceByVariable | Self::WorkspaceByFile => {
                 format!("{init}; {apply}")
             }
             Self::Chdir => {
                 let name = clone.directory.file_name().unwrap().to_string_lossy();
-                let there = format!("terraform -chdir={name}");
-                format!("{init}; {apply}").replace("terraform", &there)
+                let there = format!("{tool} -chdir={name} ");
+                format!("{init}; {apply}").replace(&format!("{tool} "), &there)
             }
             Self::TwoStates => {
                 format!("for d in network .; do (cd $d; {init}; {apply}) || exit; done")
             }
             Self::WorkspaceByCommand => {
-                format!("{init}; terraform workspace select {WORKSPACE}; {apply}")
+                format!("{init}; {tool} workspace select {WORKSPACE}; {apply}")
             }
             Self::PartialBackend => {
                 format!("{init} -reconfigure -backend-config=prod.tfbackend; {apply}")

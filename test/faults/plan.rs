@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::layout::Layout;
 use crate::support::proxy::Fault;
-use crate::support::{Answer, Kind};
+use crate::support::{Answer, Kind, Program};
 
 /// One round: the same seed gives the same plan.
 #[derive(Clone, Debug)]
@@ -25,6 +25,7 @@ pub(super) struct Plan {
     pub(super) answer: BitbucketSays,
     pub(super) rival: Rival,
     pub(super) layout: Layout,
+    pub(super) program: Program,
 }
 
 /// Where the deploy runs.
@@ -141,6 +142,12 @@ const PLACES: [Place; 5] = [
     Place::Namespace,
     Place::Container,
 ];
+const PROGRAMS: [Program; 4] = [
+    Program::Terraform,
+    Program::Terraform,
+    Program::Terraform,
+    Program::OpenTofu,
+];
 const SCRIPTS: [Script; 3] = [Script::Default, Script::Shell, Script::Tee];
 const VICTIMS: [Victim; 4] = [
     Victim::Deploy,
@@ -187,6 +194,7 @@ impl Plan {
             answer: one_of(&mut rng, &ANSWERS),
             rival: rival(&mut rng),
             layout: one_of(&mut rng, &Layout::DRAWN),
+            program: one_of(&mut rng, &PROGRAMS),
         };
         plan.made_possible()
     }
@@ -227,6 +235,10 @@ impl Plan {
         }
         if !self.layout.is_possible(self.kind, self.place) {
             self.layout = Layout::Plain;
+        }
+        // The containers have no OpenTofu, and the version manager stands for Terraform.
+        if self.place == Place::Container || self.layout == Layout::Shim {
+            self.program = Program::Terraform;
         }
         if self.script == Script::Default && !self.layout.allows_default() {
             self.script = Script::Shell;
@@ -362,7 +374,7 @@ impl fmt::Display for Plan {
 
 impl Plan {
     /// What the rounds are counted by.
-    pub(super) fn dimensions(&self) -> [(&'static str, String); 10] {
+    pub(super) fn dimensions(&self) -> [(&'static str, String); 11] {
         let name = |value: &dyn fmt::Debug| {
             let text = format!("{value:?}");
             text.split(['(', ' ']).next().unwrap_or_default().to_owned()
@@ -379,6 +391,7 @@ impl Plan {
         [
             ("backend", name(&self.kind)),
             ("place", name(&self.place)),
+            ("program", name(&self.program)),
             ("layout", name(&self.layout)),
             ("command", name(&self.script)),
             ("hit", format!("{target} of {:?}", self.victim)),

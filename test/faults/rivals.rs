@@ -41,7 +41,7 @@ impl Round<'_> {
     /// lock.
     ///
     /// Where a lock on S3 or DynamoDB goes between the refusal of another one and the question who
-    /// holds it, Terraform 1.11.4 waits no longer, and fails.
+    /// holds it, Terraform 1.11.4 and OpenTofu 1.12.6 wait no longer, and fail.
     pub(super) fn expect_second_deploy(&self, finished: &Finished) {
         let said = &finished.stderr;
         let mut lines = said.lines().rev().filter(|line| !line.is_empty());
@@ -52,6 +52,7 @@ impl Round<'_> {
             && [
                 ["PreconditionFailed", "NoSuchKey"],
                 ["ConditionalCheckFailed", "unexpected end of JSON input"],
+                ["ConditionalCheckFailed", "no lock info found"],
             ]
             .iter()
             .any(|words| words.iter().all(|words| said.contains(words)));

@@ -14,7 +14,9 @@ use super::subject::Subject;
 use super::truth::Truth;
 use crate::support::project::thing;
 use crate::support::proxy::Proxy;
-use crate::support::{Answer, Bitbucket, Container, Finished, Kind, Project, Softstop, Step};
+use crate::support::{
+    Answer, Bitbucket, Container, Finished, Kind, Program, Project, Softstop, Step,
+};
 
 pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(5);
 /// How long everything may live on that has lost its supervisor, pauses between signals included.
@@ -54,7 +56,7 @@ impl<'a> Round<'a> {
         bitbucket: &'a Bitbucket,
         life: Duration,
     ) -> Self {
-        let mut project = Project::new(plan.kind, &resources());
+        let mut project = Project::of(plan.program, plan.kind, &resources());
         if let Some(workspace) = plan.layout.workspace() {
             // A Terraform that is killed while it makes one is a limit of README's.
             project.run_terraform(&["init", "-input=false"]);
@@ -175,6 +177,9 @@ impl<'a> Round<'a> {
         if let Some(command) = self.command(clone) {
             variables.push(("SOFTSTOP_COMMAND", command));
         }
+        if self.plan.program == Program::OpenTofu {
+            variables.push(("TERRAFORM_BIN", self.plan.program.command()));
+        }
         if let Some(workspace) = layout.workspace_variable() {
             variables.push(("SOFTSTOP_WORKSPACE", workspace.to_owned()));
         }
@@ -199,12 +204,13 @@ impl<'a> Round<'a> {
     }
 
     fn command(&self, clone: &Clone) -> Option<String> {
+        let tool = self.plan.program.command();
         let apply = format!(
-            "terraform apply -input=false -auto-approve -lock-timeout={}",
+            "{tool} apply -input=false -auto-approve -lock-timeout={}",
             self.lock_timeout()
         );
         let layout = self.plan.layout;
-        let command = || layout.command(&self.project, clone, &apply);
+        let command = || layout.command(&self.project, clone, &tool, &apply);
         match self.plan.script {
             Script::Default => None,
             Script::Shell => Some(format!("{}; true", command())),

@@ -144,7 +144,7 @@ impl Subject {
                 others.take(1).collect()
             }
             Target::Softstop | Target::Supervisor => softstops().into_iter().take(1).collect(),
-            Target::Terraform => named(&|name| name == "terraform"),
+            Target::Terraform => named(&|name| matches!(name, "terraform" | "tofu")),
             Target::Plugin => named(&|name| name.starts_with("terraform-pro")),
             Target::Shell => {
                 let shells = named(&|name| matches!(name, "sh" | "bash" | "dash"));

@@ -79,6 +79,14 @@ impl Kind {
 impl Program {
     pub(crate) const ALL: [Self; 2] = [Self::Terraform, Self::OpenTofu];
 
+    /// How a script calls it: OpenTofu is not in PATH.
+    pub(crate) fn command(self) -> String {
+        match self {
+            Self::Terraform => "terraform".to_owned(),
+            Self::OpenTofu => self.path(),
+        }
+    }
+
     pub(crate) fn path(self) -> String {
         prepared(match self {
             Self::Terraform => "SOFTSTOP_TEST_TERRAFORM",

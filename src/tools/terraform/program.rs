@@ -118,7 +118,8 @@ fn by_configuration(directory: &Path) -> Option<(&'static str, PathBuf)> {
     let entries = fs::read_dir(directory).ok()?.flatten();
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.path())
-        .filter(|path| is_of_opentofu(path) && path.is_file())
+        // A pipe would keep whoever reads it waiting.
+        .filter(|path| path.is_file() && is_of_opentofu(path))
         .collect();
     files.sort();
     let file = files.into_iter().next()?;
