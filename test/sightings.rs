@@ -70,6 +70,7 @@ fn each_state_of_one_command_is_looked_at_by_itself() {
     let script = "for d in network database; do
         terraform -chdir=$d init; terraform -chdir=$d apply -auto-approve; done";
     expect_healed(&project, &database, script);
+    project.gate("a.gate").forget();
     let run = Softstop::deploy(&project)
         .script(script)
         .env("AFTER_SCRIPT", TOLD)

@@ -297,6 +297,11 @@ impl Gate {
         });
     }
 
+    /// Makes a later run reach it anew.
+    pub(crate) fn forget(&self) {
+        fs::remove_file(self.0.with_extension("reached")).unwrap();
+    }
+
     pub(crate) fn was_reached(&self) -> bool {
         self.0.with_extension("reached").exists()
     }

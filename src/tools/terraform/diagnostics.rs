@@ -53,7 +53,9 @@ pub(super) fn names_nobody(stderr: &str) -> bool {
 
 /// Whether pg has nothing that could be locked: a look makes no table, and no schema.
 pub(super) fn lacks_table(stderr: &str) -> bool {
-    stderr.contains("Failed to load state: pq: relation ") && stderr.contains("does not exist")
+    let words: Vec<&str> = stderr.split_whitespace().collect();
+    let text = words.join(" ");
+    text.contains("pq: relation ") && text.contains("does not exist")
 }
 
 /// Reads a time as Go prints it: `2026-11-22 21:56:25.422332792 +0000 UTC`.
