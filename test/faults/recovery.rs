@@ -34,9 +34,14 @@ impl Round<'_> {
         }
     }
 
-    fn has_local_state(&self) -> bool {
-        let here = &self.project.directory;
-        here.join("terraform.tfstate").exists()
+    /// Whether nobody can know where the state is: no file, or no table, was ever made.
+    fn is_nowhere(&self) -> bool {
+        let store = &self.project.store;
+        match store.kind {
+            Kind::Local => !self.project.directory.join("terraform.tfstate").exists(),
+            Kind::Postgres => store.schemas() == "public",
+            _ => false,
+        }
     }
 
     /// Checks what a release has made of a lock of `holder`, and what it says.
@@ -45,8 +50,7 @@ impl Round<'_> {
         let is_deploys = holder.starts_with(&format!("{}@", self.step.stamp()));
         let (expected, may_release) = match self.plan.answer {
             _ if holder == LAPTOP => (3, false),
-            // Nobody can know where a state is that is kept in a file and was never made.
-            _ if self.project.store.kind == Kind::Local && !self.has_local_state() => (4, true),
+            _ if self.is_nowhere() => (4, true),
             answer if is_deploys => (answer.exit_code(), answer == BitbucketSays::Completed),
             // What a broken release of this very step has left, or nothing.
             _ => (0, true),

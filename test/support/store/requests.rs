@@ -73,8 +73,12 @@ impl Store {
     pub(crate) fn lock_removed_by(&self, request: &str) -> Option<String> {
         let unlocks = self.unlock_requests();
         let is_meant = unlocks.iter().any(|unlock| request.contains(unlock));
+        // The table has the locks of all workspaces.
+        let is_of_another = request.contains("DeleteItem")
+            && request.contains("\"LockID\"")
+            && !request.contains(&format!("\"{}\"", self.lock_path()));
         match self.kind {
-            _ if !is_meant => None,
+            _ if !is_meant || is_of_another => None,
             Kind::Kubernetes if request.contains("OperationType") => None,
             Kind::S3Both if request.contains("DeleteItem") => self.table_lock(),
             Kind::S3Both => self.lockfile(),
