@@ -81,7 +81,9 @@ impl<T: DeployTool> Story<'_, T> {
             Ok(recovery @ Recovery::Untouched(Finding::NeverLocked)) => warn!("{recovery}"),
             Ok(recovery @ Recovery::Released(..)) => info!("{recovery}"),
             Ok(recovery) => before.locked = Some(recovery),
-            Err(error @ ToolError::NotGivenBack { .. }) => before.unsafe_to_begin = Some(error),
+            Err(error @ (ToolError::NotGivenBack { .. } | ToolError::CutShort(_))) => {
+                before.unsafe_to_begin = Some(error);
+            }
             // The deploy makes it, or uses another one.
             Err(ToolError::NoState(reason)) => debug!("No lock was looked at: {reason}."),
             Err(error @ (ToolError::Unknown { .. } | ToolError::Incomplete { .. })) => {

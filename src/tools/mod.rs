@@ -233,6 +233,11 @@ pub(crate) enum ToolError {
         /// nothing to do.
         advice: String,
     },
+    /// Nothing may follow as if the lock were free: it may be there.
+    #[error(
+        "a look at the lock, which takes it for a moment, was ended before it could give it back: {0}. Where a lock for the operation `untaint` is left there, release it by hand"
+    )]
+    CutShort(HelperError),
     /// Nothing may follow as if the lock were free: the request may be carried out later, whoever
     /// holds the lock by then.
     #[error(

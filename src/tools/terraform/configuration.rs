@@ -110,6 +110,17 @@ impl Configuration {
     /// The same, where OpenTofu has said the values of the backend block.
     pub(super) fn resolve_evaluated(&self, mut backend: Backend) -> Result<Resolved, ToolError> {
         backend.anchor_paths(&self.directory);
+        // The command may give its variables other values than softstop knows.
+        if self.initialised()?.is_some_and(|kept| kept != backend) {
+            return Err(ToolError::Unknown {
+                reason: format!(
+                    "{} was initialised with other settings than its backend block has by the \
+                     values that softstop knows. Give these by TF_VAR_ variables, or by \
+                     TF_CLI_ARGS_init",
+                    self.directory.display()
+                ),
+            });
+        }
         if backend.kind == DEFAULT_BACKEND {
             expect_local_state(&backend)?;
         }

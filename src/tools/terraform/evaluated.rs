@@ -51,7 +51,11 @@ async fn evaluate(
     part.write(&place.directory, &shadow.directory)
         .map_err(ToolError::Scratch)?;
     let mut command = helper_command(&place.binary, &place.environment);
-    // Not by the command line, which everybody can see.
+    // Asking makes no schema and no table; and values do not stand on the command line, which
+    // everybody can see.
+    for part in ["SCHEMA", "TABLE", "INDEX"] {
+        command.env(format!("PG_SKIP_{part}_CREATION"), "true");
+    }
     command
         .env("TF_CLI_ARGS_init", words)
         .current_dir(&shadow.directory)
@@ -70,7 +74,9 @@ fn problem(output: &str) -> String {
         .filter_map(|rest| rest.split_whitespace().next())
         .collect();
     if names.is_empty() {
-        return format!("OpenTofu said: {output}");
+        // The lines after it may quote values.
+        let end = output.find(" on ").unwrap_or(output.len());
+        return format!("OpenTofu said: {}", &output[..end]);
     }
     let given: Vec<String> = names.iter().map(|name| format!("TF_VAR_{name}")).collect();
     format!(

@@ -34,6 +34,10 @@ use crate::tools::{DeployTool, Look, ToolError};
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long a release may take, at a backend that has just answered.
 const LIMIT_OF_RELEASE: Duration = Duration::from_secs(20);
+/// How much time a look has at the least that takes the lock: who is killed does not give it back.
+const TO_GIVE_BACK: Duration = Duration::from_secs(5);
+/// Within what time an `untaint` ends that nothing keeps waiting.
+const WITHIN: Duration = Duration::from_secs(1);
 /// How many percent of what is in use may be garbage before Go collects it. Terraform makes most of
 /// its garbage while it starts; to collect that costs a fifth of its time and saves no memory.
 const GARBAGE: &str = "400";
@@ -285,7 +289,19 @@ impl LockView {
     async fn look_by_untaint(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
         match self.untaint(supervisor).await? {
             Untaint::OwnLook(lock) if self.strategy.compares_ids => {
-                self.release(supervisor, &lock).await?;
+                self.give_back(supervisor, lock).await
+            }
+            untaint => Ok(untaint.into_look()),
+        }
+    }
+
+    /// Releases a lock that only a look of ours can have taken: another `untaint` of the same name
+    /// would have ended by now.
+    async fn give_back(&self, supervisor: &Supervisor, own: LockInfo) -> Result<Look, ToolError> {
+        tokio::time::sleep(WITHIN).await;
+        match self.untaint(supervisor).await? {
+            Untaint::Done(Look::Held(lock)) if lock.id == own.id => {
+                self.release(supervisor, &own).await?;
                 self.untaint(supervisor).await.map(Untaint::into_look)
             }
             untaint => Ok(untaint.into_look()),
@@ -301,7 +317,14 @@ impl LockView {
             NO_RESOURCE,
         ]);
         let began = Timestamp::now();
-        let helped = self.ask(supervisor, command).await?;
+        let helped = match self.ask_with(supervisor, command, TO_GIVE_BACK).await {
+            Err(error @ (HelperError::TimedOut { .. } | HelperError::Killed { .. }))
+                if !self.dies_with_its_process() =>
+            {
+                return Err(ToolError::CutShort(error));
+            }
+            helped => helped?,
+        };
         // A program that ends well and says nothing of what Terraform says has not looked.
         if helped.status.success() && helped.stdout.contains(NOT_FOUND) {
             return Ok(Untaint::Done(Look::Free));
@@ -349,8 +372,18 @@ impl LockView {
 
     /// Asks with what is left of the time for the whole look.
     async fn ask(&self, supervisor: &Supervisor, command: Command) -> Result<Helped, HelperError> {
+        self.ask_with(supervisor, command, Duration::ZERO).await
+    }
+
+    /// The same, with so much time at the least.
+    async fn ask_with(
+        &self,
+        supervisor: &Supervisor,
+        command: Command,
+        at_least: Duration,
+    ) -> Result<Helped, HelperError> {
         let began = self.began.get();
-        let left = LIMIT.saturating_sub(began.elapsed());
+        let left = LIMIT.saturating_sub(began.elapsed()).max(at_least);
         match supervisor.run_helper(command, left).await {
             Err(HelperError::TimedOut { program, .. }) => Err(HelperError::TimedOut {
                 program,

@@ -62,7 +62,14 @@ impl Program {
         }
         let by_file = by_version_file(directory).or_else(|| by_configuration(directory));
         if let Some((name, file)) = by_file {
-            return meant(name, Sign::File(file));
+            // OpenTofu may be installed under the other name.
+            let other = find(TERRAFORM).filter(|program| is_opentofu(program));
+            return match other {
+                Some(_) if name == OPENTOFU && find(OPENTOFU).is_none() => {
+                    meant(TERRAFORM, Sign::File(file))
+                }
+                _ => meant(name, Sign::File(file)),
+            };
         }
         let terraform = meant(TERRAFORM, Sign::Installed);
         match terraform.found {
@@ -191,6 +198,20 @@ mod tests {
             let is_there = installed.contains(&name);
             is_there.then(|| Path::new("/bin").join(name))
         })
+    }
+
+    #[test]
+    fn opentofu_under_the_name_of_the_other_one_is_opentofu() {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::write(scratch.path().join("tofu"), "").unwrap();
+        fs::write(scratch.path().join("main.tofu"), "").unwrap();
+        let terraform = scratch.path().join("terraform");
+        symlink(scratch.path().join("tofu"), &terraform).unwrap();
+        let program = Program::choose(None, scratch.path(), |name| {
+            (name == TERRAFORM).then(|| terraform.clone())
+        });
+        assert_eq!(program.path(), terraform);
+        assert!(program.is_found());
     }
 
     #[test]

@@ -136,6 +136,10 @@ pub(super) fn serial_to_store(
     }
     let next = stored.serial + 1;
     let difference = Difference::between(stored, unsaved);
+    // Only the answer was lost.
+    if difference.is_none() && stored.serial == unsaved.serial {
+        return Ok(unsaved.serial);
+    }
     let is_newer = unsaved.serial >= next && !difference.has_other_lineage;
     let follows = tried_once && unsaved.serial == next;
     let has_all = difference.only_stored.is_empty() && difference.changed.is_empty();
@@ -176,6 +180,13 @@ impl Difference {
                 .collect(),
             only_unsaved: missing_in(&there, &here),
         }
+    }
+}
+
+impl Difference {
+    fn is_none(&self) -> bool {
+        let names = [&self.only_stored, &self.changed, &self.only_unsaved];
+        !self.has_other_lineage && names.iter().all(|names| names.is_empty())
     }
 }
 
@@ -265,6 +276,15 @@ mod tests {
             "and others again"
         );
         assert_eq!(answer((0, &[A]), (2, &[]), true), None, "it was set back");
+    }
+
+    #[test]
+    fn a_state_that_is_stored_already_may_be_stored_again() {
+        let stored = (2, &[A, B][..]);
+        for once in [true, false] {
+            assert_eq!(answer(stored, (2, &[A, B]), once), Some(2));
+            assert_eq!(answer(stored, (2, &[A]), once), None, "it lacks something");
+        }
     }
 
     #[test]
