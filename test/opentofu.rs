@@ -340,7 +340,7 @@ fn a_variable_without_a_value_makes_the_state_unknown_and_is_named() {
 }
 
 #[test]
-fn what_an_init_with_other_values_has_kept_is_not_what_is_meant() {
+fn where_init_had_other_values_than_softstop_the_state_is_unknown() {
     let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
     with_variables(&project, "1");
     let softstop = |part: &str, mode: &str| {
@@ -356,7 +356,9 @@ fn what_an_init_with_other_values_has_kept_is_not_what_is_meant() {
     softstop("ate", "deploy").expect_code(0);
     project.be_locked_by("anna@macbook");
     let other = softstop("ate-of-another-environment", "status");
-    other.expect_code(0).expect_said("The lock is free");
+    other
+        .expect_code(4)
+        .expect_said("was initialised with other settings than its backend block has");
     let same = softstop("ate", "status");
     same.expect_code(0).expect_said("held by anna@macbook");
 }
