@@ -154,6 +154,9 @@ fn check_no_deploy(round: &Round, finished: &Finished, line: &str, is_hit: bool)
         asked.is_some_and(|signal| finished.code == Some(128 + signal as i32))
     } else if line.starts_with("✖ Nothing was deployed. ") {
         round.plan.rival != Rival::None && matches!(finished.code, Some(3 | 4))
+    } else if line.starts_with("✖ Nothing was deployed, because a look at the lock, ") {
+        let is_look_killed = is_hit && round.plan.blow.kills();
+        is_look_killed && round.plan.target == Target::Terraform && finished.code == Some(4)
     } else {
         was_too_early(finished, asked)
     };
