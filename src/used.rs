@@ -39,8 +39,9 @@ impl<T: DeployTool> Used<T> {
         self.is_any = true;
         let sighting = match seen {
             Seen::Tool(tool) => {
-                self.has_planned |= T::purpose(tool) == Purpose::Plan;
-                self.has_changed |= T::purpose(tool) == Purpose::Change;
+                let purpose = T::purpose(tool);
+                self.has_planned |= purpose == Purpose::Plan;
+                self.has_changed |= purpose == Purpose::Change;
                 T::sight(tool)
             }
             Seen::Hidden(name) => Sighting::Unclear(format!(

@@ -260,12 +260,12 @@ const UNTAINT: Strategy = Strategy {
 };
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn backend(kind: &str, settings: &Value) -> Backend {
+    pub(crate) fn backend(kind: &str, settings: &Value) -> Backend {
         Backend {
             kind: kind.to_owned(),
             settings: settings.as_object().unwrap().clone(),

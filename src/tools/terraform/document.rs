@@ -27,15 +27,13 @@ fn escape_templates(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::backend::tests::backend;
     use super::*;
 
     #[test]
     fn the_scratch_directory_holds_the_backend_as_the_program_reads_it() {
         let settings = json!({"conn_str": "postgres://u:${p}%{q}@h", "assume_role": [{"x": "${"}]});
-        let backend = Backend {
-            kind: "pg".to_owned(),
-            settings: settings.as_object().unwrap().clone(),
-        };
+        let backend = backend("pg", &settings);
         let escaped = json!({
             "conn_str": "postgres://u:$${p}%%{q}@h", "assume_role": [{"x": "$${"}]
         });

@@ -63,13 +63,11 @@ impl Program {
         let by_file = by_version_file(directory).or_else(|| by_configuration(directory));
         if let Some((name, file)) = by_file {
             // OpenTofu may be installed under the other name.
-            let other = find(TERRAFORM).filter(|program| is_opentofu(program));
-            return match other {
-                Some(_) if name == OPENTOFU && find(OPENTOFU).is_none() => {
-                    meant(TERRAFORM, Sign::File(file))
-                }
-                _ => meant(name, Sign::File(file)),
-            };
+            let is_renamed = name == OPENTOFU
+                && find(OPENTOFU).is_none()
+                && find(TERRAFORM).is_some_and(|program| is_opentofu(&program));
+            let name = if is_renamed { TERRAFORM } else { name };
+            return meant(name, Sign::File(file));
         }
         let terraform = meant(TERRAFORM, Sign::Installed);
         match terraform.found {

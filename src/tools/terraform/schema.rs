@@ -100,14 +100,8 @@ fn is_given(backend: &Backend, setting: &str) -> bool {
 mod tests {
     use serde_json::json;
 
+    use super::super::backend::tests::backend;
     use super::*;
-
-    fn backend(kind: &str, settings: &Value) -> Backend {
-        Backend {
-            kind: kind.to_owned(),
-            settings: settings.as_object().unwrap().clone(),
-        }
-    }
 
     #[test]
     fn every_setting_that_a_schema_speaks_of_is_one_that_it_knows_once() {
