@@ -10,13 +10,14 @@ mod environment;
 mod evidence;
 mod exit_code;
 mod http_client;
+mod identity;
 mod lock;
 mod lock_state;
 #[cfg(test)]
 mod mutation;
-mod naming;
 mod pace;
 mod pipe;
+mod pipelines;
 mod place;
 mod recovery;
 mod release;
@@ -40,7 +41,7 @@ use deploy::Story;
 use docker::Daemon;
 use evidence::Inquiry;
 use exit_code::Exit;
-use naming::Naming;
+use identity::Naming;
 use pipe::console;
 use supervisor::{
     Guarded, Outlet, Supervisor, ensure_files, forget, guarded, hide_ourselves, hold_signals,
@@ -75,7 +76,7 @@ fn main() -> Exit {
             return check::run(&options.files, options.json);
         }
         Ok((Mode::Work(work), image)) => match ensure_files() {
-            Ok(()) => cli::check(*work, image),
+            Ok(()) => cli::plan(*work, image),
             Err(error) => return fail(&error.into()),
         },
         Err(refusal) => Err(refusal),
