@@ -23,13 +23,10 @@ use crate::lock::OF_A_DEPLOY;
 use crate::lock_state::Locks;
 use crate::pipe::console::{FAILURE, SUCCESS};
 use crate::place::enter;
-use crate::supervisor::{Ending, Grounds, Lookout, Seen, Supervisor};
+use crate::supervisor::{Ending, Grounds, Lookout, Phase, Seen, Supervisor};
 use crate::tools::{DeployTool, Prepared, ToolError};
 use crate::used::Used;
-use before::Reserve;
 
-/// How long the look before the deploy may go on once softstop is asked to stop.
-const PATIENCE_BEFORE: Duration = Duration::from_secs(2);
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;
 
@@ -54,9 +51,7 @@ pub(crate) struct Story<'a, T> {
 impl<T: DeployTool> Story<'_, T> {
     /// Runs the deploy, and leaves no lock of its own behind.
     pub(crate) async fn run(&self) -> Exit {
-        // A look that has taken the lock for a moment should give it back, but nobody waits for a
-        // backend that hangs before anything has begun.
-        self.supervisor.hurry(PATIENCE_BEFORE);
+        self.supervisor.enter(Phase::LookBefore);
         let before = self.free_before().await;
         if let Some(interrupt) = self.supervisor.interrupt() {
             self.supervisor.kill_tree().await;
@@ -72,12 +67,12 @@ impl<T: DeployTool> Story<'_, T> {
             return Exit::of_held(&locked);
         }
 
-        let reserve = self.reserve(&before.cost);
-        self.supervisor.keep_back(reserve.last);
+        let reserve = before.cost.reserve(self.deploy.after_script.is_some());
+        self.supervisor.enter(Phase::Deploy(reserve));
         let started = (Timestamp::now(), SystemTime::now());
         let began = Instant::now();
         let mut used = Used::default();
-        let ending = self.supervise(&mut used, reserve).await;
+        let ending = self.supervise(&mut used).await;
         let (outcome, exit) = conclude(&ending);
         let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
         if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
@@ -118,7 +113,7 @@ impl<T: DeployTool> Story<'_, T> {
     }
 
     /// Runs the command, and notes which states its tools use.
-    async fn supervise(&self, used: &mut Used<T>, reserve: Reserve) -> io::Result<Ending> {
+    async fn supervise(&self, used: &mut Used<T>) -> io::Result<Ending> {
         let prepared = self.command().map_err(io::Error::other)?;
         let programs = self.tool.programs();
         let mut lookout = Lookout::new(&programs);
@@ -128,9 +123,7 @@ impl<T: DeployTool> Story<'_, T> {
                 .map_or_else(|| self.deploy.directory.clone(), PathBuf::from),
         };
         let noticed = lookout.notice(grounds, |seen: Seen| used.note(&seen));
-        let deploy = self
-            .supervisor
-            .run_deploy(prepared.command, &programs, reserve.whole);
+        let deploy = self.supervisor.run_deploy(prepared.command, &programs);
         let ending = tokio::select! {
             biased;
             ending = deploy => ending,

@@ -17,7 +17,7 @@ use crate::docker::{Container, Daemon};
 use crate::identity::{self, Left, Mark, Neighbours};
 use crate::lock::{
     Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Run, Siblings, Sighting,
-    StepReport, Verdict, judge, judge_own, settle,
+    StepReport, Verdict, judge, judge_own, judge_unasked,
 };
 use crate::pace::{Allowance, fresh_for};
 use crate::pipelines::releases;
@@ -105,7 +105,7 @@ impl Inquiry {
                 None => Sighting::Nothing,
             },
         };
-        let answer = match (settle(lock, &evidence), &holder) {
+        let answer = match (judge_unasked(lock, &evidence), &holder) {
             (None, Some(holder)) => self.answer(supervisor, holder).await,
             _ => Answer::NoToken,
         };

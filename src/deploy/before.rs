@@ -1,26 +1,13 @@
 //! The lock before anything runs, and how much time it takes to ask about it.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Story;
 use crate::lock::LockInfo;
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
+use crate::supervisor::Cost;
 use crate::tools::{DeployLock, DeployTool, ToolError};
-
-/// How much of the grace period ending the tree may take.
-const TO_END_THE_TREE: Duration = Duration::from_millis(700);
-/// How much of the grace period the after-script is given when all else is late.
-const FOR_THE_AFTER_SCRIPT: Duration = Duration::from_secs(1);
-/// How long a look is expected to take on a backend that has not been asked yet.
-const UNKNOWN_LOOK: Duration = Duration::from_millis(500);
-/// The least that is expected of a question, because some start a Terraform in any case. Machine
-/// and backend may be slower at the end than at the beginning, so twice the first look is reserved.
-const SHORTEST_QUESTION: Duration = Duration::from_millis(250);
-/// How many questions a release takes at the most: look, version, look, release, look.
-const QUESTIONS: u32 = 5;
 
 /// The lock as it was before the deploy.
 pub(super) struct Before {
@@ -33,31 +20,12 @@ pub(super) struct Before {
     pub(super) told: Option<String>,
 }
 
-/// How long it takes to ask about the lock, twice what was measured.
-pub(super) struct Cost {
-    /// To get ready for it.
-    opening: Duration,
-    question: Duration,
-}
-
-/// How much of the grace period is kept for what comes after the deploy.
-#[derive(Clone, Copy)]
-pub(super) struct Reserve {
-    /// For all of it.
-    pub(super) whole: Duration,
-    /// For what comes last.
-    pub(super) last: Duration,
-}
-
 impl<T: DeployTool> Story<'_, T> {
     /// Looks at the lock before anything runs, releases it where its holder is over, and waits for
     /// it where its holder is not. Learns how long a look takes here.
     pub(super) async fn free_before(&self) -> Before {
         let mut before = Before {
-            cost: Cost {
-                opening: Duration::ZERO,
-                question: UNKNOWN_LOOK,
-            },
+            cost: Cost::default(),
             locked: None,
             unsafe_to_begin: None,
             told: None,
@@ -100,10 +68,10 @@ impl<T: DeployTool> Story<'_, T> {
     async fn look_before(&self, cost: &mut Cost) -> Result<Recovery, ToolError> {
         let began = Instant::now();
         let lock = self.tool.find_lock(self.supervisor).await?;
-        cost.opening = began.elapsed() * 2;
+        cost.learn_opening(began.elapsed());
         let began = Instant::now();
         let look = lock.look(self.supervisor).await?;
-        cost.question = (began.elapsed() * 2).max(SHORTEST_QUESTION);
+        cost.learn_question(began.elapsed());
         let judge =
             async |holder: &LockInfo| self.inquiry.judge(self.supervisor, self.tool, holder).await;
         let patience = Patience {
@@ -111,17 +79,5 @@ impl<T: DeployTool> Story<'_, T> {
             also_in_doubt: true,
         };
         recover_with_patience(look, self.supervisor, &lock, &judge, patience).await
-    }
-
-    pub(super) fn reserve(&self, cost: &Cost) -> Reserve {
-        let last = if self.deploy.after_script.is_some() {
-            FOR_THE_AFTER_SCRIPT
-        } else {
-            Duration::ZERO
-        };
-        Reserve {
-            whole: TO_END_THE_TREE + cost.opening + cost.question * QUESTIONS + last,
-            last,
-        }
     }
 }

@@ -4,11 +4,10 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::Story;
-use super::before::Reserve;
 use crate::evidence::Finished;
 use crate::lock::OF_A_STATE_PUSH;
 use crate::lock_state::{LockState, Locks};
-use crate::supervisor::HelperError;
+use crate::supervisor::{HelperError, Phase, Reserve};
 use crate::tools::{DeployTool, ToolError, UnsavedState, Unstored};
 use crate::used::Used;
 
@@ -31,10 +30,9 @@ impl<T: DeployTool> Story<'_, T> {
             return locks;
         }
         let started = Timestamp::now();
-        // Storing takes the lock; where it hangs, there must be time to free that again.
-        self.supervisor.keep_back(reserve.whole);
+        self.supervisor.enter(Phase::Store(reserve));
         let saved = place.save_state(self.supervisor, state).await;
-        self.supervisor.keep_back(reserve.last);
+        self.supervisor.enter(Phase::LookAgain(reserve));
         let Err(Unstored { reason, advice }) = saved else {
             info!("The state is stored now. {path} is no longer needed.");
             return locks;

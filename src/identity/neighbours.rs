@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::gethostname;
 
 use super::mounts::{hides_processes, is_unique, sees_the_whole_machine};
-use crate::supervisor::{Process, Supervisor, Tools};
+use crate::supervisor::{Process, Programs, Supervisor};
 
 /// What can be said of other deploys that would sign as ours does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(crate) struct Mark<'a> {
 ///
 /// A container that was given a host name, or shares its host's, can have a twin that no look
 /// at /proc will ever show; only a name that was made for this container alone excludes that.
-pub(crate) fn neighbours(supervisor: &Supervisor, tools: &Tools) -> io::Result<Neighbours> {
+pub(crate) fn neighbours(supervisor: &Supervisor, tools: &Programs) -> io::Result<Neighbours> {
     let host = gethostname()?.to_string_lossy().into_owned();
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     if hides_processes(&mounts) {
@@ -79,7 +79,7 @@ pub(crate) fn neighbours(supervisor: &Supervisor, tools: &Tools) -> io::Result<N
 /// belong to another job by `job`, whose marks it would share.
 pub(crate) fn left_of(
     supervisor: &Supervisor,
-    tools: &Tools,
+    tools: &Programs,
     deploy: Mark,
     job: &[Mark],
 ) -> io::Result<Left> {
@@ -132,13 +132,13 @@ fn carries(environment: &HashMap<String, String>, mark: Mark) -> Option<bool> {
 
 /// The deploy tools, what they start to help them, and softstop, which is another deploy or a look
 /// at the lock.
-fn family(tools: &Tools) -> Tools {
+fn family(tools: &Programs) -> Programs {
     tools.with_helpers().and(env!("CARGO_PKG_NAME"))
 }
 
 /// Where the executable of a living process is hidden from us, the name that everybody may read
 /// counts.
-fn may_be_one_of(process: &Process, tools: &Tools) -> bool {
+fn may_be_one_of(process: &Process, tools: &Programs) -> bool {
     match process.executable() {
         Ok(executable) => tools.contain(&executable),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => tools.contain(&process.name()),

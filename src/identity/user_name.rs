@@ -139,7 +139,7 @@ impl UserName {
         if !getuid().is_root() || !is_container() {
             return Err(hidden.map_or_else(NameError::NoRoom, |_| NameError::NotAllowed));
         }
-        Entry::settle(Wish::Name(name), uid).map(Self::Container)
+        Entry::take(Wish::Name(name), uid).map(Self::Container)
     }
 
     /// Sees to it that no other run of softstop gives the user a name, for whoever gives it none:
@@ -149,7 +149,7 @@ impl UserName {
         if !is_container() {
             return Ok(Self::Untouched);
         }
-        Entry::settle(Wish::NoOther { step }, getuid().as_raw()).map(Self::Kept)
+        Entry::take(Wish::NoOther { step }, getuid().as_raw()).map(Self::Kept)
     }
 }
 
@@ -195,7 +195,7 @@ impl Entry {
     ///
     /// flock gives up the lock that it changes before it takes the new one, and somebody else may
     /// come in between. So only what the file says under the lock that we keep counts.
-    fn settle(wish: Wish, uid: u32) -> Result<Self, NameError> {
+    fn take(wish: Wish, uid: u32) -> Result<Self, NameError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let why_not = match share()? {

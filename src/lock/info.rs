@@ -1,11 +1,7 @@
 //! What a lock says of itself, as every Terraform backend stores it.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-use super::Holder;
 
 /// The lock info that Terraform writes into a lock.
 ///
@@ -30,38 +26,10 @@ pub(crate) struct LockInfo {
     pub(crate) path: String,
 }
 
-impl fmt::Display for LockInfo {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let or_unknown = |text: &str| match text {
-            "" => "unknown".to_owned(),
-            text => text.to_owned(),
-        };
-        let holder = Holder::of(self);
-        let name = holder
-            .as_ref()
-            .map_or_else(|| or_unknown(&self.who), Holder::to_string);
-        write!(
-            formatter,
-            "lock {}, held by {name} for {} since {}",
-            self.id,
-            or_unknown(&self.operation),
-            self.created
-                .map_or("an unknown time".to_owned(), |created| format!(
-                    "{created:.0}"
-                )),
-        )?;
-        match holder {
-            Some(Holder { owner, .. }) => write!(formatter, " ({})", owner.link()),
-            None => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::owner::tests::STAMP;
     use super::*;
     use crate::mutation::{at_least, mutated};
 
@@ -84,32 +52,6 @@ mod tests {
         assert_eq!(
             lock.created.unwrap().to_string(),
             "2026-11-23T00:09:13.153341218Z"
-        );
-    }
-
-    #[test]
-    fn a_lock_that_says_little_is_still_described() {
-        let lock: LockInfo = serde_json::from_str(r#"{"ID":"7"}"#).unwrap();
-        assert_eq!(
-            lock.to_string(),
-            "lock 7, held by unknown for unknown since an unknown time"
-        );
-    }
-
-    #[test]
-    fn a_lock_of_a_build_is_described_by_its_build_with_a_link() {
-        let lock = LockInfo {
-            id: "7".to_owned(),
-            operation: "OperationTypeApply".to_owned(),
-            who: format!("{STAMP}@d5c1f0a2b3c4"),
-            created: Some("2026-11-23T00:09:13.153341218Z".parse().unwrap()),
-            ..LockInfo::default()
-        };
-        assert_eq!(
-            lock.to_string(),
-            "lock 7, held by build 42 of acme/infra on d5c1f0a2b3c4 for OperationTypeApply since \
-             2026-11-23T00:09:13Z (https://bitbucket.org/acme/infra/pipelines/results/42/steps/\
-             %7B22222222-2222-4222-8222-222222222222%7D)"
         );
     }
 

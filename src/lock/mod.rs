@@ -2,9 +2,11 @@
 //!
 //! Nothing here does I/O or reads a clock, so every conclusion can be tested from a table.
 
+mod evidence;
 mod info;
 mod own_run;
 mod owner;
+mod reasons;
 mod step;
 mod verdict;
 #[cfg(test)]
@@ -13,11 +15,12 @@ mod verdict_answers_table;
 mod verdict_properties;
 #[cfg(test)]
 mod verdict_table;
+mod wording;
 
+pub(crate) use evidence::{Answer, Evidence, Others, Siblings, Sighting};
 pub(crate) use info::LockInfo;
-pub(crate) use own_run::{OF_A_DEPLOY, OF_A_STATE_PUSH, Others, Run, judge_own};
+pub(crate) use own_run::{OF_A_DEPLOY, OF_A_STATE_PUSH, Run, judge_own};
 pub(crate) use owner::{Holder, Owner};
+pub(crate) use reasons::{Doubt, Life, Proof};
 pub(crate) use step::StepReport;
-pub(crate) use verdict::{
-    Answer, Doubt, Evidence, Life, Proof, Siblings, Sighting, Verdict, judge, settle,
-};
+pub(crate) use verdict::{Verdict, judge, judge_unasked};

@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Doubt, Holder, LockInfo, Proof, Verdict};
+use super::evidence::Others;
+use super::info::LockInfo;
+use super::owner::Holder;
+use super::reasons::{Doubt, Proof};
+use super::verdict::Verdict;
 
 /// The operations for which a deploy holds a lock; `init` moves states and makes workspaces.
 ///
@@ -35,33 +39,6 @@ pub(crate) struct Run<'a> {
     pub(crate) operations: &'a [&'a str],
     /// What is known of others that would sign a lock just as this run does.
     pub(crate) others: Others,
-}
-
-/// Whether anybody else could have signed a lock just as a run did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Others {
-    /// The signature is this run's alone.
-    Impossible,
-    /// Nobody on this machine, but another machine may have the same name.
-    NotHere,
-    /// Somebody who is running now.
-    Running,
-    /// Perhaps somebody who cannot be seen.
-    Hidden,
-}
-
-impl Others {
-    /// Whether nobody else can have signed a lock, which names a build or does not.
-    ///
-    /// A step signs on one machine only, so for the name of its build it is enough to see all of
-    /// that machine.
-    pub(super) fn are_excluded(self, names_a_build: bool) -> bool {
-        match self {
-            Self::Impossible => true,
-            Self::NotHere => names_a_build,
-            Self::Running | Self::Hidden => false,
-        }
-    }
 }
 
 /// Judges whether `lock` is the lock of `run`, and `run` is over.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::LockInfo;
+use super::info::LockInfo;
 
 /// One run of one step of a build in Bitbucket Pipelines.
 #[derive(Clone, Debug, PartialEq, Eq)]

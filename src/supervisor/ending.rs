@@ -7,18 +7,18 @@ use nix::sys::signal::Signal;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::budget::{BURIAL, UNHURRIED};
 use super::children::none_left;
 use super::freeze::kill_all;
-use super::process::{self, Process, Tools};
+use super::process::{self, Process, Programs};
+use super::running::Running;
 use super::send::send;
+use super::state::Supervisor;
 use super::stop::{Look, Step, Stop};
 use super::tree;
-use super::{BURIAL, Running, Supervisor};
 
 /// How long the tree is left alone between two looks while it ends.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// How long a tree may take to end when nobody is in a hurry.
-const UNHURRIED: Duration = Duration::from_secs(60);
 
 /// What became of a tree of processes.
 pub(super) struct Tree {
@@ -28,12 +28,7 @@ pub(super) struct Tree {
 
 impl Supervisor {
     /// Ends everything below softstop, gently as long as there is time for it.
-    pub(super) async fn end_tree(
-        &self,
-        running: &mut Running,
-        tools: &Tools,
-        reserve: Duration,
-    ) -> Tree {
+    pub(super) async fn end_tree(&self, running: &mut Running, tools: &Programs) -> Tree {
         let unhurried = Instant::now() + UNHURRIED;
         let mut stop = Stop::default();
         let mut told_twice = false;
@@ -49,11 +44,11 @@ impl Supervisor {
                 was_blind = true;
                 interrupt_blindly(running, tools, error);
             }
-            let kill_at = match self.grace(reserve) {
+            let kill_at = match self.budget() {
                 None => unhurried,
-                Some(grace) => {
+                Some(budget) => {
                     self.wait_for_no_reader();
-                    grace.reserve_begins()
+                    budget.tree_ends()
                 }
             };
             let interrupts = *self.interrupts.borrow();
@@ -91,7 +86,7 @@ impl Supervisor {
     async fn kill_now(
         &self,
         running: &Running,
-        tools: &Tools,
+        tools: &Programs,
         tree: io::Result<Vec<Process>>,
     ) -> Tree {
         let victims = tree
@@ -150,7 +145,7 @@ impl Supervisor {
 
 /// Asks the command to stop where nobody can tell who belongs to it: each look needs two files. Where
 /// it is no tool itself, all of it is asked, as a Ctrl-C does it.
-fn interrupt_blindly(running: &Running, tools: &Tools, error: &io::Error) {
+fn interrupt_blindly(running: &Running, tools: &Programs, error: &io::Error) {
     warn!(
         "The processes of the deploy cannot be seen: {error}. Its command is interrupted as by \
          Ctrl-C. Where too many files are open, raise the limit: `ulimit -n 1024`."
@@ -169,7 +164,7 @@ fn living() -> io::Result<Vec<Process>> {
     Ok(tree)
 }
 
-fn is_tool(process: &Process, tools: &Tools) -> bool {
+fn is_tool(process: &Process, tools: &Programs) -> bool {
     !process.only_forked && tools.include(process)
 }
 

@@ -10,11 +10,10 @@ use nix::sys::signal::{Signal, killpg};
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::Supervisor;
+use super::budget::BURIAL;
 use super::children::Death;
+use super::state::Supervisor;
 
-/// How long a killed helper may take to be gone.
-const KILL_TIME: Duration = Duration::from_millis(500);
 /// How much of a helper's output is read; what we look for comes early.
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
 
@@ -89,7 +88,7 @@ impl Supervisor {
         let Some(Ok(Death { status, .. })) = death else {
             // The helper leads a session, and so a group, of its own, and is not reaped yet.
             let _ = killpg(child.pid, Signal::SIGKILL);
-            let _ = tokio::time::timeout(KILL_TIME, child.death).await;
+            let _ = tokio::time::timeout(BURIAL, child.death).await;
             let seconds = started.elapsed().as_secs_f32();
             return Err(HelperError::TimedOut { program, seconds });
         };
@@ -104,7 +103,7 @@ impl Supervisor {
     }
 
     /// Does `work`, but for no longer than `limit`, and not beyond the grace period, less what is
-    /// kept back of it.
+    /// kept of it for what comes later.
     ///
     /// Work that is done counts as done also where the time is over: the pid of a child that was
     /// reaped may be somebody else's by now, and must not be killed.
@@ -117,9 +116,9 @@ impl Supervisor {
         let mut interrupts = self.interrupts.clone();
         tokio::pin!(work);
         loop {
-            let end = self.grace(Duration::ZERO).map_or(deadline, |grace| {
-                (grace.ends() - self.kept_back.get()).min(deadline)
-            });
+            let end = self
+                .budget()
+                .map_or(deadline, |budget| budget.helpers_end().min(deadline));
             tokio::select! {
                 biased;
                 done = &mut work => return Some(done),

@@ -1,13 +1,9 @@
 //! How long softstop waits for output when the deploy is over, and for whom it does not wait.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use super::{Grace, Supervisor};
-
-/// How long the next bytes may take to move when the deploy is over.
-const LAST_WORDS: Duration = Duration::from_millis(300);
+use super::budget::{Budget, LAST_WORDS};
+use super::state::Supervisor;
 
 impl Supervisor {
     /// Waits until all that was said so far has been written, but not for a stuck reader once
@@ -64,7 +60,7 @@ impl Supervisor {
     async fn readers_stuck(&self) {
         self.next_interrupt().await;
         self.wait_for_no_reader();
-        let end = self.grace(LAST_WORDS).map(Grace::ends);
+        let end = self.budget().map(Budget::ends);
         let is_late = tokio::time::sleep_until(end.unwrap_or_else(Instant::now));
         tokio::select! {
             () = self.no_progress() => {}

@@ -18,7 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use super::kernel::{Events, await_events};
-use super::process::{Identity, Process, Tools};
+use super::process::{Identity, Process, Programs};
 use super::tree::descendants;
 use crate::environment::Environment;
 
@@ -65,7 +65,7 @@ pub(crate) struct Grounds {
 
 /// Watches one deploy.
 pub(crate) struct Lookout {
-    tools: Tools,
+    tools: Programs,
     inotify: Option<AsyncFd<Events>>,
     watched: HashMap<WatchDescriptor, Watched>,
     programs: HashSet<PathBuf>,
@@ -82,7 +82,7 @@ enum Watched {
 
 impl Lookout {
     /// Watches for `tools`. Where the kernel gives no watches, only the slow timer is left.
-    pub(crate) fn new(tools: &Tools) -> Self {
+    pub(crate) fn new(tools: &Programs) -> Self {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok();
         Self {
             tools: tools.clone(),
@@ -283,7 +283,7 @@ struct Found {
     programs: Vec<PathBuf>,
 }
 
-fn walk(directory: &Path, tools: &Tools) -> Found {
+fn walk(directory: &Path, tools: &Programs) -> Found {
     let mut found = Found::default();
     let mut open = vec![directory.to_owned()];
     let mut left = WALK_LIMIT;

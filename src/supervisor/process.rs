@@ -45,13 +45,13 @@ pub(crate) struct Identity {
 /// The executable counts, not the command line: a wrapper script that is called `terraform` is a
 /// shell, and a shell may die of the signal that Terraform survives.
 #[derive(Clone, Debug)]
-pub(crate) struct Tools {
+pub(crate) struct Programs {
     names: Vec<String>,
     except: &'static [&'static str],
     words: &'static str,
 }
 
-impl Tools {
+impl Programs {
     /// Programs of these names, also with a version behind the name, but for those whose names
     /// begin with one of the exceptions.
     pub(crate) fn new(names: Vec<String>, except: &'static [&'static str]) -> Self {
@@ -307,7 +307,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_tool_is_known_by_its_name_with_or_without_a_version() {
-        let tools = Tools::new(
+        let tools = Programs::new(
             vec!["terraform".to_owned(), "tofu".to_owned()],
             &["terraform-provider-"],
         );

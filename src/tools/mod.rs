@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use thiserror::Error;
 
 use crate::lock::LockInfo;
-use crate::supervisor::{HelperError, SeenTool, Supervisor, Tools};
+use crate::supervisor::{HelperError, Programs, SeenTool, Supervisor};
 
 /// A tool that deploys under a lock.
 pub(crate) trait DeployTool: Clone {
@@ -39,7 +39,7 @@ pub(crate) trait DeployTool: Clone {
     fn directory(&self) -> &Path;
 
     /// The programs that must be stopped the way they want.
-    fn programs(&self) -> Tools;
+    fn programs(&self) -> Programs;
 
     /// The `user@host` with which the tool signs its locks.
     fn signature(&self) -> String;

@@ -55,7 +55,7 @@ use tracing::warn;
 use super::{DeployTool, Prepared, Purpose, Sighting, ToolError, UnsavedState, Unstored};
 use crate::environment::Environment;
 use crate::identity::user_name;
-use crate::supervisor::{SeenTool, Supervisor, Tools};
+use crate::supervisor::{Programs, SeenTool, Supervisor};
 use backend::{Backend, ReleaseBy};
 use configuration::{Configuration, Origin, Resolved};
 use helper::helper_command;
@@ -268,13 +268,13 @@ impl DeployTool for Terraform {
         &self.directory
     }
 
-    fn programs(&self) -> Tools {
+    fn programs(&self) -> Programs {
         let real = fs::canonicalize(&self.binary).unwrap_or_else(|_| self.binary.clone());
         let named = real
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
         let names = ["terraform".to_owned(), "tofu".to_owned()];
-        Tools::new(
+        Programs::new(
             names.into_iter().chain(named).collect(),
             &["terraform-provider-", "terraform-provisioner-"],
         )
