@@ -8,9 +8,7 @@
     clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
-    dead_code,
-    unused_imports,
-    reason = "it stands on what the tests stand on, and uses a part of it"
+    reason = "a measurement that panics tells what went wrong"
 )]
 
 mod directories;
@@ -21,10 +19,10 @@ mod output;
 mod release;
 mod start;
 mod stop;
-#[path = "../test/support/mod.rs"]
-mod support;
 
 use std::env;
+
+use softstop_test_support as support;
 
 /// In the order of a deploy's life.
 const TABLES: [(&str, fn()); 7] = [

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::SOFTSTOP;
-use crate::measure::{children, family, kilobytes, silent, verdict};
+use crate::measure::{family, kilobytes, silent, verdict};
 use crate::support::until;
 
 /// A megabyte, in bytes.

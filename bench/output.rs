@@ -1,8 +1,7 @@
 //! How fast a deploy's output passes.
 
-use std::fs::File;
 use std::io::{PipeReader, Read, pipe};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 

@@ -11,16 +11,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-
-#[path = "support/http_server.rs"]
-#[expect(
-    clippy::unwrap_used,
-    dead_code,
-    reason = "it is shared with the tests, which use all of it"
-)]
-mod http_server;
-
-use http_server::HttpServer;
+use softstop_test_support::http_server::HttpServer;
 
 /// What the deploy makes, one after the other.
 const RESOURCES: [&str; 3] = ["network", "database", "service"];

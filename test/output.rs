@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, pipe};
+use std::os::fd::AsFd;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::support::project::thing;
 use crate::support::{Kind, Project, Run, Softstop, until};
@@ -92,9 +93,9 @@ fn a_deploy_without_any_reader_finishes() {
 
 /// Waits until nobody can write into the pipe any more.
 fn wait_until_full(writer: &PipeWriter) {
-    let now = Timespec::default();
     until("the pipe is full", || {
-        poll(&mut [PollFd::new(writer, PollFlags::OUT)], Some(&now)).unwrap() == 0
+        let mut ready = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut ready, PollTimeout::ZERO).unwrap() == 0
     });
 }
 

@@ -1,13 +1,10 @@
 //! The client against the emulator.
 
-#[path = "../../test/support/bitbucket.rs"]
-mod emulator;
-
 use std::fmt::Debug;
 use std::time::Duration;
 
-use emulator::{Answer, Bitbucket};
 use serde_json::json;
+use softstop_test_support::{Answer, Bitbucket};
 use tokio::time::Instant;
 
 use super::api::{ADDRESS, Api, Credentials, Limits, Question, RETRIES, pause};

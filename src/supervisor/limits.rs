@@ -1,6 +1,6 @@
 //! What whoever started us must let us have.
 
-use rustix::process::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit};
 use thiserror::Error;
 
 /// How many files we have open at the most: while it asks about several locks at once, softstop has
@@ -19,8 +19,8 @@ pub(crate) struct TooFewFiles {
 
 /// To be called first, because without files hardly any other error can be told.
 pub(crate) fn ensure_files() -> Result<(), TooFewFiles> {
-    match getrlimit(Resource::Nofile).current {
-        Some(allowed) if allowed < FILES => Err(TooFewFiles { allowed }),
+    match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((allowed, _)) if allowed < FILES => Err(TooFewFiles { allowed }),
         _ => Ok(()),
     }
 }

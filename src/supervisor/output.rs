@@ -234,6 +234,7 @@ impl Shared {
         let mut chunk = Chunk::empty();
         loop {
             chunk.0.clear();
+            // nix reads into memory that was cleared before.
             match rustix::io::read(source, spare_capacity(&mut chunk.0)) {
                 Ok(0) => return,
                 Ok(_) => {}

@@ -14,12 +14,12 @@ fn authorization(service: &str) -> String {
     )
 }
 
-pub(crate) fn address() -> SocketAddr {
+pub fn address() -> SocketAddr {
     prepared("SOFTSTOP_TEST_AWS").parse().unwrap()
 }
 
 /// An object, or what a query such as `?list-type=2` answers.
-pub(crate) fn object(bucket: &str, key: &str) -> Option<String> {
+pub fn object(bucket: &str, key: &str) -> Option<String> {
     let request = ureq::get(url(bucket, key)).header("Authorization", authorization("s3"));
     match request.call() {
         Ok(mut response) => Some(response.body_mut().read_to_string().unwrap()),
@@ -29,18 +29,18 @@ pub(crate) fn object(bucket: &str, key: &str) -> Option<String> {
 }
 
 /// Stores an object, or makes the bucket where the key is empty.
-pub(crate) fn put_object(bucket: &str, key: &str, text: &str) {
+pub fn put_object(bucket: &str, key: &str, text: &str) {
     let request = ureq::put(url(bucket, key)).header("Authorization", authorization("s3"));
     request.send(text).unwrap();
 }
 
-pub(crate) fn delete_object(bucket: &str, key: &str) {
+pub fn delete_object(bucket: &str, key: &str) {
     let request = ureq::delete(url(bucket, key)).header("Authorization", authorization("s3"));
     request.call().unwrap();
 }
 
 /// Does this operation of DynamoDB.
-pub(crate) fn dynamodb(operation: &str, body: &Value) -> Value {
+pub fn dynamodb(operation: &str, body: &Value) -> Value {
     let answer = ureq::post(format!("http://{}/", address()))
         .header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"))
         .header("Content-Type", "application/x-amz-json-1.0")

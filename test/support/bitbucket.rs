@@ -11,14 +11,14 @@ use std::thread;
 use serde_json::{Value, json};
 
 /// A running server; it stops with the test process.
-pub(crate) struct Bitbucket {
-    pub(crate) address: SocketAddr,
+pub struct Bitbucket {
+    pub address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
 }
 
 /// How a question about a step is answered.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// With this result.
     Completed(&'static str),
     InProgress,
@@ -67,7 +67,7 @@ struct Response {
 }
 
 impl Bitbucket {
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Mutex::new(Shared::default()));
@@ -83,17 +83,17 @@ impl Bitbucket {
     }
 
     /// What BITBUCKET_API_URL has to say.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Takes only this Authorization header.
-    pub(crate) fn expect(&self, authorization: &str) {
+    pub fn expect(&self, authorization: &str) {
         self.shared.lock().unwrap().authorization = Some(authorization.to_owned());
     }
 
     /// Gives these answers about a step, one after the other, and then the last one again.
-    pub(crate) fn set_step(
+    pub fn set_step(
         &self,
         workspace: &str,
         repository: &str,
@@ -115,7 +115,7 @@ impl Bitbucket {
     }
 
     /// Says this of every step that is known by now.
-    pub(crate) fn set_run(&self, run: Option<u32>, completed_on: Option<&str>) {
+    pub fn set_run(&self, run: Option<u32>, completed_on: Option<&str>) {
         for step in self.shared.lock().unwrap().steps.values_mut() {
             step.run = run;
             step.completed_on = completed_on.map(str::to_owned);
@@ -123,12 +123,12 @@ impl Bitbucket {
     }
 
     /// How many requests there were.
-    pub(crate) fn requests(&self) -> usize {
+    pub fn requests(&self) -> usize {
         self.authorizations().len()
     }
 
     /// The Authorization header of every request.
-    pub(crate) fn authorizations(&self) -> Vec<Option<String>> {
+    pub fn authorizations(&self) -> Vec<Option<String>> {
         self.shared.lock().unwrap().authorizations.clone()
     }
 }

@@ -9,13 +9,13 @@ use nix::unistd::Pid;
 use uuid::Uuid;
 
 use super::softstop::{MARK, SURROUNDINGS, TOKEN};
-use super::{Finished, Project, Run, Softstop, Step, prepared};
+use super::{Finished, Project, Run, Softstop, Step, prepared, program};
 
 /// Where Bitbucket mounts what it has cloned.
 const CLONE: &str = "/opt/atlassian/pipelines/agent/build";
 
 /// A container in which a project's scratch directory is where it is outside.
-pub(crate) struct Container<'project> {
+pub struct Container<'project> {
     project: &'project Project,
     image: &'static str,
     docker_arguments: Vec<String>,
@@ -24,36 +24,36 @@ pub(crate) struct Container<'project> {
 }
 
 /// A container that is running, or has run.
-pub(crate) struct RunningContainer {
+pub struct RunningContainer {
     // Dropped first: the run would wait for the end of the container.
     removal: Removal,
     run: Run,
 }
 
 /// The processes of a container, as they are seen from outside.
-pub(crate) struct ProcessTable(PathBuf);
+pub struct ProcessTable(PathBuf);
 
 /// Removes the container of this id when it is dropped.
 struct Removal(String);
 
 impl<'project> Container<'project> {
     /// `softstop deploy` as the first process, as in a pipe.
-    pub(crate) fn deploy(project: &'project Project) -> Self {
+    pub fn deploy(project: &'project Project) -> Self {
         Self::new(project, &["softstop", "deploy"])
     }
 
     /// A build container, whose script calls softstop.
-    pub(crate) fn with_script(project: &'project Project, script: &str) -> Self {
+    pub fn with_script(project: &'project Project, script: &str) -> Self {
         Self::new(project, &["/bin/bash", "-c", script])
     }
 
     /// The pipe, from the image that the Dockerfile makes, started as Bitbucket starts it.
-    pub(crate) fn pipe(project: &'project Project, step: &Step) -> Self {
+    pub fn pipe(project: &'project Project, step: &Step) -> Self {
         Self::pipe_in(&project.directory, project, step)
     }
 
     /// The pipe in a later step, which begins with a clone of its own.
-    pub(crate) fn later_pipe(project: &'project Project, step: &Step) -> Self {
+    pub fn later_pipe(project: &'project Project, step: &Step) -> Self {
         Self::pipe_in(&project.clone_files(), project, step)
     }
 
@@ -90,10 +90,12 @@ impl<'project> Container<'project> {
 
     fn new(project: &'project Project, command: &[&str]) -> Self {
         let terraform = prepared("SOFTSTOP_TEST_TERRAFORM");
-        let softstop = env!("CARGO_BIN_EXE_softstop");
         Self::bare(project, "softstop-test/debian", command)
             .volume(&format!("{terraform}:/usr/local/bin/terraform:ro"))
-            .volume(&format!("{softstop}:/usr/local/bin/softstop:ro"))
+            .volume(&format!(
+                "{}:/usr/local/bin/softstop:ro",
+                program().display()
+            ))
             .docker_arguments(["--workdir", &project.directory.display().to_string()])
     }
 
@@ -123,21 +125,18 @@ impl<'project> Container<'project> {
     }
 
     /// Arguments of `docker create`.
-    pub(crate) fn docker_arguments<'a>(
-        mut self,
-        arguments: impl IntoIterator<Item = &'a str>,
-    ) -> Self {
+    pub fn docker_arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         let arguments = arguments.into_iter().map(str::to_owned);
         self.docker_arguments.extend(arguments);
         self
     }
 
-    pub(crate) fn env(self, name: &str, value: impl std::fmt::Display) -> Self {
+    pub fn env(self, name: &str, value: impl std::fmt::Display) -> Self {
         self.docker_arguments(["--env", &format!("{name}={value}")])
     }
 
     /// As a step of a pipeline.
-    pub(crate) fn in_step(mut self, step: &Step) -> Self {
+    pub fn in_step(mut self, step: &Step) -> Self {
         for (name, value) in step.variables() {
             self = self.env(name, value);
         }
@@ -145,19 +144,19 @@ impl<'project> Container<'project> {
     }
 
     /// Runs as this user, whom the project then belongs to.
-    pub(crate) fn user(self, user: &str) -> Self {
+    pub fn user(self, user: &str) -> Self {
         self.project.give_to(user);
         self.docker_arguments(["--user", user])
     }
 
     /// Further arguments of softstop, or of the script.
-    pub(crate) fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         self.command
             .extend(arguments.into_iter().map(str::to_owned));
         self
     }
 
-    pub(crate) fn start(self) -> RunningContainer {
+    pub fn start(self) -> RunningContainer {
         let created = succeed(
             docker("create")
                 .args(self.docker_arguments)
@@ -171,58 +170,58 @@ impl<'project> Container<'project> {
         RunningContainer { removal, run }
     }
 
-    pub(crate) fn finish(self) -> Finished {
+    pub fn finish(self) -> Finished {
         self.start().finish()
     }
 }
 
 impl RunningContainer {
-    pub(crate) fn id(&self) -> &str {
+    pub fn id(&self) -> &str {
         &self.removal.0
     }
 
     /// The client that waits for the container, and, by their mark, the container's processes.
-    pub(crate) fn run(&mut self) -> &mut Run {
+    pub fn run(&mut self) -> &mut Run {
         &mut self.run
     }
 
     /// The id as Docker shortens it for the host name.
-    pub(crate) fn short_id(&self) -> &str {
+    pub fn short_id(&self) -> &str {
         &self.id()[..12]
     }
 
     /// Signals the first process.
-    pub(crate) fn signal(&mut self, signal: Signal) {
+    pub fn signal(&mut self, signal: Signal) {
         self.run.note_signal();
         self.send(signal);
     }
 
     /// Signals the first process, and counts no time.
-    pub(crate) fn send(&self, signal: Signal) {
+    pub fn send(&self, signal: Signal) {
         succeed(docker("kill").args(["--signal", signal.as_str(), self.id()]));
     }
 
     /// Kills every process, as the Stop button does.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
     }
 
     /// Kills the docker client that waits for the container, which runs on.
-    pub(crate) fn kill_client(&self) {
+    pub fn kill_client(&self) {
         kill(self.run.pid(), Signal::SIGKILL).unwrap();
     }
 
-    pub(crate) fn wait_until_over(&self) {
+    pub fn wait_until_over(&self) {
         succeed(docker("wait").arg(self.id()));
     }
 
     /// Asks the first process to end, kills it if it does not, and returns after its end.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         succeed(docker("stop").arg(self.id()));
     }
 
     /// Runs a command beside softstop.
-    pub(crate) fn exec(&self, command: &[&str]) -> Output {
+    pub fn exec(&self, command: &[&str]) -> Output {
         docker("exec")
             .arg(self.id())
             .args(command)
@@ -231,43 +230,43 @@ impl RunningContainer {
     }
 
     /// What Docker knows of the container, by a template.
-    pub(crate) fn inspect(&self, template: &str) -> String {
+    pub fn inspect(&self, template: &str) -> String {
         inspect(self.id(), template)
     }
 
     /// Returns after the end of the container, which is still there to be inspected.
-    pub(crate) fn wait(&self) {
+    pub fn wait(&self) {
         succeed(docker("wait").arg(self.id()));
     }
 
     /// What tells the processes of this container from all others.
-    pub(crate) fn process_table(&self) -> ProcessTable {
+    pub fn process_table(&self) -> ProcessTable {
         let first = self.inspect("{{.State.Pid}}");
         ProcessTable(fs::read_link(format!("/proc/{first}/ns/pid")).unwrap())
     }
 
-    pub(crate) fn wait_for_stdout(&self, text: &str) {
+    pub fn wait_for_stdout(&self, text: &str) {
         self.run.wait_for_stdout(text);
     }
 
-    pub(crate) fn wait_for_stderr(&self, text: &str) {
+    pub fn wait_for_stderr(&self, text: &str) {
         self.run.wait_for_stderr(text);
     }
 
     /// Waits until a process has this name, and returns its number outside of the container.
-    pub(crate) fn wait_for_process(&self, name: &str) -> Pid {
+    pub fn wait_for_process(&self, name: &str) -> Pid {
         self.run.wait_for_process(name)
     }
 
     /// Waits for the end, and checks that no process is left.
-    pub(crate) fn finish(self) -> Finished {
+    pub fn finish(self) -> Finished {
         self.run.finish()
     }
 }
 
 impl ProcessTable {
     /// The name and the state of every process, the dead ones that nobody has reaped included.
-    pub(crate) fn read(&self) -> Vec<String> {
+    pub fn read(&self) -> Vec<String> {
         let stat = |entry: fs::DirEntry| {
             let process = entry.path();
             let is_here = fs::read_link(process.join("ns/pid")).ok()? == self.0;
@@ -300,13 +299,13 @@ fn docker(command: &str) -> Command {
 }
 
 /// Runs an image once, and returns what it says.
-pub(crate) fn run(arguments: &[&str]) -> String {
+pub fn run(arguments: &[&str]) -> String {
     let said = succeed(docker("run").arg("--rm").args(arguments));
     String::from_utf8(said.stdout).unwrap()
 }
 
 /// What Docker knows of an image or a container, by a template.
-pub(crate) fn inspect(name: &str, template: &str) -> String {
+pub fn inspect(name: &str, template: &str) -> String {
     let known = succeed(docker("inspect").args(["--format", template, name]));
     String::from_utf8(known.stdout).unwrap().trim().to_owned()
 }

@@ -6,28 +6,28 @@ use serde_json::{Value, json};
 
 use super::prepared;
 
-pub(crate) fn address() -> SocketAddr {
+pub fn address() -> SocketAddr {
     prepared("SOFTSTOP_TEST_GCS").parse().unwrap()
 }
 
-pub(crate) fn make_bucket(bucket: &str) {
+pub fn make_bucket(bucket: &str) {
     let body = json!({"name": bucket}).to_string();
     let request = ureq::post(format!("http://{}/storage/v1/b", address()));
     request.send(body).unwrap();
 }
 
-pub(crate) fn object(bucket: &str, name: &str) -> Option<String> {
+pub fn object(bucket: &str, name: &str) -> Option<String> {
     get(&format!("{}?alt=media", url(bucket, name)))
 }
 
 /// The number that each change of an object changes; Terraform takes it for the ID of a lock.
-pub(crate) fn generation(bucket: &str, name: &str) -> Option<String> {
+pub fn generation(bucket: &str, name: &str) -> Option<String> {
     generation_at(&url(bucket, name))
 }
 
 /// What GCS answers to whoever wants to delete another generation of an object than there is. The
 /// server deletes it.
-pub(crate) fn objection(request: &[u8]) -> Option<String> {
+pub fn objection(request: &[u8]) -> Option<String> {
     let request = String::from_utf8_lossy(request);
     let (target, _) = request.strip_prefix("DELETE ")?.split_once(' ')?;
     let (path, query) = target.split_once('?')?;
@@ -45,7 +45,7 @@ fn generation_at(url: &str) -> Option<String> {
     object["generation"].as_str().map(str::to_owned)
 }
 
-pub(crate) fn put_object(bucket: &str, name: &str, text: &str) {
+pub fn put_object(bucket: &str, name: &str, text: &str) {
     let name = name.replace('/', "%2F");
     let url = format!(
         "http://{}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}",
@@ -54,7 +54,7 @@ pub(crate) fn put_object(bucket: &str, name: &str, text: &str) {
     ureq::post(url).send(text).unwrap();
 }
 
-pub(crate) fn delete_object(bucket: &str, name: &str) {
+pub fn delete_object(bucket: &str, name: &str) {
     ureq::delete(url(bucket, name)).call().unwrap();
 }
 

@@ -13,8 +13,8 @@ use serde_json::Value;
 use tiny_http::{Header, Request, Response, Server};
 
 /// A running server.
-pub(crate) struct HttpServer {
-    pub(crate) address: SocketAddr,
+pub struct HttpServer {
+    pub address: SocketAddr,
     server: Arc<Server>,
     shared: Arc<Mutex<Shared>>,
 }
@@ -61,7 +61,7 @@ enum Refusal {
 type Witness = Box<dyn FnMut(&str, &str) + Send>;
 
 impl HttpServer {
-    pub(crate) fn start(is_strict: bool) -> Self {
+    pub fn start(is_strict: bool) -> Self {
         let server = Arc::new(Server::http("127.0.0.1:0").unwrap());
         let address = server.server_addr().to_ip().unwrap();
         let shared = Arc::new(Mutex::new(Shared {
@@ -83,80 +83,80 @@ impl HttpServer {
         }
     }
 
-    pub(crate) fn state(&self) -> Option<String> {
+    pub fn state(&self) -> Option<String> {
         self.shared.lock().unwrap().state.clone()
     }
 
-    pub(crate) fn lock(&self) -> Option<String> {
+    pub fn lock(&self) -> Option<String> {
         self.shared.lock().unwrap().lock.clone()
     }
 
-    pub(crate) fn set_lock(&self, lock: &str) {
+    pub fn set_lock(&self, lock: &str) {
         self.shared.lock().unwrap().lock = Some(lock.to_owned());
     }
 
-    pub(crate) fn remove_lock(&self) {
+    pub fn remove_lock(&self) {
         self.shared.lock().unwrap().lock = None;
     }
 
     /// Refuses so many POST requests.
-    pub(crate) fn refuse_posts(&self, count: u32) {
+    pub fn refuse_posts(&self, count: u32) {
         self.shared.lock().unwrap().refused_posts = count;
     }
 
     /// Tells `witness` the method and the body of every request before it is answered.
-    pub(crate) fn watch(&self, witness: impl FnMut(&str, &str) + Send + 'static) {
+    pub fn watch(&self, witness: impl FnMut(&str, &str) + Send + 'static) {
         self.shared.lock().unwrap().witness = Some(Box::new(witness));
     }
 
     /// Lets a rival have the lock right after so many refused LOCK requests.
-    pub(crate) fn hand_over_after(&self, refusals: u32, lock: &str) {
+    pub fn hand_over_after(&self, refusals: u32, lock: &str) {
         self.shared.lock().unwrap().rival = Some((refusals, lock.to_owned()));
     }
 
     /// From now on, no answer says who holds the lock.
-    pub(crate) fn name_nobody(&self) {
+    pub fn name_nobody(&self) {
         self.shared.lock().unwrap().refusal = Refusal::Nobody;
     }
 
     /// From now on, a refused LOCK is answered with itself.
-    pub(crate) fn echo(&self) {
+    pub fn echo(&self) {
         self.shared.lock().unwrap().refusal = Refusal::Echo;
     }
 
     /// From now on, a GET is answered with the lock, where there is one.
-    pub(crate) fn tell_lock(&self) {
+    pub fn tell_lock(&self) {
         self.shared.lock().unwrap().tells_lock = true;
     }
 
     /// From now on, every request is sent elsewhere.
-    pub(crate) fn redirect(&self, status: u16, to: &str) {
+    pub fn redirect(&self, status: u16, to: &str) {
         self.shared.lock().unwrap().redirect = Some((status, to.to_owned()));
     }
 
     /// Whether each request so far came with credentials.
-    pub(crate) fn authorized(&self) -> Vec<bool> {
+    pub fn authorized(&self) -> Vec<bool> {
         let shared = self.shared.lock().unwrap();
         shared.credentials.iter().map(Option::is_some).collect()
     }
 
     /// The credentials of the last request.
-    pub(crate) fn last_credentials(&self) -> Option<String> {
+    pub fn last_credentials(&self) -> Option<String> {
         self.shared.lock().unwrap().credentials.last()?.clone()
     }
 
     /// Path and query of the last UNLOCK.
-    pub(crate) fn last_unlocked(&self) -> Option<String> {
+    pub fn last_unlocked(&self) -> Option<String> {
         self.shared.lock().unwrap().unlocked.last().cloned()
     }
 
     /// From now on, whoever does not send this header is refused.
-    pub(crate) fn demand(&self, header: &'static str, value: &'static str) {
+    pub fn demand(&self, header: &'static str, value: &'static str) {
         self.shared.lock().unwrap().demand = Some((header, value));
     }
 
     /// Loses the next answer to this method, after doing what was asked.
-    pub(crate) fn lose_answer_to(&self, method: &'static str) {
+    pub fn lose_answer_to(&self, method: &'static str) {
         self.shared.lock().unwrap().lost_answer = Some(method);
     }
 }

@@ -4,7 +4,7 @@ use super::prepared;
 
 /// The backends that can be had for real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub enum Kind {
     HttpStrict,
     HttpLax,
     S3Lockfile,
@@ -18,14 +18,14 @@ pub(crate) enum Kind {
 
 /// What deploys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Program {
+pub enum Program {
     Terraform,
     OpenTofu,
 }
 
 impl Kind {
     /// Those over which a test goes that is about every way of taking a lock.
-    pub(crate) const ALL: [Self; 7] = [
+    pub const ALL: [Self; 7] = [
         Self::HttpStrict,
         Self::HttpLax,
         Self::S3Lockfile,
@@ -36,7 +36,7 @@ impl Kind {
     ];
 
     /// Those of them where a lock outlives its holder.
-    pub(crate) const LASTING: [Self; 5] = [
+    pub const LASTING: [Self; 5] = [
         Self::HttpStrict,
         Self::HttpLax,
         Self::S3Lockfile,
@@ -45,7 +45,7 @@ impl Kind {
     ];
 
     /// All that there are.
-    pub(crate) const REAL: [Self; 9] = [
+    pub const REAL: [Self; 9] = [
         Self::HttpStrict,
         Self::HttpLax,
         Self::S3Lockfile,
@@ -58,12 +58,12 @@ impl Kind {
     ];
 
     /// Whether a lock outlives its holder.
-    pub(crate) fn outlives_its_holder(self) -> bool {
+    pub fn outlives_its_holder(self) -> bool {
         !matches!(self, Self::Postgres | Self::Local)
     }
 
     /// Whether one backend has a state for each workspace.
-    pub(crate) fn has_workspaces(self) -> bool {
+    pub fn has_workspaces(self) -> bool {
         !matches!(self, Self::HttpStrict | Self::HttpLax)
     }
 
@@ -77,17 +77,17 @@ impl Kind {
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 2] = [Self::Terraform, Self::OpenTofu];
+    pub const ALL: [Self; 2] = [Self::Terraform, Self::OpenTofu];
 
     /// How a script calls it: OpenTofu is not in PATH.
-    pub(crate) fn command(self) -> String {
+    pub fn command(self) -> String {
         match self {
             Self::Terraform => "terraform".to_owned(),
             Self::OpenTofu => self.path(),
         }
     }
 
-    pub(crate) fn path(self) -> String {
+    pub fn path(self) -> String {
         prepared(match self {
             Self::Terraform => "SOFTSTOP_TEST_TERRAFORM",
             Self::OpenTofu => "SOFTSTOP_TEST_TOFU",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::prepared;
 
 /// What clients want to be given besides an address: who they are, which here is nobody.
-pub(crate) const CONFIG: &str = "\
+pub const CONFIG: &str = "\
 apiVersion: v1
 kind: Config
 current-context: test
@@ -21,16 +21,16 @@ clusters: [{name: test, cluster: {server: \"http://127.0.0.1\"}}]
 /// Where Terraform notes in a lease who holds the lock.
 const LOCK_INFO: &str = "app.terraform.io/lock-info";
 
-pub(crate) fn address() -> SocketAddr {
+pub fn address() -> SocketAddr {
     prepared("SOFTSTOP_TEST_KUBERNETES").parse().unwrap()
 }
 
-pub(crate) fn state(name: &str) -> Option<String> {
+pub fn state(name: &str) -> Option<String> {
     let secret = get(&format!("{}/tfstate-{name}", url("api/v1", "secrets")))?;
     Some(unpack(secret["data"]["tfstate"].as_str().unwrap()))
 }
 
-pub(crate) fn lock(name: &str) -> Option<String> {
+pub fn lock(name: &str) -> Option<String> {
     let lease = get(&lease_url(name))?;
     lease["spec"]["holderIdentity"].as_str()?;
     let info = lease["metadata"]["annotations"][LOCK_INFO].as_str();
@@ -38,7 +38,7 @@ pub(crate) fn lock(name: &str) -> Option<String> {
 }
 
 /// Puts this lock in the place of whatever is there.
-pub(crate) fn set_lock(name: &str, id: &Value, info: &str) {
+pub fn set_lock(name: &str, id: &Value, info: &str) {
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
@@ -49,7 +49,7 @@ pub(crate) fn set_lock(name: &str, id: &Value, info: &str) {
     patch(&url, "apply-patch+yaml", &lease);
 }
 
-pub(crate) fn remove_lock(name: &str) {
+pub fn remove_lock(name: &str) {
     let lease = json!({"metadata": {"annotations": null}, "spec": {"holderIdentity": null}});
     patch(&lease_url(name), "merge-patch+json", &lease);
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::bitbucket::{Answer, Bitbucket};
 
 /// A pipelines file whose `final:` step releases what the deploy may leave.
-pub(crate) const PIPELINES_FILE: &str = r#"pipelines:
+pub const PIPELINES_FILE: &str = r#"pipelines:
   default:
     - step:
         script:
@@ -18,7 +18,7 @@ pub(crate) const PIPELINES_FILE: &str = r#"pipelines:
 
 /// One run of one step.
 #[derive(Clone)]
-pub(crate) struct Step {
+pub struct Step {
     build: u32,
     pipeline: Uuid,
     uuid: Uuid,
@@ -27,7 +27,7 @@ pub(crate) struct Step {
 
 impl Step {
     /// The first step of a new pipeline.
-    pub(crate) fn of_a_new_pipeline() -> Self {
+    pub fn of_a_new_pipeline() -> Self {
         Self {
             build: 42,
             pipeline: Uuid::new_v4(),
@@ -37,7 +37,7 @@ impl Step {
     }
 
     /// Another step of the same pipeline.
-    pub(crate) fn sibling(&self) -> Self {
+    pub fn sibling(&self) -> Self {
         Self {
             uuid: Uuid::new_v4(),
             ..self.clone()
@@ -45,14 +45,14 @@ impl Step {
     }
 
     /// The same step, run again.
-    pub(crate) fn run_again(&self) -> Self {
+    pub fn run_again(&self) -> Self {
         Self {
             run: self.run + 1,
             ..self.clone()
         }
     }
 
-    pub(crate) fn variables(&self) -> [(&'static str, String); 7] {
+    pub fn variables(&self) -> [(&'static str, String); 7] {
         [
             ("CI", "true".to_owned()),
             ("BITBUCKET_WORKSPACE", "acme".to_owned()),
@@ -65,7 +65,7 @@ impl Step {
     }
 
     /// The user name that a lock of this step carries.
-    pub(crate) fn stamp(&self) -> String {
+    pub fn stamp(&self) -> String {
         format!(
             "acme/infra#{}/{}/{}/{}",
             self.build, self.pipeline, self.uuid, self.run
@@ -73,7 +73,7 @@ impl Step {
     }
 
     /// Where a person reads what the step did.
-    pub(crate) fn link(&self) -> String {
+    pub fn link(&self) -> String {
         format!(
             "https://bitbucket.org/acme/infra/pipelines/results/{}/steps/%7B{}%7D",
             self.build, self.uuid
@@ -81,11 +81,7 @@ impl Step {
     }
 
     /// Lets Bitbucket answer so about this step, as of a run that ends in the far future.
-    pub(crate) fn is_answered(
-        &self,
-        bitbucket: &Bitbucket,
-        answers: impl IntoIterator<Item = Answer>,
-    ) {
+    pub fn is_answered(&self, bitbucket: &Bitbucket, answers: impl IntoIterator<Item = Answer>) {
         let (pipeline, step) = (self.pipeline.to_string(), self.uuid.to_string());
         bitbucket.set_step("acme", "infra", &pipeline, &step, answers);
         bitbucket.set_run(Some(self.run), Some("2099-01-01T00:00:00.123456Z"));

@@ -5,11 +5,11 @@ use std::process::Command;
 
 use super::prepared;
 
-pub(crate) fn address() -> SocketAddr {
+pub fn address() -> SocketAddr {
     prepared("SOFTSTOP_TEST_POSTGRES").parse().unwrap()
 }
 
-pub(crate) fn sql(database: &str, query: &str) -> String {
+pub fn sql(database: &str, query: &str) -> String {
     let output = Command::new("psql")
         .args(["--no-psqlrc", "--tuples-only", "--no-align", "--quiet"])
         .arg(format!("postgres://postgres@{}/{database}", address()))

@@ -14,24 +14,24 @@ use super::softstop::SURROUNDINGS;
 use super::{Kind, Program, Step, Store, lock_of, prepared, until};
 
 /// A configuration, its backend, and the gates of its resources.
-pub(crate) struct Project {
+pub struct Project {
     scratch: TempDir,
     program: Program,
-    pub(crate) directory: PathBuf,
-    pub(crate) store: Store,
+    pub directory: PathBuf,
+    pub store: Store,
 }
 
 /// A point at which a resource waits for the test.
-pub(crate) struct Gate(PathBuf);
+pub struct Gate(PathBuf);
 
 impl Project {
     /// A configuration with these resources, see [`thing`].
-    pub(crate) fn new(kind: Kind, resources: &str) -> Self {
+    pub fn new(kind: Kind, resources: &str) -> Self {
         Self::of(Program::Terraform, kind, resources)
     }
 
     /// The same for this program.
-    pub(crate) fn of(program: Program, kind: Kind, resources: &str) -> Self {
+    pub fn of(program: Program, kind: Kind, resources: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let directory = scratch.path().join("repository");
         fs::create_dir(&directory).unwrap();
@@ -57,36 +57,36 @@ impl Project {
     }
 
     /// A configuration with one resource, `a`, that waits at the gate `a.gate` when it is made.
-    pub(crate) fn slow(kind: Kind) -> Self {
+    pub fn slow(kind: Kind) -> Self {
         Self::slow_of(Program::Terraform, kind)
     }
 
     /// The same for this program.
-    pub(crate) fn slow_of(program: Program, kind: Kind) -> Self {
+    pub fn slow_of(program: Program, kind: Kind) -> Self {
         Self::of(program, kind, &thing("a", "create_gate = \"GATES/a.gate\""))
     }
 
     /// A configuration with one resource, `a`, whose lock a container of `step` holds that is over.
-    pub(crate) fn orphaned(kind: Kind, step: &Step) -> Self {
+    pub fn orphaned(kind: Kind, step: &Step) -> Self {
         let project = Self::new(kind, &thing("a", ""));
         project.be_orphaned(step);
         project
     }
 
     /// Puts a lock of a container of `step` that is over in the place of whatever is there.
-    pub(crate) fn be_orphaned(&self, step: &Step) {
+    pub fn be_orphaned(&self, step: &Step) {
         self.be_locked_by(&format!("{}@d5c1f0a2b3c4", step.stamp()));
     }
 
     /// Puts a lock of `who` in the place of whatever is there, and returns its ID, where the backend
     /// keeps locks.
-    pub(crate) fn be_locked_by(&self, who: &str) -> Option<String> {
+    pub fn be_locked_by(&self, who: &str) -> Option<String> {
         self.store.set_lock(&lock_of(who));
         self.store.lock_id()
     }
 
     /// Resources of the slow provider, whose gates are files of this project.
-    pub(crate) fn with_gates(&self, resources: &str) -> String {
+    pub fn with_gates(&self, resources: &str) -> String {
         let provider = "terraform {\n  required_providers {\n    \
              slow = { source = \"example.com/test/slow\" }\n  }\n}\n";
         let gates = self.scratch.path().display().to_string();
@@ -100,7 +100,7 @@ impl Project {
     }
 
     /// A new directory with nothing but the repository's files.
-    pub(crate) fn clone_files(&self) -> PathBuf {
+    pub fn clone_files(&self) -> PathBuf {
         let clone = self
             .scratch
             .path()
@@ -113,7 +113,7 @@ impl Project {
     }
 
     /// A new directory with the same configuration, whose way to the backend leads through `proxy`.
-    pub(crate) fn clone_through(&self, proxy: Option<&Proxy>) -> PathBuf {
+    pub fn clone_through(&self, proxy: Option<&Proxy>) -> PathBuf {
         let clone = self.clone_files();
         let block = match (proxy, &self.store.proxy) {
             (Some(proxy), Some(usual)) => {
@@ -137,16 +137,16 @@ impl Project {
         }
     }
 
-    pub(crate) fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         fs::write(self.directory.join(name), text).unwrap();
     }
 
-    pub(crate) fn gate(&self, name: &str) -> Gate {
+    pub fn gate(&self, name: &str) -> Gate {
         Gate(self.scratch.path().join(name))
     }
 
     /// What a shell script says to wait at a gate of this project.
-    pub(crate) fn wait_at(&self, gate: &str) -> String {
+    pub fn wait_at(&self, gate: &str) -> String {
         let gates = self.scratch.path().display();
         format!(
             "touch {gates}/{gate}.reached; until [ -e {gates}/{gate}.gate ]; do sleep 0.01; done"
@@ -155,7 +155,7 @@ impl Project {
 
     /// A deploy that lets somebody else be first at the lock: it waits at the gate `begun.gate`
     /// once softstop has looked at the lock.
-    pub(crate) fn hesitating_deploy(&self) -> String {
+    pub fn hesitating_deploy(&self) -> String {
         format!(
             "terraform init -input=false; {}\n\
              exec terraform apply -input=false -auto-approve -lock-timeout=60s",
@@ -164,19 +164,19 @@ impl Project {
     }
 
     /// Makes this user and group the owner of everything.
-    pub(crate) fn give_to(&self, owner: &str) {
+    pub fn give_to(&self, owner: &str) {
         let mut give = Command::new("chown");
         give.args(["--recursive", owner]).arg(self.scratch());
         assert!(give.status().unwrap().success());
     }
 
     /// A place for files that are no part of the configuration.
-    pub(crate) fn scratch(&self) -> &Path {
+    pub fn scratch(&self) -> &Path {
         self.scratch.path()
     }
 
     /// Writes an executable script beside the configuration.
-    pub(crate) fn script(&self, name: &str, text: &str) -> PathBuf {
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let path = self.scratch.path().join(name);
         fs::write(&path, format!("#!/bin/bash\n{text}")).unwrap();
@@ -185,7 +185,7 @@ impl Project {
     }
 
     /// How softstop is told of the project's configuration of Terraform, and of another program.
-    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
         let config = self.cli_config().display().to_string();
         let mut variables = vec![("TF_CLI_CONFIG_FILE", config)];
         if self.program != Program::Terraform {
@@ -195,7 +195,7 @@ impl Project {
     }
 
     /// A Terraform command of somebody who does not use softstop.
-    pub(crate) fn terraform(&self, arguments: &[&str]) -> Command {
+    pub fn terraform(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.program.path());
         command
             .args(arguments)
@@ -207,14 +207,14 @@ impl Project {
     }
 
     /// Runs a Terraform command that must succeed.
-    pub(crate) fn run_terraform(&self, arguments: &[&str]) -> String {
+    pub fn run_terraform(&self, arguments: &[&str]) -> String {
         let output = self.terraform(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// Runs a command that was printed for a person, who has the programs by their names.
-    pub(crate) fn run_by_hand(&self, command: &str) {
+    pub fn run_by_hand(&self, command: &str) {
         let programs = Program::ALL.map(|program| PathBuf::from(program.path()));
         let mut path: Vec<PathBuf> = programs
             .iter()
@@ -234,7 +234,7 @@ impl Project {
     }
 
     /// Starts a deploy of somebody else from a clone of its own, and waits until it holds the lock.
-    pub(crate) fn start_rival(&self) -> Rival {
+    pub fn start_rival(&self) -> Rival {
         let clone = self.scratch.path().join("rival");
         fs::create_dir(&clone).unwrap();
         let block = self.block_for_elsewhere();
@@ -256,7 +256,7 @@ impl Project {
         Rival { process, gate }
     }
 
-    pub(crate) fn cli_config(&self) -> PathBuf {
+    pub fn cli_config(&self) -> PathBuf {
         self.scratch.path().join("terraformrc")
     }
 }
@@ -267,13 +267,13 @@ fn write_backend(directory: &Path, block: &str) {
 }
 
 /// A deploy that holds the lock until it is told to finish.
-pub(crate) struct Rival {
+pub struct Rival {
     process: Child,
     gate: Gate,
 }
 
 impl Rival {
-    pub(crate) fn finish(mut self) {
+    pub fn finish(mut self) {
         self.gate.open();
         assert!(
             self.process.wait().unwrap().success(),
@@ -291,27 +291,27 @@ impl Drop for Rival {
 }
 
 impl Gate {
-    pub(crate) fn wait_until_reached(&self) {
+    pub fn wait_until_reached(&self) {
         until(&format!("{} is reached", self.0.display()), || {
             self.was_reached()
         });
     }
 
     /// Makes a later run reach it anew.
-    pub(crate) fn forget(&self) {
+    pub fn forget(&self) {
         fs::remove_file(self.0.with_extension("reached")).unwrap();
     }
 
-    pub(crate) fn was_reached(&self) -> bool {
+    pub fn was_reached(&self) -> bool {
         self.0.with_extension("reached").exists()
     }
 
-    pub(crate) fn open(&self) {
+    pub fn open(&self) {
         fs::write(&self.0, "").unwrap();
     }
 }
 
 /// A resource of the slow provider. Gates are named `GATES/NAME.gate`.
-pub(crate) fn thing(name: &str, settings: &str) -> String {
+pub fn thing(name: &str, settings: &str) -> String {
     format!("resource \"slow_thing\" \"{name}\" {{\n  name = \"{name}\"\n  {settings}\n}}\n")
 }

@@ -15,15 +15,15 @@ use super::{prepared, until};
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Passes bytes on, until it is told to hold them.
-pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
-    pub(crate) target: SocketAddr,
+pub struct Proxy {
+    pub address: SocketAddr,
+    pub target: SocketAddr,
     gate: Arc<Gate>,
 }
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It is passed on late.
     Delay(Duration),
     /// It is answered with an error, in the way of HTTP, and the backend never sees it.
@@ -36,7 +36,7 @@ pub(crate) enum Fault {
 
 /// What passes through.
 #[derive(Clone, Copy)]
-pub(crate) enum Passing<'a> {
+pub enum Passing<'a> {
     /// A client says this to the backend.
     Question(&'a [u8]),
     /// A client has said this, and the backend does not hear it.
@@ -84,7 +84,7 @@ struct Connection {
 }
 
 impl Proxy {
-    pub(crate) fn to(target: SocketAddr) -> Self {
+    pub fn to(target: SocketAddr) -> Self {
         // An address of this machine that containers reach too.
         let gateway: IpAddr = prepared("SOFTSTOP_TEST_GATEWAY").parse().unwrap();
         let listener = TcpListener::bind((gateway, 0)).unwrap();
@@ -110,41 +110,41 @@ impl Proxy {
 
     /// From now on, a question that has an objection gets it for an answer, and the backend never
     /// sees it.
-    pub(crate) fn object(&self, objection: Objection) {
+    pub fn object(&self, objection: Objection) {
         self.gate.state.lock().unwrap().objection = Some(objection);
     }
 
     /// From now on, whoever says `needle` waits, with all that follows.
-    pub(crate) fn hold(&self, needle: &str) {
+    pub fn hold(&self, needle: &str) {
         self.gate.state.lock().unwrap().needle = Some(needle.as_bytes().to_vec());
     }
 
-    pub(crate) fn wait_until_held(&self) {
+    pub fn wait_until_held(&self) {
         until("the backend is asked", || self.has_held());
     }
 
     /// Whether somebody was held back.
-    pub(crate) fn has_held(&self) -> bool {
+    pub fn has_held(&self) -> bool {
         self.gate.state.lock().unwrap().held > 0
     }
 
     /// From now on, so many messages that hold `needle` meet this fault.
-    pub(crate) fn fail(&self, needle: &str, fault: Fault, times: u32) {
+    pub fn fail(&self, needle: &str, fault: Fault, times: u32) {
         self.gate.state.lock().unwrap().fault = Some((needle.as_bytes().to_vec(), fault, times));
     }
 
     /// From now on, nothing fails and nobody is held back.
-    pub(crate) fn recover(&self) {
+    pub fn recover(&self) {
         self.gate.state.lock().unwrap().fault = None;
         self.let_go();
     }
 
     /// Tells `witness` everything before it is passed on.
-    pub(crate) fn watch(&self, witness: impl FnMut(Passing<'_>) + Send + 'static) {
+    pub fn watch(&self, witness: impl FnMut(Passing<'_>) + Send + 'static) {
         self.gate.state.lock().unwrap().witness = Some(Box::new(witness));
     }
 
-    pub(crate) fn wait_until_given_up(&self) {
+    pub fn wait_until_given_up(&self) {
         until("whoever was held back is gone", || {
             self.gate.state.lock().unwrap().given_up > 0
         });
@@ -152,7 +152,7 @@ impl Proxy {
 
     /// How much time was between the first message that holds `second` and the last one before it
     /// that holds `first`.
-    pub(crate) fn between(&self, first: &str, second: &str) -> Duration {
+    pub fn between(&self, first: &str, second: &str) -> Duration {
         let state = self.gate.state.lock().unwrap();
         let holds = |bytes: &[u8], needle: &str| contains(bytes, needle.as_bytes());
         let end = state
@@ -167,7 +167,7 @@ impl Proxy {
         state.said[end].0 - begin.0
     }
 
-    pub(crate) fn let_go(&self) {
+    pub fn let_go(&self) {
         self.gate.state.lock().unwrap().needle = None;
         self.gate.changed.notify_all();
     }
@@ -304,6 +304,7 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
 }
 
 fn has_gone(client: &TcpStream) -> bool {
+    // nix does not know this event.
     let gone = PollFlags::RDHUP | PollFlags::HUP;
     let now = Timespec::default();
     poll(&mut [PollFd::new(client, gone)], Some(&now)).unwrap() > 0

@@ -16,7 +16,7 @@ use super::softstop::MARK;
 use super::{Project, Softstop, until};
 
 /// softstop, running.
-pub(crate) struct Run {
+pub struct Run {
     child: Child,
     mark: String,
     stdout: PathBuf,
@@ -27,13 +27,13 @@ pub(crate) struct Run {
 
 /// How a run ended.
 #[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) code: Option<i32>,
-    pub(crate) signal: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct Finished {
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
     /// From the first signal to the end.
-    pub(crate) stopped_in: Option<Duration>,
+    pub stopped_in: Option<Duration>,
 }
 
 impl Run {
@@ -49,11 +49,11 @@ impl Run {
     }
 
     /// softstop's own process, as its caller knows it.
-    pub(crate) fn pid(&self) -> Pid {
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
-    pub(crate) fn signal(&mut self, signal: Signal) {
+    pub fn signal(&mut self, signal: Signal) {
         self.note_signal();
         kill(self.pid(), signal).unwrap();
     }
@@ -64,12 +64,12 @@ impl Run {
     }
 
     /// The supervising process; `pid` is its guard.
-    pub(crate) fn supervisor(&self) -> Pid {
+    pub fn supervisor(&self) -> Pid {
         self.wait_for_process("softstop")
     }
 
     /// Signals softstop while Terraform is at `gate`, and opens it once Terraform is stopping.
-    pub(crate) fn interrupt_at(mut self, gate: &Gate, signal: Signal) -> Finished {
+    pub fn interrupt_at(mut self, gate: &Gate, signal: Signal) -> Finished {
         gate.wait_until_reached();
         self.signal(signal);
         self.wait_for_stdout("Stopping operation...");
@@ -78,40 +78,40 @@ impl Run {
     }
 
     /// Kills Terraform while it is at `gate` and holds the lock.
-    pub(crate) fn kill_terraform_at(self, gate: &Gate) -> Finished {
+    pub fn kill_terraform_at(self, gate: &Gate) -> Finished {
         gate.wait_until_reached();
         kill(self.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
         self.finish()
     }
 
-    pub(crate) fn wait_for_stdout(&self, text: &str) {
+    pub fn wait_for_stdout(&self, text: &str) {
         wait_for(&self.stdout, text);
     }
 
-    pub(crate) fn wait_for_stderr(&self, text: &str) {
+    pub fn wait_for_stderr(&self, text: &str) {
         wait_for(&self.stderr, text);
     }
 
-    pub(crate) fn has_printed(&self, text: &str) -> bool {
+    pub fn has_printed(&self, text: &str) -> bool {
         read(&self.stdout).contains(text)
     }
 
-    pub(crate) fn has_said(&self, text: &str) -> bool {
+    pub fn has_said(&self, text: &str) -> bool {
         read(&self.stderr).contains(text)
     }
 
     /// Marks every process of this run, see [`marked`].
-    pub(crate) fn mark(&self) -> &str {
+    pub fn mark(&self) -> &str {
         &self.mark
     }
 
     /// Whether the process that was started has ended; what it has started may live on.
-    pub(crate) fn has_ended(&mut self) -> bool {
+    pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
     /// Every living process of this run but softstop itself.
-    pub(crate) fn processes(&self) -> Vec<Pid> {
+    pub fn processes(&self) -> Vec<Pid> {
         marked(&self.mark)
             .into_iter()
             .filter(|pid| *pid != self.pid())
@@ -119,7 +119,7 @@ impl Run {
     }
 
     /// Waits until a process of this run has this name, and returns it.
-    pub(crate) fn wait_for_process(&self, name: &str) -> Pid {
+    pub fn wait_for_process(&self, name: &str) -> Pid {
         let mut found = None;
         until(&format!("{name} runs"), || {
             found = self
@@ -132,19 +132,19 @@ impl Run {
     }
 
     /// Kills every process of the run while Terraform is at `gate`, as the Stop button does.
-    pub(crate) fn kill_all_at(self, gate: &Gate) {
+    pub fn kill_all_at(self, gate: &Gate) {
         gate.wait_until_reached();
         self.kill_all();
     }
 
     /// Kills every process of the run.
-    pub(crate) fn kill_all(self) {
+    pub fn kill_all(self) {
         let run = self.kill_all_but(&[]);
         until("all are gone", || marked(&run.mark).is_empty());
     }
 
     /// Kills every process of the run while `proxy` holds back what it has said, which is then lost.
-    pub(crate) fn kill_all_while_held(self, proxy: &Proxy) {
+    pub fn kill_all_while_held(self, proxy: &Proxy) {
         proxy.wait_until_held();
         self.kill_all();
         proxy.wait_until_given_up();
@@ -152,7 +152,7 @@ impl Run {
     }
 
     /// Kills every process of the run but those of these names.
-    pub(crate) fn kill_all_but(mut self, names: &[&str]) -> Self {
+    pub fn kill_all_but(mut self, names: &[&str]) -> Self {
         let mut everybody = marked(&self.mark);
         everybody.retain(|pid| !names.contains(&name_of(*pid).as_str()));
         // None of them must see another one die.
@@ -166,7 +166,7 @@ impl Run {
     }
 
     /// Waits for the end, and checks that no process of the run is left.
-    pub(crate) fn finish(mut self) -> Finished {
+    pub fn finish(mut self) -> Finished {
         let mut status = None;
         until("softstop ends", || {
             status = self.child.try_wait().unwrap();
@@ -205,13 +205,13 @@ impl Drop for Run {
 
 impl Finished {
     #[track_caller]
-    pub(crate) fn expect_code(&self, code: i32) -> &Self {
+    pub fn expect_code(&self, code: i32) -> &Self {
         assert_eq!(self.code, Some(code), "{self}");
         self
     }
 
     #[track_caller]
-    pub(crate) fn expect_said(&self, text: &str) -> &Self {
+    pub fn expect_said(&self, text: &str) -> &Self {
         assert!(self.stderr.contains(text), "expected {text:?}:\n{self}");
         self
     }
@@ -228,7 +228,7 @@ impl std::fmt::Display for Finished {
 }
 
 /// Kills Terraform while it holds the lock, and expects that the lock is released all the same.
-pub(crate) fn expect_release(project: &Project, softstop: Softstop) -> Finished {
+pub fn expect_release(project: &Project, softstop: Softstop) -> Finished {
     let run = softstop.start();
     let gate = project.gate("a.gate");
     gate.wait_until_reached();
@@ -242,13 +242,13 @@ pub(crate) fn expect_release(project: &Project, softstop: Softstop) -> Finished 
 }
 
 /// The name that the kernel keeps for a process, cut after 15 characters.
-pub(crate) fn name_of(pid: Pid) -> String {
+pub fn name_of(pid: Pid) -> String {
     let name = read(Path::new(&format!("/proc/{pid}/comm")));
     name.trim_end().to_owned()
 }
 
 /// The words with which a process was started.
-pub(crate) fn arguments_of(pid: Pid) -> Vec<String> {
+pub fn arguments_of(pid: Pid) -> Vec<String> {
     let words = read(Path::new(&format!("/proc/{pid}/cmdline")));
     words.split('\0').map(str::to_owned).collect()
 }
@@ -264,7 +264,7 @@ fn read(file: &Path) -> String {
 }
 
 /// The living processes whose environment holds the mark of a run.
-pub(crate) fn marked(mark: &str) -> Vec<Pid> {
+pub fn marked(mark: &str) -> Vec<Pid> {
     let mark = format!("{MARK}={mark}");
     fs::read_dir("/proc")
         .unwrap()

@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use uuid::Uuid;
 
-use super::{Bitbucket, Finished, Project, Run, Step};
+use super::{Bitbucket, Finished, Project, Run, Step, program};
 
 /// Marks every process of one run, so that what is left of it can be found.
-pub(crate) const MARK: &str = "SOFTSTOP_TEST_RUN";
+pub const MARK: &str = "SOFTSTOP_TEST_RUN";
 
 /// Keeps what is printed, and what is asked from elsewhere, the same in every run.
 pub(super) const SURROUNDINGS: [(&str, &str); 3] = [
@@ -23,13 +23,13 @@ pub(super) const SURROUNDINGS: [(&str, &str); 3] = [
 const HEEDING_HANGUPS: [&str; 2] = ["env", "--default-signal=HUP"];
 
 /// A token that must never be seen.
-pub(crate) const TOKEN: &str = "s3cret-t0ken";
+pub const TOKEN: &str = "s3cret-t0ken";
 
 /// softstop, about to be started under a host name of its own.
 ///
 /// A build container has a host name of its own too. Without one, the other tests that run on
 /// this machine would be rivals that sign their locks alike.
-pub(crate) struct Softstop {
+pub struct Softstop {
     command: Command,
     mark: String,
     host: String,
@@ -38,19 +38,19 @@ pub(crate) struct Softstop {
 
 impl Softstop {
     /// `softstop deploy` in the project's directory.
-    pub(crate) fn deploy(project: &Project) -> Self {
+    pub fn deploy(project: &Project) -> Self {
         let mut softstop = Self::in_directory(&project.directory, project.scratch());
         softstop.command.envs(project.variables());
         softstop.arguments(["deploy"])
     }
 
     /// `softstop release` in a fresh clone: a directory with nothing but the repository's files.
-    pub(crate) fn release(project: &Project) -> Self {
+    pub fn release(project: &Project) -> Self {
         Self::in_a_clone(project).arguments(["release"])
     }
 
     /// `softstop status` in a fresh clone.
-    pub(crate) fn status(project: &Project) -> Self {
+    pub fn status(project: &Project) -> Self {
         Self::in_a_clone(project).arguments(["status"])
     }
 
@@ -61,12 +61,12 @@ impl Softstop {
     }
 
     /// `softstop release` under this host name, as in a container that is still there.
-    pub(crate) fn release_on(project: &Project, host: &str) -> Self {
+    pub fn release_on(project: &Project, host: &str) -> Self {
         Self::release_by(project, host, &[])
     }
 
     /// The same, started by this program, which changes with which rights it runs.
-    pub(crate) fn release_by(project: &Project, host: &str, starter: &[&str]) -> Self {
+    pub fn release_by(project: &Project, host: &str, starter: &[&str]) -> Self {
         let clone = project.clone_files();
         Self::in_container(&[], host, starter, &clone, project.scratch())
             .env("TF_CLI_CONFIG_FILE", project.cli_config())
@@ -74,7 +74,7 @@ impl Softstop {
     }
 
     /// `softstop deploy` started by this program, which changes with which rights it runs.
-    pub(crate) fn deploy_by(project: &Project, starter: &[&str]) -> Self {
+    pub fn deploy_by(project: &Project, starter: &[&str]) -> Self {
         Self::in_container(
             &[],
             &container_id(),
@@ -87,27 +87,27 @@ impl Softstop {
     }
 
     /// The host name under which it will run.
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         &self.host
     }
 
     /// softstop in any directory, under a host name of its own.
-    pub(crate) fn in_directory(directory: &Path, outputs: &Path) -> Self {
+    pub fn in_directory(directory: &Path, outputs: &Path) -> Self {
         Self::in_container(&[], &container_id(), &[], directory, outputs)
     }
 
     /// softstop as PID 1 of a namespace of its own.
-    pub(crate) fn as_pid_1(project: &Project) -> Self {
+    pub fn as_pid_1(project: &Project) -> Self {
         Self::as_pid_1_of(project, &container_id())
     }
 
     /// softstop as PID 1 of a namespace of its own, under this host name.
-    pub(crate) fn as_pid_1_of(project: &Project, host: &str) -> Self {
+    pub fn as_pid_1_of(project: &Project, host: &str) -> Self {
         Self::as_pid_1_by(project, host, &[])
     }
 
     /// The same, by `exec` from this program, which was PID 1 before.
-    pub(crate) fn as_pid_1_by(project: &Project, host: &str, starter: &[&str]) -> Self {
+    pub fn as_pid_1_by(project: &Project, host: &str, starter: &[&str]) -> Self {
         let pid_1 = ["--pid", "--fork", "--mount-proc", "--kill-child"];
         Self::in_container(&pid_1, host, starter, &project.directory, project.scratch())
             .env("TF_CLI_CONFIG_FILE", project.cli_config())
@@ -142,7 +142,7 @@ impl Softstop {
     }
 
     /// `softstop deploy` under the machine's own host name, beside whatever else runs there.
-    pub(crate) fn on_a_shared_host(project: &Project) -> Self {
+    pub fn on_a_shared_host(project: &Project) -> Self {
         let [program, option] = HEEDING_HANGUPS;
         let mut command = Command::new(program);
         command
@@ -154,7 +154,7 @@ impl Softstop {
     fn with(mut command: Command, host: &str, directory: &Path, outputs: &Path) -> Self {
         let mark = Uuid::new_v4().to_string();
         command
-            .arg(env!("CARGO_BIN_EXE_softstop"))
+            .arg(program())
             .current_dir(directory)
             .env(MARK, &mark)
             .envs(SURROUNDINGS);
@@ -176,7 +176,7 @@ impl Softstop {
     }
 
     /// As a step of a pipeline, whose clone is where softstop is started.
-    pub(crate) fn in_step(mut self, step: &Step) -> Self {
+    pub fn in_step(mut self, step: &Step) -> Self {
         self.command.envs(step.variables());
         if let Some(directory) = self.command.get_current_dir() {
             let directory = directory.to_owned();
@@ -186,42 +186,39 @@ impl Softstop {
     }
 
     /// With Bitbucket in reach, and a token for it.
-    pub(crate) fn asking(self, bitbucket: &Bitbucket) -> Self {
+    pub fn asking(self, bitbucket: &Bitbucket) -> Self {
         self.env("BITBUCKET_API_URL", bitbucket.url())
             .env("BITBUCKET_ACCESS_TOKEN", TOKEN)
     }
 
-    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    pub(crate) fn arguments<A: AsRef<OsStr>>(
-        mut self,
-        arguments: impl IntoIterator<Item = A>,
-    ) -> Self {
+    pub fn arguments<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.command.args(arguments);
         self
     }
 
     /// The mark that the processes of this run will have, see [`marked`].
-    pub(crate) fn mark(&self) -> String {
+    pub fn mark(&self) -> String {
         self.mark.clone()
     }
 
     /// A shell script as the command.
-    pub(crate) fn script(self, script: &str) -> Self {
+    pub fn script(self, script: &str) -> Self {
         self.env("SOFTSTOP_COMMAND", script)
     }
 
-    pub(crate) fn start(self) -> Run {
+    pub fn start(self) -> Run {
         let stdout = self.outputs.join(format!("{}.stdout", self.mark));
         let file = File::create(&stdout).unwrap();
         self.start_with_stdout(stdout, file)
     }
 
     /// Starts with a stdout of the test's own.
-    pub(crate) fn start_with_stdout(mut self, name: PathBuf, stdout: impl Into<Stdio>) -> Run {
+    pub fn start_with_stdout(mut self, name: PathBuf, stdout: impl Into<Stdio>) -> Run {
         let stderr = self.outputs.join(format!("{}.stderr", self.mark));
         let child = self
             .command
@@ -232,7 +229,7 @@ impl Softstop {
         Run::new(child, self.mark, name, stderr)
     }
 
-    pub(crate) fn finish(self) -> Finished {
+    pub fn finish(self) -> Finished {
         self.start().finish()
     }
 }

@@ -1,9 +1,9 @@
 //! Backends, and the truth about their locks and states, asked from the backend itself.
 
 mod requests;
+mod settings;
 
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -16,15 +16,15 @@ use super::proxy::Proxy;
 use super::{Kind, aws, gcs, kubernetes};
 
 /// One backend with one state.
-pub(crate) struct Store {
-    pub(crate) kind: Kind,
+pub struct Store {
+    pub kind: Kind,
     /// Stands before every backend but the local one.
-    pub(crate) proxy: Option<Proxy>,
-    pub(crate) http: Option<HttpServer>,
+    pub proxy: Option<Proxy>,
+    pub http: Option<HttpServer>,
     /// The name of the bucket, the table, the database, or what secrets are named after.
     name: String,
     /// Whose state and lock is meant.
-    pub(crate) workspace: &'static str,
+    pub workspace: &'static str,
     directory: PathBuf,
 }
 
@@ -32,7 +32,7 @@ const KEY: &str = "deploy/state.tfstate";
 const PREFIX: &str = "deploy";
 
 /// A lock of `who`, as a Terraform leaves it.
-pub(crate) fn lock_of(who: &str) -> Value {
+pub fn lock_of(who: &str) -> Value {
     json!({
         "ID": Uuid::new_v4().to_string(), "Operation": "OperationTypeApply", "Info": "",
         "Who": who, "Version": "1.11.4", "Created": "2026-11-22T21:56:25.422332792Z", "Path": "",
@@ -59,7 +59,7 @@ fn text_of(lock: &Value) -> String {
 
 impl Store {
     /// Sets up a new, empty backend for the configuration in `directory`.
-    pub(crate) fn new(kind: Kind, directory: &Path) -> Self {
+    pub fn new(kind: Kind, directory: &Path) -> Self {
         let name = format!("test-{}", Uuid::new_v4());
         let mut store = Self {
             kind,
@@ -110,7 +110,7 @@ impl Store {
     }
 
     /// Lock and state of a workspace that has a name.
-    pub(crate) fn of_workspace(&self, workspace: &'static str) -> Self {
+    pub fn of_workspace(&self, workspace: &'static str) -> Self {
         Self {
             kind: self.kind,
             proxy: None,
@@ -121,75 +121,8 @@ impl Store {
         }
     }
 
-    /// The backend block.
-    pub(crate) fn block(&self) -> String {
-        let settings = match self.kind {
-            Kind::HttpStrict | Kind::HttpLax => {
-                let address = format!("http://{}/state", self.address());
-                format!(
-                    "address = \"{address}\"\nlock_address = \"{address}\"\n\
-                     unlock_address = \"{address}\"\nretry_max = 0\n"
-                )
-            }
-            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => self.s3_settings(),
-            Kind::Postgres => format!(
-                "conn_str = \"postgres://postgres@{}/{}?sslmode=disable\"\n",
-                self.address(),
-                self.name
-            ),
-            Kind::Gcs => format!(
-                "bucket = \"{}\"\nprefix = \"{PREFIX}\"\naccess_token = \"test\"\n\
-                 storage_custom_endpoint = \"http://{}/storage/v1/b\"\n",
-                self.name,
-                self.address()
-            ),
-            Kind::Kubernetes => format!(
-                "secret_suffix = \"{}\"\nhost = \"http://{}\"\nconfig_path = \"{}\"\n",
-                self.suffix(),
-                self.address(),
-                self.kubernetes_config().display()
-            ),
-            Kind::Local => String::new(),
-        };
-        format!("backend \"{}\" {{\n{settings}}}\n", self.backend())
-    }
-
-    pub(crate) fn backend(&self) -> &'static str {
-        match self.kind {
-            Kind::HttpStrict | Kind::HttpLax => "http",
-            Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => "s3",
-            Kind::Gcs => "gcs",
-            Kind::Kubernetes => "kubernetes",
-            Kind::Postgres => "pg",
-            Kind::Local => "local",
-        }
-    }
-
-    fn s3_settings(&self) -> String {
-        let endpoint = format!("http://{}", self.address());
-        let mut settings = format!(
-            "bucket = \"{}\"\nkey = \"{KEY}\"\nregion = \"us-east-1\"\naccess_key = \"test\"\n\
-             secret_key = \"test\"\nskip_credentials_validation = true\n\
-             skip_metadata_api_check = true\nskip_requesting_account_id = true\n\
-             use_path_style = true\nmax_retries = 3\n\
-             endpoints = {{ s3 = \"{endpoint}\", dynamodb = \"{endpoint}\" }}\n",
-            self.name
-        );
-        if self.kind.has_lockfile() {
-            settings.push_str("use_lockfile = true\n");
-        }
-        if self.kind.has_table() {
-            settings = format!("{settings}dynamodb_table = \"{}\"\n", self.name);
-        }
-        settings
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.proxy.as_ref().unwrap().address
-    }
-
     /// The lock, where there is one: its lock info, or what else the backend keeps.
-    pub(crate) fn lock(&self) -> Option<String> {
+    pub fn lock(&self) -> Option<String> {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => self.http.as_ref().unwrap().lock(),
             Kind::S3Lockfile => self.lockfile(),
@@ -208,12 +141,12 @@ impl Store {
     }
 
     /// The ID of the lock, where the backend keeps one.
-    pub(crate) fn lock_id(&self) -> Option<String> {
+    pub fn lock_id(&self) -> Option<String> {
         self.lock_field("ID")
     }
 
     /// Who holds the lock, where the backend says so.
-    pub(crate) fn lock_who(&self) -> Option<String> {
+    pub fn lock_who(&self) -> Option<String> {
         self.lock_field("Who")
     }
 
@@ -223,7 +156,7 @@ impl Store {
     }
 
     /// Puts this lock in the place of whatever is there.
-    pub(crate) fn set_lock(&self, lock: &Value) {
+    pub fn set_lock(&self, lock: &Value) {
         let text = text_of(lock);
         if let Some(http) = &self.http {
             http.set_lock(&text);
@@ -251,17 +184,17 @@ impl Store {
     }
 
     /// Puts this lock in the place of the lock file, and leaves the item of the table as it is.
-    pub(crate) fn set_lockfile(&self, lock: &Value) {
+    pub fn set_lockfile(&self, lock: &Value) {
         self.set_lockfile_text(&text_of(lock));
     }
 
     /// Puts a lock file that may be no lock's.
-    pub(crate) fn set_lockfile_text(&self, text: &str) {
+    pub fn set_lockfile_text(&self, text: &str) {
         aws::put_object(&self.name, &format!("{}.tflock", self.key()), text);
     }
 
     /// Puts an item with such an `Info`, or with none, into the table.
-    pub(crate) fn set_item(&self, info: Option<&str>) {
+    pub fn set_item(&self, info: Option<&str>) {
         let mut item = json!({"LockID": {"S": self.lock_path()}});
         if let Some(info) = info {
             item["Info"] = json!({"S": info});
@@ -270,12 +203,12 @@ impl Store {
     }
 
     /// Whether the table has a lock, whatever is kept of it.
-    pub(crate) fn has_item(&self) -> bool {
+    pub fn has_item(&self) -> bool {
         self.item()["Item"].is_object()
     }
 
     /// Takes the lock away, as its holder does when it has finished.
-    pub(crate) fn remove_lock(&self) {
+    pub fn remove_lock(&self) {
         if let Some(http) = &self.http {
             http.remove_lock();
         }
@@ -296,7 +229,7 @@ impl Store {
     /// The names of the resources that exist by the stored state, in order.
     ///
     /// Terraform lists a resource that an interrupt has kept it from making, without any instance.
-    pub(crate) fn resources(&self) -> Vec<String> {
+    pub fn resources(&self) -> Vec<String> {
         let Some(state) = self.state() else {
             return Vec::new();
         };
@@ -316,7 +249,7 @@ impl Store {
     }
 
     /// The stored state, as Terraform wrote it.
-    pub(crate) fn state(&self) -> Option<String> {
+    pub fn state(&self) -> Option<String> {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => self.http.as_ref().unwrap().state(),
             Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => {
@@ -344,22 +277,22 @@ impl Store {
     }
 
     /// The names of the schemas in the database.
-    pub(crate) fn schemas(&self) -> String {
+    pub fn schemas(&self) -> String {
         let schemas = "select string_agg(nspname, ' ' order by nspname) from pg_namespace \
              where nspname !~ '^pg_' and nspname <> 'information_schema'";
         sql(&self.name, schemas)
     }
 
     /// The names of all objects in the bucket.
-    pub(crate) fn objects(&self) -> String {
+    pub fn objects(&self) -> String {
         aws::object(&self.name, "?list-type=2").unwrap_or_default()
     }
 
-    pub(crate) fn lockfile(&self) -> Option<String> {
+    pub fn lockfile(&self) -> Option<String> {
         aws::object(&self.name, &format!("{}.tflock", self.key()))
     }
 
-    pub(crate) fn table_lock(&self) -> Option<String> {
+    pub fn table_lock(&self) -> Option<String> {
         self.item()["Item"]["Info"]["S"].as_str().map(str::to_owned)
     }
 

@@ -8,16 +8,16 @@ use std::process::{Child, Command, Stdio};
 use super::Project;
 
 /// What speaks TLS before a server that does not.
-pub(crate) struct Tls {
+pub struct Tls {
     process: Child,
-    pub(crate) port: String,
+    pub port: String,
     /// Where certificates and keys are.
-    pub(crate) directory: PathBuf,
+    pub directory: PathBuf,
 }
 
 impl Tls {
     /// An authority, a certificate for this machine, and one for a client, which the server wants.
-    pub(crate) fn before(project: &Project) -> Self {
+    pub fn before(project: &Project) -> Self {
         const CERTIFICATES: &str = "
             make() {
                 name=$1; shift
@@ -81,7 +81,7 @@ while True:
         }
     }
 
-    pub(crate) fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.directory.join(name)).unwrap()
     }
 }

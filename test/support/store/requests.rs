@@ -4,7 +4,7 @@ use super::{Kind, PREFIX, Store};
 
 impl Store {
     /// What a client says when it writes the state.
-    pub(crate) fn state_write(&self) -> String {
+    pub fn state_write(&self) -> String {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => "POST /state".to_owned(),
             Kind::Gcs => format!("name={PREFIX}%2F{}.tfstate", self.workspace),
@@ -23,7 +23,7 @@ impl Store {
     }
 
     /// What a client says when it takes the lock for a deploy.
-    pub(crate) fn lock_request(&self) -> &'static str {
+    pub fn lock_request(&self) -> &'static str {
         match self.kind {
             Kind::Postgres => "pg_try_advisory_lock",
             _ => "OperationTypeApply",
@@ -31,7 +31,7 @@ impl Store {
     }
 
     /// What softstop says when it looks at the lock.
-    pub(crate) fn look_request(&self) -> String {
+    pub fn look_request(&self) -> String {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => "softstop-look".to_owned(),
             Kind::S3Lockfile | Kind::S3Both => {
@@ -45,7 +45,7 @@ impl Store {
     }
 
     /// What a client says when it gives the lock back, or takes it away from somebody.
-    pub(crate) fn unlock_requests(&self) -> Vec<String> {
+    pub fn unlock_requests(&self) -> Vec<String> {
         match self.kind {
             Kind::HttpStrict | Kind::HttpLax => vec!["UNLOCK /state".to_owned()],
             Kind::S3Lockfile => vec![self.lockfile_delete()],
@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// The lock that this request gives back or takes away.
-    pub(crate) fn lock_removed_by(&self, request: &str) -> Option<String> {
+    pub fn lock_removed_by(&self, request: &str) -> Option<String> {
         let unlocks = self.unlock_requests();
         let is_meant = unlocks.iter().any(|unlock| request.contains(unlock));
         // The table has the locks of all workspaces.

@@ -1,45 +1,49 @@
 //! What the tests stand on: real backends whose truth can be asked, projects, and runs of softstop.
-
-pub(crate) mod aws;
-#[expect(
-    dead_code,
-    reason = "it is shared with the tests of the client, which use all of it"
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test that panics tells what went wrong"
 )]
-pub(crate) mod bitbucket;
-pub(crate) mod container;
-pub(crate) mod gcs;
-pub(crate) mod http_server;
-pub(crate) mod kind;
-pub(crate) mod kubernetes;
-pub(crate) mod pipelines;
-pub(crate) mod postgres;
-pub(crate) mod project;
-pub(crate) mod proxy;
-pub(crate) mod run;
-pub(crate) mod softstop;
-pub(crate) mod store;
-pub(crate) mod tls;
+
+pub mod aws;
+pub mod bitbucket;
+pub mod container;
+pub mod gcs;
+pub mod http_server;
+pub mod kind;
+pub mod kubernetes;
+pub mod pipelines;
+pub mod postgres;
+pub mod project;
+pub mod proxy;
+pub mod run;
+pub mod softstop;
+pub mod store;
+pub mod tls;
 
 use std::env;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use bitbucket::{Answer, Bitbucket};
-pub(crate) use container::Container;
-pub(crate) use kind::{Kind, Program};
-pub(crate) use pipelines::Step;
-pub(crate) use project::Project;
-pub(crate) use run::{Finished, Run};
-pub(crate) use softstop::Softstop;
-pub(crate) use store::{Store, lock_of};
+pub use bitbucket::{Answer, Bitbucket};
+pub use container::Container;
+pub use kind::{Kind, Program};
+pub use pipelines::Step;
+pub use project::Project;
+pub use run::{Finished, Run};
+pub use softstop::Softstop;
+pub use store::{Store, lock_of};
 
 /// How long anything may take before a test fails. Nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Does this for all of them, a few side by side: every one starts Terraform more than once, and
 /// a machine that does too much at once makes all of them late.
-pub(crate) fn each<T: Copy + Sync>(all: &[T], test: impl Fn(T) + Sync) {
+pub fn each<T: Copy + Sync>(all: &[T], test: impl Fn(T) + Sync) {
     const SIDE_BY_SIDE: usize = 6;
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -54,7 +58,7 @@ pub(crate) fn each<T: Copy + Sync>(all: &[T], test: impl Fn(T) + Sync) {
 }
 
 /// Waits for an event.
-pub(crate) fn until(event: &str, mut happened: impl FnMut() -> bool) {
+pub fn until(event: &str, mut happened: impl FnMut() -> bool) {
     let began = Instant::now();
     while !happened() {
         assert!(began.elapsed() < PATIENCE, "waited in vain until {event}");
@@ -62,8 +66,16 @@ pub(crate) fn until(event: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
+/// The softstop that is tested: cargo puts it where it puts the directory of its tests and examples,
+/// but only tells tests of its own package.
+#[must_use]
+pub fn program() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("softstop")
+}
+
 /// What `test/run` has prepared.
-pub(crate) fn prepared(variable: &str) -> String {
+pub fn prepared(variable: &str) -> String {
     env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: start the tests by test/run"))
 }
