@@ -19,7 +19,6 @@ use tracing::{error, info, warn};
 use crate::after_script;
 use crate::evidence::{Finished, Inquiry, STAMP};
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
-use crate::lock::OF_A_DEPLOY;
 use crate::lock_state::Locks;
 use crate::pipe::console::{FAILURE, SUCCESS};
 use crate::place::enter;
@@ -92,7 +91,7 @@ impl<T: DeployTool> Story<'_, T> {
                 ended: Timestamp::now(),
                 tree_gone: ending.tree_gone,
                 tool_was_killed: ending.tool_was_killed,
-                operations: OF_A_DEPLOY,
+                operations: T::OF_A_DEPLOY,
             };
             let told = before.told.as_deref();
             locks = self.free_after(&used, &finished, told).await;

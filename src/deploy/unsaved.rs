@@ -5,7 +5,6 @@ use tracing::{info, warn};
 
 use super::Story;
 use crate::evidence::Finished;
-use crate::lock::OF_A_STATE_PUSH;
 use crate::lock_state::{LockState, Locks};
 use crate::supervisor::{HelperError, Phase, Reserve};
 use crate::tools::{DeployTool, ToolError, UnsavedState, Unstored};
@@ -47,7 +46,7 @@ impl<T: DeployTool> Story<'_, T> {
                 reason,
                 ToolError::Helper(HelperError::TimedOut { .. } | HelperError::Killed { .. })
             ),
-            operations: OF_A_STATE_PUSH,
+            operations: T::OF_A_SAVE,
         };
         let used = Used::default();
         let left = self.free_place(place, &used, &finished, true, None).await;

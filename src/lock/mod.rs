@@ -19,7 +19,7 @@ mod wording;
 
 pub(crate) use evidence::{Answer, Evidence, Others, Siblings, Sighting};
 pub(crate) use info::LockInfo;
-pub(crate) use own_run::{OF_A_DEPLOY, OF_A_STATE_PUSH, Run, judge_own};
+pub(crate) use own_run::{Run, judge_own};
 pub(crate) use owner::{Holder, Owner};
 pub(crate) use reasons::{Doubt, Life, Proof};
 pub(crate) use step::StepReport;

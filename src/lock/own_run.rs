@@ -8,22 +8,10 @@ use super::owner::Holder;
 use super::reasons::{Doubt, Proof};
 use super::verdict::Verdict;
 
-/// The operations for which a deploy holds a lock; `init` moves states and makes workspaces.
-///
-/// A lock for anything else, a `state mv` or an `untaint`, was taken by a person or by a look.
-pub(crate) const OF_A_DEPLOY: &[&str] = &[
-    "OperationTypeApply",
-    "OperationTypePlan",
-    "OperationTypeRefresh",
-    "init",
-];
-/// The operation for which storing a left-over state holds a lock.
-pub(crate) const OF_A_STATE_PUSH: &[&str] = &["state-push"];
-
 /// What is known of the run that asks, once it is over.
 #[derive(Clone, Debug)]
 pub(crate) struct Run<'a> {
-    /// The `user@host` that Terraform wrote into the locks of this run.
+    /// The `user@host` that the tool wrote into the locks of this run.
     pub(crate) who: &'a str,
     /// The version of the tool that this run used.
     pub(crate) version: &'a str,
@@ -92,6 +80,7 @@ mod tests {
     use super::*;
 
     const WHO: &str = "root@d5c1f0a2";
+    const OPERATION: &str = "OperationTypeApply";
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -105,7 +94,7 @@ mod tests {
             ended: at(20),
             processes_gone: true,
             tool_was_killed: true,
-            operations: OF_A_DEPLOY,
+            operations: &[OPERATION],
             others: Others::NotHere,
         }
     }
@@ -113,7 +102,7 @@ mod tests {
     fn lock() -> LockInfo {
         LockInfo {
             id: "4711".to_owned(),
-            operation: "OperationTypeApply".to_owned(),
+            operation: OPERATION.to_owned(),
             who: WHO.to_owned(),
             version: "1.11.4".to_owned(),
             created: Some(at(15)),

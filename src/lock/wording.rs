@@ -101,7 +101,7 @@ impl fmt::Display for Doubt {
             Self::OtherOperation => "it was taken for something that this run does not do",
             Self::UnknownTime => "it does not say when it was taken",
             Self::ToolEndedByItself => {
-                "the Terraform of this run ended by itself, and so has given its lock back"
+                "the tool of this run ended by itself, and so has given its lock back"
             }
             Self::OthersRun => "another deploy is running that signs its locks as this run does",
             Self::OthersHidden => {

@@ -17,6 +17,12 @@ use crate::supervisor::{HelperError, Programs, SeenTool, Supervisor};
 pub(crate) trait DeployTool: Clone {
     type Lock: DeployLock;
 
+    /// The operations for which a deploy can hold a lock, as the tool writes them into it.
+    const OF_A_DEPLOY: &'static [&'static str];
+
+    /// Those for which storing a state that was left can.
+    const OF_A_SAVE: &'static [&'static str];
+
     /// What a program of the tool that was seen to run says of the state that it uses.
     fn sight(seen: &SeenTool) -> Sighting<Self>;
 

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::diagnostics::{essence, lock_info};
+use super::operations::OF_A_DEPLOY;
 use crate::lock::{
-    Answer, Evidence, Holder, LockInfo, OF_A_DEPLOY, Others, Owner, Run, Siblings, Sighting,
-    Verdict, judge, judge_own,
+    Answer, Evidence, Holder, LockInfo, Others, Owner, Run, Siblings, Sighting, Verdict, judge,
+    judge_own,
 };
 use crate::mutation::{at_least, mutated};
 

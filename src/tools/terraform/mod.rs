@@ -31,6 +31,7 @@ mod lock;
 mod lock_view;
 #[cfg(test)]
 mod merge_properties;
+mod operations;
 mod plan_file;
 mod program;
 mod schema;
@@ -214,6 +215,10 @@ fn selected_workspace(place: &Terraform) -> String {
 
 impl DeployTool for Terraform {
     type Lock = TerraformLock;
+
+    const OF_A_DEPLOY: &'static [&'static str] = operations::OF_A_DEPLOY;
+
+    const OF_A_SAVE: &'static [&'static str] = operations::OF_A_STATE_PUSH;
 
     fn sight(seen: &SeenTool) -> Sighting<Self> {
         sighting::sight(seen)

@@ -1,0 +1,13 @@
+//! For what a Terraform holds a lock, in the words that it writes into the lock.
+
+/// The operations for which a deploy holds a lock; `init` moves states and makes workspaces.
+///
+/// A lock for anything else, a `state mv` or an `untaint`, was taken by a person or by a look.
+pub(super) const OF_A_DEPLOY: &[&str] = &[
+    "OperationTypeApply",
+    "OperationTypePlan",
+    "OperationTypeRefresh",
+    "init",
+];
+/// The operation for which storing a left-over state holds a lock.
+pub(super) const OF_A_STATE_PUSH: &[&str] = &["state-push"];
