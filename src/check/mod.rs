@@ -37,7 +37,7 @@ use serde::Serialize;
 use tracing::{error, info, warn};
 
 use crate::exit_code::Exit;
-use crate::pipe::console;
+use crate::report::console;
 use findings::{Finding, Severity};
 use pipelines::Pipelines;
 

@@ -18,7 +18,7 @@ use crate::lock::{
     Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Run, Siblings, Sighting,
     StepReport, Verdict, judge, judge_own, settle,
 };
-use crate::pace::{Allowance, fresh_for};
+use crate::recovery::pace::{Allowance, fresh_for};
 use crate::supervisor::{Left, Mark, Neighbours, Supervisor};
 use crate::tools::{DeployLock, DeployTool, ToolError};
 

@@ -5,12 +5,12 @@ use tracing::{info, warn};
 
 use super::Story;
 use super::before::Reserve;
-use crate::evidence::Finished;
+use crate::inquiry::Finished;
 use crate::lock::OF_A_STATE_PUSH;
-use crate::lock_state::{LockState, Locks};
+use crate::story::conclusion::{LockState, Locks};
+use crate::story::used::Used;
 use crate::supervisor::HelperError;
 use crate::tools::{DeployTool, ToolError, UnsavedState, Unstored};
-use crate::used::Used;
 
 impl<T: DeployTool> Story<'_, T> {
     /// Stores a state that the deploy could not store, unless somebody has built upon the old one.
