@@ -10,16 +10,18 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::bitbucket::api::{Api, ApiError, MOST_REQUESTS, Question};
+use crate::bitbucket::ApiError;
+use crate::bitbucket::api::{Api, MOST_REQUESTS, Question};
 use crate::bitbucket::build::{Build, STEP_RUN_NUMBER, STEP_UUID};
-use crate::check::releases;
 use crate::docker::{Container, Daemon};
+use crate::identity::{self, Left, Mark, Neighbours};
 use crate::lock::{
     Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Run, Siblings, Sighting,
     StepReport, Verdict, judge, judge_own, settle,
 };
+use crate::pipelines::releases;
 use crate::recovery::pace::{Allowance, fresh_for};
-use crate::supervisor::{Left, Mark, Neighbours, Supervisor};
+use crate::supervisor::Supervisor;
 use crate::tools::{DeployLock, DeployTool, ToolError};
 
 /// Marks every process of a deploy with the stamp of its locks, so that one that is left can be
@@ -304,12 +306,12 @@ fn left_of<T: DeployTool>(supervisor: &Supervisor, tool: &T, owner: &Owner) -> i
     );
     let mark = |variable, value| Mark { variable, value };
     let job = [mark(STEP_UUID, &*step), mark(STEP_RUN_NUMBER, &*run)];
-    supervisor.left_of(&tool.programs(), mark(STAMP, &stamp), &job)
+    identity::left_of(supervisor, &tool.programs(), mark(STAMP, &stamp), &job)
 }
 
 /// Who else can sign as we do.
 fn others<T: DeployTool>(supervisor: &Supervisor, tool: &T) -> io::Result<Others> {
-    Ok(match supervisor.neighbours(&tool.programs())? {
+    Ok(match identity::neighbours(supervisor, &tool.programs())? {
         Neighbours::NonePossible => Others::Impossible,
         Neighbours::NoneHere => Others::NotHere,
         Neighbours::Some => Others::Running,

@@ -7,12 +7,13 @@ mod docker;
 mod environment;
 mod exit_code;
 mod http_client;
+mod identity;
 mod inquiry;
 mod lock;
 #[cfg(test)]
 mod mutation;
-mod naming;
 mod pipe;
+mod pipelines;
 mod recovery;
 mod report;
 mod story;
@@ -32,8 +33,8 @@ use bitbucket::build::Build;
 use cli::{Mode, Plan, Refusal, Task};
 use docker::Daemon;
 use exit_code::Exit;
+use identity::Naming;
 use inquiry::Inquiry;
-use naming::Naming;
 use report::console;
 use story::deploy::Story;
 use story::{release, status};
@@ -70,7 +71,7 @@ fn main() -> Exit {
             return check::run(&options.files, options.json);
         }
         Ok((Mode::Work(work), image)) => match ensure_files() {
-            Ok(()) => cli::check(*work, image),
+            Ok(()) => cli::plan(*work, image),
             Err(error) => return fail(&error.into()),
         },
         Err(refusal) => Err(refusal),

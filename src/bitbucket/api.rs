@@ -3,11 +3,6 @@
 //! The token goes to the address that was configured and nowhere else: no redirect is followed. And
 //! no word of a server is used before the token is struck out of it.
 
-mod answer;
-#[cfg(test)]
-mod answer_properties;
-mod error;
-
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -19,11 +14,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
+use super::answer::{self, without_braces};
+use super::error::{ApiError, Said};
 use crate::http_client::{self, innermost};
 use crate::lock::StepReport;
-use answer::without_braces;
-pub(crate) use error::ApiError;
-use error::Said;
 
 /// Where Bitbucket Cloud's API is.
 pub(crate) const ADDRESS: &str = "https://api.bitbucket.org";
@@ -34,7 +28,7 @@ const LIMITS: Limits = Limits {
     first_pause: Duration::from_millis(500),
 };
 /// How often a question is asked again.
-const RETRIES: usize = 3;
+pub(super) const RETRIES: usize = 3;
 /// How many requests one question may need.
 pub(crate) const MOST_REQUESTS: usize = RETRIES + 1;
 /// How much of a text is quoted.
@@ -71,14 +65,14 @@ pub(crate) struct Api {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Limits {
-    request: Duration,
+pub(super) struct Limits {
+    pub(super) request: Duration,
     /// Everything that belongs to one question: requests and pauses.
-    question: Duration,
-    first_pause: Duration,
+    pub(super) question: Duration,
+    pub(super) first_pause: Duration,
 }
 
-struct Answer {
+struct Reply {
     status: StatusCode,
     /// How long Bitbucket asks us to keep quiet.
     wait: Option<Duration>,
@@ -90,7 +84,11 @@ impl Api {
         Self::limited(address, credentials, LIMITS)
     }
 
-    fn limited(address: &str, credentials: &Credentials, limits: Limits) -> Result<Self, String> {
+    pub(super) fn limited(
+        address: &str,
+        credentials: &Credentials,
+        limits: Limits,
+    ) -> Result<Self, String> {
         let address = base(address)?;
         let client = http_client::builder()
             .and_then(|builder| {
@@ -168,7 +166,7 @@ impl Api {
         };
         let json = serde_json::from_str(&body).ok();
         let json = json.map(|json| self.cleaned(json));
-        self.conclude(question, Answer { status, wait, json })
+        self.conclude(question, Reply { status, wait, json })
     }
 
     fn request(&self, question: Question<'_>) -> RequestBuilder {
@@ -177,8 +175,8 @@ impl Api {
             .header(AUTHORIZATION, self.authorization.clone())
     }
 
-    fn conclude(&self, question: Question<'_>, answer: Answer) -> Result<StepReport, ApiError> {
-        let Answer { status, wait, json } = answer;
+    fn conclude(&self, question: Question<'_>, answer: Reply) -> Result<StepReport, ApiError> {
+        let Reply { status, wait, json } = answer;
         let place = self.place();
         let step = without_braces(question.step).to_owned();
         let repository = format!("{}/{}", question.workspace, question.repository);
@@ -216,7 +214,7 @@ impl Api {
         })
     }
 
-    fn address_of(&self, question: Question<'_>) -> Url {
+    pub(super) fn address_of(&self, question: Question<'_>) -> Url {
         let in_braces = |uuid| format!("{{{}}}", without_braces(uuid));
         let mut address = self.address.clone();
         // Every http address has segments.
@@ -232,7 +230,7 @@ impl Api {
     }
 
     /// The address as it is shown.
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         self.address.as_str().trim_end_matches('/').to_owned()
     }
 
@@ -327,7 +325,11 @@ fn authorization(
 }
 
 /// How long to wait before the next request; none where there is no time left for it.
-fn pause(error: &ApiError, planned: Option<Duration>, left: Duration) -> Option<Duration> {
+pub(super) fn pause(
+    error: &ApiError,
+    planned: Option<Duration>,
+    left: Duration,
+) -> Option<Duration> {
     let wanted = match error {
         ApiError::TooManyRequests { wait, .. } => wait.unwrap_or_default(),
         _ => Duration::ZERO,
@@ -345,6 +347,3 @@ fn wait(response: &Response) -> Option<Duration> {
 fn message(json: &Value) -> Option<String> {
     json["error"]["message"].as_str().map(str::to_owned)
 }
-
-#[cfg(test)]
-mod tests;

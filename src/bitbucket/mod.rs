@@ -1,4 +1,12 @@
 //! Bitbucket Pipelines: which build this is, and whether another build's step is over.
 
+mod answer;
+#[cfg(test)]
+mod answer_properties;
 pub(crate) mod api;
+#[cfg(test)]
+mod api_table;
 pub(crate) mod build;
+mod error;
+
+pub(crate) use error::ApiError;

@@ -1,32 +1,16 @@
 //! Reads a pipelines file, and says what is missing for a safe stop.
 
-#[cfg(test)]
-mod any_text;
-mod calls;
-mod document;
-#[cfg(test)]
-mod document_tests;
-mod findings;
-mod misspelt;
-mod options;
-mod pipelines;
 mod recovery;
 mod refused;
-pub(crate) mod releases;
+mod remark;
 mod remedy;
-mod script;
-mod shell;
-mod softstop;
-mod structure;
-mod surroundings;
-mod target;
-mod terraform;
+mod rules;
 #[cfg(test)]
-mod tests;
-mod triggers;
+mod rules_properties;
 #[cfg(test)]
-mod ways;
-mod wrappers;
+mod rules_table;
+#[cfg(test)]
+mod ways_table;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -37,16 +21,17 @@ use serde::Serialize;
 use tracing::{error, info, warn};
 
 use crate::exit_code::Exit;
+use crate::pipelines::document;
+use crate::pipelines::pipeline::{Pipeline, Pipelines};
 use crate::report::console;
-use findings::{Finding, Severity};
-use pipelines::Pipelines;
+use remark::{Remark, Severity};
 
 /// How many findings of a file are printed for people. Nobody reads more before mending some.
 const MOST_SHOWN: usize = 50;
 
 /// What is known of a file.
 struct Checked {
-    findings: Vec<Finding>,
+    findings: Vec<Remark>,
     /// Whether anything in it is about locks.
     has_calls: bool,
 }
@@ -56,7 +41,7 @@ struct Checked {
 struct Found<'a> {
     file: String,
     #[serde(flatten)]
-    finding: &'a Finding,
+    finding: &'a Remark,
 }
 
 /// Checks these files, and says what is found: in words to stderr, or as JSON to stdout.
@@ -107,14 +92,11 @@ fn examine(text: &str) -> anyhow::Result<Checked> {
     let root = document::read(text).context("is no YAML that can be read")?;
     let pipelines =
         Pipelines::read(&root).context("is no pipelines file: it has no `pipelines`")?;
-    let mut findings = findings::find(&pipelines);
+    let mut findings = rules::find(&pipelines);
     findings.extend(refused::find(&root));
     findings.sort();
     findings.dedup();
-    let mut steps = pipelines
-        .all
-        .iter()
-        .flat_map(pipelines::Pipeline::all_steps);
+    let mut steps = pipelines.all.iter().flat_map(Pipeline::all_steps);
     Ok(Checked {
         findings,
         has_calls: steps.any(|step| !step.calls.is_empty()),
@@ -137,7 +119,7 @@ fn print(checked: &[(&PathBuf, Checked)]) {
     let _ = writeln!(output);
 }
 
-fn show(file: &Path, findings: &[Finding]) {
+fn show(file: &Path, findings: &[Remark]) {
     for finding in findings.iter().take(MOST_SHOWN) {
         say(file, finding);
     }
@@ -154,8 +136,8 @@ fn show(file: &Path, findings: &[Finding]) {
     }
 }
 
-fn say(file: &Path, finding: &Finding) {
-    let Finding {
+fn say(file: &Path, finding: &Remark) {
+    let Remark {
         position,
         severity,
         reason,

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::calls::{Call, What};
-use super::findings::{Finding, Severity};
-use super::pipelines::{Deploy, Pipeline, Pipelines, Step};
+use super::remark::{Remark, Severity};
 use super::remedy;
-use super::target::Target;
+use crate::pipelines::calls::{Call, What};
+use crate::pipelines::pipeline::{Deploy, Pipeline, Pipelines, Step};
+use crate::pipelines::target::Target;
 
 /// How many texts of deploys and releases are compared in a file at most. No file that is not made
 /// for it has so many; what is beyond counts as released, and that is said.
@@ -42,13 +42,13 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    pub(super) fn find(mut self, findings: &mut Vec<Finding>) {
+    pub(super) fn find(mut self, findings: &mut Vec<Remark>) {
         for (index, pipeline) in self.pipelines.all.iter().enumerate() {
             findings.extend(self.pipeline(index, pipeline));
         }
         let first = self.pipelines.all.first();
         if let Some(first) = first.filter(|_| self.comparisons_left == 0) {
-            findings.push(Finding {
+            findings.push(Remark {
                 position: first.position,
                 severity: Severity::Warning,
                 reason: "there are too many deploys and releases here to compare them all".into(),
@@ -57,7 +57,7 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn pipeline(&mut self, index: usize, pipeline: &Pipeline) -> Option<Finding> {
+    fn pipeline(&mut self, index: usize, pipeline: &Pipeline) -> Option<Remark> {
         let deploys = pipeline.deploys();
         let line = deploys.first()?.call.position.line;
         let (name, position) = (&pipeline.name, pipeline.position);
@@ -65,7 +65,7 @@ impl<'a> Recovery<'a> {
             if !pipeline.can_have_final {
                 return self.unscheduled(index, pipeline, &deploys);
             }
-            return Some(Finding {
+            return Some(Remark {
                 position,
                 severity: Severity::Error,
                 reason: format!(
@@ -82,7 +82,7 @@ impl<'a> Recovery<'a> {
             .collect();
         let uncovered = self.uncovered(&deploys, &targets);
         let first = uncovered.first()?;
-        Some(Finding {
+        Some(Remark {
             position: last.position,
             severity: Severity::Error,
             reason: format!(
@@ -101,7 +101,7 @@ impl<'a> Recovery<'a> {
         index: usize,
         pipeline: &Pipeline,
         deploys: &[Deploy<'_>],
-    ) -> Option<Finding> {
+    ) -> Option<Remark> {
         // A release of its own does not run after a stop.
         let elsewhere = self.elsewhere.iter().filter(|(other, _)| *other != index);
         // Some other pipelines may hold very many; no more of them are listed than are compared.
@@ -112,7 +112,7 @@ impl<'a> Recovery<'a> {
         self.comparisons_left = self.comparisons_left.saturating_sub(targets.len());
         let uncovered = self.uncovered(deploys, &targets);
         let first = uncovered.first()?;
-        Some(Finding {
+        Some(Remark {
             position: pipeline.position,
             severity: Severity::Warning,
             reason: format!(

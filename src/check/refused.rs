@@ -1,7 +1,7 @@
 //! What Bitbucket refuses. A key that nobody knows is not among it: Bitbucket may have learned it.
 
-use super::document::{Entry, Kind, Node, Position};
-use super::findings::{Finding, Severity};
+use super::remark::{Remark, Severity};
+use crate::pipelines::document::{Entry, Kind, Node, Position};
 
 /// Keys that belong into a step, or into what holds steps.
 const OF_A_STEP: [&str; 22] = [
@@ -30,7 +30,7 @@ const OF_A_STEP: [&str; 22] = [
 ];
 
 /// Finds what makes Bitbucket refuse the file.
-pub(super) fn find(root: &Node) -> Vec<Finding> {
+pub(super) fn find(root: &Node) -> Vec<Remark> {
     let mut refused = Refused::default();
     if let Some(limit) = root.get("options").and_then(|node| node.entry("max-time")) {
         refused.time_limit(limit);
@@ -56,12 +56,12 @@ pub(super) fn find(root: &Node) -> Vec<Finding> {
 
 #[derive(Default)]
 struct Refused {
-    findings: Vec<Finding>,
+    findings: Vec<Remark>,
 }
 
 impl Refused {
     fn say(&mut self, position: Position, reason: &str, fix: &str) {
-        self.findings.push(Finding {
+        self.findings.push(Remark {
             position,
             severity: Severity::Refused,
             reason: format!("Bitbucket refuses the file: {reason}").into(),

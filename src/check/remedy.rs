@@ -1,10 +1,8 @@
 //! What to paste.
 
-use serde_json::Value;
-
-use super::calls::Means;
-use super::pipelines::Deploy;
-use super::shell::Word;
+use crate::pipelines::calls::Means;
+use crate::pipelines::pipeline::Deploy;
+use crate::pipelines::shell::quoted;
 
 /// Variables of a deploy that a release does not need, or has in its own words.
 const NOT_COPIED: [&str; 8] = [
@@ -38,24 +36,6 @@ pub(super) fn scheduled(deploys: &[Deploy<'_>], column: u32) -> String {
 /// The items of a script that release the locks of these deploys, at this column.
 pub(super) fn releases(deploys: &[Deploy<'_>], column: u32) -> String {
     at(column, items(deploys))
-}
-
-/// A pipe that runs what a container of Terraform runs with these words.
-pub(super) fn pipe_instead(arguments: &[Word]) -> String {
-    let texts: Vec<&str> = arguments.iter().map(|word| word.text.as_str()).collect();
-    format!(
-        "- pipe: docker://softstop/softstop:{}\n  variables:\n    COMMAND: {}",
-        env!("CARGO_PKG_VERSION"),
-        quoted(&format!(
-            "terraform init -input=false && terraform {}",
-            texts.join(" ")
-        ))
-    )
-}
-
-/// A text that YAML, JSON and a shell read alike.
-pub(super) fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
 }
 
 fn step(deploys: &[Deploy<'_>]) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! The command line. Every option is also a pipe variable.
 
-mod check;
 mod parse;
+mod plan;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::bitbucket::api;
 use crate::pipe::variables;
-pub(crate) use check::{Plan, Task, check};
 pub(crate) use parse::{Refusal, parse};
+pub(crate) use plan::{Plan, Task, plan};
 
 /// What a user is told after the options.
 const EPILOGUE: &str = "\

@@ -8,7 +8,7 @@ mod owner;
 mod step;
 mod verdict;
 #[cfg(test)]
-mod verdict_answers;
+mod verdict_answers_table;
 #[cfg(test)]
 mod verdict_properties;
 #[cfg(test)]

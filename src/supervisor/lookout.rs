@@ -18,7 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use super::kernel::{Events, await_events};
-use super::process::{self, Identity, Process, Tools};
+use super::process::{Identity, Process, Tools};
 use super::tree::descendants;
 use crate::environment::Environment;
 
@@ -185,7 +185,7 @@ impl Lookout {
     }
 
     fn see_hidden(&mut self, process: &Process) -> Option<Seen> {
-        let name = process::name(process.identity.pid);
+        let name = process.name();
         let key = (process.identity, PathBuf::from(&name), Vec::new());
         let is_new = self.tools.contain(&name) && self.noticed.insert(key);
         is_new.then_some(Seen::Hidden(name))

@@ -15,16 +15,15 @@ mod last_words;
 mod limits;
 mod lookout;
 mod memory;
-mod neighbours;
 mod output;
-mod passwd;
 mod process;
 mod secrets;
 mod send;
 mod signals;
 mod stop;
+#[cfg(test)]
+mod stop_table;
 mod tree;
-mod user_name;
 mod words;
 
 use std::cell::Cell;
@@ -44,14 +43,13 @@ pub(crate) use first_process::shell_in_between;
 pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
 pub(crate) use helper::{Helped, HelperError};
+pub(crate) use kernel::set_variable;
 pub(crate) use limits::ensure_files;
 pub(crate) use lookout::{Grounds, Lookout, Seen, SeenTool};
-pub(crate) use neighbours::{Left, Mark, Neighbours};
 pub(crate) use output::Outlet;
-pub(crate) use process::Tools;
+pub(crate) use process::{Process, Tools};
 pub(crate) use secrets::{forget, hide_ourselves};
 pub(crate) use signals::{Interrupt, Interrupts, hold_signals, let_signals_through};
-pub(crate) use user_name::{NameError, UserName, user_name};
 
 use children::{Child, Children, Death};
 use memory::Kills;
@@ -186,6 +184,11 @@ impl Supervisor {
     /// Gives helpers no more than `time` once softstop is asked to stop.
     pub(crate) fn hurry(&self, time: Duration) {
         self.kept_back.set(self.grace_period.saturating_sub(time));
+    }
+
+    /// Every process but us, our guard, and what we have started.
+    pub(crate) fn others(&self) -> io::Result<Vec<Process>> {
+        tree::others(self.started)
     }
 
     fn spawn_passing_output(&self, mut command: Command, words: &'static str) -> io::Result<Child> {

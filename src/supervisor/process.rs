@@ -73,7 +73,7 @@ impl Tools {
     }
 
     /// These programs, and those that they start to help them.
-    pub(super) fn with_helpers(&self) -> Self {
+    pub(crate) fn with_helpers(&self) -> Self {
         Self {
             except: &[],
             ..self.clone()
@@ -81,7 +81,7 @@ impl Tools {
     }
 
     /// These programs, and the one of this name.
-    pub(super) fn and(&self, name: &str) -> Self {
+    pub(crate) fn and(&self, name: &str) -> Self {
         let mut tools = self.clone();
         tools.names.push(name.to_owned());
         tools
@@ -94,7 +94,7 @@ impl Tools {
     }
 
     /// Whether a file, or a process, of this name is a tool.
-    pub(super) fn contain(&self, executable: &str) -> bool {
+    pub(crate) fn contain(&self, executable: &str) -> bool {
         // The kernel says so where the file was replaced while it runs.
         let name = executable.strip_suffix(" (deleted)").unwrap_or(executable);
         let is_tool = self.names.iter().any(|tool| {
@@ -130,8 +130,23 @@ pub(super) fn now() -> io::Result<u64> {
 
 impl Process {
     /// The file name of what it executes.
-    pub(super) fn executable(&self) -> io::Result<String> {
+    pub(crate) fn executable(&self) -> io::Result<String> {
         executable(self.identity.pid)
+    }
+
+    /// The name that the kernel keeps for it, which everybody may read.
+    pub(crate) fn name(&self) -> String {
+        name(self.identity.pid)
+    }
+
+    /// The environment with which it was started.
+    pub(crate) fn environment(&self) -> io::Result<HashMap<String, String>> {
+        let bytes = fs::read(format!("/proc/{}/environ", self.identity.pid))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let variables = text.split('\0').filter_map(|entry| entry.split_once('='));
+        Ok(variables
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect())
     }
 
     /// Whether a signal waits for it that a stop would send: somebody else has sent it.
@@ -152,16 +167,6 @@ pub(super) fn executable(pid: Pid) -> io::Result<String> {
     let path = fs::read_link(format!("/proc/{pid}/exe"))?;
     let name = path.file_name().unwrap_or_default();
     Ok(name.to_string_lossy().into_owned())
-}
-
-/// The environment with which a process was started.
-pub(super) fn environment(pid: Pid) -> io::Result<HashMap<String, String>> {
-    let bytes = fs::read(format!("/proc/{pid}/environ"))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let variables = text.split('\0').filter_map(|entry| entry.split_once('='));
-    Ok(variables
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect())
 }
 
 /// The name that the kernel keeps for a process, also for a dead one until it is reaped.

@@ -17,16 +17,16 @@ use super::process::{Identity, Process};
 
 /// How long a tool is watched before its SIGINT: whoever signals softstop may signal everybody.
 /// Terraform was seen to say within 3 ms that it stops, and within 22 ms on a busy machine.
-const HESITATE: Duration = Duration::from_millis(40);
+pub(super) const HESITATE: Duration = Duration::from_millis(40);
 /// How long a tool that has just forked is watched: it may pass signals on to what it starts.
-const BECOME: Duration = Duration::from_millis(100);
+pub(super) const BECOME: Duration = Duration::from_millis(100);
 /// How long a tool may take to end by itself once the last one below it is gone.
-const GO_ON: Duration = Duration::from_millis(200);
+pub(super) const GO_ON: Duration = Duration::from_millis(200);
 /// How long the rest of the tree gets to end by itself once the last tool is gone: a `tee` writes
 /// its last lines, a shell passes on its status.
-const SETTLE: Duration = Duration::from_millis(200);
+pub(super) const SETTLE: Duration = Duration::from_millis(200);
 /// How long a process that its command has left behind may take after SIGTERM.
-const STRAGGLE: Duration = Duration::from_secs(1);
+pub(super) const STRAGGLE: Duration = Duration::from_secs(1);
 
 /// What was done so far to end one tree.
 #[derive(Default)]
@@ -197,6 +197,3 @@ fn ancestors(tools: &[&Process], tree: &[Process]) -> HashSet<Pid> {
     }
     found
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{Pid, getpid, getppid};
 
 use super::process::{self, Identity, Process};
 
@@ -13,7 +13,7 @@ use super::process::{self, Identity, Process};
 /// As softstop adopts orphans, no process of the deploy can leave this tree. One that moves while
 /// this looks may be missed, so only the kernel's word that there are no children proves that
 /// nothing is left.
-pub(crate) fn descendants() -> io::Result<Vec<Process>> {
+pub(super) fn descendants() -> io::Result<Vec<Process>> {
     match children_of_all_threads(getpid()) {
         Ok(children) => Ok(below(getpid(), children)),
         // A kernel that does not list children.
@@ -22,6 +22,22 @@ pub(crate) fn descendants() -> io::Result<Vec<Process>> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Every process but us, our guard, and what we have started since `started`.
+///
+/// Who is the first process of a container by `exec` has children that it did not start.
+pub(super) fn others(started: u64) -> io::Result<Vec<Process>> {
+    let own: Vec<Pid> = descendants()?
+        .iter()
+        .map(|own| own.identity)
+        .filter(|own| !own.started_before(started))
+        .map(|own| own.pid)
+        .chain([getpid(), getppid()])
+        .collect();
+    let mut others = process::all()?;
+    others.retain(|process| !own.contains(&process.identity.pid));
+    Ok(others)
 }
 
 /// A tree without these processes and all below them.

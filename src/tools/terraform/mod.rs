@@ -54,7 +54,8 @@ use tracing::warn;
 
 use super::{DeployTool, Prepared, Purpose, Sighting, ToolError, UnsavedState, Unstored};
 use crate::environment::Environment;
-use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
+use crate::identity::user_name;
+use crate::supervisor::{SeenTool, Supervisor, Tools};
 use backend::{Backend, ReleaseBy};
 use configuration::{Configuration, Origin, Resolved};
 use helper::helper_command;

@@ -87,17 +87,17 @@ const SWITCHES_OF_DOCKER: [&str; 10] = [
 
 /// What a command runs.
 #[derive(Debug, Default)]
-pub(super) struct Runs<'a> {
+pub(crate) struct Runs<'a> {
     /// What is set for it alone.
-    pub(super) assignments: Vec<&'a str>,
-    pub(super) program: Option<Program<'a>>,
+    pub(crate) assignments: Vec<&'a str>,
+    pub(crate) program: Option<Program<'a>>,
     /// Whether something else than this shell runs it.
-    pub(super) is_wrapped: bool,
-    pub(super) is_in_container: bool,
+    pub(crate) is_wrapped: bool,
+    pub(crate) is_in_container: bool,
 }
 
 #[derive(Debug)]
-pub(super) enum Program<'a> {
+pub(crate) enum Program<'a> {
     Named {
         /// Without the directory.
         name: &'a str,
@@ -124,7 +124,7 @@ impl<'a> Program<'a> {
 }
 
 /// Finds what these words run.
-pub(super) fn find(words: &[Word]) -> Runs<'_> {
+pub(crate) fn find(words: &[Word]) -> Runs<'_> {
     let mut runs = Runs::default();
     let mut index = 0;
     while let Some(word) = words.get(index) {

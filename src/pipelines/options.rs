@@ -7,22 +7,22 @@ use super::surroundings::assignment;
 const SWITCHES: [&str; 3] = ["--debug", "--json", "--pass-tokens"];
 
 /// Which locks a call is about.
-pub(super) struct Named {
-    pub(super) directories: Vec<String>,
-    pub(super) backend_config: Vec<String>,
-    pub(super) workspace: Option<String>,
+pub(crate) struct Named {
+    pub(crate) directories: Vec<String>,
+    pub(crate) backend_config: Vec<String>,
+    pub(crate) workspace: Option<String>,
 }
 
 /// A command line of softstop.
-pub(super) struct Options<'a> {
-    pub(super) mode: Option<&'a str>,
-    pub(super) given: Vec<(&'a str, &'a str)>,
+pub(crate) struct Options<'a> {
+    pub(crate) mode: Option<&'a str>,
+    pub(crate) given: Vec<(&'a str, &'a str)>,
     /// Where the command begins that it runs.
-    pub(super) rest: usize,
+    pub(crate) rest: usize,
 }
 
 impl<'a> Options<'a> {
-    pub(super) fn read(arguments: &'a [Word]) -> Self {
+    pub(crate) fn read(arguments: &'a [Word]) -> Self {
         let text = |index: usize| arguments.get(index).map(|word| word.text.as_str());
         let mode = text(0).filter(|word| !word.starts_with("--"));
         let mut given = Vec::new();
@@ -44,7 +44,7 @@ impl<'a> Options<'a> {
 }
 
 /// The same command in place of the shell; nothing where it is so, or something else is between.
-pub(super) fn with_exec(command: &Command, index: usize) -> Option<String> {
+pub(crate) fn with_exec(command: &Command, index: usize) -> Option<String> {
     let before = command.words[..index].iter().map(|word| word.text.as_str());
     let others: Vec<&str> = before.filter(|word| assignment(word).is_none()).collect();
     match others.as_slice() {

@@ -1,7 +1,13 @@
 //! Which signals a stop sends, moment by moment.
 
-use super::*;
-use crate::supervisor::process::tests::{STARTED, process};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::Instant;
+
+use super::process::Process;
+use super::process::tests::{STARTED, process};
+use super::stop::{BECOME, GO_ON, HESITATE, Look, SETTLE, STRAGGLE, Step, Stop};
 
 const SOFTSTOP: i32 = 1;
 const SHELL: i32 = 10;

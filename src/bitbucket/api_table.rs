@@ -1,14 +1,18 @@
 //! The client against the emulator.
 
-#[path = "../../../test/support/bitbucket.rs"]
+#[path = "../../test/support/bitbucket.rs"]
 mod emulator;
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use emulator::{Answer, Bitbucket};
 use serde_json::json;
+use tokio::time::Instant;
 
-use super::*;
+use super::api::{ADDRESS, Api, Credentials, Limits, Question, RETRIES, pause};
+use super::error::{ApiError, Said};
+use crate::lock::StepReport;
 
 const TOKEN: &str = "ATCTT3xFfGN0-secret=1B2C";
 const BASIC: &str = "Basic bWVAZXhhbXBsZS5jb206QVRDVFQzeEZmR04wLXNlY3JldD0xQjJD";

@@ -4,13 +4,13 @@ use std::fmt;
 
 /// What a call names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// As seen from the directory of the repository.
-    pub(super) directories: Vec<String>,
-    pub(super) backend_config: Vec<String>,
-    pub(super) workspace: Option<String>,
+    pub(crate) directories: Vec<String>,
+    pub(crate) backend_config: Vec<String>,
+    pub(crate) workspace: Option<String>,
     /// Whether something that cannot be read here can have set any of it.
-    pub(super) is_doubtful: bool,
+    pub(crate) is_doubtful: bool,
 }
 
 impl Target {
@@ -18,7 +18,7 @@ impl Target {
     ///
     /// Only what the deploy names has to be the same: a command of its own can initialise another
     /// backend, and a release can need more settings, such as a password.
-    pub(super) fn covers(&self, deploy: &Self) -> bool {
+    pub(crate) fn covers(&self, deploy: &Self) -> bool {
         let has_workspace = match (&self.workspace, &deploy.workspace) {
             (_, None) => true,
             (None, Some(theirs)) => is_open(theirs),
@@ -32,12 +32,12 @@ impl Target {
     }
 
     /// How many texts there are to compare.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         1 + self.directories.len() + self.backend_config.len()
     }
 
     /// Whether nothing depends on what only the running pipeline knows.
-    pub(super) fn is_certain(&self) -> bool {
+    pub(crate) fn is_certain(&self) -> bool {
         let texts = self.directories.iter().chain(&self.backend_config);
         !self.is_doubtful && !texts.chain(&self.workspace).any(|text| is_open(text))
     }
@@ -61,7 +61,7 @@ impl fmt::Display for Target {
 }
 
 /// The path of `to` as seen from where `from` is seen from.
-pub(super) fn join(from: &str, to: &str) -> String {
+pub(crate) fn join(from: &str, to: &str) -> String {
     let is_absolute = to.starts_with(['/', '$', '~']);
     let whole = if is_absolute || from.is_empty() {
         to.to_owned()

@@ -52,9 +52,9 @@ fn entries(passwd: &str) -> impl Iterator<Item = Vec<&str>> {
 pub(super) mod tests {
     use super::*;
 
-    pub(in super::super) const FILE: &str = "# users\nbroken\nroot:x:0:0:root:/root:/bin/bash\n\
+    pub(in crate::identity) const FILE: &str = "# users\nbroken\nroot:x:0:0:root:/root:/bin/bash\n\
         toor:x:0:0::/root:/bin/sh\nbuild:x:1000:1000:Build:/home/build:/bin/sh";
-    pub(in super::super) const STAMP: &str = "acme/infra#42/1/2/1";
+    pub(in crate::identity) const STAMP: &str = "acme/infra#42/1/2/1";
 
     #[test]
     fn the_first_entry_of_a_uid_gives_the_name() {

@@ -7,16 +7,16 @@ const DEEPEST: usize = 32;
 
 /// A trigger, as far as it starts pipelines when pipelines end.
 #[derive(Debug)]
-pub(super) struct Trigger {
-    pub(super) position: Position,
+pub(crate) struct Trigger {
+    pub(crate) position: Position,
     condition: String,
     /// The custom pipelines that it starts.
-    pub(super) pipelines: Vec<String>,
+    pub(crate) pipelines: Vec<String>,
 }
 
 impl Trigger {
     /// Reads the triggers of a file.
-    pub(super) fn read(root: &Node) -> Vec<Self> {
+    pub(crate) fn read(root: &Node) -> Vec<Self> {
         let completed = root
             .get("triggers")
             .and_then(|node| node.get("pipeline-completed"));
@@ -36,7 +36,7 @@ impl Trigger {
     }
 
     /// Whether the end of this custom pipeline can start it; not where that cannot be read.
-    pub(super) fn can_start_after(&self, pipeline: &str) -> bool {
+    pub(crate) fn can_start_after(&self, pipeline: &str) -> bool {
         let mut condition = Condition {
             rest: &self.condition,
             pipeline,

@@ -45,7 +45,7 @@ pub(crate) enum Task {
 }
 
 /// Checks all that can be checked, and gives every reason why something cannot be done.
-pub(crate) fn check(work: Work, image: Image) -> Result<Plan, Refusal> {
+pub(crate) fn plan(work: Work, image: Image) -> Result<Plan, Refusal> {
     let variables = Variables::of_environment(image);
     let wrong_lists = variables.wrong_lists();
     let mut reasons: Vec<String> = wrong_lists.map(|error| error.to_string()).collect();
@@ -55,9 +55,9 @@ pub(crate) fn check(work: Work, image: Image) -> Result<Plan, Refusal> {
         Work::Status(_) => false,
     };
     let (general, task) = match work {
-        Work::Deploy(options) => options.check(variables, &mut reasons),
-        Work::Release(options) => options.check(variables, &mut reasons),
-        Work::Status(options) => options.check(variables, &mut reasons),
+        Work::Deploy(options) => options.plan(variables, &mut reasons),
+        Work::Release(options) => options.plan(variables, &mut reasons),
+        Work::Status(options) => options.plan(variables, &mut reasons),
     };
     let api = general.api(variables).unwrap_or_else(|reason| {
         reasons.push(reason);
@@ -78,7 +78,7 @@ pub(crate) fn check(work: Work, image: Image) -> Result<Plan, Refusal> {
 }
 
 impl DeployOptions {
-    fn check(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+    fn plan(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
         let command = self.command_line(variables, reasons);
         if command.is_empty() {
             reasons.extend(variables.unheeded("COMMAND", "the command behind `--`"));
@@ -135,7 +135,7 @@ impl RecoveryOptions {
 }
 
 impl ReleaseOptions {
-    fn check(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+    fn plan(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
         self.target.expect_workspace(variables, reasons);
         let places = self.target.places(true, variables, reasons);
         let release = Release {
@@ -147,7 +147,7 @@ impl ReleaseOptions {
 }
 
 impl StatusOptions {
-    fn check(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+    fn plan(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
         self.target.expect_workspace(variables, reasons);
         let places = self.target.places(true, variables, reasons);
         let json = self.json;

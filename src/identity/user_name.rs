@@ -21,9 +21,9 @@ use nix::unistd::getuid;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use super::kernel;
-use super::neighbours::{MACHINE, MOUNT_POINT};
+use super::mounts::{has_root_of_its_own, sees_the_whole_machine};
 use super::passwd::{name_of, with_name, without_name};
+use crate::supervisor::set_variable;
 
 const PASSWD: &str = "/etc/passwd";
 /// On this the runs of softstop in one container hold their locks: the file itself is replaced.
@@ -33,12 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait between two looks at what they do.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// The field of a line in /proc/self/mountinfo that says which part of a file system is mounted.
-const MOUNT_ROOT: usize = 3;
-
 /// Under which name all that softstop starts will run, for as long as this lives.
 #[derive(Debug)]
-pub(crate) enum UserName {
+pub(super) enum UserName {
     /// The name that was given, by USER, because the uid has no entry.
     Environment(#[expect(dead_code, reason = "held for as long as the name is relied on")] Part),
     /// The name that was given, by an entry that nobody else on the machine sees.
@@ -116,10 +113,10 @@ impl UserName {
         let passwd = read_passwd()?;
         let part = take_part()?;
         if name_of(&passwd, uid).is_none() {
-            kernel::set_variable("USER", OsStr::new(name));
+            set_variable("USER", OsStr::new(name));
             // Without HOME, Terraform would not heed USER.
             if env::var_os("HOME").is_none_or(|home| home.is_empty()) {
-                kernel::set_variable("HOME", OsStr::new("/"));
+                set_variable("HOME", OsStr::new("/"));
             }
             return Ok(Self::Environment(part));
         }
@@ -127,7 +124,7 @@ impl UserName {
         if let Some(old) = name_of(&without_name(&passwd), uid)
             && env::var_os("PGUSER").is_none()
         {
-            kernel::set_variable("PGUSER", OsStr::new(old));
+            set_variable("PGUSER", OsStr::new(old));
         }
         // The kernel takes the mount away from us as soon as anybody replaces the file below it, so
         // we take part in the lock here too.
@@ -286,43 +283,16 @@ fn written_in(directory: &Path, passwd: &str) -> io::Result<NamedTempFile> {
 
 /// Whether /etc/passwd belongs to a container, and to nobody else.
 fn is_container() -> bool {
-    let namespace = fs::read_link("/proc/self/ns/pid");
-    let is_apart = namespace.is_ok_and(|namespace| namespace.as_os_str() != MACHINE);
+    let is_apart = sees_the_whole_machine().is_ok_and(|sees_it| !sees_it);
     let is_plain_file = fs::canonicalize(PASSWD).is_ok_and(|path| path == Path::new(PASSWD));
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     is_apart && is_plain_file && has_root_of_its_own(&mounts)
-}
-
-/// Whether these mounts are those of a container: its root was made from an image, its engine has
-/// mounted /etc/hosts, and neither /etc nor /etc/passwd is mounted from elsewhere.
-///
-/// A PID namespace alone makes no container: `unshare --pid` keeps the files of the machine.
-fn has_root_of_its_own(mountinfo: &str) -> bool {
-    let mounts: Vec<Vec<&str>> = mountinfo
-        .lines()
-        .map(|line| line.split(' ').collect())
-        .collect();
-    let at = |place: &str| {
-        mounts
-            .iter()
-            .rfind(|mount| mount.get(MOUNT_POINT) == Some(&place))
-    };
-    let is_from_an_image = at("/").is_some_and(|root| {
-        let is_layered = root.contains(&"overlay") || root.contains(&"fuse.fuse-overlayfs");
-        is_layered || root.get(MOUNT_ROOT).is_some_and(|place| *place != "/")
-    });
-    is_from_an_image && at("/etc/hosts").is_some() && at("/etc").is_none() && at(PASSWD).is_none()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::passwd::tests::{FILE, STAMP};
     use super::*;
-
-    const CONTAINER: &str = "\
-        598 480 0:52 / / rw,relatime - overlay overlay rw,lowerdir=/l\n\
-        611 598 254:1 /docker/containers/d5c1/hosts /etc/hosts rw,relatime - ext4 /dev/vda1 rw\n";
-    const MACHINE_MOUNTS: &str = "22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n";
 
     #[test]
     fn who_wishes_a_name_is_content_with_no_other_one() {
@@ -342,29 +312,6 @@ mod tests {
             assert!(wish.is_granted_by(&signed, 1000), "it is another user's");
             assert_eq!(wish.is_granted_by(&signed, 0), step.is_some());
             assert_eq!(wish.granted_in(&signed, 0), FILE);
-        }
-    }
-
-    #[test]
-    fn a_container_has_a_root_of_its_own() {
-        assert!(has_root_of_its_own(CONTAINER));
-        let plain = CONTAINER.replace("0:52 / /", "254:1 /docker/vfs/dir/4711 /");
-        assert!(has_root_of_its_own(&plain.replace("overlay", "ext4")));
-    }
-
-    #[test]
-    fn the_files_of_a_machine_are_never_taken_for_a_containers() {
-        let hosts = CONTAINER.lines().nth(1).unwrap();
-        let with = |mount: &str| format!("{CONTAINER}{mount}\n");
-        for mounts in [
-            String::new(),
-            MACHINE_MOUNTS.to_owned(),
-            format!("{MACHINE_MOUNTS}{hosts}\n"),
-            CONTAINER.replace(hosts, ""),
-            with("612 598 254:1 /etc /etc rw - ext4 /dev/vda1 rw"),
-            with("612 598 254:1 /etc/passwd /etc/passwd ro - ext4 /dev/vda1 rw"),
-        ] {
-            assert!(!has_root_of_its_own(&mounts), "{mounts}");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::ApiError;
+use super::error::ApiError;
 use crate::lock::StepReport;
 
 /// Reads the answer to a question about `step`.

@@ -1,6 +1,6 @@
 //! Each way in which people deploy, and in which a release can miss the lock.
 
-use super::tests::{PIPE, expect, findings, pipeline, released};
+use super::rules_table::{PIPE, expect, findings, pipeline, released};
 
 const BARE: &str = "Terraform changes infrastructure";
 

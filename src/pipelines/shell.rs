@@ -6,7 +6,7 @@ use std::str::Chars;
 
 /// A piece of a script.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Command(Command),
     SubshellBegins,
     SubshellEnds,
@@ -14,30 +14,30 @@ pub(super) enum Part {
 
 /// A command without what connects it to others.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Command {
-    pub(super) words: Vec<Word>,
+pub(crate) struct Command {
+    pub(crate) words: Vec<Word>,
     /// As it was written.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// The line of the script on which it begins, counted from zero.
-    pub(super) line: u32,
+    pub(crate) line: u32,
     /// Whether another command reads its output.
-    pub(super) is_piped: bool,
+    pub(crate) is_piped: bool,
     /// Scripts whose output is a part of it, each with its first line.
-    pub(super) substitutions: Vec<(u32, String)>,
+    pub(crate) substitutions: Vec<(u32, String)>,
 }
 
 /// A word of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Word {
+pub(crate) struct Word {
     /// Quotes are removed, and nothing is expanded.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Where it is in the text of its command, in bytes.
-    pub(super) begin: usize,
-    pub(super) end: usize,
+    pub(crate) begin: usize,
+    pub(crate) end: usize,
 }
 
 /// Splits a script.
-pub(super) fn split(script: &str) -> impl Iterator<Item = Part> {
+pub(crate) fn split(script: &str) -> impl Iterator<Item = Part> {
     Splitter {
         script,
         rest: script.chars(),
@@ -288,6 +288,11 @@ impl Splitter<'_> {
             }));
         }
     }
+}
+
+/// A text that YAML, JSON and a shell read alike.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -11,72 +11,72 @@ const FORBIDDEN: [&str; 2] = ["deployment", "fail-fast"];
 
 /// All pipelines of a file.
 #[derive(Debug, Default)]
-pub(super) struct Pipelines {
-    pub(super) all: Vec<Pipeline>,
+pub(crate) struct Pipelines {
+    pub(crate) all: Vec<Pipeline>,
     /// Pipelines that are somewhere else: where it is said, and what is said.
-    pub(super) imports: Vec<(Position, String)>,
-    pub(super) triggers: Vec<Trigger>,
+    pub(crate) imports: Vec<(Position, String)>,
+    pub(crate) triggers: Vec<Trigger>,
 }
 
 #[derive(Debug)]
-pub(super) struct Pipeline {
+pub(crate) struct Pipeline {
     /// Such as `branches: main`.
-    pub(super) name: String,
-    pub(super) position: Position,
+    pub(crate) name: String,
+    pub(crate) position: Position,
     /// Where its items begin.
-    pub(super) column: u32,
+    pub(crate) column: u32,
     /// Custom pipelines have none, by Bitbucket's schema.
-    pub(super) can_have_final: bool,
-    pub(super) steps: Vec<Step>,
-    pub(super) finals: Vec<Final>,
+    pub(crate) can_have_final: bool,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) finals: Vec<Final>,
 }
 
 #[derive(Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// The parallel steps of a pipeline that belong together have the same number.
-    pub(super) group: Option<usize>,
+    pub(crate) group: Option<usize>,
     /// What it deploys to, which decides on the values of variables.
-    pub(super) deployment: Option<String>,
-    pub(super) image: Option<String>,
+    pub(crate) deployment: Option<String>,
+    pub(crate) image: Option<String>,
     /// Steps with the same one wait for each other.
-    pub(super) queue: Option<String>,
+    pub(crate) queue: Option<String>,
     /// A runner of one's own may give more time than Bitbucket's.
-    pub(super) has_own_runner: bool,
-    pub(super) is_on_windows: bool,
-    pub(super) time_limit: Option<TimeLimit>,
-    pub(super) calls: Vec<Call>,
+    pub(crate) has_own_runner: bool,
+    pub(crate) is_on_windows: bool,
+    pub(crate) time_limit: Option<TimeLimit>,
+    pub(crate) calls: Vec<Call>,
 }
 
 /// How long a step may run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TimeLimit {
-    pub(super) position: Position,
-    pub(super) minutes: u64,
+pub(crate) struct TimeLimit {
+    pub(crate) position: Position,
+    pub(crate) minutes: u64,
 }
 
 /// One lock of a deploy with softstop.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deploy<'a> {
-    pub(super) step: &'a Step,
-    pub(super) call: &'a Call,
-    pub(super) target: &'a Target,
-    pub(super) softstop: &'a Softstop,
+pub(crate) struct Deploy<'a> {
+    pub(crate) step: &'a Step,
+    pub(crate) call: &'a Call,
+    pub(crate) target: &'a Target,
+    pub(crate) softstop: &'a Softstop,
 }
 
 #[derive(Debug)]
-pub(super) struct Final {
-    pub(super) step: Step,
-    pub(super) position: Position,
+pub(crate) struct Final {
+    pub(crate) step: Step,
+    pub(crate) position: Position,
     /// Where the lines of its script begin.
-    pub(super) column: u32,
-    pub(super) is_last: bool,
+    pub(crate) column: u32,
+    pub(crate) is_last: bool,
     /// What it has but may not have.
-    pub(super) forbidden: Vec<(Position, String)>,
+    pub(crate) forbidden: Vec<(Position, String)>,
 }
 
 impl Pipelines {
     /// Reads a document; nothing where it is no pipelines file.
-    pub(super) fn read(root: &Node) -> Option<Self> {
+    pub(crate) fn read(root: &Node) -> Option<Self> {
         let pipelines = root.entry("pipelines");
         let shared = root
             .get("definitions")
@@ -149,7 +149,7 @@ impl Pipelines {
 }
 
 impl Pipeline {
-    pub(super) fn deploys(&self) -> Vec<Deploy<'_>> {
+    pub(crate) fn deploys(&self) -> Vec<Deploy<'_>> {
         let calls = self.steps.iter().flat_map(|step| {
             let calls = step.calls.iter();
             calls.map(move |call| (step, call))
@@ -171,7 +171,7 @@ impl Pipeline {
     }
 
     /// All steps, `final:` among them.
-    pub(super) fn all_steps(&self) -> impl Iterator<Item = &Step> {
+    pub(crate) fn all_steps(&self) -> impl Iterator<Item = &Step> {
         let finals = self.finals.iter().map(|last| &last.step);
         self.steps.iter().chain(finals)
     }

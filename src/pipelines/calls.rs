@@ -8,16 +8,16 @@ use super::target::Target;
 
 /// A call that takes locks or releases them.
 #[derive(Debug)]
-pub(super) struct Call {
-    pub(super) position: Position,
+pub(crate) struct Call {
+    pub(crate) position: Position,
     /// One for each lock that the call is seen to be about.
-    pub(super) targets: Vec<Rc<Target>>,
-    pub(super) what: What,
+    pub(crate) targets: Vec<Rc<Target>>,
+    pub(crate) what: What,
 }
 
 /// What a call does.
 #[derive(Debug)]
-pub(super) enum What {
+pub(crate) enum What {
     Deploy(Box<Softstop>),
     Release(Box<Softstop>),
     /// Terraform without softstop.
@@ -26,17 +26,17 @@ pub(super) enum What {
 
 /// A call of softstop.
 #[derive(Debug)]
-pub(super) struct Softstop {
-    pub(super) means: Means,
-    pub(super) grace_period: Option<GracePeriod>,
+pub(crate) struct Softstop {
+    pub(crate) means: Means,
+    pub(crate) grace_period: Option<GracePeriod>,
     /// Whether it can ask Bitbucket about a step of another pipeline.
-    pub(super) has_token: bool,
-    pub(super) mistakes: Vec<Mistake>,
+    pub(crate) has_token: bool,
+    pub(crate) mistakes: Vec<Mistake>,
 }
 
 impl What {
     /// The misspelt variables that were meant for this call.
-    pub(super) fn mistakes(&self) -> &[Mistake] {
+    pub(crate) fn mistakes(&self) -> &[Mistake] {
         match self {
             Self::Deploy(softstop) | Self::Release(softstop) => &softstop.mistakes,
             Self::Bare(_) => &[],
@@ -46,16 +46,16 @@ impl What {
 
 /// A grace period that the file names.
 #[derive(Debug)]
-pub(super) struct GracePeriod {
-    pub(super) position: Position,
-    pub(super) text: String,
+pub(crate) struct GracePeriod {
+    pub(crate) position: Position,
+    pub(crate) text: String,
     /// How to write a better one there.
-    pub(super) remedy: &'static str,
+    pub(crate) remedy: &'static str,
 }
 
 /// How softstop is called.
 #[derive(Debug)]
-pub(super) enum Means {
+pub(crate) enum Means {
     Pipe {
         name: String,
         variables: Vec<(String, Vec<String>)>,
@@ -71,17 +71,17 @@ pub(super) enum Means {
 
 /// A call of Terraform without softstop.
 #[derive(Debug)]
-pub(super) struct Bare {
-    pub(super) effect: Effect,
+pub(crate) struct Bare {
+    pub(crate) effect: Effect,
     /// How to call it.
-    pub(super) remedy: String,
+    pub(crate) remedy: String,
     /// Whether the shell has nothing to do after it.
-    pub(super) can_be_last: bool,
+    pub(crate) can_be_last: bool,
 }
 
 /// What Terraform does besides taking the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(crate) enum Effect {
     /// It changes infrastructure.
     Changes,
     /// It changes none.

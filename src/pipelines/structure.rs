@@ -8,7 +8,7 @@ use super::surroundings::Surroundings;
 
 /// What a command stands in.
 #[derive(Default)]
-pub(super) struct Structure {
+pub(crate) struct Structure {
     /// How many conditions and loops it is in.
     blocks: usize,
     /// The braces that are open; the name of the function whose body they hold.
@@ -21,7 +21,7 @@ pub(super) struct Structure {
 
 impl Structure {
     /// Begins a script within this one, which knows its functions.
-    pub(super) fn inside(&mut self) -> Self {
+    pub(crate) fn inside(&mut self) -> Self {
         let inside = Self {
             functions: mem::take(&mut self.functions),
             ..Self::default()
@@ -30,28 +30,28 @@ impl Structure {
     }
 
     /// Goes on with the script around.
-    pub(super) fn outside(&mut self, outer: Self) {
+    pub(crate) fn outside(&mut self, outer: Self) {
         let functions = mem::take(&mut self.functions);
         *self = Self { functions, ..outer };
     }
 
     /// Whether a command may not be reached.
-    pub(super) fn is_in_block(&self) -> bool {
+    pub(crate) fn is_in_block(&self) -> bool {
         self.blocks > 0
     }
 
-    pub(super) fn is_in_braces(&self) -> bool {
+    pub(crate) fn is_in_braces(&self) -> bool {
         !self.braces.is_empty()
     }
 
     /// The body of a function is a shell of its own.
-    pub(super) fn subshell(&mut self) {
+    pub(crate) fn subshell(&mut self) {
         self.function = None;
     }
 
     /// Notices where conditions, loops and functions begin and end, and
     /// says how many words that takes.
-    pub(super) fn take(&mut self, words: &[Word], shell: &mut Surroundings) -> usize {
+    pub(crate) fn take(&mut self, words: &[Word], shell: &mut Surroundings) -> usize {
         let text = |index: usize| words.get(index).map(|word| word.text.as_str());
         let mut start = 0;
         match text(0) {

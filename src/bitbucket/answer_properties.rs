@@ -11,10 +11,10 @@ use crate::mutation::{at_least, mutated};
 const STEP: &str = "22222222-2222-4222-8222-222222222222";
 
 const BODIES: &[&str] = &[
-    include_str!("../../../test/fixtures/bitbucket/completed.json"),
-    include_str!("../../../test/fixtures/bitbucket/in_progress.json"),
-    include_str!("../../../test/fixtures/bitbucket/pending.json"),
-    include_str!("../../../test/fixtures/bitbucket/not_found.json"),
+    include_str!("../../test/fixtures/bitbucket/completed.json"),
+    include_str!("../../test/fixtures/bitbucket/in_progress.json"),
+    include_str!("../../test/fixtures/bitbucket/pending.json"),
+    include_str!("../../test/fixtures/bitbucket/not_found.json"),
 ];
 
 /// What happens to one value of a body.

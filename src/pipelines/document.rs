@@ -9,7 +9,7 @@ use thiserror::Error;
 
 /// How much a file may hold, in characters and values, once every alias is replaced by what it
 /// stands for. A few lines of aliases of aliases can stand for more than any machine can read.
-pub(super) const LARGEST: usize = 1 << 20;
+pub(crate) const LARGEST: usize = 1 << 20;
 /// How many values it may hold: each takes some sixty bytes, however short it is.
 const MOST_VALUES: u32 = 1 << 18;
 /// How deep values may be nested: they are dropped by recursion.
@@ -19,14 +19,14 @@ const FARTHEST: usize = 256;
 
 /// Where something is in the file, counted from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct Position {
-    pub(super) line: u32,
-    pub(super) column: u32,
+pub(crate) struct Position {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
 }
 
 /// Why a text is no document.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     #[error("line {}, column {}: {reason}", position.line, position.column)]
     Syntax { position: Position, reason: String },
     #[error("it holds more, or its aliases stand for more, than can be read")]
@@ -39,8 +39,8 @@ pub(super) enum Unreadable {
 
 /// A value.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) position: Position,
+pub(crate) struct Node {
+    pub(crate) position: Position,
     content: Content,
     /// How much it holds, with all that is below it.
     size: Size,
@@ -63,15 +63,15 @@ enum Content {
 
 /// A key of a mapping, and what it leads to.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) key: Box<str>,
-    pub(super) position: Position,
-    pub(super) value: Rc<Node>,
+pub(crate) struct Entry {
+    pub(crate) key: Box<str>,
+    pub(crate) position: Position,
+    pub(crate) value: Rc<Node>,
 }
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A number, a switch and nothing at all are texts too.
     Text,
     Sequence,
@@ -79,7 +79,7 @@ pub(super) enum Kind {
 }
 
 impl Node {
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match &self.content {
             Content::Text { .. } => Kind::Text,
             Content::Sequence(_) => Kind::Sequence,
@@ -87,7 +87,7 @@ impl Node {
         }
     }
 
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.content {
             Content::Text { text, .. } => Some(text),
             _ => None,
@@ -95,12 +95,12 @@ impl Node {
     }
 
     /// How many characters it holds, with all that is below it.
-    pub(super) fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         usize::try_from(self.size.characters).unwrap_or(LARGEST)
     }
 
     /// The items of a sequence; none where this is something else.
-    pub(super) fn items(&self) -> &[Rc<Node>] {
+    pub(crate) fn items(&self) -> &[Rc<Node>] {
         match &self.content {
             Content::Sequence(items) => items,
             _ => &[],
@@ -108,23 +108,23 @@ impl Node {
     }
 
     /// The entries of a mapping; none where this is something else.
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.content {
             Content::Mapping(entries) => entries,
             _ => &[],
         }
     }
 
-    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|entry| &*entry.key == key)
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &*entry.value)
     }
 
     /// Where the lines of a text are. Only a literal text has the lines that the file has.
-    pub(super) fn lines(&self) -> Lines {
+    pub(crate) fn lines(&self) -> Lines {
         let Content::Text {
             text,
             is_literal: true,
@@ -147,14 +147,14 @@ impl Node {
 
 /// Where the lines of a text are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     first: Position,
     are_counted: bool,
 }
 
 impl Lines {
     /// Where this line is, counted from zero.
-    pub(super) fn at(&self, index: u32) -> Position {
+    pub(crate) fn at(&self, index: u32) -> Position {
         let Position { line, column } = self.first;
         Position {
             line: if self.are_counted { line + index } else { line },
@@ -163,7 +163,7 @@ impl Lines {
     }
 
     /// The lines of a part of the text, which begins in this one.
-    pub(super) fn from(self, index: u32) -> Self {
+    pub(crate) fn from(self, index: u32) -> Self {
         Self {
             first: self.at(index),
             ..self
@@ -182,7 +182,7 @@ impl From<Position> for Lines {
 }
 
 /// Reads the first document of a text.
-pub(super) fn read(text: &str) -> Result<Rc<Node>, Unreadable> {
+pub(crate) fn read(text: &str) -> Result<Rc<Node>, Unreadable> {
     let mut reader = Reader::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event?;
@@ -359,7 +359,7 @@ fn entries(children: &[Rc<Node>]) -> Box<[Entry]> {
 }
 
 /// A number that the limit of a file keeps small.
-pub(super) fn number(count: usize) -> u32 {
+pub(crate) fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 

@@ -5,9 +5,9 @@ use std::fmt::Display;
 use anyhow::bail;
 use tracing::{debug, warn};
 
+use super::user_name::{NameError, UserName, user_name};
 use crate::bitbucket::build::Build;
 use crate::lock::Owner;
-use crate::supervisor::{NameError, UserName, user_name};
 
 /// The name of this run, for as long as this lives.
 pub(crate) struct Naming {

@@ -1,7 +1,11 @@
-use super::remedy::quoted;
-use super::{document, examine};
-use crate::mutation::{at_least, mutated};
+//! Whatever a file says, `check` has something to say of it, in bounded time and memory.
+
 use proptest::prelude::*;
+
+use super::examine;
+use crate::mutation::{at_least, mutated};
+use crate::pipelines::document;
+use crate::pipelines::shell::quoted;
 
 const FILES: &[&str] = &[
     include_str!("../../bitbucket-pipelines.yml"),

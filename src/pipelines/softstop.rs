@@ -17,7 +17,7 @@ const TOKENS: [&str; 2] = ["BITBUCKET_ACCESS_TOKEN", "ATLASSIAN_API_TOKEN"];
 
 impl Reader {
     /// A pipe, which is a container of its own.
-    pub(super) fn pipe(&mut self, item: &Node, name: &str) {
+    pub(crate) fn pipe(&mut self, item: &Node, name: &str) {
         self.something_follows();
         let image = name.rsplit('/').next().unwrap_or_default();
         let node = item.get("variables");
@@ -151,7 +151,7 @@ impl Reader {
     }
 
     /// A call of softstop by its name.
-    pub(super) fn softstop_command(
+    pub(crate) fn softstop_command(
         &mut self,
         place: Lines,
         command: &Command,

@@ -19,7 +19,7 @@ const LONGEST: usize = 256;
 const OPEN: &str = "$";
 
 /// What the lines so far have set.
-pub(super) struct Surroundings {
+pub(crate) struct Surroundings {
     exported: HashMap<String, String>,
     /// What was exported before, in the order in which it was replaced.
     replaced: Vec<(String, Option<String>)>,
@@ -51,7 +51,7 @@ struct Initialised {
 
 impl Surroundings {
     /// Those of a script of this length.
-    pub(super) fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize) -> Self {
         Self {
             exported: HashMap::new(),
             replaced: Vec::new(),
@@ -68,7 +68,7 @@ impl Surroundings {
     }
 
     /// Begins a shell within this one.
-    pub(super) fn begin_shell(&mut self) {
+    pub(crate) fn begin_shell(&mut self) {
         self.depth += 1;
         if self.depth <= DEEPEST {
             self.outer.push((self.replaced.len(), self.state.clone()));
@@ -78,7 +78,7 @@ impl Surroundings {
     }
 
     /// Forgets what was set since a shell began, and says whether anything was.
-    pub(super) fn end_shell(&mut self) -> bool {
+    pub(crate) fn end_shell(&mut self) -> bool {
         if self.depth == 0 {
             return false;
         }
@@ -102,33 +102,33 @@ impl Surroundings {
         has_changed
     }
 
-    pub(super) fn doubt(&mut self) {
+    pub(crate) fn doubt(&mut self) {
         self.state.is_doubtful = true;
     }
 
     /// Exports a variable; one without a value has what only the running pipeline knows.
-    pub(super) fn export(&mut self, name: &str, value: Option<&str>) {
+    pub(crate) fn export(&mut self, name: &str, value: Option<&str>) {
         let value = value.unwrap_or(OPEN);
         let value = if value.len() > LONGEST { OPEN } else { value };
         let before = self.exported.insert(name.to_owned(), value.to_owned());
         self.replaced.push((name.to_owned(), before));
     }
 
-    pub(super) fn exported(&self, name: &str) -> Option<&str> {
+    pub(crate) fn exported(&self, name: &str) -> Option<&str> {
         self.exported.get(name).map(String::as_str)
     }
 
-    pub(super) fn enter(&mut self, directory: &str) {
+    pub(crate) fn enter(&mut self, directory: &str) {
         self.state.directory = self.joined(directory).into();
     }
 
     /// Begins where a step begins, whatever has been entered.
-    pub(super) fn leave_directory(&mut self) {
+    pub(crate) fn leave_directory(&mut self) {
         self.state.directory = "".into();
     }
 
     /// Remembers the settings with which the backend of a directory is initialised.
-    pub(super) fn initialise(&mut self, directory: Option<&str>, settings: Vec<String>) {
+    pub(crate) fn initialise(&mut self, directory: Option<&str>, settings: Vec<String>) {
         let length = settings.iter().map(String::len).sum();
         if let Some(place) = self.place(directory, length) {
             place.backend_config = settings.into();
@@ -136,7 +136,7 @@ impl Surroundings {
     }
 
     /// Remembers the workspace that is selected in a directory.
-    pub(super) fn select(&mut self, directory: Option<&str>, workspace: &str) {
+    pub(crate) fn select(&mut self, directory: Option<&str>, workspace: &str) {
         let workspace = if workspace.len() > LONGEST {
             OPEN
         } else {
@@ -163,7 +163,7 @@ impl Surroundings {
     }
 
     /// A list as softstop reads it; a list that cannot be read is none.
-    pub(super) fn listed(&mut self, image: Image, variable: &str) -> Vec<String> {
+    pub(crate) fn listed(&mut self, image: Image, variable: &str) -> Vec<String> {
         let left = Cell::new(self.left);
         let exported = |name: &str| {
             let value = self.exported.get(name)?;
@@ -184,7 +184,7 @@ impl Surroundings {
     }
 
     /// What a command is about that names these.
-    pub(super) fn target(
+    pub(crate) fn target(
         &mut self,
         mut directories: Vec<String>,
         mut backend_config: Vec<String>,
@@ -230,7 +230,7 @@ impl Surroundings {
 }
 
 /// A word such as `NAME=value`.
-pub(super) fn assignment(word: &str) -> Option<(&str, &str)> {
+pub(crate) fn assignment(word: &str) -> Option<(&str, &str)> {
     let (name, value) = word.split_once('=')?;
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     is_name.then_some((name, value))

@@ -5,11 +5,10 @@ use std::mem;
 use super::calls::{Bare, Call, Effect, Means, What};
 use super::document::{Lines, Node};
 use super::misspelt::{self, Mistake};
-use super::remedy;
 use super::shell::{self, Command, Part, Word};
 use super::structure::Structure;
 use super::surroundings::{Surroundings, assignment};
-use super::terraform::{Terraform, is_terraform};
+use super::terraform::{Terraform, is_terraform, pipe_instead};
 use super::wrappers::{self, Program, Runs};
 use crate::pipe::Image;
 
@@ -17,7 +16,7 @@ use crate::pipe::Image;
 const DEEPEST: usize = 8;
 
 /// Finds the calls in a `script` or `after-script`.
-pub(super) fn read(script: &Node) -> Vec<Call> {
+pub(crate) fn read(script: &Node) -> Vec<Call> {
     let mut reader = Reader {
         shell: Surroundings::new(script.length()),
         calls: Vec::new(),
@@ -36,21 +35,21 @@ pub(super) fn read(script: &Node) -> Vec<Call> {
     reader.calls
 }
 
-pub(super) struct Reader {
-    pub(super) shell: Surroundings,
-    pub(super) calls: Vec<Call>,
+pub(crate) struct Reader {
+    pub(crate) shell: Surroundings,
+    pub(crate) calls: Vec<Call>,
     /// How many scripts this one is in.
-    pub(super) within: usize,
+    pub(crate) within: usize,
     structure: Structure,
     /// Names that were set for a softstop that is still to come.
-    pub(super) mistakes: Vec<Mistake>,
+    pub(crate) mistakes: Vec<Mistake>,
     /// Whether softstop runs this.
-    pub(super) is_supervised: bool,
+    pub(crate) is_supervised: bool,
 }
 
 impl Reader {
     /// A script within this one: what it sets ends with it.
-    pub(super) fn script(&mut self, place: Lines, text: &str) {
+    pub(crate) fn script(&mut self, place: Lines, text: &str) {
         if self.within == DEEPEST {
             self.shell.doubt();
             return;
@@ -81,7 +80,7 @@ impl Reader {
     }
 
     /// A shell that has more to do after a call has to stay.
-    pub(super) fn something_follows(&mut self) {
+    pub(crate) fn something_follows(&mut self) {
         match self.calls.last_mut().map(|call| &mut call.what) {
             Some(What::Bare(bare)) => bare.can_be_last = false,
             Some(What::Deploy(softstop)) => {
@@ -247,7 +246,7 @@ impl Reader {
         let remedy = if self.is_supervised {
             String::new()
         } else if runs.is_in_container {
-            remedy::pipe_instead(&command.words[index + 1..])
+            pipe_instead(&command.words[index + 1..])
         } else if effect == Effect::Locks("plan") {
             terraform.without_lock(command).unwrap_or_default()
         } else {

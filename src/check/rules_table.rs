@@ -1,14 +1,14 @@
 use super::examine;
-use super::findings::{Finding, Severity};
+use super::remark::{Remark, Severity};
 
-pub(super) fn findings(text: &str) -> Vec<Finding> {
+pub(super) fn findings(text: &str) -> Vec<Remark> {
     examine(text).unwrap().findings
 }
 
 /// Place and reason of all that is found; warnings in parentheses.
 fn said(text: &str) -> Vec<String> {
     let said = findings(text).into_iter().map(|finding| {
-        let Finding {
+        let Remark {
             position, reason, ..
         } = finding;
         let place = format!("{}:{}", position.line, position.column);

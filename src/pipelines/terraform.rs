@@ -1,8 +1,7 @@
 //! What a call of Terraform, OpenTofu or Terragrunt does to locks.
 
 use super::calls::Effect;
-use super::remedy::quoted;
-use super::shell::{Command, Word};
+use super::shell::{Command, Word, quoted};
 use super::surroundings::Surroundings;
 
 /// Subcommands that take the lock and change no infrastructure.
@@ -16,7 +15,7 @@ const LOCKING_BELOW_STATE: [(&str, &str); 4] = [
 ];
 
 /// Whether a program is one of these; its name may end with its version.
-pub(super) fn is_terraform(name: &str) -> bool {
+pub(crate) fn is_terraform(name: &str) -> bool {
     let rest = ["terraform", "tofu", "opentofu"].iter();
     rest.filter_map(|program| name.strip_prefix(program))
         .any(is_version)
@@ -29,13 +28,13 @@ fn is_version(text: &str) -> bool {
 }
 
 /// The arguments of a call.
-pub(super) struct Terraform<'a> {
+pub(crate) struct Terraform<'a> {
     arguments: &'a [Word],
     bare: Vec<&'a str>,
 }
 
 impl<'a> Terraform<'a> {
-    pub(super) fn read(name: &str, arguments: &'a [Word]) -> Self {
+    pub(crate) fn read(name: &str, arguments: &'a [Word]) -> Self {
         let texts = arguments.iter().map(|word| word.text.as_str());
         let mut bare: Vec<&str> = texts
             .filter(|text| !text.starts_with('-'))
@@ -58,12 +57,12 @@ impl<'a> Terraform<'a> {
     }
 
     /// The directory that `-chdir` names.
-    pub(super) fn directory(&self) -> Option<&'a str> {
+    pub(crate) fn directory(&self) -> Option<&'a str> {
         self.texts().find_map(|text| text.strip_prefix("-chdir="))
     }
 
     /// What it does to the lock; nothing where it takes none.
-    pub(super) fn effect(&self, shell: &Surroundings) -> Option<Effect> {
+    pub(crate) fn effect(&self, shell: &Surroundings) -> Option<Effect> {
         let subcommand = self.bare.first()?.trim_end_matches("-all");
         let effect = match subcommand {
             "apply" | "destroy" => Effect::Changes,
@@ -88,7 +87,7 @@ impl<'a> Terraform<'a> {
     }
 
     /// Remembers what it sets in its directory.
-    pub(super) fn remember(&self, shell: &mut Surroundings, keeps_settings: bool) {
+    pub(crate) fn remember(&self, shell: &mut Surroundings, keeps_settings: bool) {
         match self.bare.as_slice() {
             ["init", ..] if !self.texts().any(|text| text == "-backend=false") => {
                 let settings = self.settings();
@@ -119,14 +118,14 @@ impl<'a> Terraform<'a> {
     }
 
     /// The same plan that takes no lock.
-    pub(super) fn without_lock(&self, command: &Command) -> Option<String> {
+    pub(crate) fn without_lock(&self, command: &Command) -> Option<String> {
         let plan = self.arguments.iter().find(|word| word.text == "plan")?;
         let (before, after) = command.text.split_at(plan.end);
         Some(format!("{before} -lock=false{after}"))
     }
 
     /// The same command under softstop, which has to know directory and program itself.
-    pub(super) fn with_softstop(&self, command: &Command, index: usize) -> String {
+    pub(crate) fn with_softstop(&self, command: &Command, index: usize) -> String {
         let program = &command.words[index];
         let (before, call) = command.text.split_at(program.begin);
         let mut options = String::new();
@@ -147,4 +146,17 @@ impl<'a> Terraform<'a> {
         }
         format!("{before}softstop deploy{options} -- {call}")
     }
+}
+
+/// A pipe that runs what a container of Terraform runs with these words.
+pub(crate) fn pipe_instead(arguments: &[Word]) -> String {
+    let texts: Vec<&str> = arguments.iter().map(|word| word.text.as_str()).collect();
+    format!(
+        "- pipe: docker://softstop/softstop:{}\n  variables:\n    COMMAND: {}",
+        env!("CARGO_PKG_VERSION"),
+        quoted(&format!(
+            "terraform init -input=false && terraform {}",
+            texts.join(" ")
+        ))
+    )
 }

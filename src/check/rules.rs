@@ -1,45 +1,20 @@
 //! The rules: what is missing for a safe stop.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use serde::Serialize;
-
-use super::calls::{Call, Effect, GracePeriod, Means, What};
-use super::document::Position;
-use super::misspelt;
-use super::pipelines::{Pipeline, Pipelines, Step};
 use super::recovery::Recovery;
+use super::remark::{Remark, Severity};
 use crate::pipe::variables;
+use crate::pipelines::calls::{Call, Effect, GracePeriod, Means, What};
+use crate::pipelines::misspelt::Mistake;
+use crate::pipelines::pipeline::{Pipeline, Pipelines, Step};
 
 /// What `docker stop` gives before it kills.
 const GIVEN_BY_DOCKER: Duration = Duration::from_secs(10);
 
-/// Something that is missing, in the order of the file.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct Finding {
-    #[serde(flatten)]
-    pub(super) position: Position,
-    pub(super) severity: Severity,
-    pub(super) reason: Cow<'static, str>,
-    pub(super) fix: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Severity {
-    /// Bitbucket does not take the file, and nothing in it runs.
-    #[serde(rename = "error")]
-    Refused,
-    /// A stop is not safe.
-    Error,
-    /// A stop may not be safe, or the file alone does not tell.
-    Warning,
-}
-
 /// Applies all rules. What several pipelines share by an alias is said once.
-pub(super) fn find(pipelines: &Pipelines) -> Vec<Finding> {
+pub(super) fn find(pipelines: &Pipelines) -> Vec<Remark> {
     let mut findings = Vec::new();
     for pipeline in &pipelines.all {
         place_of_final(pipeline, &mut findings);
@@ -50,7 +25,7 @@ pub(super) fn find(pipelines: &Pipelines) -> Vec<Finding> {
                 findings.extend(shell(call));
                 findings.extend(time_limit(step, call));
                 findings.extend(beside_others(step, call));
-                findings.extend(call.what.mistakes().iter().map(misspelt::finding));
+                findings.extend(call.what.mistakes().iter().map(misspelt));
             }
         }
         side_by_side(pipeline, &mut findings);
@@ -64,10 +39,10 @@ pub(super) fn find(pipelines: &Pipelines) -> Vec<Finding> {
 }
 
 /// Bitbucket takes one `final:`, as the last item, and without some keys.
-fn place_of_final(pipeline: &Pipeline, findings: &mut Vec<Finding>) {
+fn place_of_final(pipeline: &Pipeline, findings: &mut Vec<Remark>) {
     for last in &pipeline.finals {
         if !last.is_last {
-            findings.push(Finding {
+            findings.push(Remark {
                 position: last.position,
                 severity: Severity::Error,
                 reason: "`final:` has to be the last item of its pipeline, and the only one of \
@@ -77,7 +52,7 @@ fn place_of_final(pipeline: &Pipeline, findings: &mut Vec<Finding>) {
             });
         }
         for (position, text) in &last.forbidden {
-            findings.push(Finding {
+            findings.push(Remark {
                 position: *position,
                 severity: Severity::Refused,
                 reason: "Bitbucket does not allow this in `final:`".into(),
@@ -88,7 +63,7 @@ fn place_of_final(pipeline: &Pipeline, findings: &mut Vec<Finding>) {
 }
 
 /// Terraform alone cannot be stopped gently, and its lock names no build.
-fn bare(step: &Step, call: &Call) -> Option<Finding> {
+fn bare(step: &Step, call: &Call) -> Option<Remark> {
     let What::Bare(bare) = &call.what else {
         return None;
     };
@@ -120,7 +95,7 @@ fn bare(step: &Step, call: &Call) -> Option<Finding> {
     };
     let is_exec = bare.can_be_last && bare.remedy.starts_with("softstop") && !step.is_on_windows;
     let exec = if is_exec { "exec " } else { "" };
-    Some(Finding {
+    Some(Remark {
         position: call.position,
         severity,
         reason,
@@ -129,9 +104,9 @@ fn bare(step: &Step, call: &Call) -> Option<Finding> {
 }
 
 /// A release may take the lock of a deploy that goes on beside it for one that was left behind.
-fn beside_others(step: &Step, call: &Call) -> Option<Finding> {
+fn beside_others(step: &Step, call: &Call) -> Option<Remark> {
     let is_release = matches!(call.what, What::Release(_));
-    (is_release && step.group.is_some()).then(|| Finding {
+    (is_release && step.group.is_some()).then(|| Remark {
         position: call.position,
         severity: Severity::Error,
         reason: "a release in a parallel group runs beside steps that are alive, and no other \
@@ -142,14 +117,14 @@ fn beside_others(step: &Step, call: &Call) -> Option<Finding> {
 }
 
 /// Bitbucket kills a step whose time is over, whatever it is still about to do.
-fn time_limit(step: &Step, call: &Call) -> Option<Finding> {
+fn time_limit(step: &Step, call: &Call) -> Option<Remark> {
     let (What::Deploy(softstop) | What::Release(softstop)) = &call.what else {
         return None;
     };
     let limit = step.time_limit.as_ref()?;
     let text = &softstop.grace_period.as_ref()?.text;
     let period = variables::duration(text).ok()?;
-    (period >= Duration::from_secs(limit.minutes * 60)).then(|| Finding {
+    (period >= Duration::from_secs(limit.minutes * 60)).then(|| Remark {
         position: limit.position,
         severity: Severity::Warning,
         reason: format!(
@@ -163,7 +138,7 @@ fn time_limit(step: &Step, call: &Call) -> Option<Finding> {
 }
 
 /// Docker kills what takes longer.
-fn grace_period(step: &Step, call: &Call) -> Option<Finding> {
+fn grace_period(step: &Step, call: &Call) -> Option<Remark> {
     let (What::Deploy(softstop) | What::Release(softstop)) = &call.what else {
         return None;
     };
@@ -175,7 +150,7 @@ fn grace_period(step: &Step, call: &Call) -> Option<Finding> {
     if variables::duration(text).ok()? < GIVEN_BY_DOCKER {
         return None;
     }
-    Some(Finding {
+    Some(Remark {
         position: *position,
         severity: if step.has_own_runner {
             Severity::Warning
@@ -192,7 +167,7 @@ fn grace_period(step: &Step, call: &Call) -> Option<Finding> {
 }
 
 /// A shell between the runner and softstop passes no signal on.
-fn shell(call: &Call) -> Option<Finding> {
+fn shell(call: &Call) -> Option<Remark> {
     let What::Deploy(softstop) = &call.what else {
         return None;
     };
@@ -210,7 +185,7 @@ fn shell(call: &Call) -> Option<Finding> {
     } else {
         "the shell stays in front of softstop and passes no signal on; write instead:"
     };
-    Some(Finding {
+    Some(Remark {
         position: call.position,
         severity: Severity::Warning,
         reason: reason.into(),
@@ -219,7 +194,7 @@ fn shell(call: &Call) -> Option<Finding> {
 }
 
 /// Two deploys at the same time cannot both have one lock.
-fn side_by_side(pipeline: &Pipeline, findings: &mut Vec<Finding>) {
+fn side_by_side(pipeline: &Pipeline, findings: &mut Vec<Remark>) {
     let mut seen = HashMap::new();
     for (index, step) in pipeline.steps.iter().enumerate() {
         let Some(group) = step.group else {
@@ -232,7 +207,7 @@ fn side_by_side(pipeline: &Pipeline, findings: &mut Vec<Finding>) {
                 let (line, other) = *seen.entry(key).or_insert((call.position.line, index));
                 let is_queued = step.queue.is_some() && step.queue == pipeline.steps[other].queue;
                 if other != index && target.is_certain() && !is_queued {
-                    findings.push(Finding {
+                    findings.push(Remark {
                         position: call.position,
                         severity: Severity::Error,
                         reason: format!(
@@ -249,9 +224,31 @@ fn side_by_side(pipeline: &Pipeline, findings: &mut Vec<Finding>) {
     }
 }
 
+/// A variable that nobody reads changes nothing, and the deploy goes where it was not meant to go.
+fn misspelt(mistake: &Mistake) -> Remark {
+    let Mistake { position, misspelt } = mistake;
+    let name = &misspelt.name;
+    let (reason, fix) = match misspelt.meant {
+        Some(meant) => (
+            format!("softstop knows no variable {name}; write instead:"),
+            meant.to_owned(),
+        ),
+        None => (
+            format!("softstop knows no variable {name}, and nothing comes of it"),
+            format!("delete `{name}`"),
+        ),
+    };
+    Remark {
+        position: *position,
+        severity: Severity::Warning,
+        reason: reason.into(),
+        fix,
+    }
+}
+
 /// What is in another repository is not read.
-fn imports(pipelines: &Pipelines) -> impl Iterator<Item = Finding> {
-    pipelines.imports.iter().map(|(position, source)| Finding {
+fn imports(pipelines: &Pipelines) -> impl Iterator<Item = Remark> {
+    pipelines.imports.iter().map(|(position, source)| Remark {
         position: *position,
         severity: Severity::Warning,
         reason: format!("the import {source:?} cannot be followed; where it comes from, run:")
@@ -261,7 +258,7 @@ fn imports(pipelines: &Pipelines) -> impl Iterator<Item = Finding> {
 }
 
 /// A pipeline of softstop's that its own end starts again may go on for ever.
-fn triggers(pipelines: &Pipelines, findings: &mut Vec<Finding>) {
+fn triggers(pipelines: &Pipelines, findings: &mut Vec<Remark>) {
     let custom = pipelines.all.iter().filter_map(|pipeline| {
         let calls = pipeline.steps.iter().flat_map(|step| &step.calls);
         let name = pipeline.name.strip_prefix("custom: ")?;
@@ -277,7 +274,7 @@ fn triggers(pipelines: &Pipelines, findings: &mut Vec<Finding>) {
             .filter(|name| custom.contains(name))
             .filter(|name| trigger.can_start_after(name));
         if let Some(name) = again.next() {
-            findings.push(Finding {
+            findings.push(Remark {
                 position: trigger.position,
                 severity: Severity::Warning,
                 reason: format!(
