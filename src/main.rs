@@ -1,30 +1,24 @@
 //! softstop makes the Stop button safe for deploys that hold a lock.
 
-mod after_script;
 mod bitbucket;
 mod check;
 mod cli;
-mod deploy;
 mod docker;
 mod environment;
-mod evidence;
 mod exit_code;
 mod http_client;
 mod identity;
+mod inquiry;
 mod lock;
-mod lock_state;
 #[cfg(test)]
 mod mutation;
-mod pace;
 mod pipe;
 mod pipelines;
-mod place;
 mod recovery;
-mod release;
-mod status;
+mod report;
+mod story;
 mod supervisor;
 mod tools;
-mod used;
 
 use std::env;
 use std::io;
@@ -37,12 +31,13 @@ use tracing::warn;
 
 use bitbucket::build::Build;
 use cli::{Mode, Plan, Refusal, Task};
-use deploy::Story;
 use docker::Daemon;
-use evidence::Inquiry;
 use exit_code::Exit;
 use identity::Naming;
-use pipe::console;
+use inquiry::Inquiry;
+use report::console;
+use story::deploy::Story;
+use story::{release, status};
 use supervisor::{
     Guarded, Outlet, Supervisor, ensure_files, forget, guarded, hide_ourselves, hold_signals,
     let_signals_through, shell_in_between,

@@ -21,9 +21,9 @@ use serde::Serialize;
 use tracing::{error, info, warn};
 
 use crate::exit_code::Exit;
-use crate::pipe::console;
 use crate::pipelines::document;
 use crate::pipelines::pipeline::{Pipeline, Pipelines};
+use crate::report::console;
 use remark::{Remark, Severity};
 
 /// How many findings of a file are printed for people. Nobody reads more before mending some.

@@ -11,11 +11,11 @@ use super::{
     DeployOptions, General, RecoveryOptions, Refusal, ReleaseOptions, StatusOptions, Target, Work,
 };
 use crate::bitbucket::api::{Api, Credentials};
-use crate::deploy::Deploy;
 use crate::pipe::variables::{self, Variables};
 use crate::pipe::{Image, Misspelt};
-use crate::place::{Place, logical};
-use crate::release::Release;
+use crate::story::deploy::Deploy;
+use crate::story::places::{Place, logical};
+use crate::story::release::Release;
 use crate::tools::DeployTool;
 use crate::tools::terraform::{Program, Terraform};
 

@@ -1,6 +1,5 @@
-//! softstop as a Bitbucket Pipe: how it is told what to do, and how it speaks.
+//! softstop as a Bitbucket Pipe: how it is told what to do.
 
-pub(crate) mod console;
 mod known;
 mod misspelt;
 pub(crate) mod variables;

@@ -4,12 +4,12 @@ use futures_util::{StreamExt, stream};
 use tracing::{debug, info, warn};
 
 use super::Story;
-use crate::evidence::{Finished, judge_finished};
+use crate::inquiry::{Finished, judge_finished};
 use crate::lock::LockInfo;
-use crate::lock_state::{LockState, Locks};
 use crate::recovery::{Recovery, recover};
+use crate::story::conclusion::{LockState, Locks};
+use crate::story::used::Used;
 use crate::tools::{DeployTool, ToolError};
-use crate::used::Used;
 
 /// How many places are looked at side by side.
 const SIDE_BY_SIDE: usize = 4;

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
-use crate::evidence::Inquiry;
 use crate::exit_code::Exit;
+use crate::inquiry::Inquiry;
 use crate::lock::{Holder, LockInfo};
-use crate::pipe::console::{FAILURE, SUCCESS};
-use crate::place::{Place, side_by_side};
 use crate::recovery::{Finding, examine};
+use crate::report::console::{FAILURE, SUCCESS};
+use crate::story::places::{Place, side_by_side};
 use crate::supervisor::{Outlet, Supervisor};
 use crate::tools::{DeployTool, ToolError};
 

@@ -6,8 +6,8 @@ use std::process::Command;
 use tracing::{info, warn};
 
 use crate::exit_code::{Exit, Outcome};
-use crate::lock_state::Locks;
-use crate::place::enter;
+use crate::story::conclusion::Locks;
+use crate::story::places::enter;
 use crate::supervisor::Supervisor;
 
 /// Runs `script`, which learns by its environment how the deploy ended. Its own end changes

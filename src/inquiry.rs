@@ -19,8 +19,8 @@ use crate::lock::{
     Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Run, Siblings, Sighting,
     StepReport, Verdict, judge, judge_own, judge_unasked,
 };
-use crate::pace::{Allowance, fresh_for};
 use crate::pipelines::releases;
+use crate::recovery::pace::{Allowance, fresh_for};
 use crate::supervisor::Supervisor;
 use crate::tools::{DeployLock, DeployTool, ToolError};
 

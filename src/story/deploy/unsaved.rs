@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::Story;
-use crate::evidence::Finished;
-use crate::lock_state::{LockState, Locks};
+use crate::inquiry::Finished;
+use crate::story::conclusion::{LockState, Locks};
+use crate::story::used::Used;
 use crate::supervisor::{HelperError, Phase, Reserve};
 use crate::tools::{DeployTool, ToolError, UnsavedState, Unstored};
-use crate::used::Used;
 
 impl<T: DeployTool> Story<'_, T> {
     /// Stores a state that the deploy could not store, unless somebody has built upon the old one.

@@ -1,6 +1,8 @@
 //! Look, judge, look again where the release itself does not, release, look again: what the stories
 //! have in common.
 
+pub(crate) mod pace;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -9,9 +11,9 @@ use tokio::time::Instant;
 use tracing::info;
 
 use crate::lock::{Doubt, Life, LockInfo, Proof, Verdict};
-use crate::pace::BETWEEN_LOOKS;
 use crate::supervisor::Supervisor;
 use crate::tools::{DeployLock, Look, ToolError};
+use pace::BETWEEN_LOOKS;
 
 /// How long a look of somebody else, which holds a lock for an instant, may take.
 const LINGER: Duration = Duration::from_secs(2);

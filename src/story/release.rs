@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::after_script;
-use crate::evidence::Inquiry;
 use crate::exit_code::{Exit, Outcome};
+use crate::inquiry::Inquiry;
 use crate::lock::LockInfo;
-use crate::lock_state::{LockState, Locks};
-use crate::pipe::console::{FAILURE, SUCCESS};
-use crate::place::{Place, side_by_side};
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
+use crate::report::console::{FAILURE, SUCCESS};
+use crate::story::after_script;
+use crate::story::conclusion::{LockState, Locks};
+use crate::story::places::{Place, side_by_side};
 use crate::supervisor::Supervisor;
 use crate::tools::{DeployLock, DeployTool, ToolError};
 

@@ -16,15 +16,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::after_script;
-use crate::evidence::{Finished, Inquiry, STAMP};
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
-use crate::lock_state::Locks;
-use crate::pipe::console::{FAILURE, SUCCESS};
-use crate::place::enter;
+use crate::inquiry::{Finished, Inquiry, STAMP};
+use crate::report::console::{FAILURE, SUCCESS};
+use crate::story::after_script;
+use crate::story::conclusion::Locks;
+use crate::story::places::enter;
+use crate::story::used::Used;
 use crate::supervisor::{Ending, Grounds, Lookout, Phase, Seen, Supervisor};
 use crate::tools::{DeployTool, Prepared, ToolError};
-use crate::used::Used;
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;

@@ -1,0 +1,3 @@
+//! How softstop tells what it has done.
+
+pub(crate) mod console;
