@@ -1,8 +1,15 @@
 //! A state that OpenTofu encrypts is looked at with its encryption, or not at all.
 
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+
 use crate::opentofu::{ENCRYPTED, is_encrypted, noting, path};
+use crate::pasted::{paste, printed};
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Softstop, Step, each};
+use crate::support::proxy::Fault;
+use crate::support::{Finished, Kind, Program, Project, Softstop, Step, each};
 
 /// Encrypts what is stored with a passphrase that a variable gives.
 fn encrypted(kind: Kind) -> (Project, String) {
@@ -71,6 +78,7 @@ fn a_key_that_a_program_of_the_repository_gives_is_had() {
     let text = ENCRYPTED
         .replace("key_provider \"pbkdf2\" \"key\" {", provider)
         .replace("passphrase = \"only-a-test-only-a-test\"", "")
+        .replace("iterations = 200000", "")
         .replace("key_provider.pbkdf2", "key_provider.external");
     project.write("encryption.tofu", &text);
     let path = path(&project, true);
@@ -106,4 +114,169 @@ fn where_asking_would_make_a_state_that_cannot_be_encrypted_nobody_asks() {
             assert!(!project.scratch().join("started").exists(), "{finished}");
         }
     }
+}
+
+const PASSPHRASE: &str = "only-a-test-only-a-test";
+
+/// Encrypts what is stored with a passphrase that only the command line of a deploy says.
+fn encrypted_by_command_line(kind: Kind, resources: &str) -> Project {
+    let project = Project::of(Program::OpenTofu, kind, resources);
+    let text = ENCRYPTED.replace(&format!("\"{PASSPHRASE}\""), "var.passphrase");
+    project.write("encryption.tofu", &text);
+    project.write("values.tf", "variable \"passphrase\" {\n}\n");
+    project
+}
+
+/// The commands of a deploy that says it.
+fn deploying(project: &Project) -> String {
+    let tofu = Program::OpenTofu.command();
+    let wait = project.wait_at("after");
+    format!(
+        "{tofu} init -input=false -var=passphrase={PASSPHRASE}
+         {tofu} apply -auto-approve -var passphrase={PASSPHRASE} || status=$?; {wait}; exit $status"
+    )
+}
+
+/// The state in plain text, as its owner sees it.
+fn plain_state(project: &Project) -> String {
+    let mut pull = project.terraform(&["state", "pull"]);
+    let output = pull.env("TF_VAR_passphrase", PASSPHRASE).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn expect_made(project: &Project, names: &[&str], finished: &Finished) {
+    let stored = project.store.state().unwrap();
+    assert!(is_encrypted(&stored), "{stored}");
+    let state: Value = serde_json::from_str(&plain_state(project)).unwrap();
+    let resources = state["resources"].as_array().unwrap();
+    let made = resources.iter().map(|resource| resource["name"].as_str());
+    assert_eq!(made.flatten().collect::<Vec<_>>(), names, "{finished}");
+}
+
+/// Deploys `a` and `b` over a state that has `a`, with the backend not storing it, and does this
+/// before softstop has its turn. An OpenTofu that somebody has interrupted tries again and again.
+fn deploy_in_vain(project: &Project, is_interrupted: bool, meanwhile: impl FnOnce()) -> Finished {
+    project.gate("after.gate").open();
+    let script = deploying(project);
+    let first = Softstop::deploy(project).script(&script).finish();
+    first.expect_code(0);
+    fs::remove_file(project.scratch().join("after.gate")).unwrap();
+    project.gate("after.gate").forget();
+    let resources = thing("a", "") + &thing("b", "create_gate = \"GATES/b.gate\"");
+    project.write("main.tf", &project.with_gates(&resources));
+    let run = Softstop::deploy(project).script(&script).start();
+    project.gate("b.gate").wait_until_reached();
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.fail(&project.store.state_write(), Fault::Refuse, u32::MAX);
+    if is_interrupted {
+        kill(run.wait_for_process("tofu"), Signal::SIGINT).unwrap();
+        run.wait_for_stdout("Gracefully shutting down...");
+    }
+    project.gate("b.gate").open();
+    project.gate("after.gate").wait_until_reached();
+    let left = fs::read_to_string(project.directory.join("errored.tfstate")).unwrap();
+    assert!(is_encrypted(&left), "{left}");
+    proxy.recover();
+    meanwhile();
+    project.gate("after.gate").open();
+    run.finish()
+}
+
+#[test]
+fn the_lock_of_a_deploy_whose_command_line_alone_says_the_key_is_released() {
+    each(
+        &[
+            Kind::S3Lockfile,
+            Kind::S3DynamoDb,
+            Kind::Gcs,
+            Kind::Kubernetes,
+        ],
+        |kind| {
+            let resources = thing("a", "create_gate = \"GATES/a.gate\"");
+            let project = encrypted_by_command_line(kind, &resources);
+            let run = Softstop::deploy(&project)
+                .script(&deploying(&project))
+                .start();
+            project.gate("after.gate").open();
+            project.gate("a.gate").wait_until_reached();
+            kill(run.wait_for_process("tofu"), Signal::SIGKILL).unwrap();
+            let finished = run.finish();
+            finished.expect_said("its lock was released");
+            assert_eq!(project.store.lock(), None, "{kind:?} {finished}");
+        },
+    );
+}
+
+#[test]
+fn an_encrypted_state_that_could_not_be_stored_is_decrypted_elsewhere_and_stored() {
+    let rows = [
+        (Kind::HttpStrict, false),
+        (Kind::HttpStrict, true),
+        (Kind::S3Lockfile, false),
+        (Kind::Postgres, false),
+    ];
+    each(&rows, |(kind, is_interrupted)| {
+        let project = encrypted_by_command_line(kind, &thing("a", ""));
+        let finished = deploy_in_vain(&project, is_interrupted, || {});
+        finished.expect_said("The state is stored now");
+        expect_made(&project, &["a", "b"], &finished);
+        assert_eq!(project.store.lock(), None, "{kind:?} {finished}");
+        expect_no_plain_text(&project);
+    });
+}
+
+/// Nothing in the clone holds a state in plain text.
+#[track_caller]
+fn expect_no_plain_text(project: &Project) {
+    for entry in fs::read_dir(&project.directory).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        assert!(!text.contains("\"instances\""), "{}", path.display());
+    }
+}
+
+#[test]
+fn an_encrypted_state_never_takes_the_place_of_what_somebody_else_has_stored_since() {
+    let project = encrypted_by_command_line(Kind::HttpStrict, &thing("a", ""));
+    let finished = deploy_in_vain(&project, true, || {
+        project.write("main.tf", &project.with_gates(&thing("rival", "")));
+        let mut rival = project.terraform(&["apply", "-auto-approve"]);
+        let rival = rival.env("TF_VAR_passphrase", PASSPHRASE).output().unwrap();
+        assert!(rival.status.success(), "{rival:?}");
+    });
+    finished
+        .expect_said("It is not stored now, because something that is stored")
+        .expect_said("only the stored one has slow_thing.rival");
+    expect_made(&project, &["rival"], &finished);
+}
+
+#[test]
+fn what_is_printed_about_an_encrypted_state_decrypts_it_elsewhere_and_stores_it() {
+    each(&[false, true], |is_interrupted| {
+        let project = encrypted_by_command_line(Kind::HttpStrict, &thing("a", ""));
+        let finished = deploy_in_vain(&project, is_interrupted, || {
+            project.be_locked_by("anna@macbook");
+        });
+        project.store.remove_lock();
+        // A run that took long, as on a busy machine, is one whose state a person has to compare.
+        let is_to_be_compared = finished.stderr.contains("compare them");
+        let words = if is_to_be_compared {
+            "that it lacks: "
+        } else {
+            "stored meanwhile: "
+        };
+        let command = printed(&finished, words);
+        assert!(!command.contains(PASSPHRASE), "{command}");
+        assert!(is_to_be_compared || !is_interrupted, "{finished}");
+        let cli_config = project.cli_config().display().to_string();
+        let variables = [
+            ("TF_CLI_CONFIG_FILE", cli_config.as_str()),
+            ("TF_VAR_passphrase", PASSPHRASE),
+        ];
+        paste(command, &project.directory, &variables, "yes\n");
+        expect_made(&project, &["a", "b"], &finished);
+        expect_no_plain_text(&project);
+    });
 }

@@ -15,6 +15,7 @@ pub(crate) const ENCRYPTED: &str = "terraform {
   encryption {
     key_provider \"pbkdf2\" \"key\" {
       passphrase = \"only-a-test-only-a-test\"
+      iterations = 200000
     }
     method \"aes_gcm\" \"method\" {
       keys = key_provider.pbkdf2.key

@@ -12,7 +12,7 @@ use crate::support::{Finished, Kind, Project, Softstop, Store, each, lock_of, pr
 
 /// What is printed behind these words, until the end of the line.
 #[track_caller]
-fn printed<'a>(finished: &'a Finished, words: &str) -> &'a str {
+pub(crate) fn printed<'a>(finished: &'a Finished, words: &str) -> &'a str {
     let (_, after) = finished.stderr.split_once(words).expect("it is printed");
     let command = after.lines().next().unwrap();
     assert!(!command.ends_with('.'), "{command}");
@@ -22,7 +22,7 @@ fn printed<'a>(finished: &'a Finished, words: &str) -> &'a str {
 
 /// Pastes a command into a new shell in this directory, and types these lines when it asks.
 #[track_caller]
-fn paste(command: &str, directory: &Path, variables: &[(&str, &str)], typed: &str) {
+pub(crate) fn paste(command: &str, directory: &Path, variables: &[(&str, &str)], typed: &str) {
     let mut shell = Command::new("sh")
         .args(["-c", command])
         .current_dir(directory)

@@ -110,6 +110,7 @@ fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) 
         }
         Lock::Unknown
             if round.plan.trouble == Trouble::None
+                && !round.is_stuck_in_its_first_init()
                 && !has_lost_a_look(round, finished)
                 && !has_run_nothing(finished) =>
         {

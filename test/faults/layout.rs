@@ -59,7 +59,7 @@ impl Layout {
         match self {
             Self::Plain | Self::Chdir | Self::TwoStates | Self::WrittenBackend => true,
             Self::WorkspaceByVariable | Self::WorkspaceByFile | Self::WorkspaceByCommand => {
-                is_s3 || kind == Kind::Postgres
+                kind.has_workspaces() && kind != Kind::Local
             }
             Self::PartialBackend => is_s3,
             // The containers have none of these programs.

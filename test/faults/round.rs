@@ -62,6 +62,8 @@ impl<'a> Round<'a> {
             project.run_terraform(&["init", "-input=false"]);
             project.run_terraform(&["workspace", "new", workspace]);
             project.store.workspace = workspace;
+        } else if is_begun(plan) {
+            project.run_terraform(&["init", "-input=false"]);
         }
         Self {
             plan,
@@ -81,6 +83,7 @@ impl<'a> Round<'a> {
         let mut has_laptop = is_first && self.laptop_comes();
         let second_deploy = self.begin_second_deploy();
         self.break_deploy();
+        self.forgive_an_init_that_nobody_gets_past();
         if self.holds_lock(&self.step) {
             self.truth.lock_is_left();
         }
@@ -347,6 +350,23 @@ impl<'a> Round<'a> {
         who.starts_with(&format!("{}@", step.stamp()))
     }
 
+    /// Whether the lock is one that no `init` gets past, softstop's neither: the limit of
+    /// docs/limits.md. An `init` has left it on GCS before it had made the empty state.
+    pub(super) fn is_stuck_in_its_first_init(&self) -> bool {
+        let store = &self.project.store;
+        store.kind == Kind::Gcs
+            && store.state().is_none()
+            && store.lock_operation().as_deref() == Some("init")
+    }
+
+    /// Does then what a person has to do.
+    fn forgive_an_init_that_nobody_gets_past(&self) {
+        if self.is_stuck_in_its_first_init() {
+            self.truth.note("a person deletes what no init gets past");
+            self.project.store.remove_lock();
+        }
+    }
+
     fn deploy_again(&self) -> Option<Duration> {
         let step = Step::of_a_new_pipeline();
         let clone = self.clone_for(&step, None);
@@ -386,8 +406,7 @@ impl<'a> Round<'a> {
     }
 
     pub(super) fn clone_for(&self, step: &Step, sibling: Option<&Step>) -> Clone {
-        let usual = self.project.store.proxy.as_ref();
-        let proxy = usual.map(|usual| Proxy::to(usual.target));
+        let proxy = self.project.store.another_way();
         if let Some(proxy) = &proxy {
             self.truth.watch(proxy, &self.project, step, sibling);
         }
@@ -396,6 +415,14 @@ impl<'a> Round<'a> {
             proxy,
         }
     }
+}
+
+/// Whether `init` has made an empty state before the round begins, where it makes one. Two that make it
+/// at once are in each other's way, and a lock needs one that lasts.
+fn is_begun(plan: &Plan) -> bool {
+    let is_alone = plan.rival == Rival::None && plan.victim == Victim::Deploy;
+    let is_early = is_alone && matches!(plan.moment, Moment::After(_));
+    plan.kind.has_a_state_from_init() && !is_early
 }
 
 /// Three things of a plugin, one after the other, and one of a shell beside them.

@@ -118,6 +118,7 @@ impl Truth {
             let said = String::from_utf8_lossy(said);
             if project.store.kind.outlives_its_holder()
                 && let Some(lock) = project.store.lock_removed_by(&said)
+                && !project.store.refuses_to_remove(&lock, &said)
             {
                 truth.judge_removal(
                     &lock,
@@ -144,10 +145,6 @@ impl Truth {
             lock["Who"].as_str().unwrap_or_default(),
             lock["ID"].as_str().unwrap_or_default(),
         );
-        let is_refused = kind == Kind::HttpStrict && !said.contains(id);
-        if is_refused {
-            return;
-        }
         let stamp = who.rsplit_once('@').map_or(who, |(stamp, _)| stamp);
         let holder = {
             let record = self.0.lock().unwrap();

@@ -62,6 +62,11 @@ impl Kind {
         !matches!(self, Self::Postgres | Self::Local)
     }
 
+    /// Whether `init` makes an empty state.
+    pub fn has_a_state_from_init(self) -> bool {
+        matches!(self, Self::Gcs | Self::Kubernetes)
+    }
+
     /// Whether one backend has a state for each workspace.
     pub fn has_workspaces(self) -> bool {
         !matches!(self, Self::HttpStrict | Self::HttpLax)

@@ -37,6 +37,13 @@ pub fn lock(name: &str) -> Option<String> {
     Some(info.unwrap_or_default().to_owned())
 }
 
+/// The number that each change of a lease changes.
+pub(crate) fn lock_version(name: &str) -> Option<String> {
+    let lease = get(&lease_url(name))?;
+    let version = lease["metadata"]["resourceVersion"].as_str();
+    version.map(str::to_owned)
+}
+
 /// Puts this lock in the place of whatever is there.
 pub fn set_lock(name: &str, id: &Value, info: &str) {
     let lease = json!({

@@ -4,6 +4,7 @@ mod requests;
 mod settings;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,12 @@ fn text_of(lock: &Value) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
+/// What a lock says.
+fn field(lock: &str, name: &str) -> Option<String> {
+    let lock: Value = serde_json::from_str(lock).ok()?;
+    lock[name].as_str().map(str::to_owned)
+}
+
 impl Store {
     /// Sets up a new, empty backend for the configuration in `directory`.
     pub fn new(kind: Kind, directory: &Path) -> Self {
@@ -95,9 +102,7 @@ impl Store {
                 sql("postgres", &format!("create database \"{}\"", store.name));
             }
             Kind::Gcs => {
-                let proxy = Proxy::to(gcs::address());
-                proxy.object(gcs::objection);
-                store.proxy = Some(proxy);
+                store.proxy = Some(store.way_to(gcs::address()));
                 gcs::make_bucket(&store.name);
             }
             Kind::Kubernetes => {
@@ -107,6 +112,20 @@ impl Store {
             Kind::Local => {}
         }
         store
+    }
+
+    /// Another way to the backend, where there is one in between.
+    pub fn another_way(&self) -> Option<Proxy> {
+        let usual = self.proxy.as_ref()?;
+        Some(self.way_to(usual.target))
+    }
+
+    fn way_to(&self, target: SocketAddr) -> Proxy {
+        let proxy = Proxy::to(target);
+        if self.kind == Kind::Gcs {
+            proxy.object(gcs::objection);
+        }
+        proxy
     }
 
     /// Lock and state of a workspace that has a name.
@@ -150,9 +169,13 @@ impl Store {
         self.lock_field("Who")
     }
 
+    /// What the lock was taken for, where the backend says so.
+    pub fn lock_operation(&self) -> Option<String> {
+        self.lock_field("Operation")
+    }
+
     fn lock_field(&self, name: &str) -> Option<String> {
-        let lock: Value = serde_json::from_str(&self.lock()?).ok()?;
-        lock[name].as_str().map(str::to_owned)
+        field(&self.lock()?, name)
     }
 
     /// Puts this lock in the place of whatever is there.

@@ -42,11 +42,30 @@ pub(super) fn given_by(environment: &Environment) -> Result<Vec<Given>, ToolErro
 pub(super) fn values_by(environment: &Environment) -> Result<Vec<String>, ToolError> {
     let mut all = Vec::new();
     for by in VARIABLES {
-        let options = options_of(environment, by)?.into_iter();
-        let values = options.filter(|(name, _)| name == "var" || name == "var-file");
-        all.extend(values.map(|(name, value)| format!("-{name}={value}")));
+        all.extend(values_of(options_of(environment, by)?));
     }
     Ok(all)
+}
+
+/// The same of a run that was seen: by TF_CLI_ARGS_apply and its kind, by TF_CLI_ARGS, and by its own
+/// command line, of which the later ones count.
+pub(super) fn values_seen(
+    environment: &Environment,
+    subcommand: &str,
+    command_line: &[String],
+) -> Vec<String> {
+    let variables = [&format!("TF_CLI_ARGS_{subcommand}"), "TF_CLI_ARGS"];
+    // Where one cannot be read, the program has refused it.
+    let added = variables.map(|name| environment.text(name).and_then(|text| words(&text)));
+    let all = added.into_iter().flatten().chain([command_line.to_vec()]);
+    all.flat_map(|words| values_of(options_in(words))).collect()
+}
+
+fn values_of(options: Vec<(String, String)>) -> impl Iterator<Item = String> {
+    let values = options.into_iter();
+    values
+        .filter(|(name, _)| name == "var" || name == "var-file")
+        .map(|(name, value)| format!("-{name}={value}"))
 }
 
 /// Words as a text that Terraform splits into just these.
@@ -64,6 +83,10 @@ fn options_of(
 ) -> Result<Vec<(String, String)>, ToolError> {
     let text = environment.text(by).unwrap_or_default();
     let words = words(&text).ok_or(ToolError::BadArguments { variable: by })?;
+    Ok(options_in(words))
+}
+
+fn options_in(words: Vec<String>) -> Vec<(String, String)> {
     let mut options = Vec::new();
     let mut words = words.into_iter();
     // Terraform takes no option after a word that is none.
@@ -75,7 +98,7 @@ fn options_of(
         };
         options.extend(value.map(|value| (name, value)));
     }
-    Ok(options)
+    options
 }
 
 /// Whether a word is this option, wherever it stands and whatever may be wrong with it.
@@ -214,6 +237,26 @@ mod tests {
             ["-var-file=x.tfvars", "-var=b=it's", "-var=a=it is"]
         );
         assert_eq!(words(&joined(&values)), Some(values));
+    }
+
+    #[test]
+    fn the_values_that_a_run_was_seen_with_end_with_those_of_its_command_line() {
+        let environment = Environment::from([
+            ("TF_CLI_ARGS", "-var=a=2"),
+            ("TF_CLI_ARGS_apply", "-var=a=1 -auto-approve"),
+            ("TF_CLI_ARGS_init", "-var=a=0"),
+        ]);
+        let line = [
+            "-auto-approve",
+            "-var",
+            "a=3",
+            "--var-file=x.tfvars",
+            "plan",
+        ];
+        assert_eq!(
+            values_seen(&environment, "apply", &line.map(str::to_owned)),
+            ["-var=a=1", "-var=a=2", "-var=a=3", "-var-file=x.tfvars"]
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::Terraform;
 use super::arguments::given_by;
 use super::program::find;
 use super::settings::is_same;
+use super::static_part::StaticPart;
 
 /// A function of the shell that asks for what has this name, unless its value is given, and escapes
 /// it for a word of TF_CLI_ARGS, and for a text in a file of curl's options.
@@ -60,13 +61,42 @@ const PLAIN_IN_A_QUERY: [&str; 14] = [
     "workspace",
 ];
 
+/// What makes a directory that only its owner can read, and that is gone when the shell has ended.
+pub(super) const PRIVATE: &str =
+    r#"private=$(mktemp -d) && trap 'rm -rf "$private"' EXIT && trap 'exit 1' HUP INT TERM && "#;
+
 /// A command of Terraform's: it enters the directory, initialises it, and chooses the workspace.
 pub(super) fn in_place(place: &Terraform, command: &str) -> String {
-    let program = program(place);
+    in_place_after(place, "", &once_in_place(place, command))
+}
+
+/// The same of whole commands, after something else that is done in the directory.
+pub(super) fn in_place_after(place: &Terraform, before: &str, commands: &str) -> String {
     let enter = enter(&place.directory);
-    let init = init(place, &program);
+    let init = init(place, &program(place));
+    format!("({enter}{before}{init} && {commands})")
+}
+
+/// A whole command where the directory is entered and initialised.
+pub(super) fn once_in_place(place: &Terraform, command: &str) -> String {
     let workspace = quoted(&place.workspace());
-    format!("({enter}{init} && TF_WORKSPACE={workspace} {program} {command})")
+    format!("TF_WORKSPACE={workspace} {} {command}", program(place))
+}
+
+/// Lays out an encrypted state in plain text, as `"$private/plain"`: beside the encryption, and all that
+/// it may name, it lies as a local state. Fails where the encryption cannot be cut out of its files.
+pub(super) fn decryption(
+    place: &Terraform,
+    file: &str,
+    encryption: &StaticPart,
+) -> Result<String, String> {
+    const LINKS: &str = r#"ls -A | while IFS= read -r name; do case $name in *.tf|*.tofu|*.tf.json|*.tofu.json|.terraform|.terraform.*|terraform.tfstate*) ;; *) ln -s "$PWD/$name" "$private/" ;; esac; done && "#;
+    let program = program(place);
+    let parts = encryption.cut_out_by_hand()?;
+    Ok(format!(
+        "{PRIVATE}{LINKS}{parts}ln -s \"$PWD\"/{file} \"$private/terraform.tfstate\" && (cd \"$private\" && \
+         TF_DATA_DIR=.terraform TF_WORKSPACE= {program} state pull >plain) && "
+    ))
 }
 
 fn enter(directory: &Path) -> String {

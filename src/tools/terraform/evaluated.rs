@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::arguments::{joined, values_by};
+use super::arguments::joined;
 use super::backend::Backend;
 use super::configuration::Resolved;
 use super::initialise::initialise;
@@ -34,7 +34,7 @@ pub(super) async fn resolve(
         let why = "it depends on the workspace, which `init` does not know yet";
         return Err(unknown(&place.directory, why));
     }
-    let mut words = values_by(&place.environment)?;
+    let mut words = place.values()?;
     let given = configuration.given()?.into_iter();
     words.extend(given.map(|given| format!("-backend-config={}", given.text)));
     let backend = evaluate(supervisor, place, &part, &joined(&words)).await?;

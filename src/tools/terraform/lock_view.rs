@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Terraform;
-use super::arguments::{joined, values_by};
+use super::arguments::joined;
 use super::backend::{Backend, LookBy, ReleaseBy, Strategy};
 use super::by_hand::{self, quoted};
 use super::diagnostics::{
@@ -86,7 +86,7 @@ impl LockView {
             encryption
                 .write(&place.directory, &shadow.directory)
                 .map_err(ToolError::Scratch)?;
-            values = Some(joined(&values_by(&place.environment)?));
+            values = Some(joined(&place.values()?));
         }
         let mut view = Self {
             place: place.clone(),

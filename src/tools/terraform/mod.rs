@@ -10,6 +10,7 @@ mod configuration;
 mod configuration_properties;
 #[cfg(test)]
 mod configuration_table;
+mod decrypted;
 mod diagnostics;
 #[cfg(test)]
 mod diagnostics_properties;
@@ -57,6 +58,7 @@ use super::{DeployTool, Prepared, Purpose, Sighting, ToolError, UnsavedState, Un
 use crate::environment::Environment;
 use crate::identity::user_name;
 use crate::supervisor::{Programs, SeenTool, Supervisor};
+use arguments::values_by;
 use backend::{Backend, ReleaseBy};
 use configuration::{Configuration, Origin, Resolved};
 use helper::helper_command;
@@ -85,6 +87,8 @@ pub(crate) struct Terraform {
     pub(crate) environment: Environment,
     /// Whether a Terraform was seen to run there.
     is_seen: bool,
+    /// The `-var` and `-var-file` with which it was seen.
+    seen_values: Option<Vec<String>>,
     /// The backend that it was seen to use.
     backend: Option<Backend>,
 }
@@ -125,6 +129,7 @@ impl Terraform {
             workspace,
             environment: Environment::own(),
             is_seen: false,
+            seen_values: None,
             backend: None,
         }
     }
@@ -179,6 +184,14 @@ impl Terraform {
             place.environment = self.environment.without(&CREDENTIALS);
         }
         place
+    }
+
+    /// The `-var` and `-var-file` that count here.
+    fn values(&self) -> Result<Vec<String>, ToolError> {
+        match &self.seen_values {
+            Some(seen) => Ok(seen.clone()),
+            None => values_by(&self.environment),
+        }
     }
 
     /// The directory, or the nearest one above it where a deploy has removed it since: version managers
@@ -349,7 +362,7 @@ impl DeployTool for Terraform {
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
         let resolved = match self.resolved() {
             // OpenTofu takes variables in a backend block.
-            Err(ToolError::NoLiteral { .. }) if !self.is_seen && is_opentofu(&self.binary) => {
+            Err(ToolError::NoLiteral { .. }) if is_opentofu(&self.binary) => {
                 evaluated::resolve(supervisor, self).await?
             }
             resolved => resolved?,

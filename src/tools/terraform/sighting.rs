@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::arguments::values_seen;
 use super::backend::Backend;
 use super::plan_file;
 use super::{Terraform, selected_workspace};
@@ -48,6 +49,8 @@ struct Call {
     directory: Option<PathBuf>,
     /// The subcommand, and the one below it.
     words: Vec<String>,
+    /// All that comes after the subcommand.
+    rest: Vec<String>,
     flags: Vec<String>,
     /// What is neither.
     operands: Vec<String>,
@@ -72,6 +75,7 @@ pub(super) fn sight(seen: &SeenTool) -> Sighting<Terraform> {
         workspace: None,
         environment: seen.environment.clone(),
         is_seen: true,
+        seen_values: Some(call.values(seen)),
         backend: None,
     };
     terraform.workspace = Some(selected_workspace(&terraform));
@@ -211,6 +215,7 @@ impl Call {
                 }
                 None if call.words.is_empty() || call.is_group() => {
                     call.words.push(argument.clone());
+                    call.rest = arguments.as_slice().to_vec();
                 }
                 None => call.operands.push(argument.clone()),
             }
@@ -246,6 +251,11 @@ impl Call {
 
     fn has_flag(&self, flag: &str) -> bool {
         self.flags.iter().any(|given| given == flag)
+    }
+
+    /// The `-var` and `-var-file` with which it runs.
+    fn values(&self, seen: &SeenTool) -> Vec<String> {
+        values_seen(&seen.environment, &self.words.join("_"), &self.rest)
     }
 
     /// Whether the call says that it takes no lock: by a flag, or by a variable that adds one.

@@ -10,7 +10,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// Terraform tries to store a state for the first time when it ends, or when it was asked to stop, or
 /// when so much time has passed since the first change.
@@ -148,6 +150,23 @@ pub(super) fn serial_to_store(
     } else {
         Err(difference)
     }
+}
+
+/// Whether a file is a state that OpenTofu has encrypted.
+pub(super) fn is_encrypted(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Encrypted {
+        #[expect(dead_code, reason = "it is only looked for")]
+        encrypted_data: IgnoredAny,
+    }
+    serde_json::from_str::<Encrypted>(text).is_ok()
+}
+
+/// The text of a state with this serial in the place of its own, and all else as it stands.
+pub(super) fn with_serial(text: &str, serial: u64) -> serde_json::Result<String> {
+    let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text)?;
+    members.insert("serial".to_owned(), to_raw_value(&serial)?);
+    serde_json::to_string(&members)
 }
 
 /// Where in the text of a state file its serial stands, and what to write there so that it becomes
@@ -382,6 +401,20 @@ mod tests {
         assert_eq!(StateFile::read(&after).unwrap().serial, 3);
         assert_eq!(lowered(text, 123), None, "there is no room for more");
         assert_eq!(lowered("{\"serial\":12}", 3), None);
+    }
+
+    #[test]
+    fn a_decrypted_state_gets_another_serial_and_keeps_all_else() {
+        let text = r#"{"version":4,"serial":7,"lineage":"x","resources":[],"big":12345678901234567890.10,"outputs":{"serial":1}}"#;
+        let after = with_serial(text, 3).unwrap();
+        assert_eq!(StateFile::read(&after).unwrap().serial, 3);
+        assert!(
+            after.contains(r#""big":12345678901234567890.10"#),
+            "{after}"
+        );
+        assert!(after.contains(r#""outputs":{"serial":1}"#), "{after}");
+        assert!(!is_encrypted(text));
+        assert!(is_encrypted(r#"{"serial":7,"encrypted_data":"x"}"#));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde_json::value::RawValue;
 
+use super::by_hand::quoted;
 use super::configuration::Configuration;
 use super::files::{is_json, malformed, read};
 use super::hcl_text::{Wanted, blocks};
@@ -51,6 +52,8 @@ struct Part {
     file: String,
     kind: &'static str,
     text: String,
+    /// The first and the last line of a block.
+    lines: Option<(usize, usize)>,
 }
 
 /// What of a configuration is evaluated before its state is opened.
@@ -69,10 +72,9 @@ impl StaticPart {
             } else {
                 hcl_parts(&text)
             };
-            parts.extend(found.into_iter().map(|(kind, text)| Part {
+            parts.extend(found.into_iter().map(|part| Part {
                 file: name.clone(),
-                kind,
-                text,
+                ..part
             }));
         }
         Ok(Self(parts))
@@ -156,14 +158,44 @@ impl StaticPart {
         }
         Ok(())
     }
+
+    /// What cuts it out of its files in a shell, into files of the same names in `$private`: what it says
+    /// may be a secret, and is not printed.
+    pub(super) fn cut_out_by_hand(&self) -> Result<String, String> {
+        let mut files: Vec<&str> = self.0.iter().map(|part| part.file.as_str()).collect();
+        files.dedup();
+        let cut_out = |name: &str| {
+            let parts = self.0.iter().filter(|part| part.file == name);
+            let cuts: Result<String, String> = parts.map(Part::cut_out_by_hand).collect();
+            Ok(format!("{{ {}}} >\"$private\"/{} && ", cuts?, quoted(name)))
+        };
+        files.into_iter().map(cut_out).collect()
+    }
 }
 
 impl Part {
+    /// Whether it stands in a `terraform` block.
+    fn is_inside(&self) -> bool {
+        [BACKEND, ENCRYPTION].contains(&self.kind)
+    }
+
+    /// What a shell shows it by, as it stands in a file. In JSON it has no lines of its own.
+    fn cut_out_by_hand(&self) -> Result<String, String> {
+        let (first, last) = self
+            .lines
+            .ok_or_else(|| format!("{} cannot be cut by lines", self.file))?;
+        let cut = format!("sed -n {first},{last}p {}; ", quoted(&self.file));
+        if self.is_inside() {
+            Ok(format!("echo '{TERRAFORM} {{'; {cut}echo '}}'; "))
+        } else {
+            Ok(cut)
+        }
+    }
+
     /// As it stands in a file of this name.
     fn in_file(&self, name: &str) -> String {
         let Self { kind, text, .. } = self;
-        let is_inside = [BACKEND, ENCRYPTION].contains(kind);
-        match (is_json(Path::new(name)), is_inside) {
+        match (is_json(Path::new(name)), self.is_inside()) {
             (false, false) => format!("{text}\n"),
             (false, true) => format!("{TERRAFORM} {{\n{text}\n}}\n"),
             (true, false) => format!("{{\"{kind}\":{text}}}"),
@@ -172,7 +204,7 @@ impl Part {
     }
 }
 
-fn hcl_parts(text: &str) -> Vec<(&'static str, String)> {
+fn hcl_parts(text: &str) -> Vec<Part> {
     let outside = [(VARIABLES, &[VARIABLES]), (LOCALS, &[LOCALS])];
     let inside = [(BACKEND, &[BACKEND]), (ENCRYPTION, &[ENCRYPTION])];
     let outside = outside.map(|(kind, names)| {
@@ -195,7 +227,16 @@ fn hcl_parts(text: &str) -> Vec<(&'static str, String)> {
     });
     let of_kind = |(kind, wanted)| {
         let found = blocks(text, wanted).into_iter();
-        found.map(move |block| (kind, block.text.to_owned()))
+        found.map(move |block| {
+            let first = block.lines_before + 1;
+            let breaks = block.text.matches('\n').count();
+            Part {
+                file: String::new(),
+                kind,
+                text: block.text.to_owned(),
+                lines: Some((first, first + breaks)),
+            }
+        })
     };
     outside
         .into_iter()
@@ -204,18 +245,24 @@ fn hcl_parts(text: &str) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn json_parts(text: &str) -> serde_json::Result<Vec<(&'static str, String)>> {
+fn json_parts(text: &str) -> serde_json::Result<Vec<Part>> {
     let document: &RawValue = serde_json::from_str(text)?;
+    let part = |kind, value: &RawValue| Part {
+        file: String::new(),
+        kind,
+        text: value.get().to_owned(),
+        lines: None,
+    };
     let mut parts = Vec::new();
     for kind in [VARIABLES, LOCALS] {
         let found = members(document, kind)?.into_iter();
-        parts.extend(found.map(|value| (kind, value.get().to_owned())));
+        parts.extend(found.map(|value| part(kind, value)));
     }
     for terraform in members(document, TERRAFORM)? {
         for (name, value) in each(terraform)? {
             let kinds = [BACKEND, ENCRYPTION];
             let kind = kinds.into_iter().find(|kind| name == *kind);
-            parts.extend(kind.map(|kind| (kind, value.get().to_owned())));
+            parts.extend(kind.map(|kind| part(kind, value)));
         }
     }
     Ok(parts)

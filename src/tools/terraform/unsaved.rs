@@ -8,10 +8,17 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::Terraform;
-use super::by_hand::{in_place, program, quoted};
+use super::arguments::joined;
+use super::by_hand::{
+    PRIVATE, decryption, in_place, in_place_after, once_in_place, program, quoted,
+};
+use super::decrypted::{PlainState, decrypt, encryption_of};
 use super::diagnostics::essence;
 use super::helper::helper_command;
-use super::state_file::{StateFile, lowered, serial_to_store, tried_once};
+use super::program::is_opentofu;
+use super::state_file::{
+    StateFile, is_encrypted, lowered, serial_to_store, tried_once, with_serial,
+};
 use crate::supervisor::Supervisor;
 use crate::tools::{ToolError, UnsavedState, Unstored};
 
@@ -20,10 +27,20 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How long a state may be that is compared with another one.
 const MOST_OF_A_STATE: u64 = 64 * 1024 * 1024;
 
+/// A question of the shell.
+const ASK: &str = r#"printf 'Push this one? (yes) '; IFS= read -r answer; [ "$answer" = yes ]"#;
+
+/// A file that `state push` reads.
+enum Readable {
+    /// The one that was left.
+    AsLeft,
+    Decrypted(PlainState),
+}
+
 /// What was learned of a state by comparing it with the stored one.
 enum Compared {
     /// It can be stored, and Terraform refuses it where another one is stored meanwhile.
-    Storable,
+    Storable(Readable),
     /// Something that is stored would be lost, or may be.
     Forked(ToolError),
     /// They could not be compared.
@@ -38,10 +55,16 @@ impl Terraform {
         state: &UnsavedState,
     ) -> Result<(), Unstored> {
         let (reason, advice) = match self.compare(supervisor, state).await {
-            Compared::Storable => match self.push(supervisor, state).await {
-                Ok(()) => return Ok(()),
-                Err(reason) => (reason, self.push_by_hand(state)),
-            },
+            Compared::Storable(readable) => {
+                match self.push(supervisor, state, &readable).await {
+                    Ok(()) => return Ok(()),
+                    // The file that was left still has a serial that may pass over what others store.
+                    Err(reason) if matches!(readable, Readable::Decrypted(_)) => {
+                        (reason, self.advice(state))
+                    }
+                    Err(reason) => (reason, self.push_by_hand(state)),
+                }
+            }
             Compared::Forked(reason) => (reason, self.merge_by_hand()),
             Compared::Unknown(reason) => (reason, self.advice(state)),
         };
@@ -64,6 +87,15 @@ impl Terraform {
             Ok(text) => text,
             Err(error) => return unreadable(error),
         };
+        let is_encrypted = is_encrypted(&text);
+        let text = if is_encrypted {
+            match decrypt(supervisor, self, &text, LIMIT, MOST_OF_A_STATE).await {
+                Ok(plain) => plain,
+                Err(error) => return Compared::Unknown(error),
+            }
+        } else {
+            text
+        };
         let unsaved = match StateFile::read(&text) {
             Ok(unsaved) => unsaved,
             Err(reason) => return unknown(format!("{} is {reason}", state.path.display())),
@@ -76,9 +108,16 @@ impl Terraform {
             Err(difference) => Compared::Forked(ToolError::Forked {
                 difference: difference.to_string(),
             }),
-            Ok(serial) if serial == unsaved.serial() => Compared::Storable,
+            Ok(serial) if is_encrypted => match with_serial(&text, serial)
+                .map_err(io::Error::from)
+                .and_then(|text| PlainState::write(&text))
+            {
+                Ok(plain) => Compared::Storable(Readable::Decrypted(plain)),
+                Err(error) => Compared::Unknown(ToolError::Scratch(error)),
+            },
+            Ok(serial) if serial == unsaved.serial() => Compared::Storable(Readable::AsLeft),
             Ok(serial) => match lower_serial(&state.path, &text, serial) {
-                Ok(()) => Compared::Storable,
+                Ok(()) => Compared::Storable(Readable::AsLeft),
                 Err(error) => unreadable(error),
             },
         }
@@ -86,65 +125,124 @@ impl Terraform {
 
     /// The stored state. The deploy has used it, so asking creates nothing.
     async fn pull(&self, supervisor: &Supervisor) -> Result<StateFile, ToolError> {
-        let command = self.command_in_place(&["state", "pull", "-no-color"]);
+        let command = self.command_in_place(&["state", "pull", "-no-color"])?;
         let helped = supervisor
             .run_helper_that_says(command, LIMIT, MOST_OF_A_STATE)
             .await?;
         let reason = if helped.status.success() {
             match StateFile::read(&helped.stdout) {
                 Ok(stored) => return Ok(stored),
-                Err(reason) => format!("what terraform state pull shows is {reason}"),
+                Err(reason) => format!("what {} state pull shows is {reason}", program(self)),
             }
         } else {
-            format!("terraform state pull said: {}", essence(&helped.stderr))
+            let output = essence(&helped.stderr);
+            format!("{} state pull said: {output}", program(self))
         };
         Err(ToolError::NotComparable { reason })
     }
 
-    async fn push(&self, supervisor: &Supervisor, state: &UnsavedState) -> Result<(), ToolError> {
+    async fn push(
+        &self,
+        supervisor: &Supervisor,
+        state: &UnsavedState,
+        readable: &Readable,
+    ) -> Result<(), ToolError> {
         let mut command =
-            self.command_in_place(&["state", "push", "-no-color", "-lock-timeout=0s"]);
-        command.arg(&state.path);
+            self.command_in_place(&["state", "push", "-no-color", "-lock-timeout=0s"])?;
+        command.arg(match readable {
+            Readable::AsLeft => &state.path,
+            Readable::Decrypted(plain) => &plain.path,
+        });
         let helped = supervisor.run_helper(command, LIMIT).await?;
         if helped.status.success() {
             Ok(())
         } else {
             Err(ToolError::NotStored {
-                command: "terraform state push".to_owned(),
+                command: format!("{} state push", program(self)),
                 output: essence(&helped.stderr),
             })
         }
     }
 
     /// A command in the user's directory, about the state that the deploy has used.
-    fn command_in_place(&self, arguments: &[&str]) -> Command {
+    fn command_in_place(&self, arguments: &[&str]) -> Result<Command, ToolError> {
         let mut command = helper_command(&self.binary, &self.environment);
+        // The backend block and the encryption may name variables, which Terraform does not know there.
+        if is_opentofu(&self.binary) {
+            command.env("TF_CLI_ARGS", joined(&self.values()?));
+        }
         command
             .args(arguments)
             .env("TF_DATA_DIR", self.configuration().data_directory)
             .env("TF_WORKSPACE", self.workspace())
             .current_dir(&self.directory);
-        command
+        Ok(command)
     }
 
     fn push_by_hand(&self, state: &UnsavedState) -> String {
-        let file = self.name_of(state);
+        let command = match self.decryption_by_hand(state) {
+            None => in_place(self, &format!("state push {}", self.name_of(state))),
+            Some(Ok(decryption)) => in_place_after(self, &decryption, &self.push_plain()),
+            Some(Err(why)) => return self.decrypt_by_hand(&why),
+        };
         format!(
             "Before the next deploy, store it by hand, which {} refuses where another one has been \
-             stored meanwhile: {}",
+             stored meanwhile: {command}",
             program(self),
-            in_place(self, &format!("state push {file}"))
         )
     }
 
     fn compare_by_hand(&self, state: &UnsavedState) -> String {
         let file = self.name_of(state);
+        let command = match self.decryption_by_hand(state) {
+            None if !is_opentofu(&self.binary) => {
+                in_place(self, &format!("state pull | diff - {file}"))
+            }
+            None => in_place_after(self, PRIVATE, &self.compare_lines(&file, "")),
+            Some(Ok(decryption)) => {
+                let push = format!("; {ASK} && {}", self.push_plain());
+                let compare = self.compare_lines("\"$private/plain\"", &push);
+                in_place_after(self, &decryption, &compare)
+            }
+            Some(Err(why)) => return self.decrypt_by_hand(&why),
+        };
         format!(
             "Another state may have been stored meanwhile, and {} may set it back without a word. \
              Before the next deploy, compare them, and push this one only where the stored one has \
-             nothing that it lacks: {}",
+             nothing that it lacks: {command}",
             program(self),
-            in_place(self, &format!("state pull | diff - {file}"))
+        )
+    }
+
+    fn push_plain(&self) -> String {
+        once_in_place(self, "state push \"$private/plain\"")
+    }
+
+    /// Compares the stored state with this file: OpenTofu shows a state on one line, and leaves one on
+    /// many.
+    fn compare_lines(&self, file: &str, then: &str) -> String {
+        const LINES: &str = r#"lines() { tr -d ' \n' <"$1" | tr , '\n'; }"#;
+        let pull = once_in_place(self, "state pull");
+        format!(
+            "{pull} >\"$private/stored\" && {LINES} && lines \"$private/stored\" >\"$private/lines\" && \
+             {{ lines {file} | diff \"$private/lines\" -{then}; }}"
+        )
+    }
+
+    /// What lays out a state in plain text where it is encrypted, or why nothing does.
+    fn decryption_by_hand(&self, state: &UnsavedState) -> Option<Result<String, String>> {
+        let text = fs::read_to_string(&state.path).unwrap_or_default();
+        let file = self.name_of(state);
+        is_encrypted(&text)
+            .then(|| encryption_of(self).and_then(|part| decryption(self, &file, &part)))
+    }
+
+    fn decrypt_by_hand(&self, why: &str) -> String {
+        let program = program(self);
+        format!(
+            "`{program} state push` reads no encrypted file, and softstop knows no command that decrypts \
+             it: {why}. Before the next deploy, show it by `{program} state pull`, as terraform.tfstate \
+             in a directory with its encryption and no backend, and store what is shown"
         )
     }
 

@@ -1,6 +1,6 @@
 //! What clients say to a backend, so that a proxy knows it when it passes by.
 
-use super::{Kind, PREFIX, Store};
+use super::{Kind, PREFIX, Store, field, kubernetes};
 
 impl Store {
     /// What a client says when it writes the state.
@@ -84,5 +84,16 @@ impl Store {
             Kind::S3Both => self.lockfile(),
             _ => self.lock(),
         }
+    }
+
+    /// Whether the backend refuses that, because another lock is there than the one that is meant.
+    pub fn refuses_to_remove(&self, lock: &str, request: &str) -> bool {
+        let meant = match self.kind {
+            Kind::HttpStrict | Kind::Gcs => field(lock, "ID"),
+            // Whatever has changed a lease, the change of an older version is refused.
+            Kind::Kubernetes => kubernetes::lock_version(&self.secret()),
+            _ => None,
+        };
+        meant.is_some_and(|meant| !request.contains(&meant))
     }
 }
