@@ -9,6 +9,7 @@ mod docker;
 mod environment;
 mod evidence;
 mod exit_code;
+mod guarded;
 mod http_client;
 mod lock;
 mod lock_state;

@@ -27,6 +27,7 @@ mod http_backend;
 mod initialise;
 mod json_text;
 mod known_settings;
+mod left;
 mod lock;
 mod lock_view;
 #[cfg(test)]
@@ -44,6 +45,7 @@ mod unsaved;
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -54,6 +56,7 @@ use tracing::warn;
 
 use super::{DeployTool, Prepared, Purpose, Sighting, ToolError, UnsavedState, Unstored};
 use crate::environment::Environment;
+use crate::lock::LockInfo;
 use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
 use backend::{Backend, ReleaseBy};
 use configuration::{Configuration, Origin, Resolved};
@@ -325,7 +328,8 @@ impl DeployTool for Terraform {
     }
 
     fn unsaved_state(&self, undisturbed: Option<Duration>) -> Option<UnsavedState> {
-        UnsavedState::at(self.directory.join(ERRORED_STATE), undisturbed)
+        let tried_once = state_file::tried_once(undisturbed);
+        UnsavedState::at(self.directory.join(ERRORED_STATE), tried_once)
     }
 
     async fn save_state(
@@ -334,6 +338,14 @@ impl DeployTool for Terraform {
         state: &UnsavedState,
     ) -> Result<(), Unstored> {
         self.store(supervisor, state).await
+    }
+
+    fn note_unsaved(&self, state: &UnsavedState) -> io::Result<()> {
+        self.note(state)
+    }
+
+    fn unsaved_state_of(&self, holder: &LockInfo) -> Option<UnsavedState> {
+        self.left_by(holder)
     }
 
     fn save_by_hand(&self, state: &UnsavedState) -> String {

@@ -7,13 +7,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::Terraform;
 use super::by_hand::{in_place, program, quoted};
 use super::diagnostics::essence;
 use super::helper::helper_command;
-use super::state_file::{StateFile, lowered, serial_to_store, tried_once};
+use super::state_file::{StateFile, lowered, serial_to_store};
 use crate::supervisor::Supervisor;
-use crate::tools::{ToolError, UnsavedState, Unstored};
+use crate::tools::{Since, ToolError, UnsavedState, Unstored};
 
 /// How long Terraform may take to show the stored state, or to store another one.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -39,7 +41,10 @@ impl Terraform {
     ) -> Result<(), Unstored> {
         let (reason, advice) = match self.compare(supervisor, state).await {
             Compared::Storable => match self.push(supervisor, state).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    mark_as_stored(state);
+                    return Ok(());
+                }
                 Err(reason) => (reason, self.push_by_hand(state)),
             },
             Compared::Forked(reason) => (reason, self.merge_by_hand()),
@@ -50,7 +55,7 @@ impl Terraform {
 
     /// What a person can do with a state that nobody has compared with the stored one.
     pub(super) fn advice(&self, state: &UnsavedState) -> String {
-        if tried_once(state.undisturbed) {
+        if state.since == Since::TriedOnce && !state.is_of_several {
             self.push_by_hand(state)
         } else {
             self.compare_by_hand(state)
@@ -72,7 +77,13 @@ impl Terraform {
             Ok(stored) => stored,
             Err(error) => return Compared::Unknown(error),
         };
-        match serial_to_store(&stored, &unsaved, tried_once(state.undisturbed)) {
+        if stored.is_none() && state.is_of_several {
+            return unknown(
+                "several states were used in this directory, and which one it is of is not known"
+                    .to_owned(),
+            );
+        }
+        match serial_to_store(&stored, &unsaved, state.since) {
             Err(difference) => Compared::Forked(ToolError::Forked {
                 difference: difference.to_string(),
             }),
@@ -104,6 +115,9 @@ impl Terraform {
     async fn push(&self, supervisor: &Supervisor, state: &UnsavedState) -> Result<(), ToolError> {
         let mut command =
             self.command_in_place(&["state", "push", "-no-color", "-lock-timeout=0s"]);
+        if state.since == Since::Guarded {
+            command.arg("-lock=false");
+        }
         command.arg(&state.path);
         let helped = supervisor.run_helper(command, LIMIT).await?;
         if helped.status.success() {
@@ -159,6 +173,16 @@ impl Terraform {
     fn name_of(&self, state: &UnsavedState) -> String {
         let file = state.path.strip_prefix(&self.directory);
         quoted(&file.unwrap_or(&state.path).to_string_lossy())
+    }
+}
+
+/// Without that, the same state would be stored once more, which loses nothing.
+fn mark_as_stored(state: &UnsavedState) {
+    if let Err(error) = fs::rename(&state.path, state.stored_path()) {
+        warn!(
+            "{} is stored, and could not be renamed: {error}. Remove it.",
+            state.path.display()
+        );
     }
 }
 
