@@ -14,23 +14,29 @@
 mod directories;
 mod measure;
 mod memory;
+mod noticing;
 mod orphans;
 mod output;
 mod release;
 mod start;
 mod stop;
+mod strangers;
+mod untaint;
 
 use std::env;
 
 use softstop_test_support as support;
 
 /// In the order of a deploy's life.
-const TABLES: [(&str, fn()); 7] = [
+const TABLES: [(&str, fn()); 10] = [
     ("start", start::table),
+    ("noticing", noticing::table),
     ("memory", memory::table),
     ("output", output::table),
     ("orphans", orphans::table),
     ("stop", stop::table),
+    ("strangers", strangers::table),
+    ("untaint", untaint::table),
     ("release", release::table),
     ("directories", directories::table),
 ];

@@ -16,8 +16,10 @@ use crate::support::{Kind, Project};
 
 /// Up to when a signal is sent, in microseconds after the start.
 const LATEST: usize = 200_000;
-/// More starts tell more, and take longer.
+/// More starts tell more, and take longer: a whole sweep has 500.
 const STARTS: &str = "SOFTSTOP_TEST_STARTS";
+/// How many files lie in the directory of a deploy that has many.
+const FILES: usize = 20_000;
 /// Of so many starts, softstop may lose one more: a larger program is loaded a little later.
 const ONE_IN: usize = 20;
 const SIDE_BY_SIDE: usize = 2;
@@ -81,19 +83,26 @@ impl Contestant {
 
 #[test]
 fn the_first_process_of_a_container_loses_no_signal_that_could_be_heard() {
-    let starts = env::var(STARTS).map_or(100, |starts| starts.parse().unwrap());
+    let starts = env::var(STARTS).map_or(120, |starts| starts.parse().unwrap());
     let project = Project::new(Kind::Local, "");
     let [first, yardstick] = ["first", "yardstick"].map(|name| {
         let program = project.scratch().join(name);
         compile(&format!("{name}.c"), &program);
         program
     });
-    let empty = project.scratch().join("empty");
-    fs::create_dir(&empty).unwrap();
+    let [empty, full] = ["empty", "full"].map(|name| project.scratch().join(name));
+    for (directory, files) in [(&empty, 0), (&full, FILES)] {
+        fs::create_dir(directory).unwrap();
+        for number in 0..files {
+            fs::write(directory.join(number.to_string()), "").unwrap();
+        }
+    }
     let yardstick = Contestant::new(&[yardstick.to_str().unwrap()]);
     let contestants = [
         Contestant::softstop(&empty),
         Contestant::softstop(&empty).with_a_token(),
+        Contestant::softstop(&full),
+        Contestant::softstop(&full).with_a_token(),
     ];
     let next = AtomicUsize::new(0);
     let sweep = || loop {

@@ -27,6 +27,7 @@ mod interrupts;
 mod lifecycle;
 mod limits;
 mod living_holders;
+mod old_terraforms;
 mod opentofu;
 mod output;
 mod own_lock;

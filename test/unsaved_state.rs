@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
 use crate::support::project::thing;
-use crate::support::{Finished, Kind, Project, Softstop, each};
+use crate::support::proxy::Fault;
+use crate::support::{Finished, Kind, Project, Softstop, Step, each};
 
 /// A project whose resource `a` exists, with serial 1.
 fn begun() -> Project {
@@ -152,14 +154,96 @@ fn a_state_never_takes_the_place_of_what_somebody_else_has_stored_since() {
 }
 
 #[test]
-fn a_state_that_many_tries_have_not_stored_is_stored_where_it_lacks_nothing() {
+fn what_somebody_has_removed_meanwhile_does_not_come_back() {
     let project = begun();
-    let finished = deploy_in_vain(&project, &a_and_b(), true, || {});
-    finished.expect_said("The state is stored now");
-    assert_eq!(project.store.resources(), ["a", "b"], "{finished}");
-    let left = fs::read_to_string(project.directory.join("errored.tfstate")).unwrap();
-    let said = "Terraform refuses it where another one was stored after the first";
-    assert_eq!(serial_of(&left), 2, "{said}");
+    let finished = deploy_in_vain(&project, &a_and_b(), true, || {
+        project.run_terraform(&["state", "rm", "slow_thing.a"]);
+    });
+    finished
+        .expect_said("It is not stored now, because something that is stored")
+        .expect_said("only this one has slow_thing.a, slow_thing.b")
+        .expect_said("Do not push it.")
+        .expect_said("and holds secrets");
+    assert_eq!(project.store.resources(), [""; 0], "{finished}");
+    assert!(project.directory.join("errored.tfstate").exists());
+}
+
+/// A project whose resource `a` exists.
+fn begun_on(kind: Kind) -> Project {
+    let project = Project::new(kind, &thing("a", ""));
+    project.run_terraform(&["init", "-input=false"]);
+    project.run_terraform(&["apply", "-auto-approve"]);
+    project
+}
+
+/// Terraform tries several times, and destroys what is stored, so that nothing but the lock shows that
+/// nobody else has stored something.
+#[test]
+fn a_state_is_stored_while_the_lock_of_its_own_run_that_was_killed_is_still_there() {
+    const KINDS: [Kind; 4] = [
+        Kind::HttpStrict,
+        Kind::HttpLax,
+        Kind::S3Lockfile,
+        Kind::S3DynamoDb,
+    ];
+    each(&KINDS, |kind| {
+        let project = begun_on(kind);
+        let b = thing("b", "create_gate = \"GATES/b.gate\"");
+        project.write("main.tf", &project.with_gates(&b));
+        let run = Softstop::deploy(&project)
+            .script(&format!(
+                "terraform init -input=false; terraform apply -auto-approve || true; {}; exit 3",
+                project.wait_at("after")
+            ))
+            .start();
+        project.gate("b.gate").wait_until_reached();
+        let proxy = project.store.proxy.as_ref().unwrap();
+        proxy.fail(&project.store.state_write(), Fault::Refuse, u32::MAX);
+        proxy.hold(&project.store.unlock_requests()[0]);
+        let terraform = run.wait_for_process("terraform");
+        kill(terraform, Signal::SIGINT).unwrap();
+        run.wait_for_stdout("Stopping operation...");
+        project.gate("b.gate").open();
+        proxy.wait_until_held();
+        assert!(project.directory.join("errored.tfstate").exists());
+        kill(terraform, Signal::SIGKILL).unwrap();
+        project.gate("after.gate").wait_until_reached();
+        proxy.wait_until_given_up();
+        proxy.recover();
+        project.gate("after.gate").open();
+        let finished = run.finish();
+        finished
+            .expect_code(3)
+            .expect_said("It is stored before that lock is released")
+            .expect_said("errored.tfstate.stored is no longer needed, and holds secrets")
+            .expect_said("It was released");
+        assert_eq!(project.store.resources(), ["b"], "{kind:?}: {finished}");
+        assert_eq!(project.store.lock(), None, "{finished}");
+        assert!(!project.directory.join("errored.tfstate").exists());
+    });
+}
+
+/// Which of two backends the file is of, no name says: the second one is empty, and would take it.
+#[test]
+fn a_state_does_not_go_into_the_empty_backend_that_was_used_after_its_own() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let other = Project::new(Kind::HttpStrict, "");
+    let block = format!("terraform {{\n{}}}\n", other.store.block());
+    project.store.http.as_ref().unwrap().refuse_posts(100);
+    let finished = Softstop::deploy(&project)
+        .env("OTHER_BLOCK", block)
+        .script(
+            "terraform init -input=false; terraform apply -auto-approve || true
+             echo \"$OTHER_BLOCK\" > backend.tf
+             terraform init -input=false -reconfigure; terraform plan; exit 3",
+        )
+        .finish();
+    finished
+        .expect_code(3)
+        .expect_said("several states were used in this directory")
+        .expect_said("terraform state pull | diff - errored.tfstate");
+    assert_eq!(other.store.state(), None, "{finished}");
+    assert!(project.directory.join("errored.tfstate").exists());
 }
 
 #[test]
@@ -214,4 +298,70 @@ fn where_the_states_cannot_be_compared_a_person_is_told_to_do_it() {
         "{finished}"
     );
     assert_eq!(project.store.resources(), ["a"], "{finished}");
+}
+
+/// A deploy of `step` that could not store its state, and whose lock is there all the same.
+fn left_by(step: &Step) -> Project {
+    let project = begun();
+    let http = project.store.http.as_ref().unwrap();
+    http.refuse_posts(100);
+    project.write("main.tf", &project.with_gates(&a_and_b()));
+    project.gate("b.gate").open();
+    let who = Arc::new(Mutex::new(String::new()));
+    let seen = Arc::clone(&who);
+    http.watch(move |method, body| {
+        if method == "LOCK" && body.contains("OperationTypeApply") {
+            let lock: Value = serde_json::from_str(body).unwrap();
+            lock["Who"]
+                .as_str()
+                .unwrap()
+                .clone_into(&mut seen.lock().unwrap());
+        }
+    });
+    let finished = Softstop::deploy(&project).in_step(step).finish();
+    finished.expect_said("It is not stored now");
+    http.refuse_posts(0);
+    project.be_locked_by(&who.lock().unwrap());
+    project
+}
+
+fn release_in(project: &Project, step: &Step) -> Finished {
+    Softstop::in_directory(&project.directory, project.scratch())
+        .env("TF_CLI_CONFIG_FILE", project.cli_config())
+        .arguments(["release"])
+        .in_step(&step.sibling())
+        .finish()
+}
+
+#[test]
+fn a_release_stores_what_the_released_holder_has_left_and_does_so_once() {
+    let step = Step::of_a_new_pipeline();
+    let project = left_by(&step);
+    let finished = release_in(&project, &step);
+    finished
+        .expect_code(0)
+        .expect_said("It is stored before that lock is released")
+        .expect_said("errored.tfstate.stored is no longer needed, and holds secrets")
+        .expect_said("It was released");
+    assert_eq!(project.store.resources(), ["a", "b"], "{finished}");
+    project.run_terraform(&["state", "rm", "slow_thing.b"]);
+    project.be_orphaned(&step);
+    let again = release_in(&project, &step);
+    again.expect_code(0).expect_said("It was released");
+    assert!(!again.stderr.contains("errored"), "{again}");
+    assert_eq!(project.store.resources(), ["a"], "{again}");
+}
+
+#[test]
+fn a_release_leaves_alone_what_another_holder_has_left() {
+    let step = Step::of_a_new_pipeline();
+    let project = left_by(&step);
+    project.be_orphaned(&step);
+    let finished = release_in(&project, &step);
+    finished
+        .expect_code(0)
+        .expect_said("It was released")
+        .expect_said("errored.tfstate holds a state that a deploy could not store, and secrets");
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+    assert!(project.directory.join("errored.tfstate").exists());
 }

@@ -1,6 +1,7 @@
 //! Look, judge, look again where the release itself does not, release, look again: what the stories
 //! have in common.
 
+pub(crate) mod guarded;
 pub(crate) mod pace;
 
 use std::fmt;

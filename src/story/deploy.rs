@@ -84,6 +84,7 @@ impl<T: DeployTool> Story<'_, T> {
             outcome == Outcome::Interrupted || self.supervisor.has_heard_of_a_stop();
         let undisturbed = (!was_disturbed).then(|| began.elapsed());
 
+        let places = used.places();
         let mut locks = Locks::default();
         if let Ok(ending) = &ending {
             let finished = Finished {
@@ -94,12 +95,13 @@ impl<T: DeployTool> Story<'_, T> {
                 operations: T::OF_A_DEPLOY,
             };
             let told = before.told.as_deref();
-            locks = self.free_after(&used, &finished, told).await;
+            locks = self.free_after(&places, &used, &finished, told).await;
         }
-        for place in self.working_places(&used) {
-            let unsaved = place.unsaved_state(undisturbed);
+        for places in self.working_places(&places) {
+            let unsaved = places[0].unsaved_state(undisturbed);
             if let Some(state) = unsaved.filter(|state| state.is_left_since(started.1)) {
-                locks = self.save(place, &state, locks, reserve).await;
+                let state = state.of_several(places.len() > 1);
+                locks = self.save(&places, &state, locks, reserve).await;
             }
         }
         if let Some(script) = &self.deploy.after_script {
@@ -132,16 +134,27 @@ impl<T: DeployTool> Story<'_, T> {
         ending
     }
 
-    /// Where tools have worked, each directory once: what was used there last, or else what is named.
-    fn working_places<'b>(&'b self, used: &'b Used<T>) -> Vec<&'b T> {
+    /// Where tools have worked, by directory: what was used there, the last one first, or else what is
+    /// named.
+    fn working_places<'b>(&'b self, used: &[&'b T]) -> Vec<Vec<&'b T>> {
         let real = |place: &T| fs::canonicalize(place.directory()).ok();
-        let mut places: Vec<&T> = Vec::new();
-        for place in used.places().into_iter().rev().chain([self.tool]) {
-            if places.iter().all(|known| real(known) != real(place)) {
-                places.push(place);
+        let mut directories: Vec<Vec<&T>> = Vec::new();
+        for place in used.iter().rev() {
+            match directories
+                .iter_mut()
+                .find(|known| real(known[0]) == real(place))
+            {
+                Some(places) => places.push(place),
+                None => directories.push(vec![place]),
             }
         }
-        places
+        if directories
+            .iter()
+            .all(|known| real(known[0]) != real(self.tool))
+        {
+            directories.push(vec![self.tool]);
+        }
+        directories
     }
 
     fn command(&self) -> Result<Prepared, ToolError> {

@@ -7,13 +7,14 @@ use tracing::{error, info, warn};
 use crate::exit_code::{Exit, Outcome};
 use crate::inquiry::Inquiry;
 use crate::lock::LockInfo;
+use crate::recovery::guarded::Guarded;
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::report::console::{FAILURE, SUCCESS};
 use crate::story::after_script;
 use crate::story::conclusion::{LockState, Locks};
 use crate::story::places::{Place, side_by_side};
 use crate::supervisor::Supervisor;
-use crate::tools::{DeployLock, DeployTool, ToolError};
+use crate::tools::{DeployLock, DeployTool, ToolError, Unstored};
 
 /// What the user wants freed.
 pub(crate) struct Release {
@@ -31,6 +32,7 @@ pub(crate) async fn run<T: DeployTool>(
     let found = side_by_side(places, async |place| {
         let found = free(supervisor, inquiry, place, release.lock_timeout).await;
         say(&place.name, &found);
+        save_left(supervisor, place, &found).await;
         found
     })
     .await;
@@ -58,7 +60,11 @@ async fn free<T: DeployTool>(
     place: &Place<T>,
     lock_timeout: Duration,
 ) -> Result<Recovery, ToolError> {
-    let lock = place.tool.find_lock(supervisor).await?;
+    let lock = Guarded {
+        lock: place.tool.find_lock(supervisor).await?,
+        tool: &place.tool,
+        left: |holder: &LockInfo| place.tool.unsaved_state_of(holder),
+    };
     let judge = async |holder: &LockInfo| inquiry.judge(supervisor, &place.tool, holder).await;
     let patience = Patience {
         time: lock_timeout,
@@ -66,6 +72,39 @@ async fn free<T: DeployTool>(
     };
     let look = lock.look(supervisor).await?;
     recover_with_patience(look, supervisor, &lock, &judge, patience).await
+}
+
+/// Stores the state that a released holder has left in a file, where that was not done under its lock.
+async fn save_left<T: DeployTool>(
+    supervisor: &Supervisor,
+    place: &Place<T>,
+    found: &Result<Recovery, ToolError>,
+) {
+    let Place { name, tool, .. } = place;
+    let Some(state) = tool.unsaved_state(None) else {
+        return;
+    };
+    let noted = match found {
+        Ok(Recovery::Released(holder, _)) => tool.unsaved_state_of(holder),
+        _ => None,
+    };
+    let Some(state) = noted else {
+        let advice = tool.save_by_hand(&state);
+        warn!(
+            "{name}: {} holds a state that a deploy could not store, and secrets. It is left alone: \
+             it is not known to be of a holder whose lock was released just now. {advice}",
+            state.path.display()
+        );
+        return;
+    };
+    info!("{name}: {state}");
+    match tool.save_state(supervisor, &state).await {
+        Ok(()) => info!("{name}: {}", state.is_stored()),
+        Err(Unstored { reason, advice }) => {
+            warn!("{name}: It is not stored now, because {reason}.");
+            warn!("{name}: {}", state.to_keep(&advice));
+        }
+    }
 }
 
 fn say(place: &str, found: &Result<Recovery, ToolError>) {

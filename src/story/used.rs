@@ -78,6 +78,12 @@ impl<T: DeployTool> Used<T> {
         places
     }
 
+    /// Whether other states were used in the directory of this place.
+    pub(crate) fn shares_directory(&self, place: &T) -> bool {
+        let here = |other: &&T| other.directory() == place.directory();
+        self.places.iter().filter(here).count() > 1
+    }
+
     /// Whether it was seen to plan, and nothing that may change something.
     pub(crate) fn is_plan(&self) -> bool {
         self.has_planned && !self.has_changed

@@ -6,6 +6,7 @@ use tracing::{debug, info, warn};
 use super::Story;
 use crate::inquiry::{Finished, judge_finished};
 use crate::lock::LockInfo;
+use crate::recovery::guarded::Guarded;
 use crate::recovery::{Recovery, recover};
 use crate::story::conclusion::{LockState, Locks};
 use crate::story::used::Used;
@@ -21,16 +22,16 @@ impl<T: DeployTool> Story<'_, T> {
     /// Terraform was killed.
     pub(super) async fn free_after(
         &self,
+        places: &[&T],
         used: &Used<T>,
         finished: &Finished<'_>,
         told: Option<&str>,
     ) -> Locks {
-        let places = used.places();
         let is_plain = places.len() < 2
             && places
                 .iter()
                 .all(|place| place.directory() == self.tool.directory());
-        let mut locks: Vec<LockState> = stream::iter(&places)
+        let mut locks: Vec<LockState> = stream::iter(places)
             .map(|place| self.free_place(place, used, finished, is_plain, told))
             .buffered(SIDE_BY_SIDE)
             .filter_map(async |state| state)
@@ -41,7 +42,7 @@ impl<T: DeployTool> Story<'_, T> {
             locks.push(LockState::Unknown);
         }
         if !used.is_any && self.is_spoken_of() {
-            locks.push(self.free_unseen(finished).await);
+            locks.push(self.free_unseen(used, finished).await);
         }
         Locks(locks)
     }
@@ -54,9 +55,9 @@ impl<T: DeployTool> Story<'_, T> {
     }
 
     /// What can be said where no tool was seen: it may have run in a container, and used any state.
-    async fn free_unseen(&self, finished: &Finished<'_>) -> LockState {
+    async fn free_unseen(&self, used: &Used<T>, finished: &Finished<'_>) -> LockState {
         let known = if self.tool.has_work() {
-            self.recover_place(self.tool, finished).await
+            self.recover_place(self.tool, used, finished).await
         } else {
             Err(ToolError::NoState(String::new()))
         };
@@ -93,7 +94,7 @@ impl<T: DeployTool> Story<'_, T> {
         } else {
             format!("{}: ", place.place_name())
         };
-        let recovery = self.recover_place(place, finished).await;
+        let recovery = self.recover_place(place, used, finished).await;
         match recovery {
             Ok(recovery) => {
                 match &recovery {
@@ -119,9 +120,18 @@ impl<T: DeployTool> Story<'_, T> {
     async fn recover_place(
         &self,
         place: &T,
+        used: &Used<T>,
         finished: &Finished<'_>,
     ) -> Result<Recovery, ToolError> {
-        let lock = place.find_lock(self.supervisor).await?;
+        let lock = Guarded {
+            lock: place.find_lock(self.supervisor).await?,
+            tool: place,
+            // Whose lock it is, the judge knows.
+            left: |_: &LockInfo| {
+                let left = place.unsaved_state(None)?;
+                Some(left.of_several(used.shares_directory(place)))
+            },
+        };
         let judge = async |holder: &LockInfo| {
             judge_finished(self.supervisor, place, holder, finished).await
         };

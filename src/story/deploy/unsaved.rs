@@ -11,33 +11,35 @@ use crate::supervisor::{HelperError, Phase, Reserve};
 use crate::tools::{DeployTool, ToolError, UnsavedState, Unstored};
 
 impl<T: DeployTool> Story<'_, T> {
-    /// Stores a state that the deploy could not store, unless somebody has built upon the old one.
+    /// Stores a state that the deploy could not store, unless somebody has built upon the old one. It
+    /// is of one of these places, all in one directory.
     ///
     /// Terraform gives up the lock by itself when it has failed, so others may have come first.
     pub(super) async fn save(
         &self,
-        place: &T,
+        places: &[&T],
         state: &UnsavedState,
         mut locks: Locks,
         reserve: Reserve,
     ) -> Locks {
-        let path = state.path.display();
-        info!("The deploy could not store its state and left it in {path}.");
+        let [place, ..] = places else { return locks };
+        info!("{state}");
         if !locks.0.iter().all(LockState::is_free) {
             warn!("It is not stored now, because {locks}.");
-            keep(state, &place.save_by_hand(state));
+            keep(*place, state, &place.save_by_hand(state));
             return locks;
         }
         let started = Timestamp::now();
+        // Storing takes the lock; where it hangs, there must be time to free that again.
         self.supervisor.enter(Phase::Store(reserve));
-        let saved = place.save_state(self.supervisor, state).await;
+        let saved = self.save_in_one_of(places, state).await;
         self.supervisor.enter(Phase::LookAgain(reserve));
-        let Err(Unstored { reason, advice }) = saved else {
-            info!("The state is stored now. {path} is no longer needed.");
+        let Err((place, Unstored { reason, advice })) = saved else {
+            info!("{}", state.is_stored());
             return locks;
         };
         warn!("It is not stored now, because {reason}.");
-        keep(state, &advice);
+        keep(place, state, &advice);
         let finished = Finished {
             started,
             ended: Timestamp::now(),
@@ -54,12 +56,28 @@ impl<T: DeployTool> Story<'_, T> {
         locks.0.extend(left);
         locks
     }
+
+    /// Stores it in the first of these places that takes it, or says of the last one why not.
+    async fn save_in_one_of<'b>(
+        &self,
+        places: &[&'b T],
+        state: &UnsavedState,
+    ) -> Result<(), (&'b T, Unstored)> {
+        let mut refused = Ok(());
+        for place in places {
+            match place.save_state(self.supervisor, state).await {
+                Ok(()) => return Ok(()),
+                Err(unstored) => refused = Err((*place, unstored)),
+            }
+        }
+        refused
+    }
 }
 
-/// Tells a person what to do with a state that could not be stored.
-fn keep(state: &UnsavedState, advice: &str) {
-    warn!(
-        "Keep {}: it is the only record of what was created. {advice}",
-        state.path.display()
-    );
+/// Tells a person what to do with a state that could not be stored, and a later release whose it is.
+fn keep<T: DeployTool>(place: &T, state: &UnsavedState, advice: &str) {
+    warn!("{}", state.to_keep(advice));
+    if let Err(error) = place.note_unsaved(state) {
+        warn!("Whose it is could not be noted beside it, so no `release` stores it: {error}.");
+    }
 }

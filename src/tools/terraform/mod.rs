@@ -28,6 +28,7 @@ mod http_backend;
 mod initialise;
 mod json_text;
 mod known_settings;
+mod left;
 mod lock;
 mod lock_view;
 #[cfg(test)]
@@ -46,6 +47,7 @@ mod unsaved;
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -57,6 +59,7 @@ use tracing::warn;
 use super::{DeployTool, Prepared, Purpose, Sighting, ToolError, UnsavedState, Unstored};
 use crate::environment::Environment;
 use crate::identity::user_name;
+use crate::lock::LockInfo;
 use crate::supervisor::{Programs, SeenTool, Supervisor};
 use arguments::values_by;
 use backend::{Backend, ReleaseBy};
@@ -344,7 +347,8 @@ impl DeployTool for Terraform {
     }
 
     fn unsaved_state(&self, undisturbed: Option<Duration>) -> Option<UnsavedState> {
-        UnsavedState::at(self.directory.join(ERRORED_STATE), undisturbed)
+        let tried_once = state_file::tried_once(undisturbed);
+        UnsavedState::at(self.directory.join(ERRORED_STATE), tried_once)
     }
 
     async fn save_state(
@@ -353,6 +357,14 @@ impl DeployTool for Terraform {
         state: &UnsavedState,
     ) -> Result<(), Unstored> {
         self.store(supervisor, state).await
+    }
+
+    fn note_unsaved(&self, state: &UnsavedState) -> io::Result<()> {
+        self.note(state)
+    }
+
+    fn unsaved_state_of(&self, holder: &LockInfo) -> Option<UnsavedState> {
+        self.left_by(holder)
     }
 
     fn save_by_hand(&self, state: &UnsavedState) -> String {

@@ -99,7 +99,7 @@ fn is_configuration(name: &str) -> bool {
     matches!(extension, Some("tf" | "tofu" | "tfvars"))
         || name.starts_with(".terraform") && !name.ends_with("version")
         || name.starts_with("terraform.tfstate")
-        || name == "errored.tfstate"
+        || name.starts_with("errored.tfstate")
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::tools::Since;
+
 /// Terraform tries to store a state for the first time when it ends, or when it was asked to stop, or
 /// when so much time has passed since the first change.
 const FIRST_TRY: Duration = Duration::from_secs(20);
@@ -97,8 +99,12 @@ impl StateFile {
         self.serial
     }
 
+    pub(super) fn lineage(&self) -> &str {
+        &self.lineage
+    }
+
     /// Where nothing is stored, Terraform shows a state that nobody has begun.
-    fn is_none(&self) -> bool {
+    pub(super) fn is_none(&self) -> bool {
         self.lineage.is_empty() && self.resources.is_empty()
     }
 
@@ -124,14 +130,16 @@ impl StateFile {
 /// The serial under which `unsaved` may be stored in the place of `stored`, so that nothing that is in
 /// that one is lost.
 ///
-/// That is so where nothing is stored; where the run has tried only once to store it and its serial
-/// comes right after the stored one, which then is the state from which the run began; and where all
-/// that is stored is in it unchanged. Under the serial that comes next, Terraform itself refuses it
-/// wherever somebody has stored another one since we have looked.
+/// That is so where nothing is stored; where the lock of the run has kept all others away; where the run
+/// has tried only once to store it and its serial comes right after the stored one, which then is the
+/// state from which the run began; and where both have the same. It is not enough that all that is
+/// stored is in it unchanged: what only it has may be what others have removed since. Under the serial
+/// that comes next, Terraform itself refuses it wherever somebody has stored another one since we have
+/// looked.
 pub(super) fn serial_to_store(
     stored: &StateFile,
     unsaved: &StateFile,
-    tried_once: bool,
+    since: Since,
 ) -> Result<u64, Difference> {
     if stored.is_none() {
         return Ok(unsaved.serial);
@@ -143,9 +151,12 @@ pub(super) fn serial_to_store(
         return Ok(unsaved.serial);
     }
     let is_newer = unsaved.serial >= next && !difference.has_other_lineage;
-    let follows = tried_once && unsaved.serial == next;
-    let has_all = difference.only_stored.is_empty() && difference.changed.is_empty();
-    if is_newer && (follows || has_all) {
+    let is_surely_next = match since {
+        Since::Guarded => true,
+        Since::TriedOnce => unsaved.serial == next || difference.is_none(),
+        Since::Unknown => difference.is_none(),
+    };
+    if is_newer && is_surely_next {
         Ok(next)
     } else {
         Err(difference)
@@ -271,71 +282,66 @@ mod tests {
     fn answer(
         stored: (u64, &[(&str, &str)]),
         unsaved: (u64, &[(&str, &str)]),
-        once: bool,
+        since: Since,
     ) -> Option<u64> {
         let [stored, unsaved] =
             [stored, unsaved].map(|(serial, resources)| state(serial, "x", resources));
-        serial_to_store(&stored, &unsaved, once).ok()
+        serial_to_store(&stored, &unsaved, since).ok()
     }
+
+    const SINCE: [Since; 3] = [Since::Guarded, Since::TriedOnce, Since::Unknown];
 
     #[test]
     fn after_one_try_a_state_is_stored_in_the_place_of_the_one_from_which_its_run_began() {
+        let answer = |stored, unsaved| answer(stored, unsaved, Since::TriedOnce);
         let began = (1, &[A][..]);
-        assert_eq!(answer(began, (2, &[A, B]), true), Some(2), "added");
-        assert_eq!(answer(began, (2, &[NEW_A]), true), Some(2), "changed");
-        assert_eq!(answer(began, (2, &[]), true), Some(2), "destroyed");
-        assert_eq!(
-            answer((2, &[A, B]), (2, &[A]), true),
-            None,
-            "others have stored"
-        );
-        assert_eq!(
-            answer((3, &[A]), (2, &[A, B]), true),
-            None,
-            "and others again"
-        );
-        assert_eq!(answer((0, &[A]), (2, &[]), true), None, "it was set back");
+        assert_eq!(answer(began, (2, &[A, B])), Some(2), "added");
+        assert_eq!(answer(began, (2, &[NEW_A])), Some(2), "changed");
+        assert_eq!(answer(began, (2, &[])), Some(2), "destroyed");
+        assert_eq!(answer((2, &[A, B]), (2, &[A])), None, "others have stored");
+        assert_eq!(answer((3, &[A]), (2, &[A, B])), None, "and others again");
+        assert_eq!(answer((0, &[A]), (2, &[])), None, "it was set back");
     }
 
     #[test]
     fn a_state_that_is_stored_already_may_be_stored_again() {
         let stored = (2, &[A, B][..]);
-        for once in [true, false] {
-            assert_eq!(answer(stored, (2, &[A, B]), once), Some(2));
-            assert_eq!(answer(stored, (2, &[A]), once), None, "it lacks something");
+        for since in SINCE {
+            assert_eq!(answer(stored, (2, &[A, B]), since), Some(2));
+            assert_eq!(answer(stored, (2, &[A]), since), None, "it lacks something");
         }
     }
 
     #[test]
-    fn after_many_tries_a_state_is_stored_where_it_has_all_that_is_stored() {
+    fn after_many_tries_a_state_is_stored_where_it_has_just_what_is_stored() {
+        let answer = |stored, unsaved| answer(stored, unsaved, Since::Unknown);
         let began = (1, &[A][..]);
-        assert_eq!(answer(began, (5, &[A, B]), false), Some(2), "added");
-        assert_eq!(
-            answer(began, (5, &[NEW_A]), false),
-            None,
-            "changed, by whom?"
-        );
-        assert_eq!(answer(began, (5, &[B]), false), None, "destroyed, by whom?");
-        assert_eq!(
-            answer(began, (2, &[]), false),
-            None,
-            "it need not be the second"
-        );
-        assert_eq!(
-            answer((2, &[A, B]), (5, &[A]), false),
-            None,
-            "others have stored"
-        );
-        assert_eq!(answer((7, &[A]), (5, &[A]), false), None, "it is older");
+        assert_eq!(answer(began, (5, &[A])), Some(2), "only outputs differ");
+        assert_eq!(answer(began, (5, &[A, B])), None, "or B was removed since");
+        assert_eq!(answer(began, (5, &[NEW_A])), None, "changed, by whom?");
+        assert_eq!(answer(began, (5, &[B])), None, "destroyed, by whom?");
+        assert_eq!(answer(began, (2, &[])), None, "it need not be the second");
+        assert_eq!(answer((2, &[A, B]), (5, &[A])), None, "others have stored");
+        assert_eq!(answer((7, &[A]), (5, &[A])), None, "it is older");
+    }
+
+    #[test]
+    fn under_the_lock_of_its_own_run_a_state_takes_the_place_of_any_older_one() {
+        let answer = |stored, unsaved| answer(stored, unsaved, Since::Guarded);
+        let began = (1, &[A][..]);
+        for unsaved in [&[A, B][..], &[NEW_A], &[B], &[]] {
+            assert_eq!(answer(began, (5, unsaved)), Some(2));
+        }
+        assert_eq!(answer((7, &[A]), (5, &[A])), None, "it is older");
     }
 
     #[test]
     fn where_nothing_is_stored_nothing_is_lost_and_strangers_never_follow_each_other() {
-        for once in [true, false] {
+        for since in SINCE {
             let unsaved = state(4, "x", &[A]);
             let none = state(0, "", &[]);
-            assert_eq!(serial_to_store(&none, &unsaved, once), Ok(4));
-            assert!(serial_to_store(&state(3, "y", &[A]), &unsaved, once).is_err());
+            assert_eq!(serial_to_store(&none, &unsaved, since), Ok(4));
+            assert!(serial_to_store(&state(3, "y", &[A]), &unsaved, since).is_err());
         }
     }
 
@@ -343,7 +349,7 @@ mod tests {
     fn a_difference_names_resources_and_nothing_else_of_them() {
         let stored = state(2, "x", &[("mine", "1"), ("both", "s3cret")]);
         let unsaved = state(5, "x", &[("both", "older"), ("yours", "2")]);
-        let difference = serial_to_store(&stored, &unsaved, false).unwrap_err();
+        let difference = serial_to_store(&stored, &unsaved, Since::Unknown).unwrap_err();
         assert_eq!(
             difference.to_string(),
             "the stored one has serial 2 and this one 5; only the stored one has thing.mine; \
@@ -356,7 +362,8 @@ mod tests {
         let names: Vec<String> = (10..40).map(|number| format!("r{number}")).collect();
         let resources: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
         let stored = state(2, "x", &resources);
-        let difference = serial_to_store(&stored, &state(3, "y", &[]), true).unwrap_err();
+        let difference =
+            serial_to_store(&stored, &state(3, "y", &[]), Since::TriedOnce).unwrap_err();
         let text = difference.to_string();
         assert!(text.contains("and of another lineage; "), "{text}");
         assert!(text.ends_with("thing.r18, thing.r19 and 20 more"), "{text}");

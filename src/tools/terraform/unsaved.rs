@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::Terraform;
 use super::arguments::joined;
 use super::by_hand::{
@@ -16,11 +18,9 @@ use super::decrypted::{PlainState, decrypt, encryption_of};
 use super::diagnostics::essence;
 use super::helper::helper_command;
 use super::program::is_opentofu;
-use super::state_file::{
-    StateFile, is_encrypted, lowered, serial_to_store, tried_once, with_serial,
-};
+use super::state_file::{StateFile, is_encrypted, lowered, serial_to_store, with_serial};
 use crate::supervisor::Supervisor;
-use crate::tools::{ToolError, UnsavedState, Unstored};
+use crate::tools::{Since, ToolError, UnsavedState, Unstored};
 
 /// How long Terraform may take to show the stored state, or to store another one.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -57,7 +57,10 @@ impl Terraform {
         let (reason, advice) = match self.compare(supervisor, state).await {
             Compared::Storable(readable) => {
                 match self.push(supervisor, state, &readable).await {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {
+                        mark_as_stored(state);
+                        return Ok(());
+                    }
                     // The file that was left still has a serial that may pass over what others store.
                     Err(reason) if matches!(readable, Readable::Decrypted(_)) => {
                         (reason, self.advice(state))
@@ -73,7 +76,7 @@ impl Terraform {
 
     /// What a person can do with a state that nobody has compared with the stored one.
     pub(super) fn advice(&self, state: &UnsavedState) -> String {
-        if tried_once(state.undisturbed) {
+        if state.since == Since::TriedOnce && !state.is_of_several {
             self.push_by_hand(state)
         } else {
             self.compare_by_hand(state)
@@ -104,7 +107,13 @@ impl Terraform {
             Ok(stored) => stored,
             Err(error) => return Compared::Unknown(error),
         };
-        match serial_to_store(&stored, &unsaved, tried_once(state.undisturbed)) {
+        if stored.is_none() && state.is_of_several {
+            return unknown(
+                "several states were used in this directory, and which one it is of is not known"
+                    .to_owned(),
+            );
+        }
+        match serial_to_store(&stored, &unsaved, state.since) {
             Err(difference) => Compared::Forked(ToolError::Forked {
                 difference: difference.to_string(),
             }),
@@ -149,6 +158,9 @@ impl Terraform {
     ) -> Result<(), ToolError> {
         let mut command =
             self.command_in_place(&["state", "push", "-no-color", "-lock-timeout=0s"])?;
+        if state.since == Since::Guarded {
+            command.arg("-lock=false");
+        }
         command.arg(match readable {
             Readable::AsLeft => &state.path,
             Readable::Decrypted(plain) => &plain.path,
@@ -257,6 +269,16 @@ impl Terraform {
     fn name_of(&self, state: &UnsavedState) -> String {
         let file = state.path.strip_prefix(&self.directory);
         quoted(&file.unwrap_or(&state.path).to_string_lossy())
+    }
+}
+
+/// Without that, the same state would be stored once more, which loses nothing.
+fn mark_as_stored(state: &UnsavedState) {
+    if let Err(error) = fs::rename(&state.path, state.stored_path()) {
+        warn!(
+            "{} is stored, and could not be renamed: {error}. Remove it.",
+            state.path.display()
+        );
     }
 }
 

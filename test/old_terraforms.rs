@@ -1,0 +1,72 @@
+//! Terraforms before 1.1 run themselves twice: the outer one ignores SIGINT, and the inner one, with the
+//! same command line, does the work.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+
+use crate::support::project::thing;
+use crate::support::{Kind, Project, Softstop, each, prepared};
+
+const VERSIONS: [(&str, &str); 4] = [
+    ("0-12", "0.12.29"),
+    ("0-13", "0.13.4"),
+    ("0-14", "0.14.6"),
+    ("0-15", "0.15.0"),
+];
+
+/// The provider that these speak with, where 0.12 looks for it, and where the others do.
+fn lay_out_plugins(plugins: &Path) {
+    let theirs = plugins.join("example.com/test/slow/1.0.0/linux_amd64");
+    fs::create_dir_all(&theirs).unwrap();
+    let provider = prepared("SOFTSTOP_TEST_OLD_PROVIDER");
+    for directory in [plugins, &theirs] {
+        symlink(&provider, directory.join("terraform-provider-slow_v1.0.0")).unwrap();
+    }
+}
+
+/// A deploy by this old Terraform.
+fn deploy(project: &Project, name: &str) -> Softstop {
+    let terraform = Path::new(&prepared("SOFTSTOP_TEST_OLD_TERRAFORMS")).join(name);
+    let path = format!("{}:{}", terraform.display(), env::var("PATH").unwrap());
+    let plugins = project.scratch().join("plugins");
+    Softstop::deploy(project)
+        .env("SOFTSTOP_DEBUG", "true")
+        .env("PATH", path)
+        .env(
+            "TF_CLI_ARGS_init",
+            format!("-plugin-dir={}", plugins.display()),
+        )
+}
+
+/// These lose by themselves what they have made when they are interrupted during the first deploy to a
+/// backend, so here it is the second one.
+#[test]
+fn of_the_two_processes_of_an_old_terraform_one_is_interrupted_and_what_it_made_is_stored() {
+    let stop = |(name, version): (&str, &str), kind: Kind| {
+        let project = Project::new(kind, &thing("first", ""));
+        lay_out_plugins(&project.scratch().join("plugins"));
+        deploy(&project, name).finish().expect_code(0);
+        let both = thing("first", "") + &thing("a", "create_gate = \"GATES/a.gate\"");
+        project.write("main.tf", &project.with_gates(&both));
+        let run = deploy(&project, name).start();
+        let finished = run.interrupt_at(&project.gate("a.gate"), Signal::SIGTERM);
+        finished.expect_code(143);
+        let sent = finished.stderr.matches("SIGINT to process").count();
+        assert_eq!(sent, 1, "{version}, {kind:?}: {finished}");
+        assert!(!finished.stdout.contains("Two interrupts"), "{finished}");
+        assert_eq!(
+            project.store.lock(),
+            None,
+            "{version}, {kind:?}: {finished}"
+        );
+        let stored = project.store.resources();
+        assert_eq!(stored, ["a", "first"], "{version}, {kind:?}: {finished}");
+    };
+    for kind in [Kind::HttpStrict, Kind::Local] {
+        each(&VERSIONS, |version| stop(version, kind));
+    }
+}
