@@ -3,14 +3,17 @@
 //!
 //! `test/campaign` starts it. The same seed gives the same plan; the machine's timing is its own.
 
+mod answers;
 mod ending;
 mod layout;
+mod outsider;
 mod plan;
 mod recovery;
 mod report;
 mod rivals;
 mod round;
 mod subject;
+mod trouble;
 mod truth;
 
 use std::any::Any;
