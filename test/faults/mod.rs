@@ -4,6 +4,7 @@
 //! `test/campaign` starts it. The same seed gives the same plan; the machine's timing is its own.
 
 mod answers;
+mod company;
 mod ending;
 mod layout;
 mod outsider;

@@ -7,6 +7,7 @@ use fastrand::Rng;
 use nix::sys::signal::Signal;
 
 use super::answers::BitbucketSays;
+use super::company::Company;
 use super::layout::Layout;
 use super::trouble::Trouble;
 use crate::support::{Kind, Program};
@@ -30,6 +31,8 @@ pub(super) struct Plan {
     pub(super) program: Program,
     /// Whether a process outside of the deploy holds its output, and goes on writing.
     pub(super) has_outsider: bool,
+    /// Who else runs in the same container; then much of the rest is left out.
+    pub(super) company: Option<Company>,
 }
 
 /// Where the deploy runs.
@@ -188,12 +191,19 @@ impl Plan {
             layout: one_of(&mut rng, &Layout::DRAWN),
             program: one_of(&mut rng, &PROGRAMS),
             has_outsider: rng.u8(..8) == 0,
+            company: Company::drawn(&mut rng),
         };
         plan.made_possible()
     }
 
     /// Not everything goes together; what does not is left out.
     fn made_possible(mut self) -> Self {
+        if self.company.is_some() && !self.kind.outlives_its_holder() {
+            self.company = None;
+        }
+        if self.company.is_some() {
+            self.be_in_company();
+        }
         if self.victim == Victim::Release {
             // A release is one softstop and a Terraform at a time, and has no place to stop at.
             self.place = Place::Host;
@@ -228,9 +238,13 @@ impl Plan {
         if self.layout.has_tools_in_line() {
             self.be_stopped_in_the_midst();
         }
-        if self.trouble == Trouble::LateUnlock && !self.blow.kills() {
-            // Whoever goes on although the lock was not given back is left alone.
-            self.target = Target::Plugin;
+        if matches!(self.trouble, Trouble::LateUnlock { .. }) {
+            // A strict one refuses it then.
+            self.kind = Kind::HttpLax;
+            if !self.blow.kills() {
+                // Whoever goes on although the lock was not given back is left alone.
+                self.target = Target::Plugin;
+            }
         }
         // What a lax server does late, or twice, hits whoever has the lock by then: docs/limits.md.
         let is_untimely = self.trouble.is_untimely() && self.kind == Kind::HttpLax;
@@ -264,6 +278,18 @@ impl Plan {
         self
     }
 
+    /// All that counts is who signs what, and who is over.
+    fn be_in_company(&mut self) {
+        self.place = Place::Container;
+        self.victim = Victim::Deploy;
+        self.target = Target::Softstop;
+        self.moment = Moment::After(0.5);
+        self.layout = Layout::Plain;
+        self.trouble = Trouble::None;
+        self.rival = Rival::None;
+        self.has_outsider = false;
+    }
+
     /// It is softstop itself that is hit in its first moments.
     fn be_early(&mut self) {
         self.victim = Victim::Deploy;
@@ -275,6 +301,8 @@ impl Plan {
             // Whom the kernel spares the signals that nobody listens to.
             self.place = Place::Namespace;
             self.target = Target::Softstop;
+            // OpenTofu takes its time over so many files.
+            self.program = Program::Terraform;
             self.blow = Blow::Once(self.blow.asks().unwrap_or(Signal::SIGTERM));
         }
     }
@@ -317,7 +345,7 @@ pub(super) fn one_of<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
     all[rng.usize(..all.len())]
 }
 
-fn up_to(rng: &mut Rng, milliseconds: u64) -> Duration {
+pub(super) fn up_to(rng: &mut Rng, milliseconds: u64) -> Duration {
     Duration::from_millis(rng.u64(..=milliseconds))
 }
 
@@ -372,7 +400,7 @@ impl fmt::Display for Plan {
 
 impl Plan {
     /// What the rounds are counted by.
-    pub(super) fn dimensions(&self) -> [(&'static str, String); 13] {
+    pub(super) fn dimensions(&self) -> [(&'static str, String); 14] {
         let name = |value: &dyn fmt::Debug| {
             let text = format!("{value:?}");
             text.split(['(', ' ']).next().unwrap_or_default().to_owned()
@@ -399,6 +427,7 @@ impl Plan {
             ("answer", name(&self.answer)),
             ("final", name(&self.last_step)),
             ("rival", name(&self.rival)),
+            ("company", name(&self.company.map(|company| company.who))),
             ("outsider", self.has_outsider.to_string()),
         ]
     }

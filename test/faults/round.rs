@@ -32,7 +32,7 @@ const TO_AIM: Duration = Duration::from_secs(4);
 /// How long an early signal may take until something is said of it.
 const TO_BE_HEARD: Duration = Duration::from_millis(700);
 /// How many files there are where the reading of the configuration is to take its time.
-const MANY_FILES: usize = 5_000;
+const MANY_FILES: usize = 2_000;
 /// How long a backend stays in trouble for a run that nobody asks to stop.
 const TROUBLE: Duration = Duration::from_secs(2);
 /// What a deploy makes.
@@ -94,6 +94,10 @@ impl<'a> Round<'a> {
     /// Plays the round, and tells how long the last deploy took, which nobody has broken, where it
     /// had everything to make.
     pub(super) fn play(&self) -> Option<Duration> {
+        if let Some(company) = self.plan.company {
+            self.play_in_company(company);
+            return self.deploy_again();
+        }
         self.answer(&self.step, Answer::InProgress);
         let is_first = self.plan.rival == Rival::Laptop { is_first: true };
         let mut has_laptop = is_first && self.laptop_comes();
@@ -448,20 +452,29 @@ impl<'a> Round<'a> {
     }
 
     pub(super) fn clone_for(&self, step: &Step, sibling: Option<&Step>) -> Clone {
-        let usual = self.project.store.proxy.as_ref();
+        self.clone_of(&self.project, step, sibling)
+    }
+
+    pub(super) fn clone_of(
+        &self,
+        project: &Arc<Project>,
+        step: &Step,
+        sibling: Option<&Step>,
+    ) -> Clone {
+        let usual = project.store.proxy.as_ref();
         let proxy = usual.map(|usual| Proxy::to(usual.target));
         if let Some(proxy) = &proxy {
-            self.truth.watch(proxy, &self.project, step, sibling);
+            self.truth.watch(proxy, project, step, sibling);
         }
         Clone {
-            directory: self.project.clone_through(proxy.as_ref()),
+            directory: project.clone_through(proxy.as_ref()),
             proxy,
         }
     }
 }
 
 /// Three things of a plugin, one after the other, and one of a shell beside them.
-fn resources(layout: Layout) -> String {
+pub(super) fn resources(layout: Layout) -> String {
     let things = [("a", ""), ("b", "a"), ("c", "b")].map(|(name, before)| {
         let after = match before {
             "" => String::new(),

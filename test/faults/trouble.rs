@@ -24,8 +24,10 @@ pub(super) enum Trouble {
     /// An http server takes the lock for a look once nobody waits for that any more.
     LateLook,
     /// It gives the lock of a look back once nobody waits for that, and somebody has taken another
-    /// one, where that comes.
-    LateUnlock,
+    /// one, where that comes; perhaps it has done so at once too.
+    LateUnlock {
+        also_at_once: bool,
+    },
     /// It does this twice.
     Twice {
         what: Asked,
@@ -45,10 +47,12 @@ pub(super) enum Asked {
 impl Trouble {
     pub(super) fn drawn(rng: &mut Rng, kind: Kind) -> Self {
         let is_http = matches!(kind, Kind::HttpStrict | Kind::HttpLax);
-        if is_http && rng.u8(..5) < 2 {
-            return match rng.u8(..6) {
-                0..=2 => Self::LateUnlock,
-                3 => Self::LateLook,
+        if is_http && rng.bool() {
+            return match rng.u8(..8) {
+                0..=4 => Self::LateUnlock {
+                    also_at_once: rng.u8(..4) > 0,
+                },
+                5 => Self::LateLook,
                 _ => Self::Twice {
                     what: one_of(rng, &[Asked::Look, Asked::Lock, Asked::Unlock]),
                     hears_second: rng.bool(),
@@ -67,7 +71,10 @@ impl Trouble {
 
     /// Whether a request is carried out at another time, or more often, than its client can know.
     pub(super) fn is_untimely(self) -> bool {
-        matches!(self, Self::LateLook | Self::LateUnlock | Self::Twice { .. })
+        matches!(
+            self,
+            Self::LateLook | Self::LateUnlock { .. } | Self::Twice { .. }
+        )
     }
 
     /// The fault of a proxy, in which messages, and how often it comes.
@@ -77,7 +84,10 @@ impl Trouble {
             Asked::Lock => store.lock_request().to_owned(),
             Asked::Unlock => store.unlock_requests().concat(),
         };
-        let late = Fault::Late(store.lock_request());
+        let late = |also_at_once| Fault::Late {
+            worst: store.lock_request(),
+            also_at_once,
+        };
         Some(match self {
             Self::None | Self::HangingStateWrite => return None,
             Self::Slow => {
@@ -87,8 +97,8 @@ impl Trouble {
             Self::ServerErrors(times) => (String::new(), Fault::Refuse, times),
             Self::Cuts(times) => (String::new(), Fault::Cut, times),
             Self::LostLockAnswer => (asked(Asked::Lock), Fault::LoseAnswer, 1),
-            Self::LateLook => (asked(Asked::Look), late, 1),
-            Self::LateUnlock => (asked(Asked::Unlock), late, 1),
+            Self::LateLook => (asked(Asked::Look), late(false), 1),
+            Self::LateUnlock { also_at_once } => (asked(Asked::Unlock), late(also_at_once), 1),
             Self::Twice { what, hears_second } => (asked(what), Fault::Twice { hears_second }, 1),
         })
     }

@@ -40,9 +40,13 @@ pub(crate) enum Fault {
     Cut,
     /// The backend takes it, and its answer is lost.
     LoseAnswer,
-    /// The backend takes it once the client waits no longer, and then after somebody has said this,
-    /// where that comes.
-    Late(&'static str),
+    /// The backend takes it once the client waits no longer, and then after somebody has said the
+    /// worst, where that comes.
+    Late {
+        worst: &'static str,
+        /// Whether it was taken at once too, and only that answer is lost.
+        also_at_once: bool,
+    },
     /// The backend takes it twice.
     Twice { hears_second: bool },
 }
@@ -265,7 +269,15 @@ impl Gate {
             }
             state = self.state.lock().unwrap();
         }
-        if let Some(Fault::Late(worst)) = fault {
+        if let Some(Fault::Late {
+            worst,
+            also_at_once,
+        }) = fault
+        {
+            if also_at_once {
+                state.tell(Passing::Question(bytes));
+                say_once_more(connection.target, bytes);
+            }
             connection.is_late.store(true, Ordering::Relaxed);
             state = self.be_late(state, client, worst.as_bytes());
         }
