@@ -154,19 +154,16 @@ impl Round<'_> {
         let signal = self.plan.blow.asks();
         let all = marked(&member.mark);
         let softstop = all.iter().find(|pid| name_of(**pid) == "softstop");
-        match signal {
-            Some(signal) => {
-                self.truth
-                    .note(format_args!("{signal} to the {}", member.name));
-                // Who has ended needs no signal.
-                let _ = softstop.map(|pid| kill(*pid, signal));
-            }
-            None => {
-                self.truth.note(format_args!("the {} dies", member.name));
-                for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-                    for pid in &all {
-                        let _ = kill(*pid, signal);
-                    }
+        if let Some(signal) = signal {
+            self.truth
+                .note(format_args!("{signal} to the {}", member.name));
+            // Who has ended needs no signal.
+            let _ = softstop.map(|pid| kill(*pid, signal));
+        } else {
+            self.truth.note(format_args!("the {} dies", member.name));
+            for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+                for pid in &all {
+                    let _ = kill(*pid, signal);
                 }
             }
         }

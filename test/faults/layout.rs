@@ -263,7 +263,8 @@ impl Layout {
     /// Whether the inner Terraform has made something that its state does not know.
     pub(super) fn has_lost_inner(self, project: &Project) -> bool {
         let state = project.scratch().join("inner/terraform.tfstate");
-        project.scratch().join("inner.made").exists()
+        self == Self::Nested
+            && project.scratch().join("inner.made").exists()
             && !fs::read_to_string(state).is_ok_and(|state| state.contains("\"instances\""))
     }
 }
