@@ -2,8 +2,10 @@
 
 use nix::sys::signal::Signal;
 
-use super::plan::{Blow, Moment, Plan, Rival, Target, Trouble};
+use super::outsider;
+use super::plan::{Blow, Moment, Plan, Rival, Target};
 use super::round::{RESOURCES, Round};
+use super::trouble::Trouble;
 use super::truth::Truth;
 use crate::support::{Finished, Kind};
 
@@ -101,7 +103,10 @@ fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) 
         lie("Terraform does not say so".to_owned());
     }
     match claim.lock {
-        Lock::Free | Lock::Released if round.holds_lock(&round.step) => {
+        // What a look has asked for may be done after the last words.
+        Lock::Free | Lock::Released
+            if round.holds_lock(&round.step) && round.plan.trouble != Trouble::LateLook =>
+        {
             lie("it is held".to_owned());
         }
         Lock::None => lie("there is a lock".to_owned()),
@@ -154,10 +159,13 @@ fn check_no_deploy(round: &Round, finished: &Finished, line: &str, is_hit: bool)
     let is_true = if line.starts_with("✖ Stopped by ") {
         asked.is_some_and(|signal| finished.code == Some(128 + signal as i32))
     } else if line.starts_with("✖ Nothing was deployed. ") {
-        round.plan.rival != Rival::None && matches!(finished.code, Some(3 | 4))
+        let may_be_ours = round.plan.trouble.is_untimely();
+        (round.plan.rival != Rival::None || may_be_ours) && matches!(finished.code, Some(3 | 4))
     } else if line.starts_with("✖ Nothing was deployed, because a look at the lock, ") {
         let is_look_killed = is_hit && round.plan.blow.kills();
         is_look_killed && round.plan.target == Target::Terraform && finished.code == Some(4)
+    } else if line.starts_with("✖ Nothing was deployed, because ") {
+        round.plan.trouble.is_untimely() && finished.code == Some(4)
     } else {
         was_too_early(finished, asked)
     };
@@ -217,7 +225,16 @@ fn check_resources(round: &Round, finished: &Finished) {
                 .violated("I3", format_args!("{name} was made, and is not stored"));
         }
     }
-    if finished.stderr.contains("Two interrupts received") {
+    if round.plan.layout.has_lost_inner(&round.project) {
+        round
+            .truth
+            .violated("I3", "the inner Terraform has made what it has not stored");
+    }
+    let outputs = [&finished.stdout, &finished.stderr];
+    if outputs
+        .iter()
+        .any(|output| output.contains("Two interrupts received"))
+    {
         round
             .truth
             .violated("I3", "Terraform was interrupted a second time");
@@ -253,7 +270,9 @@ fn has_lost_a_look(round: &Round, finished: &Finished) -> bool {
 
 /// Whether the deploy was over before any Terraform began, so that nobody knows what it would have used.
 fn has_run_nothing(finished: &Finished) -> bool {
-    finished.stderr.contains("No Terraform was seen to run") && finished.stdout.is_empty()
+    let mut lines = finished.stdout.lines();
+    finished.stderr.contains("No Terraform was seen to run")
+        && lines.all(|line| line == outsider::WORDS)
 }
 
 pub(super) fn last_line(finished: &Finished) -> &str {

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use super::plan::Place;
 use super::round::Clone;
+use crate::stop::compile;
+use crate::support::project::thing;
 use crate::support::{Kind, Project, Softstop, prepared};
 
 /// The workspace of the layouts that have one.
@@ -30,11 +32,19 @@ pub(super) enum Layout {
     Python,
     /// A version manager stands in PATH for Terraform.
     Shim,
+    /// Another one, which stays above Terraform, and passes signals on.
+    Forwarding,
+    /// The same, which forks all the time.
+    Forking,
+    /// A Terraform that runs itself once more, as those before 1.1.
+    Twice,
+    /// A Terraform that runs another one.
+    Nested,
 }
 
 impl Layout {
     /// What is drawn from, the usual more than once.
-    pub(super) const DRAWN: [Self; 16] = [
+    pub(super) const DRAWN: [Self; 22] = [
         Self::Plain,
         Self::Plain,
         Self::Plain,
@@ -51,6 +61,12 @@ impl Layout {
         Self::Make,
         Self::Python,
         Self::Shim,
+        Self::Forwarding,
+        Self::Forwarding,
+        Self::Forking,
+        Self::Forking,
+        Self::Twice,
+        Self::Nested,
     ];
 
     /// Whether such a state can be had there.
@@ -63,8 +79,27 @@ impl Layout {
             }
             Self::PartialBackend => is_s3,
             // The containers have none of these programs.
-            Self::Make | Self::Python | Self::Shim => place != Place::Container,
+            Self::Make
+            | Self::Python
+            | Self::Shim
+            | Self::Forwarding
+            | Self::Forking
+            | Self::Twice
+            | Self::Nested => place != Place::Container,
         }
+    }
+
+    /// Whether one program in PATH stands for Terraform, or two have to be the same.
+    pub(super) fn stands_for_terraform(self) -> bool {
+        self == Self::Shim || self.has_tools_in_line()
+    }
+
+    /// Whether a process that is taken for Terraform is above another one.
+    pub(super) fn has_tools_in_line(self) -> bool {
+        matches!(
+            self,
+            Self::Forwarding | Self::Forking | Self::Twice | Self::Nested
+        )
     }
 
     /// Whether softstop's own command does here what the deploy needs.
@@ -119,7 +154,12 @@ impl Layout {
                 let terraform = prepared("SOFTSTOP_TEST_TERRAFORM");
                 project.script("terraform", &format!("exec {terraform} \"$@\""));
             }
+            Self::Forwarding | Self::Forking => {
+                compile("forwarder.c", &project.scratch().join("terraform"));
+            }
+            Self::Twice => compile("twice.c", &project.scratch().join("terraform")),
             Self::Plain
+            | Self::Nested
             | Self::Chdir
             | Self::WorkspaceByVariable
             | Self::WorkspaceByCommand
@@ -146,7 +186,7 @@ impl Layout {
     ) -> String {
         let init = format!("{tool} init -input=false");
         match self {
-            Self::Plain | Self::WorkspaceByVariable | Self::WorkspaceByFile => {
+            Self::Plain | Self::WorkspaceByVariable | Self::WorkspaceByFile | Self::Nested => {
                 format!("{init}; {apply}")
             }
             Self::Chdir => {
@@ -173,11 +213,59 @@ impl Layout {
                 "python3 -c 'import subprocess, sys; \
                  sys.exit(subprocess.call(\"{init} && {apply}\", shell=True))'"
             ),
-            Self::Shim => {
+            Self::Shim | Self::Forwarding | Self::Forking | Self::Twice => {
                 let path = project.scratch().display();
-                format!("export PATH={path}:$PATH; {init}; {apply}")
+                let variables = self.stand_in_variables(project);
+                format!("export PATH={path}:$PATH {variables}; {init}; {apply}")
             }
         }
+    }
+}
+
+impl Layout {
+    /// What the program is told that stands for Terraform.
+    fn stand_in_variables(self, project: &Project) -> String {
+        let terraform = prepared("SOFTSTOP_TEST_TERRAFORM");
+        match self {
+            Self::Forwarding => format!("FORWARDER_NEXT={terraform}"),
+            Self::Forking => format!("FORWARDER_NEXT={terraform} FORWARDER_FORKS=yes"),
+            Self::Twice => {
+                let itself = project.scratch().join("terraform");
+                let itself = itself.display();
+                format!("TWICE_SELF={itself} TWICE_TERRAFORM={terraform}")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The command of the resource that is no plugin's.
+    pub(super) fn shell(self) -> &'static str {
+        match self {
+            Self::Nested => {
+                "cd GATES/inner && terraform init -input=false && \
+                 exec terraform apply -input=false -auto-approve"
+            }
+            _ => "sleep 0.15; true",
+        }
+    }
+
+    /// Makes what all clones share.
+    pub(super) fn prepare(self, project: &Project) {
+        if self == Self::Nested {
+            let inner = project.scratch().join("inner");
+            fs::create_dir(&inner).unwrap();
+            let settings = "create_time = \"400\"\n  record = \"GATES/inner.made\"";
+            let text = project.with_gates(&thing("inner", settings));
+            fs::write(inner.join("main.tf"), text).unwrap();
+        }
+    }
+
+    /// Whether the inner Terraform has made something that its state does not know.
+    pub(super) fn has_lost_inner(self, project: &Project) -> bool {
+        let state = project.scratch().join("inner/terraform.tfstate");
+        self == Self::Nested
+            && project.scratch().join("inner.made").exists()
+            && !fs::read_to_string(state).is_ok_and(|state| state.contains("\"instances\""))
     }
 }
 

@@ -3,14 +3,18 @@
 //!
 //! `test/campaign` starts it. The same seed gives the same plan; the machine's timing is its own.
 
+mod answers;
+mod company;
 mod ending;
 mod layout;
+mod outsider;
 mod plan;
 mod recovery;
 mod report;
 mod rivals;
 mod round;
 mod subject;
+mod trouble;
 mod truth;
 
 use std::any::Any;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 
+use super::answers::BitbucketSays;
+use super::company::Company;
 use super::layout::Layout;
-use crate::support::proxy::Fault;
-use crate::support::{Answer, Kind, Program};
+use super::trouble::Trouble;
+use crate::support::{Kind, Program};
 
 /// One round: the same seed gives the same plan.
 #[derive(Clone, Debug)]
@@ -23,9 +25,14 @@ pub(super) struct Plan {
     pub(super) moment: Moment,
     pub(super) trouble: Trouble,
     pub(super) answer: BitbucketSays,
+    pub(super) last_step: LastStep,
     pub(super) rival: Rival,
     pub(super) layout: Layout,
     pub(super) program: Program,
+    /// Whether a process outside of the deploy holds its output, and goes on writing.
+    pub(super) has_outsider: bool,
+    /// Who else runs in the same container; then much of the rest is left out.
+    pub(super) company: Option<Company>,
 }
 
 /// Where the deploy runs.
@@ -85,6 +92,10 @@ pub(super) enum Blow {
 pub(super) enum Moment {
     /// After this part of the time that such a run takes.
     After(f64),
+    /// So long after its start, before it can have done much.
+    AtStart(Duration),
+    /// When softstop reads its configuration, and has been running its own code for a while.
+    AtConfiguration,
     /// When softstop looks at the lock.
     AtLook,
     AtLock,
@@ -93,31 +104,16 @@ pub(super) enum Moment {
     InAfterScript,
 }
 
-/// What is wrong with the backend.
+/// How the `final:` step of the pipeline releases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    None,
-    /// Every answer is late.
-    Slow,
-    /// So many requests are answered with 500.
-    ServerErrors(u32),
-    /// So many connections are cut.
-    Cuts(u32),
-    /// A write of the state hangs until the run is over.
-    HangingStateWrite,
-    /// The server takes a lock, and its answer is lost.
-    LostLockAnswer,
-}
-
-/// What Bitbucket says of the step once it is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BitbucketSays {
-    Completed,
-    Running,
-    Unauthorized,
-    NotFound,
-    ServerError,
-    TimeOut,
+pub(super) enum LastStep {
+    /// By the order of steps, which its pipelines file shows.
+    ByOrder,
+    /// It asks Bitbucket too.
+    Asks,
+    HasNoFile,
+    /// Its pipelines file has a release in a parallel group.
+    HasParallelRelease,
 }
 
 /// Who else is after the lock.
@@ -165,42 +161,49 @@ const TARGETS: [Target; 7] = [
     Target::Tree,
     Target::Tree,
 ];
-const ANSWERS: [BitbucketSays; 10] = [
-    BitbucketSays::Completed,
-    BitbucketSays::Completed,
-    BitbucketSays::Completed,
-    BitbucketSays::Completed,
-    BitbucketSays::Completed,
-    BitbucketSays::Running,
-    BitbucketSays::Unauthorized,
-    BitbucketSays::NotFound,
-    BitbucketSays::ServerError,
-    BitbucketSays::TimeOut,
+const LAST_STEPS: [LastStep; 7] = [
+    LastStep::ByOrder,
+    LastStep::ByOrder,
+    LastStep::ByOrder,
+    LastStep::Asks,
+    LastStep::Asks,
+    LastStep::HasNoFile,
+    LastStep::HasParallelRelease,
 ];
 
 impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
+        let kind = one_of(&mut rng, &Kind::REAL);
         let plan = Self {
             seed,
-            kind: one_of(&mut rng, &Kind::REAL),
+            kind,
             place: one_of(&mut rng, &PLACES),
             script: one_of(&mut rng, &SCRIPTS),
             victim: one_of(&mut rng, &VICTIMS),
             target: one_of(&mut rng, &TARGETS),
             blow: blow(&mut rng),
             moment: moment(&mut rng),
-            trouble: trouble(&mut rng),
-            answer: one_of(&mut rng, &ANSWERS),
+            trouble: Trouble::drawn(&mut rng, kind),
+            answer: one_of(&mut rng, &BitbucketSays::DRAWN),
+            last_step: one_of(&mut rng, &LAST_STEPS),
             rival: rival(&mut rng),
             layout: one_of(&mut rng, &Layout::DRAWN),
             program: one_of(&mut rng, &PROGRAMS),
+            has_outsider: rng.u8(..8) == 0,
+            company: Company::drawn(&mut rng),
         };
         plan.made_possible()
     }
 
     /// Not everything goes together; what does not is left out.
     fn made_possible(mut self) -> Self {
+        if self.company.is_some() && !self.kind.outlives_its_holder() {
+            self.company = None;
+        }
+        if self.company.is_some() {
+            self.be_in_company();
+        }
         if self.victim == Victim::Release {
             // A release is one softstop and a Terraform at a time, and has no place to stop at.
             self.place = Place::Host;
@@ -230,6 +233,29 @@ impl Plan {
                 self.rival = Rival::None;
             }
         }
+        if matches!(self.moment, Moment::AtStart(_) | Moment::AtConfiguration) {
+            self.be_early();
+        }
+        if self.layout.has_tools_in_line() {
+            self.be_stopped_in_the_midst();
+        }
+        if matches!(self.trouble, Trouble::LateUnlock { .. }) {
+            // A strict one refuses it then.
+            self.kind = Kind::HttpLax;
+            if !self.blow.kills() {
+                // Whoever goes on although the lock was not given back is left alone.
+                self.target = Target::Plugin;
+            }
+        }
+        // What a lax server does late, or twice, hits whoever has the lock by then: docs/limits.md.
+        let is_untimely = self.trouble.is_untimely() && self.kind == Kind::HttpLax;
+        if is_untimely && matches!(self.rival, Rival::SecondDeploy(_)) {
+            self.rival = Rival::None;
+        }
+        if self.answer == BitbucketSays::TimeOut && self.last_step == LastStep::Asks {
+            // The two releases would take most of a minute.
+            self.last_step = LastStep::ByOrder;
+        }
         if self.answer == BitbucketSays::TimeOut && matches!(self.rival, Rival::SecondDeploy(_)) {
             // It asks too, again and again, and would not be done in time.
             self.answer = BitbucketSays::ServerError;
@@ -238,7 +264,7 @@ impl Plan {
             self.layout = Layout::Plain;
         }
         // The containers have no OpenTofu, and the version manager stands for Terraform.
-        if self.place == Place::Container || self.layout == Layout::Shim {
+        if self.place == Place::Container || self.layout.stands_for_terraform() {
             self.program = Program::Terraform;
         }
         if self.script == Script::Default && !self.layout.allows_default() {
@@ -251,6 +277,50 @@ impl Plan {
             self.rival = Rival::None;
         }
         self
+    }
+
+    /// All that counts is who signs what, and who is over.
+    fn be_in_company(&mut self) {
+        self.place = Place::Container;
+        self.victim = Victim::Deploy;
+        self.target = Target::Softstop;
+        self.moment = Moment::After(0.5);
+        self.layout = Layout::Plain;
+        self.trouble = Trouble::None;
+        self.rival = Rival::None;
+        self.has_outsider = false;
+    }
+
+    /// It is softstop itself that is hit in its first moments.
+    fn be_early(&mut self) {
+        self.victim = Victim::Deploy;
+        self.layout = Layout::Plain;
+        if !matches!(self.target, Target::Supervisor | Target::Tree) {
+            self.target = Target::Softstop;
+        }
+        if self.moment == Moment::AtConfiguration {
+            // Whom the kernel spares the signals that nobody listens to.
+            self.place = Place::Namespace;
+            self.target = Target::Softstop;
+            // OpenTofu takes its time over so many files.
+            self.program = Program::Terraform;
+            self.blow = Blow::Once(self.blow.asks().unwrap_or(Signal::SIGTERM));
+        }
+    }
+
+    /// Tools that are in a line of ancestors differ in what a stop makes of them.
+    fn be_stopped_in_the_midst(&mut self) {
+        self.victim = Victim::Deploy;
+        self.moment = match self.moment {
+            Moment::After(part) => Moment::After(0.5 + part / 2.0),
+            _ => Moment::AtStateWrite,
+        };
+        if self.blow.kills() {
+            self.blow = Blow::Once(Signal::SIGTERM);
+        }
+        if self.target != Target::Supervisor {
+            self.target = Target::Softstop;
+        }
     }
 }
 
@@ -272,46 +342,11 @@ impl Blow {
     }
 }
 
-impl Trouble {
-    /// The fault of a proxy, and how often it comes.
-    pub(super) fn fault(self) -> Option<(Fault, u32)> {
-        match self {
-            Self::None | Self::HangingStateWrite => None,
-            Self::Slow => Some((Fault::Delay(Duration::from_millis(60)), u32::MAX)),
-            Self::ServerErrors(times) => Some((Fault::Refuse, times)),
-            Self::Cuts(times) => Some((Fault::Cut, times)),
-            Self::LostLockAnswer => Some((Fault::LoseAnswer, 1)),
-        }
-    }
-}
-
-impl BitbucketSays {
-    pub(super) fn answer(self) -> Answer {
-        match self {
-            Self::Completed => Answer::Completed("STOPPED"),
-            Self::Running => Answer::InProgress,
-            Self::Unauthorized => Answer::Status(401),
-            Self::NotFound => Answer::Status(404),
-            Self::ServerError => Answer::Status(500),
-            Self::TimeOut => Answer::Slow,
-        }
-    }
-
-    /// The exit code of a `release` that may not release because of this answer.
-    pub(super) fn exit_code(self) -> i32 {
-        match self {
-            Self::Completed | Self::Running => 0,
-            Self::NotFound => 3,
-            Self::Unauthorized | Self::ServerError | Self::TimeOut => 4,
-        }
-    }
-}
-
-fn one_of<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
+pub(super) fn one_of<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
     all[rng.usize(..all.len())]
 }
 
-fn up_to(rng: &mut Rng, milliseconds: u64) -> Duration {
+pub(super) fn up_to(rng: &mut Rng, milliseconds: u64) -> Duration {
     Duration::from_millis(rng.u64(..=milliseconds))
 }
 
@@ -328,24 +363,15 @@ fn blow(rng: &mut Rng) -> Blow {
 }
 
 fn moment(rng: &mut Rng) -> Moment {
-    match rng.u8(..9) {
+    match rng.u8(..11) {
         0..=3 => Moment::After(rng.f64()),
         4 => Moment::AtLook,
         5 => Moment::AtLock,
         6 => Moment::AtStateWrite,
         7 => Moment::AtUnlock,
+        8 => Moment::AtStart(up_to(rng, 200)),
+        9 => Moment::AtConfiguration,
         _ => Moment::InAfterScript,
-    }
-}
-
-fn trouble(rng: &mut Rng) -> Trouble {
-    match rng.u8(..10) {
-        0..=4 => Trouble::None,
-        5 => Trouble::Slow,
-        6 => Trouble::ServerErrors(rng.u32(1..4)),
-        7 => Trouble::Cuts(rng.u32(1..4)),
-        8 => Trouble::HangingStateWrite,
-        _ => Trouble::LostLockAnswer,
     }
 }
 
@@ -375,7 +401,7 @@ impl fmt::Display for Plan {
 
 impl Plan {
     /// What the rounds are counted by.
-    pub(super) fn dimensions(&self) -> [(&'static str, String); 11] {
+    pub(super) fn dimensions(&self) -> [(&'static str, String); 14] {
         let name = |value: &dyn fmt::Debug| {
             let text = format!("{value:?}");
             text.split(['(', ' ']).next().unwrap_or_default().to_owned()
@@ -400,7 +426,10 @@ impl Plan {
             ("moment", name(&self.moment)),
             ("trouble", name(&self.trouble)),
             ("answer", name(&self.answer)),
+            ("final", name(&self.last_step)),
             ("rival", name(&self.rival)),
+            ("company", name(&self.company.map(|company| company.who))),
+            ("outsider", self.has_outsider.to_string()),
         ]
     }
 }

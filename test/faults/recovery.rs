@@ -3,12 +3,26 @@
 
 use std::fs;
 
+use super::answers::BitbucketSays;
 use super::ending;
-use super::plan::{BitbucketSays, Place, Rival, Victim};
+use super::plan::{LastStep, Place, Rival, Victim};
 use super::rivals::LAPTOP;
 use super::round::{Clone, GRACE_PERIOD, Round};
 use super::subject::Subject;
 use crate::support::{Answer, Finished, Kind, Run, Softstop, Step};
+
+/// A pipelines file that has a release beside a deploy.
+const PARALLEL_RELEASE: &str = r#"pipelines:
+  default:
+    - parallel:
+        - step:
+            script:
+              - pipe: docker://acme/softstop:1
+        - step:
+            script:
+              - pipe: docker://acme/softstop:1
+                variables: {MODE: "release"}
+"#;
 
 impl Round<'_> {
     pub(super) fn recover_from_another_pipeline(&self) {
@@ -92,6 +106,7 @@ impl Round<'_> {
         let finished = subject.finish(hit.is_some() && self.may_leave_others());
         self.check_time(hit);
         self.end_trouble(&clone);
+        clone.settle();
         self.truth
             .note(format_args!("the broken release\n{finished}"));
         let asked = self.asked().filter(|_| hit.is_some());
@@ -102,7 +117,9 @@ impl Round<'_> {
 
     pub(super) fn recover_in_the_final_step(&self) {
         let step = self.step.sibling();
-        let clone = self.clone_for(&step, Some(&self.step));
+        let has_proof = self.has_proof_in_the_final_step();
+        let clone = self.clone_for(&step, Some(&self.step).filter(|_| has_proof));
+        self.arrange_pipelines_file(&clone);
         let told = self.project.scratch().join("told-by-release");
         let tell = format!(
             "echo \"$SOFTSTOP_OUTCOME $SOFTSTOP_EXIT_CODE $SOFTSTOP_LOCK\" >> {}",
@@ -111,8 +128,13 @@ impl Round<'_> {
         let is_left = self.holds_lock(&self.step);
         let release = Softstop::release(&self.project)
             .in_step(&step)
+            .env("BITBUCKET_CLONE_DIR", &clone.directory)
             .env("WORKING_DIR", &clone.directory)
             .env("AFTER_SCRIPT", tell);
+        let release = match self.plan.last_step {
+            LastStep::Asks => release.asking(self.bitbucket),
+            _ => release,
+        };
         let run = self.plan.layout.name_workspace(release).start();
         self.truth.meet(&step, run.mark());
         let finished = self.finish_release(run, "the final step");
@@ -127,15 +149,47 @@ impl Round<'_> {
             self.truth
                 .violated("I6", format_args!("AFTER_SCRIPT of a release: {told:?}"));
         }
-        if self.holds_lock(&self.step) {
+        if self.holds_lock(&self.step) && has_proof {
             self.truth.violated("I1", "the final step leaves the lock");
         }
         let is_racy = matches!(self.plan.rival, Rival::SecondDeploy(_));
-        if is_left && !is_racy && !has_released {
+        if is_left && has_proof && !is_racy && !has_released {
             self.truth
                 .violated("I6", "the final step does not say that it has released");
         }
         self.truth.check_state(&self.project);
+        if !has_proof {
+            self.recover_at_last();
+        }
+    }
+
+    /// Whether the order of steps, or Bitbucket, proves to the final step that the others are over.
+    fn has_proof_in_the_final_step(&self) -> bool {
+        match self.plan.last_step {
+            LastStep::ByOrder => true,
+            LastStep::Asks => !self.plan.answer.vetoes(),
+            LastStep::HasNoFile | LastStep::HasParallelRelease => false,
+        }
+    }
+
+    fn arrange_pipelines_file(&self, clone: &Clone) {
+        let file = clone.directory.join("bitbucket-pipelines.yml");
+        match self.plan.last_step {
+            LastStep::HasNoFile => fs::remove_file(file).unwrap(),
+            LastStep::HasParallelRelease => fs::write(file, PARALLEL_RELEASE).unwrap(),
+            LastStep::ByOrder | LastStep::Asks => {}
+        }
+    }
+
+    /// Bitbucket says that the deploy is over, whatever it has said before.
+    fn recover_at_last(&self) {
+        self.answer(&self.step, Answer::Completed("STOPPED"));
+        self.truth.is_proved_over(&self.step);
+        self.release_by(&Step::of_a_new_pipeline(), "the last release");
+        if self.holds_lock(&self.step) {
+            self.truth
+                .violated("I1", "the last release leaves the lock");
+        }
     }
 
     fn release_by(&self, step: &Step, name: &str) -> Finished {

@@ -1,16 +1,20 @@
 //! One round: a deploy is begun and broken, what it has left is recovered, and all is checked.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use super::answers::BitbucketSays;
 use super::ending::{self, last_line};
-use super::plan::{
-    BitbucketSays, Blow, Moment, Place, Plan, Rival, Script, Target, Trouble, Victim,
-};
+use super::layout::Layout;
+use super::plan::Blow;
+use super::plan::{Moment, Place, Plan, Rival, Script, Target, Victim};
 use super::subject::Subject;
+use super::trouble::Trouble;
 use super::truth::Truth;
 use crate::support::project::thing;
 use crate::support::proxy::Proxy;
@@ -25,6 +29,10 @@ const DEATH: Duration = Duration::from_secs(3);
 const MARGIN: Duration = Duration::from_secs(3);
 /// How long to wait for the aimed moment; where it does not come, the blow falls all the same.
 const TO_AIM: Duration = Duration::from_secs(4);
+/// How long an early signal may take until something is said of it.
+const TO_BE_HEARD: Duration = Duration::from_millis(700);
+/// How many files there are where the reading of the configuration is to take its time.
+const MANY_FILES: usize = 2_000;
 /// How long a backend stays in trouble for a run that nobody asks to stop.
 const TROUBLE: Duration = Duration::from_secs(2);
 /// What a deploy makes.
@@ -49,6 +57,15 @@ pub(super) struct Clone {
     pub(super) proxy: Option<Proxy>,
 }
 
+impl Clone {
+    /// Waits until the backend has done what it does late, so that it hits nobody who comes later.
+    pub(super) fn settle(&self) {
+        if let Some(proxy) = &self.proxy {
+            proxy.wait_until_settled();
+        }
+    }
+}
+
 impl<'a> Round<'a> {
     pub(super) fn new(
         plan: &'a Plan,
@@ -56,7 +73,8 @@ impl<'a> Round<'a> {
         bitbucket: &'a Bitbucket,
         life: Duration,
     ) -> Self {
-        let mut project = Project::of(plan.program, plan.kind, &resources());
+        let mut project = Project::of(plan.program, plan.kind, &resources(plan.layout));
+        plan.layout.prepare(&project);
         if let Some(workspace) = plan.layout.workspace() {
             // A Terraform that is killed while it makes one is a limit of README's.
             project.run_terraform(&["init", "-input=false"]);
@@ -78,6 +96,10 @@ impl<'a> Round<'a> {
     /// Plays the round, and tells how long the last deploy took, which nobody has broken, where it
     /// had everything to make.
     pub(super) fn play(&self) -> Option<Duration> {
+        if let Some(company) = self.plan.company {
+            self.play_in_company(company);
+            return self.deploy_again();
+        }
         self.answer(&self.step, Answer::InProgress);
         let is_first = self.plan.rival == Rival::Laptop { is_first: true };
         let mut has_laptop = is_first && self.laptop_comes();
@@ -113,23 +135,62 @@ impl<'a> Round<'a> {
             return self.kill_deploy(subject, &clone);
         }
         self.begin_trouble(&clone);
-        self.aim(&mut subject, &clone, self.plan.moment);
+        let outsider = self.begin_outsider(&mut subject);
+        let is_aimed = self.aim(&mut subject, &clone, self.plan.moment);
         let hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
         self.truth.blow_falls(hit.is_some());
+        if hit.is_some() {
+            self.ask_again(&mut subject);
+        }
         let hangs = self.plan.trouble == Trouble::HangingStateWrite || self.kills_supervisor();
         if let Some(proxy) = clone.proxy.as_ref().filter(|_| !hangs) {
             proxy.let_go();
         }
-        if hit.is_none() || !self.stops_softstop() {
+        let may_go_on = self.plan.moment == Moment::AtConfiguration;
+        if hit.is_none() || !self.stops_softstop() || may_go_on {
             subject.wait_for(TROUBLE, |_| false);
             self.end_trouble(&clone);
         }
         let finished = subject.finish(hit.is_some() && self.may_leave_others());
         self.check_time(hit);
+        drop(outsider);
         self.end_trouble(&clone);
+        clone.settle();
         self.truth
             .note(format_args!("the deploy is over\n{finished}"));
+        if is_aimed && hit.is_some() {
+            self.check_that_it_was_heard(&finished);
+        }
         ending::check(self, &finished, hit.is_some());
+    }
+
+    /// The kernel drops a signal that comes to the first process of a namespace before that has run a
+    /// line, so whoever stops a container has to ask again.
+    fn ask_again(&self, subject: &mut Subject) {
+        let is_heard = |subject: &mut Subject| {
+            let run = subject.run();
+            run.has_said("received: stopping") || run.has_said("Stopped by") || run.has_ended()
+        };
+        let is_early = matches!(self.plan.moment, Moment::AtStart(_));
+        let Some(signal) = self.asked().filter(|_| is_early) else {
+            return;
+        };
+        let is_first = self.plan.place != Place::Host;
+        if is_first && !subject.wait_for(TO_BE_HEARD, is_heard) && !subject.run().has_ended() {
+            subject.hit(self.plan.target, Blow::Once(signal), &self.truth);
+        }
+    }
+
+    /// Whoever reads the configuration has begun to run, and hears everything.
+    fn check_that_it_was_heard(&self, finished: &Finished) {
+        let expected = self.asked().map(|signal| 128 + signal as i32);
+        if self.plan.moment == Moment::AtConfiguration && finished.code != expected {
+            let code = finished.code;
+            self.truth.violated(
+                "I4",
+                format_args!("softstop is asked to stop while it starts, and ends with {code:?}"),
+            );
+        }
     }
 
     /// As the Stop button does, for a release that is broken then.
@@ -159,6 +220,11 @@ impl<'a> Round<'a> {
     fn start(&self, clone: &Clone) -> Subject {
         let layout = self.plan.layout;
         layout.arrange(&self.project, clone);
+        if self.plan.moment == Moment::AtConfiguration {
+            for number in 0..MANY_FILES {
+                fs::write(clone.directory.join(format!("{number}.tf")), "").unwrap();
+            }
+        }
         let directory = layout.working_directory(&self.project, clone);
         let scratch = self.project.scratch().display();
         let pause = if self.plan.moment == Moment::InAfterScript {
@@ -232,7 +298,7 @@ impl<'a> Round<'a> {
     }
 
     /// Waits for the moment of the blow. Where the backend can be held there, it is.
-    pub(super) fn aim(&self, subject: &mut Subject, clone: &Clone, moment: Moment) {
+    pub(super) fn aim(&self, subject: &mut Subject, clone: &Clone, moment: Moment) -> bool {
         let store = &self.project.store;
         let hold = |needle: &str| {
             if let Some(proxy) = &clone.proxy {
@@ -254,12 +320,15 @@ impl<'a> Round<'a> {
                     hold(unlock);
                 }
             }
-            Moment::After(_) | Moment::InAfterScript => {}
+            Moment::AtStart(pause) => thread::sleep(pause),
+            Moment::After(_) | Moment::AtConfiguration | Moment::InAfterScript => {}
         }
         let lock_file = self.project.directory.join(".terraform.tfstate.lock.info");
         let after_script = self.project.scratch().join("after.reached");
         let is_there = |subject: &mut Subject| match (moment, &clone.proxy) {
             (Moment::After(_), _) => false,
+            (Moment::AtStart(_), _) => true,
+            (Moment::AtConfiguration, _) => subject.reads(&clone.directory),
             (Moment::InAfterScript, _) => after_script.exists(),
             (_, Some(proxy)) => proxy.has_held(),
             (Moment::AtLook | Moment::AtLock, None) => lock_file.exists(),
@@ -278,17 +347,14 @@ impl<'a> Round<'a> {
             "no longer waited for"
         };
         self.truth.note(format_args!("{moment:?} is {aim}"));
+        is_aimed
     }
 
     pub(super) fn begin_trouble(&self, clone: &Clone) {
         let Some(proxy) = &clone.proxy else { return };
         let store = &self.project.store;
-        if let Some((fault, times)) = self.plan.trouble.fault() {
-            let needle = match self.plan.trouble {
-                Trouble::LostLockAnswer => store.lock_request(),
-                _ => "",
-            };
-            proxy.fail(needle, fault, times);
+        if let Some((needle, fault, times)) = self.plan.trouble.fault(store) {
+            proxy.fail(&needle, fault, times);
         }
         if self.plan.trouble == Trouble::HangingStateWrite {
             proxy.hold(&store.state_write());
@@ -406,12 +472,21 @@ impl<'a> Round<'a> {
     }
 
     pub(super) fn clone_for(&self, step: &Step, sibling: Option<&Step>) -> Clone {
-        let proxy = self.project.store.another_way();
+        self.clone_of(&self.project, step, sibling)
+    }
+
+    pub(super) fn clone_of(
+        &self,
+        project: &Arc<Project>,
+        step: &Step,
+        sibling: Option<&Step>,
+    ) -> Clone {
+        let proxy = project.store.another_way();
         if let Some(proxy) = &proxy {
-            self.truth.watch(proxy, &self.project, step, sibling);
+            self.truth.watch(proxy, project, step, sibling);
         }
         Clone {
-            directory: self.project.clone_through(proxy.as_ref()),
+            directory: project.clone_through(proxy.as_ref()),
             proxy,
         }
     }
@@ -426,7 +501,7 @@ fn is_begun(plan: &Plan) -> bool {
 }
 
 /// Three things of a plugin, one after the other, and one of a shell beside them.
-fn resources() -> String {
+pub(super) fn resources(layout: Layout) -> String {
     let things = [("a", ""), ("b", "a"), ("c", "b")].map(|(name, before)| {
         let after = match before {
             "" => String::new(),
@@ -437,7 +512,10 @@ fn resources() -> String {
             &format!("create_time = \"80\"\n  record = \"GATES/{name}.made\"\n  {after}"),
         )
     });
-    let shell = "resource \"terraform_data\" \"shell\" {\n  provisioner \"local-exec\" {\n    \
-         command = \"sleep 0.15; true\"\n  }\n}\n";
+    let shell = format!(
+        "resource \"terraform_data\" \"shell\" {{\n  provisioner \"local-exec\" {{\n    \
+         command = \"{}\"\n  }}\n}}\n",
+        layout.shell()
+    );
     format!("{}{shell}", things.concat())
 }

@@ -1,5 +1,7 @@
 //! The run that is hit: where it runs, which processes it has, and how it is hit.
 
+use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -126,6 +128,16 @@ impl Subject {
             Running::Process(run) => run.finish(),
             Running::Container(container) => container.finish(),
         }
+    }
+
+    /// Whether the first process of a namespace has this directory open.
+    pub(super) fn reads(&mut self, directory: &Path) -> bool {
+        let outside = self.run().pid();
+        let first = fs::read_to_string(format!("/proc/{outside}/task/{outside}/children"));
+        let first = first.unwrap_or_default();
+        let files = fs::read_dir(format!("/proc/{}/fd", first.trim()));
+        let mut files = files.into_iter().flatten().flatten();
+        files.any(|file| fs::read_link(file.path()).is_ok_and(|file| file == directory))
     }
 
     fn pids(&mut self, target: Target) -> Vec<Pid> {

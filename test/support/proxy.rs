@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,14 @@ use super::{prepared, until};
 
 /// How often a connection that is held back is looked at: who was killed must not seem alive.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a client may wait for what comes late; softstop waits for no answer longer than 10 s.
+const LONGEST_WAIT: Duration = Duration::from_secs(12);
+/// How long what comes late waits for the moment at which it does the most harm.
+const WORST_MOMENT: Duration = Duration::from_secs(3);
+/// How long the backend may take for what was said at that moment.
+const TO_TAKE_EFFECT: Duration = Duration::from_millis(100);
+/// How long the answer to what is said once more is waited for.
+const TO_ANSWER: Duration = Duration::from_secs(2);
 
 /// Passes bytes on, until it is told to hold them.
 pub struct Proxy {
@@ -32,6 +40,15 @@ pub enum Fault {
     Cut,
     /// The backend takes it, and its answer is lost.
     LoseAnswer,
+    /// The backend takes it once the client waits no longer, and then after somebody has said the
+    /// worst, where that comes.
+    Late {
+        worst: &'static str,
+        /// Whether it was taken at once too, and only that answer is lost.
+        also_at_once: bool,
+    },
+    /// The backend takes it twice.
+    Twice { hears_second: bool },
 }
 
 /// What passes through.
@@ -66,6 +83,8 @@ struct State {
     held: usize,
     /// How many of those who were held back have gone instead of waiting.
     given_up: usize,
+    /// How many questions that come late have no answer yet.
+    late: usize,
     /// What clients have said, and when.
     said: Vec<(Instant, Vec<u8>)>,
     /// What becomes of messages that hold this, and of how many of them.
@@ -76,11 +95,14 @@ struct State {
 }
 
 /// What both directions of a connection know of each other.
-#[derive(Default)]
 struct Connection {
+    target: SocketAddr,
     /// Whether a question was passed on, and nothing has come back yet.
     is_unanswered: AtomicBool,
     loses_answer: AtomicBool,
+    is_late: AtomicBool,
+    /// What is said to the backend once more when it has answered.
+    repeats: Mutex<Option<Vec<u8>>>,
 }
 
 impl Proxy {
@@ -150,6 +172,19 @@ impl Proxy {
         });
     }
 
+    /// Waits until the backend has done what comes late.
+    pub fn wait_until_settled(&self) {
+        until("what comes late is done", || {
+            self.gate.state.lock().unwrap().late == 0
+        });
+    }
+
+    /// What clients have said, whether the backend has heard it or not.
+    pub fn said(&self) -> Vec<Vec<u8>> {
+        let state = self.gate.state.lock().unwrap();
+        state.said.iter().map(|(_, bytes)| bytes.clone()).collect()
+    }
+
     /// How much time was between the first message that holds `second` and the last one before it
     /// that holds `first`.
     pub fn between(&self, first: &str, second: &str) -> Duration {
@@ -178,6 +213,18 @@ impl Drop for Proxy {
         self.gate.state.lock().unwrap().is_closed = true;
         // Whoever waits for a connection is given one. Where none is left to give, it waits on.
         let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Connection {
+    fn to(target: SocketAddr) -> Self {
+        Self {
+            target,
+            is_unanswered: AtomicBool::default(),
+            loses_answer: AtomicBool::default(),
+            is_late: AtomicBool::default(),
+            repeats: Mutex::default(),
+        }
     }
 }
 
@@ -222,11 +269,62 @@ impl Gate {
             }
             state = self.state.lock().unwrap();
         }
+        if let Some(Fault::Late {
+            worst,
+            also_at_once,
+        }) = fault
+        {
+            if also_at_once {
+                state.tell(Passing::Question(bytes));
+                say_once_more(connection.target, bytes);
+            }
+            connection.is_late.store(true, Ordering::Relaxed);
+            state = self.be_late(state, client, worst.as_bytes());
+        }
+        if let Some(Fault::Twice { hears_second }) = fault {
+            state.tell(Passing::Question(bytes));
+            if hears_second {
+                say_once_more(connection.target, bytes);
+            } else {
+                *connection.repeats.lock().unwrap() = Some(bytes.to_vec());
+            }
+        }
         state.tell(Passing::Question(bytes));
         let is_lost = fault == Some(Fault::LoseAnswer);
         connection.loses_answer.fetch_or(is_lost, Ordering::Relaxed);
         connection.is_unanswered.store(!is_lost, Ordering::Relaxed);
         true
+    }
+
+    fn be_settled(&self, connection: &Connection) {
+        if connection.is_late.swap(false, Ordering::Relaxed) {
+            self.state.lock().unwrap().late -= 1;
+        }
+    }
+
+    /// Waits until the client has gone, and then for the worst moment.
+    fn be_late<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        client: &TcpStream,
+        worst: &[u8],
+    ) -> MutexGuard<'a, State> {
+        state.late += 1;
+        let began = Instant::now();
+        while !has_gone(client) && began.elapsed() < LONGEST_WAIT {
+            (state, _) = self.changed.wait_timeout(state, LOOK_AGAIN).unwrap();
+        }
+        let (gone, heard) = (Instant::now(), state.said.len());
+        while gone.elapsed() < WORST_MOMENT {
+            let mut since = state.said[heard..].iter();
+            if since.any(|(_, bytes)| contains(bytes, worst)) {
+                drop(state);
+                thread::sleep(TO_TAKE_EFFECT);
+                return self.state.lock().unwrap();
+            }
+            (state, _) = self.changed.wait_timeout(state, LOOK_AGAIN).unwrap();
+        }
+        state
     }
 }
 
@@ -245,6 +343,15 @@ impl State {
         *left -= 1;
         Some(*fault)
     }
+}
+
+/// Says this to the backend on a connection of its own.
+fn say_once_more(target: SocketAddr, question: &[u8]) {
+    let mut backend = TcpStream::connect(target).unwrap();
+    backend.set_read_timeout(Some(TO_ANSWER)).unwrap();
+    backend.write_all(question).unwrap();
+    // What the answer says is of no interest, but it says that all is done.
+    let _ = backend.read(&mut [0; 4096]).unwrap();
 }
 
 fn refuse(client: &TcpStream, fault: Option<Fault>) -> bool {
@@ -268,7 +375,10 @@ fn answer_and_end(mut client: &TcpStream, answer: &str) -> bool {
 /// Copies both directions, each in a thread of its own.
 fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
     let (gate, answer_gate) = (Arc::clone(gate), Arc::clone(gate));
-    let connection = Arc::new(Connection::default());
+    let Ok(target) = server.peer_addr() else {
+        return;
+    };
+    let connection = Arc::new(Connection::to(target));
     let answers = Arc::clone(&connection);
     let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     thread::spawn(move || {
@@ -277,12 +387,13 @@ fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
         });
     });
     thread::spawn(move || {
-        let target = server
-            .peer_addr()
-            .map_or_else(|error| error.to_string(), |address| address.to_string());
         let tell = |passing: Passing<'_>| answer_gate.state.lock().unwrap().tell(passing);
         copy(server, client, |_, answer| {
             answers.is_unanswered.store(false, Ordering::Relaxed);
+            if let Some(question) = answers.repeats.lock().unwrap().take() {
+                say_once_more(target, &question);
+            }
+            answer_gate.be_settled(&answers);
             let is_lost = answers.loses_answer.load(Ordering::Relaxed);
             tell(if is_lost {
                 Passing::Lost(answer)
@@ -291,6 +402,7 @@ fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
             });
             !is_lost
         });
+        answer_gate.be_settled(&answers);
         // A client that asks again finds done what it has asked for.
         if answers.is_unanswered.load(Ordering::Relaxed) {
             eprintln!("{target} has ended a connection without an answer");
