@@ -5,7 +5,13 @@ use std::io::{self, Write};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber, error, info, warn};
+
+use crate::exit_code::Exit;
+use crate::recovery::Finding;
+use crate::story::conclusion::Conclusion;
+use crate::story::locks::unknown;
+use crate::story::status::Looked;
 
 /// The target of an event that is the last line of a run that went well.
 pub(crate) const SUCCESS: &str = "softstop::success";
@@ -27,6 +33,33 @@ pub(crate) fn start(debug: bool, write: impl Fn(&[u8]) + Send + Sync + 'static) 
     };
     // Only a second console could be refused, and there is one.
     let _ = tracing::subscriber::set_global_default(console);
+}
+
+/// Says how a run of softstop ended, as its last line.
+pub(crate) fn conclude(conclusion: &Conclusion) {
+    if conclusion.exit == Exit::Done {
+        info!(target: SUCCESS, "{conclusion}");
+    } else {
+        error!(target: FAILURE, "{conclusion}");
+    }
+}
+
+/// Says what was found of a lock, and what `release` would do.
+pub(crate) fn tell(looked: &Looked) {
+    let place = &looked.place;
+    match &looked.found {
+        Ok(finding) => info!("{place}: {finding} {}", forecast(finding)),
+        Err(error) => warn!("{place}: {}", unknown(error)),
+    }
+}
+
+fn forecast(finding: &Finding) -> &'static str {
+    match finding {
+        Finding::Free | Finding::NeverLocked => "There is nothing to release.",
+        Finding::Over(..) => "`softstop release` would release it.",
+        Finding::Alive(..) => "`softstop release` would leave it, and wait for LOCK_TIMEOUT.",
+        Finding::Doubtful(..) => "(`softstop release` would not do it.)",
+    }
 }
 
 /// Says why nothing was run, where no console is open yet.

@@ -12,8 +12,7 @@ use super::by_hand::{in_place, program, quoted};
 use super::diagnostics::essence;
 use super::helper::helper_command;
 use super::state_file::{StateFile, lowered, serial_to_store, tried_once};
-use crate::supervisor::Supervisor;
-use crate::tools::{ToolError, UnsavedState, Unstored};
+use crate::tools::{Host, ToolError, UnsavedState, Unstored};
 
 /// How long Terraform may take to show the stored state, or to store another one.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -34,11 +33,11 @@ impl Terraform {
     /// Stores the state where nothing that is stored is lost by it.
     pub(super) async fn store(
         &self,
-        supervisor: &Supervisor,
+        host: &impl Host,
         state: &UnsavedState,
     ) -> Result<(), Unstored> {
-        let (reason, advice) = match self.compare(supervisor, state).await {
-            Compared::Storable => match self.push(supervisor, state).await {
+        let (reason, advice) = match self.compare(host, state).await {
+            Compared::Storable => match self.push(host, state).await {
                 Ok(()) => return Ok(()),
                 Err(reason) => (reason, self.push_by_hand(state)),
             },
@@ -57,7 +56,7 @@ impl Terraform {
         }
     }
 
-    async fn compare(&self, supervisor: &Supervisor, state: &UnsavedState) -> Compared {
+    async fn compare(&self, host: &impl Host, state: &UnsavedState) -> Compared {
         let unknown = |reason| Compared::Unknown(ToolError::NotComparable { reason });
         let unreadable = |error: io::Error| unknown(format!("{}: {error}", state.path.display()));
         let text = match fs::read_to_string(&state.path) {
@@ -68,7 +67,7 @@ impl Terraform {
             Ok(unsaved) => unsaved,
             Err(reason) => return unknown(format!("{} is {reason}", state.path.display())),
         };
-        let stored = match self.pull(supervisor).await {
+        let stored = match self.pull(host).await {
             Ok(stored) => stored,
             Err(error) => return Compared::Unknown(error),
         };
@@ -85,9 +84,9 @@ impl Terraform {
     }
 
     /// The stored state. The deploy has used it, so asking creates nothing.
-    async fn pull(&self, supervisor: &Supervisor) -> Result<StateFile, ToolError> {
+    async fn pull(&self, host: &impl Host) -> Result<StateFile, ToolError> {
         let command = self.command_in_place(&["state", "pull", "-no-color"]);
-        let helped = supervisor
+        let helped = host
             .run_helper_that_says(command, LIMIT, MOST_OF_A_STATE)
             .await?;
         let reason = if helped.status.success() {
@@ -101,11 +100,11 @@ impl Terraform {
         Err(ToolError::NotComparable { reason })
     }
 
-    async fn push(&self, supervisor: &Supervisor, state: &UnsavedState) -> Result<(), ToolError> {
+    async fn push(&self, host: &impl Host, state: &UnsavedState) -> Result<(), ToolError> {
         let mut command =
             self.command_in_place(&["state", "push", "-no-color", "-lock-timeout=0s"]);
         command.arg(&state.path);
-        let helped = supervisor.run_helper(command, LIMIT).await?;
+        let helped = host.run_helper(command, LIMIT).await?;
         if helped.status.success() {
             Ok(())
         } else {
