@@ -3,8 +3,6 @@
 use std::fmt;
 use std::process::{ExitCode, Termination};
 
-use crate::recovery::{Finding, Recovery};
-
 /// How the deploy ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -53,18 +51,6 @@ impl Outcome {
 }
 
 impl Exit {
-    /// The exit where a lock stays that somebody would like to be free.
-    pub(crate) fn of_held(recovery: &Recovery) -> Self {
-        match recovery {
-            Recovery::Untouched(Finding::Doubtful(_, doubt, _))
-                if doubt.is_for_want_of_an_answer() =>
-            {
-                Self::Unanswered
-            }
-            _ => Self::Locked,
-        }
-    }
-
     /// The code that the caller of softstop reads.
     pub(crate) fn code(self) -> u8 {
         match self {

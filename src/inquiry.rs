@@ -14,15 +14,14 @@ use crate::bitbucket::ApiError;
 use crate::bitbucket::api::{Api, MOST_REQUESTS, Question};
 use crate::bitbucket::build::{Build, STEP_RUN_NUMBER, STEP_UUID};
 use crate::docker::{Container, Daemon};
-use crate::identity::{self, Left, Mark, Neighbours};
+use crate::identity::{Left, Mark, Neighbours};
 use crate::lock::{
     Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Run, Siblings, Sighting,
     StepReport, Verdict, judge, judge_own, judge_unasked,
 };
 use crate::pipelines::releases;
 use crate::recovery::pace::{Allowance, fresh_for};
-use crate::supervisor::Supervisor;
-use crate::tools::{DeployLock, DeployTool, ToolError};
+use crate::tools::{Host, Processes, Signing, Tool, ToolError};
 
 /// Marks every process of a deploy with the stamp of its locks, so that one that is left can be
 /// found.
@@ -35,7 +34,8 @@ const STANDS: Duration = Duration::from_secs(120);
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Who asks, from where, and whom there is to ask.
-pub(crate) struct Inquiry {
+pub(crate) struct Inquiry<'a, H> {
+    host: &'a H,
     pub(crate) build: Option<Build>,
     /// Nothing where there is no token.
     api: Option<Api>,
@@ -57,14 +57,16 @@ struct Given {
     answer: Answer,
 }
 
-impl Inquiry {
+impl<'a, H: Host> Inquiry<'a, H> {
     pub(crate) fn new(
+        host: &'a H,
         build: Option<Build>,
         api: Option<Api>,
         daemon: Daemon,
         is_for_release: bool,
     ) -> Self {
         Self {
+            host,
             build,
             api,
             daemon,
@@ -76,19 +78,14 @@ impl Inquiry {
     }
 
     /// Judges whether the holder of `lock` is over.
-    pub(crate) async fn judge<T: DeployTool>(
-        &self,
-        supervisor: &Supervisor,
-        tool: &T,
-        lock: &LockInfo,
-    ) -> Result<Verdict, ToolError> {
+    pub(crate) async fn judge(&self, tool: &Tool, lock: &LockInfo) -> Result<Verdict, ToolError> {
         let signature = tool.signature();
         let holder = Holder::of(lock);
         let build = self.build.as_ref();
         let evidence = Evidence {
             signature: &signature,
             others: if lock.who == signature {
-                others(supervisor, tool).map_err(ToolError::Hidden)?
+                self.others(tool).map_err(ToolError::Hidden)?
             } else {
                 Others::Hidden
             },
@@ -98,15 +95,13 @@ impl Inquiry {
                 None => Siblings::Open { reason: None },
             },
             sighting: match &holder {
-                Some(_) if self.is_own_look::<T>(lock, &signature) => {
-                    Sighting::Alive(Life::OwnLook)
-                }
-                Some(holder) => self.look_for(supervisor, tool, holder, &signature).await,
+                Some(_) if self.is_own_look(lock, &signature) => Sighting::Alive(Life::OwnLook),
+                Some(holder) => self.look_for(tool, holder, &signature).await,
                 None => Sighting::Nothing,
             },
         };
         let answer = match (judge_unasked(lock, &evidence), &holder) {
-            (None, Some(holder)) => self.answer(supervisor, holder).await,
+            (None, Some(holder)) => self.answer(holder).await,
             _ => Answer::NoToken,
         };
         Ok(judge(lock, &evidence, &answer))
@@ -141,22 +136,16 @@ impl Inquiry {
     }
 
     /// Whether a look of our own holds the lock, at the same state from another directory.
-    fn is_own_look<T: DeployTool>(&self, lock: &LockInfo, signature: &str) -> bool {
-        T::Lock::is_of_a_look(lock) && lock.who == signature && lock.created > Some(self.began)
+    fn is_own_look(&self, lock: &LockInfo, signature: &str) -> bool {
+        lock.is_of_a_look && lock.who == signature && lock.created > Some(self.began)
     }
 
     /// Looks for the holder itself: among the processes that can be seen, and among the containers
     /// of a Docker daemon in reach. A daemon that does not know the container proves nothing: it
     /// may be another machine's.
-    async fn look_for<T: DeployTool>(
-        &self,
-        supervisor: &Supervisor,
-        tool: &T,
-        holder: &Holder,
-        signature: &str,
-    ) -> Sighting {
+    async fn look_for(&self, tool: &Tool, holder: &Holder, signature: &str) -> Sighting {
         let is_here = signature.ends_with(&format!("@{}", holder.host));
-        match left_of(supervisor, tool, &holder.owner) {
+        match self.left_of(tool, &holder.owner) {
             Ok(Left::Somebody) => return Sighting::Alive(Life::StillHere),
             Ok(Left::Perhaps) if is_here => return Sighting::Unclear(Doubt::PerhapsHere),
             Err(error) if is_here => {
@@ -170,7 +159,7 @@ impl Inquiry {
         let Some(id) = holder.container() else {
             return Sighting::Nothing;
         };
-        let reason = match supervisor.limited(LIMIT, self.daemon.look_for(id)).await {
+        let reason = match self.host.limited(LIMIT, self.daemon.look_for(id)).await {
             Some(Container::Running) => return Sighting::Alive(Life::Container),
             Some(Container::NotRunning | Container::NoDaemon) => return Sighting::Nothing,
             Some(Container::Unknown(reason)) => reason,
@@ -179,7 +168,7 @@ impl Inquiry {
         Sighting::Unclear(Doubt::DockerSilent { reason })
     }
 
-    async fn answer(&self, supervisor: &Supervisor, holder: &Holder) -> Answer {
+    async fn answer(&self, holder: &Holder) -> Answer {
         let Some(api) = &self.api else {
             return Answer::NoToken;
         };
@@ -198,19 +187,13 @@ impl Inquiry {
                 .as_ref()
                 .map_or_else(not_asked, |given| given.answer.clone());
         }
-        let answer = self.ask(supervisor, api, holder, given.is_none()).await;
+        let answer = self.ask(api, holder, given.is_none()).await;
         let next = Given::after(given.take(), answer, now);
         given.insert(next).answer.clone()
     }
 
     /// Asks Bitbucket: for the first time with patience, since there is no answer yet that could stand.
-    async fn ask(
-        &self,
-        supervisor: &Supervisor,
-        api: &Api,
-        holder: &Holder,
-        is_first: bool,
-    ) -> Answer {
+    async fn ask(&self, api: &Api, holder: &Holder, is_first: bool) -> Answer {
         let (pipeline, step) = (
             holder.owner.pipeline().to_string(),
             holder.owner.step().to_string(),
@@ -228,7 +211,7 @@ impl Inquiry {
                 api.step_at_once(question).await
             }
         };
-        let said = supervisor.limited(LIMIT, asked).await;
+        let said = self.host.limited(LIMIT, asked).await;
         let mut allowance = self.allowance.borrow_mut();
         allowance.take(api.take_sent(), Instant::now());
         if let Some(Err(error)) = &said
@@ -237,6 +220,51 @@ impl Inquiry {
             allowance.be_quiet(time, Instant::now());
         }
         answer_of(said)
+    }
+
+    /// Judges whether `lock` is what a run has left behind that has ended here.
+    pub(crate) async fn judge_finished(
+        &self,
+        tool: &Tool,
+        lock: &LockInfo,
+        finished: &Finished<'_>,
+    ) -> Result<Verdict, ToolError> {
+        let signature = tool.signature();
+        let version = tool.version(self.host).await?;
+        let run = Run {
+            who: &signature,
+            version: &version,
+            started: finished.started,
+            ended: finished.ended,
+            processes_gone: finished.tree_gone,
+            tool_was_killed: finished.tool_was_killed,
+            operations: finished.operations,
+            others: self.others(tool).map_err(ToolError::Hidden)?,
+        };
+        Ok(judge_own(lock, &run))
+    }
+
+    /// What is left of a deploy among the processes that can be seen.
+    fn left_of(&self, tool: &Tool, owner: &Owner) -> io::Result<Left> {
+        let (stamp, step, run) = (
+            owner.to_string(),
+            owner.step().to_string(),
+            owner.run().to_string(),
+        );
+        let mark = |variable, value| Mark { variable, value };
+        let job = [mark(STEP_UUID, &*step), mark(STEP_RUN_NUMBER, &*run)];
+        self.host
+            .left_of(&tool.programs(), mark(STAMP, &stamp), &job)
+    }
+
+    /// Who else can sign as we do.
+    fn others(&self, tool: &Tool) -> io::Result<Others> {
+        Ok(match self.host.neighbours(&tool.programs())? {
+            Neighbours::NonePossible => Others::Impossible,
+            Neighbours::NoneHere => Others::NotHere,
+            Neighbours::Some => Others::Running,
+            Neighbours::Hidden => Others::Hidden,
+        })
     }
 }
 
@@ -297,28 +325,6 @@ fn not_asked() -> Answer {
     }
 }
 
-/// What is left of a deploy among the processes that can be seen.
-fn left_of<T: DeployTool>(supervisor: &Supervisor, tool: &T, owner: &Owner) -> io::Result<Left> {
-    let (stamp, step, run) = (
-        owner.to_string(),
-        owner.step().to_string(),
-        owner.run().to_string(),
-    );
-    let mark = |variable, value| Mark { variable, value };
-    let job = [mark(STEP_UUID, &*step), mark(STEP_RUN_NUMBER, &*run)];
-    identity::left_of(supervisor, &tool.programs(), mark(STAMP, &stamp), &job)
-}
-
-/// Who else can sign as we do.
-fn others<T: DeployTool>(supervisor: &Supervisor, tool: &T) -> io::Result<Others> {
-    Ok(match identity::neighbours(supervisor, &tool.programs())? {
-        Neighbours::NonePossible => Others::Impossible,
-        Neighbours::NoneHere => Others::NotHere,
-        Neighbours::Some => Others::Running,
-        Neighbours::Hidden => Others::Hidden,
-    })
-}
-
 /// What is known of a run that is over.
 pub(crate) struct Finished<'a> {
     pub(crate) started: Timestamp,
@@ -327,26 +333,4 @@ pub(crate) struct Finished<'a> {
     pub(crate) tool_was_killed: bool,
     /// The operations for which it can hold a lock.
     pub(crate) operations: &'a [&'a str],
-}
-
-/// Judges whether `lock` is what a run has left behind that has ended here.
-pub(crate) async fn judge_finished<T: DeployTool>(
-    supervisor: &Supervisor,
-    tool: &T,
-    lock: &LockInfo,
-    finished: &Finished<'_>,
-) -> Result<Verdict, ToolError> {
-    let signature = tool.signature();
-    let version = tool.version(supervisor).await?;
-    let run = Run {
-        who: &signature,
-        version: &version,
-        started: finished.started,
-        ended: finished.ended,
-        processes_gone: finished.tree_gone,
-        tool_was_killed: finished.tool_was_killed,
-        operations: finished.operations,
-        others: others(supervisor, tool).map_err(ToolError::Hidden)?,
-    };
-    Ok(judge_own(lock, &run))
 }

@@ -3,6 +3,7 @@
 mod bitbucket;
 mod check;
 mod cli;
+mod console;
 mod docker;
 mod environment;
 mod exit_code;
@@ -35,7 +36,8 @@ use docker::Daemon;
 use exit_code::Exit;
 use identity::Naming;
 use inquiry::Inquiry;
-use report::console;
+use report::{json, words};
+use story::conclusion::Conclusion;
 use story::deploy::Story;
 use story::{release, status};
 use supervisor::{
@@ -138,26 +140,33 @@ fn supervise(plan: Plan, shell: Option<&str>) -> anyhow::Result<Exit> {
         let supervisor = Supervisor::start(plan.grace_period, stdout, stderr)
             .context("processes cannot be supervised")?;
         let inquiry = Inquiry::new(
+            &supervisor,
             build.unwrap_or_default(),
             plan.api,
             Daemon::from_environment(|name| env::var(name).ok()),
             !matches!(plan.task, Task::Deploy(..)),
         );
-        let exit = run(&plan.task, &supervisor, &inquiry, &answers).await;
+        let conclusion = run(&plan.task, &supervisor, &inquiry, &answers).await;
+        words::conclude(&conclusion);
         supervisor.flush().await;
-        Ok(exit)
+        Ok(conclusion.exit)
     });
     // A name server that does not answer must not keep us: the look-up blocks a thread.
     runtime.shutdown_background();
     exit
 }
 
-async fn run(task: &Task, supervisor: &Supervisor, inquiry: &Inquiry, answers: &Outlet) -> Exit {
+async fn run(
+    task: &Task,
+    supervisor: &Supervisor,
+    inquiry: &Inquiry<'_, Supervisor>,
+    answers: &Outlet,
+) -> Conclusion {
     match task {
         Task::Deploy(deploy, tool) => {
             let story = Story {
-                supervisor,
-                tool: tool.as_ref(),
+                stage: supervisor,
+                tool,
                 inquiry,
                 deploy,
             };
@@ -165,7 +174,13 @@ async fn run(task: &Task, supervisor: &Supervisor, inquiry: &Inquiry, answers: &
         }
         Task::Release(places, release) => release::run(supervisor, inquiry, places, release).await,
         Task::Status { places, json } => {
-            status::run(supervisor, inquiry, places, json.then_some(answers)).await
+            let (looked, conclusion) = status::run(supervisor, inquiry, places).await;
+            if *json {
+                answers.say(json::records(&looked).as_bytes());
+            } else {
+                looked.iter().for_each(words::tell);
+            }
+            conclusion
         }
     }
 }

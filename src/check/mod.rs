@@ -20,10 +20,10 @@ use anyhow::{Context, ensure};
 use serde::Serialize;
 use tracing::{error, info, warn};
 
+use crate::console;
 use crate::exit_code::Exit;
 use crate::pipelines::document;
 use crate::pipelines::pipeline::{Pipeline, Pipelines};
-use crate::report::console;
 use remark::{Remark, Severity};
 
 /// How many findings of a file are printed for people. Nobody reads more before mending some.

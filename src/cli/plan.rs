@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -16,8 +16,7 @@ use crate::pipe::{Image, Misspelt};
 use crate::story::deploy::Deploy;
 use crate::story::places::{Place, logical};
 use crate::story::release::Release;
-use crate::tools::DeployTool;
-use crate::tools::terraform::{Program, Terraform};
+use crate::tools::{Tool, Wanted};
 
 /// All that is known before anything runs.
 pub(crate) struct Plan {
@@ -36,12 +35,9 @@ pub(crate) struct Plan {
 
 /// What is to be done.
 pub(crate) enum Task {
-    Deploy(Deploy, Box<Terraform>),
-    Release(Vec<Place<Terraform>>, Release),
-    Status {
-        places: Vec<Place<Terraform>>,
-        json: bool,
-    },
+    Deploy(Deploy, Tool),
+    Release(Vec<Place>, Release),
+    Status { places: Vec<Place>, json: bool },
 }
 
 /// Checks all that can be checked, and gives every reason why something cannot be done.
@@ -87,16 +83,15 @@ impl DeployOptions {
         let after_script = self.recovery.after_script(variables, reasons);
         let lock_timeout = self.recovery.lock_timeout;
         let places = self.target.places(command.is_empty(), variables, reasons);
-        let task = match <[Place<Terraform>; 1]>::try_from(places) {
+        let task = match <[Place; 1]>::try_from(places) {
             Ok([place]) => {
                 let deploy = Deploy {
                     command,
                     directory: place.directory,
-                    workspace: place.tool.workspace.clone(),
                     after_script,
                     lock_timeout,
                 };
-                Some(Task::Deploy(deploy, Box::new(place.tool)))
+                Some(Task::Deploy(deploy, place.tool))
             }
             Err(places) => {
                 let names: Vec<String> = places.into_iter().map(|place| place.name).collect();
@@ -162,8 +157,7 @@ impl Target {
         needs_work: bool,
         variables: Variables<'_>,
         reasons: &mut Vec<String>,
-    ) -> Vec<Place<Terraform>> {
-        let given = variables::given(self.terraform_bin.clone());
+    ) -> Vec<Place> {
         let mut listed = |given: &[String], name| given_or_listed(given, name, variables, reasons);
         let backend_config = listed(&self.backend_config, "BACKEND_CONFIG").unwrap_or_default();
         let names = match listed(&self.working_dir, "WORKING_DIR") {
@@ -173,22 +167,18 @@ impl Target {
         let mut places = Vec::new();
         for name in names {
             let place = directory(&name).and_then(|directory| {
-                check_files(&backend_config, &directory)?;
-                let program = Program::of(given.as_deref(), &directory);
-                let terraform = Terraform::named(
-                    program.path(),
-                    directory.clone(),
-                    backend_config.clone(),
-                    variables::given(self.workspace.clone()),
-                );
-                match missing(&terraform, &program, needs_work) {
-                    Some(reason) => Err(reason),
-                    None => Ok(Place {
-                        name,
-                        directory,
-                        tool: terraform,
-                    }),
-                }
+                let tool = Tool::named(Wanted {
+                    directory: directory.clone(),
+                    backend_config: backend_config.clone(),
+                    workspace: variables::given(self.workspace.clone()),
+                    program: variables::given(self.terraform_bin.clone()),
+                    needs_work,
+                })?;
+                Ok(Place {
+                    name,
+                    directory,
+                    tool,
+                })
             });
             match place {
                 Ok(place) => places.push(place),
@@ -270,19 +260,6 @@ fn given_or_listed(
     listed.map_err(|error| reasons.push(error.to_string())).ok()
 }
 
-/// Whether each setting is a pair, or a file as seen from this directory.
-fn check_files(backend_config: &[String], directory: &Path) -> Result<(), String> {
-    let unusable = backend_config
-        .iter()
-        .find(|setting| !setting.contains('=') && !directory.join(setting).is_file());
-    match unusable {
-        Some(setting) => Err(format!(
-            "BACKEND_CONFIG has {setting:?}: expected NAME=VALUE, or a file as seen from WORKING_DIR"
-        )),
-        None => Ok(()),
-    }
-}
-
 fn directory(name: &str) -> Result<PathBuf, String> {
     let unusable = |problem| {
         format!("WORKING_DIR is {name:?}: expected a directory that can be read ({problem})")
@@ -290,21 +267,6 @@ fn directory(name: &str) -> Result<PathBuf, String> {
     let directory = logical(name).map_err(unusable)?;
     fs::read_dir(&directory).map_err(unusable)?;
     Ok(directory)
-}
-
-/// Says what is missing for the work, if anything is.
-fn missing(terraform: &Terraform, program: &Program, needs_work: bool) -> Option<String> {
-    let has_work = terraform.has_work();
-    if !program.is_found() && (has_work || needs_work) {
-        return Some(program.to_string());
-    }
-    if !has_work && needs_work {
-        return Some(format!(
-            "WORKING_DIR is \"{}\": there is no Terraform configuration in it",
-            terraform.directory.display()
-        ));
-    }
-    None
 }
 
 #[cfg(test)]

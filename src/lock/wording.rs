@@ -174,7 +174,10 @@ mod tests {
 
     #[test]
     fn a_lock_that_says_little_is_still_described() {
-        let lock: LockInfo = serde_json::from_str(r#"{"ID":"7"}"#).unwrap();
+        let lock = LockInfo {
+            id: "7".to_owned(),
+            ..LockInfo::default()
+        };
         assert_eq!(
             lock.to_string(),
             "lock 7, held by unknown for unknown since an unknown time"

@@ -4,54 +4,44 @@
 use tracing::info;
 
 use crate::lock::LockInfo;
-use crate::supervisor::Supervisor;
-use crate::tools::{DeployLock, DeployTool, Look, ToolError, UnsavedState};
+use crate::tools::{
+    End, Host, Locked, Look, Reply, StateKeeper, StateKeeping, ToolError, UnsavedState,
+};
 
 /// A lock, and what its holder may have left.
-pub(crate) struct Guarded<'a, T: DeployTool, F> {
-    pub(crate) lock: T::Lock,
-    pub(crate) tool: &'a T,
-    /// The state that this holder has left in a file.
+pub(crate) struct Guarded<'a, H, L, F> {
+    pub(crate) host: &'a H,
+    pub(crate) lock: L,
+    pub(crate) keeper: Option<StateKeeper<'a>>,
+    /// The state that this holder has left in a file, by the word of the keeper.
     pub(crate) left: F,
 }
 
-impl<T: DeployTool, F: Fn(&LockInfo) -> Option<UnsavedState>> DeployLock for Guarded<'_, T, F> {
-    async fn look(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
-        self.lock.look(supervisor).await
+impl<H, L, F> Locked for Guarded<'_, H, L, F>
+where
+    H: Host,
+    L: Locked,
+    F: Fn(StateKeeper<'_>, &LockInfo) -> Option<UnsavedState>,
+{
+    async fn look(&self) -> Result<Look, ToolError> {
+        self.lock.look().await
     }
 
-    async fn release(&self, supervisor: &Supervisor, holder: &LockInfo) -> Result<(), ToolError> {
-        // Whose lock is as old as the run has kept others away since that run began.
-        let left = (self.left)(holder).filter(|state| {
-            let held_since = holder.created.map(Into::into);
-            held_since.is_some_and(|moment| state.is_left_since(moment))
-        });
-        if let Some(state) = left {
+    async fn release(&self, holder: &LockInfo) -> Result<Reply, ToolError> {
+        if let Some((keeper, state)) = self.left_by(holder) {
             info!("{state} It is stored before that lock is released.");
-            save(supervisor, self.tool, &state.guarded()).await;
+            save(self.host, keeper, &state.guarded()).await;
             // That took time, in which the lock may have changed hands.
-            if !self.release_compares()
-                && self.look(supervisor).await? != Look::Held(holder.clone())
-            {
-                return Err(ToolError::NotReleased {
-                    command: "Storing the state".to_owned(),
-                    output: "the lock has changed meanwhile".to_owned(),
-                });
+            if self.end().is_blind() && self.look().await? != Look::Held(holder.clone()) {
+                let said = "While the state was stored, the lock has changed";
+                return Ok(Reply::Changed(said.to_owned()));
             }
         }
-        self.lock.release(supervisor, holder).await
+        self.lock.release(holder).await
     }
 
-    fn release_compares(&self) -> bool {
-        self.lock.release_compares()
-    }
-
-    fn is_of_a_look(lock: &LockInfo) -> bool {
-        T::Lock::is_of_a_look(lock)
-    }
-
-    fn dies_with_its_process(&self) -> bool {
-        self.lock.dies_with_its_process()
+    fn end(&self) -> End {
+        self.lock.end()
     }
 
     fn release_by_hand(&self, lock: &LockInfo) -> String {
@@ -59,10 +49,23 @@ impl<T: DeployTool, F: Fn(&LockInfo) -> Option<UnsavedState>> DeployLock for Gua
     }
 }
 
+impl<'a, H, L, F> Guarded<'a, H, L, F>
+where
+    F: Fn(StateKeeper<'_>, &LockInfo) -> Option<UnsavedState>,
+{
+    /// A lock as old as the run has kept others away since that run began.
+    fn left_by(&self, holder: &LockInfo) -> Option<(StateKeeper<'a>, UnsavedState)> {
+        let keeper = self.keeper?;
+        let held_since = holder.created?.into();
+        let state = (self.left)(keeper, holder)?;
+        state.is_left_since(held_since).then_some((keeper, state))
+    }
+}
+
 /// Tries to store a state under the lock of its own run. Where that fails, it can be stored later, but
 /// then others may have come first.
-async fn save<T: DeployTool>(supervisor: &Supervisor, tool: &T, state: &UnsavedState) {
-    match tool.save_state(supervisor, state).await {
+async fn save(host: &impl Host, keeper: StateKeeper<'_>, state: &UnsavedState) {
+    match keeper.save_state(host, state).await {
         Ok(()) => info!("{}", state.is_stored()),
         Err(unstored) => info!("It is not stored yet, because {}.", unstored.reason),
     }

@@ -5,31 +5,28 @@ use std::process::Command;
 
 use tracing::{info, warn};
 
-use crate::exit_code::{Exit, Outcome};
-use crate::story::conclusion::Locks;
+use crate::story::conclusion::Conclusion;
 use crate::story::places::enter;
-use crate::supervisor::Supervisor;
+use crate::story::stage::Stage;
 
 /// Runs `script`, which learns by its environment how the deploy ended. Its own end changes
 /// nothing: the deploy is over.
 pub(crate) async fn run(
-    supervisor: &Supervisor,
+    stage: &impl Stage,
     script: &str,
     directory: &Path,
-    outcome: Outcome,
-    exit: Exit,
-    locks: &Locks,
+    conclusion: &Conclusion,
 ) {
     info!("Running AFTER_SCRIPT.");
     let mut command = Command::new("/bin/sh");
     command
         .args(["-ec", script])
-        .env("SOFTSTOP_OUTCOME", outcome.word())
-        .env("SOFTSTOP_EXIT_CODE", exit.code().to_string())
-        .env("SOFTSTOP_LOCK", locks.word())
-        .env("SOFTSTOP_LOCK_ID", locks.ids());
+        .env("SOFTSTOP_OUTCOME", conclusion.outcome.word())
+        .env("SOFTSTOP_EXIT_CODE", conclusion.exit.code().to_string())
+        .env("SOFTSTOP_LOCK", conclusion.locks.word())
+        .env("SOFTSTOP_LOCK_ID", conclusion.locks.ids());
     enter(&mut command, directory);
-    match supervisor.run_cleanup(command).await {
+    match stage.run_cleanup(command).await {
         Ok(status) if status.success() => {}
         Ok(status) => {
             warn!("AFTER_SCRIPT failed: {status}. The exit code stays that of the deploy.");

@@ -1,8 +1,37 @@
-//! What became of the locks of a deploy, as its last words and AFTER_SCRIPT tell it.
+//! How a run of softstop ended, as a value: whatever tells of it is a view of this.
 
 use std::fmt;
 
-use crate::recovery::{Finding, Recovery};
+use nix::sys::signal::Signal;
+
+use crate::exit_code::{Exit, Outcome};
+
+/// How a run of softstop ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Conclusion {
+    pub(crate) outcome: Outcome,
+    pub(crate) exit: Exit,
+    pub(crate) locks: Locks,
+    pub(crate) reason: Reason,
+}
+
+/// Why it ended like this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Somebody asked softstop to stop before it was done, which leaves this to be said.
+    Stopped(Signal, &'static str),
+    /// Nothing was deployed, for what follows these words.
+    NotBegun(String),
+    /// The command has run.
+    Ran {
+        was_a_plan: bool,
+        lacked_memory: bool,
+    },
+    /// The locks were looked at, or released where they could be, with this result.
+    Looked(String),
+    /// Not every lock could be asked about.
+    Unanswered,
+}
 
 /// What became of one lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,21 +51,6 @@ pub(crate) enum LockState {
 pub(crate) struct Locks(pub(crate) Vec<LockState>);
 
 impl LockState {
-    /// What a recovery says; nothing where the backend takes no locks.
-    pub(crate) fn of(recovery: Recovery) -> Option<Self> {
-        Some(match recovery {
-            Recovery::Released(lock, _) => Self::Released(lock.id),
-            Recovery::Stuck(lock, ..) | Recovery::Untouched(Finding::Over(lock, _)) => {
-                Self::Held(Some(lock.id))
-            }
-            Recovery::Untouched(Finding::Free) => Self::Free,
-            Recovery::Untouched(Finding::NeverLocked) => return None,
-            Recovery::Untouched(Finding::Alive(lock, _) | Finding::Doubtful(lock, ..)) => {
-                Self::Held(lock.map(|lock| lock.id))
-            }
-        })
-    }
-
     pub(crate) fn is_free(&self) -> bool {
         matches!(self, Self::Free | Self::Released(_))
     }
@@ -102,6 +116,85 @@ impl fmt::Display for Locks {
                 write!(formatter, "of each of {count} locks: {}", state.words())
             }
             (Some(state), count) => write!(formatter, "of one of {count} locks: {}", state.words()),
+        }
+    }
+}
+
+impl Conclusion {
+    /// Of a run that was asked to stop before it was done.
+    pub(crate) fn stopped(signal: Signal, more: &'static str, locks: Locks) -> Self {
+        Self {
+            outcome: Outcome::Interrupted,
+            exit: Exit::Signal(signal as i32),
+            locks,
+            reason: Reason::Stopped(signal, more),
+        }
+    }
+
+    /// Of a deploy that did not begin, for what follows these words.
+    pub(crate) fn not_begun(exit: Exit, locks: Locks, words: String) -> Self {
+        Self {
+            outcome: Outcome::Failed,
+            exit,
+            locks,
+            reason: Reason::NotBegun(words),
+        }
+    }
+
+    /// Of a run that has looked at locks.
+    pub(crate) fn looked(exit: Exit, locks: Locks, reason: Reason) -> Self {
+        let outcome = match exit {
+            Exit::Done => Outcome::Succeeded,
+            _ => Outcome::Failed,
+        };
+        Self {
+            outcome,
+            exit,
+            locks,
+            reason,
+        }
+    }
+}
+
+/// The last line of a run.
+impl fmt::Display for Conclusion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exit = self.exit;
+        match &self.reason {
+            Reason::Stopped(signal, more) => write!(formatter, "Stopped by {signal}{more}."),
+            Reason::NotBegun(words) => write!(formatter, "Nothing was deployed{words}"),
+            Reason::Ran {
+                was_a_plan,
+                lacked_memory,
+            } => self.tell_of_the_command(*was_a_plan, *lacked_memory, formatter),
+            Reason::Looked(result) if exit == Exit::Done => write!(formatter, "Locks: {result}."),
+            Reason::Looked(result) => write!(formatter, "Locks: {result} ({exit})."),
+            Reason::Unanswered => {
+                write!(formatter, "Not every lock could be asked about ({exit}).")
+            }
+        }
+    }
+}
+
+impl Conclusion {
+    fn tell_of_the_command(
+        &self,
+        was_a_plan: bool,
+        lacked_memory: bool,
+        formatter: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        let what = if was_a_plan { "Plan" } else { "Deploy" };
+        let (exit, locks) = (self.exit, &self.locks);
+        match self.outcome {
+            Outcome::Succeeded if locks.are_quiet() => write!(formatter, "{what} succeeded."),
+            Outcome::Succeeded => write!(formatter, "{what} succeeded, but {locks}."),
+            Outcome::Failed => write!(formatter, "{what} failed with {exit}; {locks}."),
+            Outcome::Killed if lacked_memory => write!(
+                formatter,
+                "{what} was killed for lack of memory ({exit}); {locks}."
+            ),
+            Outcome::Killed => write!(formatter, "{what} was killed ({exit}); {locks}."),
+            Outcome::Interrupted => write!(formatter, "{what} was interrupted ({exit}); {locks}."),
         }
     }
 }

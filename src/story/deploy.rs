@@ -14,17 +14,17 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
 use crate::inquiry::{Finished, Inquiry, STAMP};
-use crate::report::console::{FAILURE, SUCCESS};
 use crate::story::after_script;
-use crate::story::conclusion::Locks;
+use crate::story::conclusion::{Conclusion, Locks, Reason};
 use crate::story::places::enter;
+use crate::story::stage::Stage;
 use crate::story::used::Used;
-use crate::supervisor::{Ending, Grounds, Lookout, Phase, Seen, Supervisor};
-use crate::tools::{DeployTool, Prepared, ToolError};
+use crate::supervisor::{Ending, Grounds, Phase, Seen};
+use crate::tools::{Locking, Prepared, Processes, StateKeeper, StateKeeping, Tool, ToolError};
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;
@@ -34,40 +34,34 @@ pub(crate) struct Deploy {
     /// What to run; the tool's own default where it is empty.
     pub(crate) command: Vec<String>,
     pub(crate) directory: PathBuf,
-    pub(crate) workspace: Option<String>,
     pub(crate) after_script: Option<String>,
     pub(crate) lock_timeout: Duration,
 }
 
 /// Everybody who has a part in the story.
-pub(crate) struct Story<'a, T> {
-    pub(crate) supervisor: &'a Supervisor,
-    pub(crate) tool: &'a T,
-    pub(crate) inquiry: &'a Inquiry,
+pub(crate) struct Story<'a, S> {
+    pub(crate) stage: &'a S,
+    pub(crate) tool: &'a Tool,
+    pub(crate) inquiry: &'a Inquiry<'a, S>,
     pub(crate) deploy: &'a Deploy,
 }
 
-impl<T: DeployTool> Story<'_, T> {
+impl<S: Stage> Story<'_, S> {
     /// Runs the deploy, and leaves no lock of its own behind.
-    pub(crate) async fn run(&self) -> Exit {
-        self.supervisor.enter(Phase::LookBefore);
+    pub(crate) async fn run(&self) -> Conclusion {
+        self.stage.enter(Phase::LookBefore);
         let before = self.free_before().await;
-        if let Some(interrupt) = self.supervisor.interrupt() {
-            self.supervisor.kill_tree().await;
-            error!(target: FAILURE, "Stopped by {} before the deploy began.", interrupt.signal);
-            return Exit::Signal(interrupt.signal as i32);
+        if let Some(interrupt) = self.stage.interrupt() {
+            self.stage.kill_tree().await;
+            let when = " before the deploy began";
+            return Conclusion::stopped(interrupt.signal, when, before.locks);
         }
-        if let Some(error) = before.unsafe_to_begin {
-            error!(target: FAILURE, "Nothing was deployed, because {}", error.sentence());
-            return Exit::Unanswered;
-        }
-        if let Some(locked) = before.locked {
-            error!(target: FAILURE, "Nothing was deployed. {locked}");
-            return Exit::of_held(&locked);
+        if let Some((exit, why)) = before.obstacle {
+            return Conclusion::not_begun(exit, before.locks, why);
         }
 
         let reserve = before.cost.reserve(self.deploy.after_script.is_some());
-        self.supervisor.enter(Phase::Deploy(reserve));
+        self.stage.enter(Phase::Deploy(reserve));
         let started = (Timestamp::now(), SystemTime::now());
         let began = Instant::now();
         let mut used = Used::default();
@@ -80,8 +74,7 @@ impl<T: DeployTool> Story<'_, T> {
                  `size`, a pipe with more `memory` of the service `docker`."
             );
         }
-        let was_disturbed =
-            outcome == Outcome::Interrupted || self.supervisor.has_heard_of_a_stop();
+        let was_disturbed = outcome == Outcome::Interrupted || self.stage.has_heard_of_a_stop();
         let undisturbed = (!was_disturbed).then(|| began.elapsed());
 
         let places = used.places();
@@ -92,69 +85,72 @@ impl<T: DeployTool> Story<'_, T> {
                 ended: Timestamp::now(),
                 tree_gone: ending.tree_gone,
                 tool_was_killed: ending.tool_was_killed,
-                operations: T::OF_A_DEPLOY,
+                operations: self.tool.operations_of_a_deploy(),
             };
             let told = before.told.as_deref();
             locks = self.free_after(&places, &used, &finished, told).await;
         }
         for places in self.working_places(&places) {
-            let unsaved = places[0].unsaved_state(undisturbed);
+            let unsaved = places
+                .first()
+                .and_then(|(_, keeper)| keeper.unsaved_state(undisturbed));
             if let Some(state) = unsaved.filter(|state| state.is_left_since(started.1)) {
                 let state = state.of_several(places.len() > 1);
                 locks = self.save(&places, &state, locks, reserve).await;
             }
         }
+        let conclusion = Conclusion {
+            outcome,
+            exit,
+            locks,
+            reason: Reason::Ran {
+                was_a_plan: used.is_plan(),
+                lacked_memory,
+            },
+        };
         if let Some(script) = &self.deploy.after_script {
-            let directory = &self.deploy.directory;
-            after_script::run(self.supervisor, script, directory, outcome, exit, &locks).await;
+            after_script::run(self.stage, script, &self.deploy.directory, &conclusion).await;
         }
-        let what = if used.is_plan() { "Plan" } else { "Deploy" };
-        tell(what, outcome, exit, lacked_memory, &locks);
-        exit
+        conclusion
     }
 
     /// Runs the command, and notes which states its tools use.
-    async fn supervise(&self, used: &mut Used<T>) -> io::Result<Ending> {
+    async fn supervise(&self, used: &mut Used) -> io::Result<Ending> {
         let prepared = self.command().map_err(io::Error::other)?;
         let programs = self.tool.programs();
-        let mut lookout = Lookout::new(&programs);
         let grounds = Grounds {
             path: env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect(),
             clone: env::var_os("BITBUCKET_CLONE_DIR")
                 .map_or_else(|| self.deploy.directory.clone(), PathBuf::from),
         };
-        let noticed = lookout.notice(grounds, |seen: Seen| used.note(&seen));
-        let deploy = self.supervisor.run_deploy(prepared.command, &programs);
-        let ending = tokio::select! {
-            biased;
-            ending = deploy => ending,
-            never = noticed => match never {},
-        };
+        let note = |seen: Seen| used.note(self.tool, &seen);
+        let command = prepared.command;
+        let ending = self
+            .stage
+            .run_deploy(command, &programs, grounds, note)
+            .await;
         drop(prepared.files);
         ending
     }
 
-    /// Where tools have worked, by directory: what was used there, the last one first, or else what is
-    /// named.
-    fn working_places<'b>(&'b self, used: &[&'b T]) -> Vec<Vec<&'b T>> {
-        let real = |place: &T| fs::canonicalize(place.directory()).ok();
-        let mut directories: Vec<Vec<&T>> = Vec::new();
-        for place in used.iter().rev() {
-            match directories
-                .iter_mut()
-                .find(|known| real(known[0]) == real(place))
-            {
-                Some(places) => places.push(place),
-                None => directories.push(vec![place]),
+    /// Where tools that keep a state have worked, by directory: what was used there, the last one
+    /// first, or else what is named.
+    fn working_places<'b>(&'b self, used: &[&'b Tool]) -> Vec<Vec<(&'b Tool, StateKeeper<'b>)>> {
+        let real = |place: &Tool| fs::canonicalize(place.directory()).ok();
+        let mut directories: Vec<(Option<PathBuf>, Vec<_>)> = Vec::new();
+        let named = used.iter().all(|place| real(place) != real(self.tool));
+        let named = named.then_some(self.tool);
+        for place in used.iter().rev().copied().chain(named) {
+            let Some(keeper) = place.state_keeper() else {
+                continue;
+            };
+            let here = real(place);
+            match directories.iter_mut().find(|(known, _)| *known == here) {
+                Some((_, places)) => places.push((place, keeper)),
+                None => directories.push((here, vec![(place, keeper)])),
             }
         }
-        if directories
-            .iter()
-            .all(|known| real(known[0]) != real(self.tool))
-        {
-            directories.push(vec![self.tool]);
-        }
-        directories
+        directories.into_iter().map(|(_, places)| places).collect()
     }
 
     fn command(&self) -> Result<Prepared, ToolError> {
@@ -167,9 +163,6 @@ impl<T: DeployTool> Story<'_, T> {
             }
         };
         let command = &mut prepared.command;
-        if let Some(workspace) = &self.deploy.workspace {
-            command.env("TF_WORKSPACE", workspace);
-        }
         if let Some(build) = &self.inquiry.build {
             command.env(STAMP, build.owner.to_string());
         }
@@ -209,22 +202,5 @@ fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
             }
             (None, signal) => (Outcome::Killed, signal.map_or(Exit::Failure, Exit::Signal)),
         },
-    }
-}
-
-fn tell(what: &str, outcome: Outcome, exit: Exit, lacked_memory: bool, lock: &Locks) {
-    match outcome {
-        Outcome::Succeeded if lock.are_quiet() => {
-            info!(target: SUCCESS, "{what} succeeded.");
-        }
-        Outcome::Succeeded => info!(target: SUCCESS, "{what} succeeded, but {lock}."),
-        Outcome::Failed => error!(target: FAILURE, "{what} failed with {exit}; {lock}."),
-        Outcome::Killed if lacked_memory => {
-            error!(target: FAILURE, "{what} was killed for lack of memory ({exit}); {lock}.");
-        }
-        Outcome::Killed => error!(target: FAILURE, "{what} was killed ({exit}); {lock}."),
-        Outcome::Interrupted => {
-            error!(target: FAILURE, "{what} was interrupted ({exit}); {lock}.");
-        }
     }
 }

@@ -1,9 +1,13 @@
 //! What softstop does, each story from top to bottom.
 
 mod after_script;
-mod conclusion;
+pub(crate) mod conclusion;
 pub(crate) mod deploy;
+pub(crate) mod locks;
 pub(crate) mod places;
 pub(crate) mod release;
+mod stage;
 pub(crate) mod status;
+#[cfg(test)]
+mod stories_table;
 mod used;

@@ -9,21 +9,23 @@ use std::process::Command;
 
 use futures_util::{StreamExt, stream};
 
+use crate::tools::Tool;
+
 /// How many places are looked at side by side: each look may run a Terraform.
 const SIDE_BY_SIDE: usize = 8;
 
 /// A directory whose lock is looked after.
-pub(crate) struct Place<T> {
+pub(crate) struct Place {
     /// The directory as the user wrote it.
     pub(crate) name: String,
     pub(crate) directory: PathBuf,
-    pub(crate) tool: T,
+    pub(crate) tool: Tool,
 }
 
 /// Does this for all places, a few side by side, and gives what came of it in their order.
-pub(crate) async fn side_by_side<'a, T, F: Future>(
-    places: &'a [Place<T>],
-    work: impl FnMut(&'a Place<T>) -> F,
+pub(crate) async fn side_by_side<'a, F: Future>(
+    places: &'a [Place],
+    work: impl FnMut(&'a Place) -> F,
 ) -> Vec<F::Output> {
     stream::iter(places)
         .map(work)

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tokio::time::Instant;
+use tracing::{info, warn};
 
 use crate::exit_code::{Exit, Outcome};
 use crate::inquiry::Inquiry;
 use crate::lock::LockInfo;
 use crate::recovery::guarded::Guarded;
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
-use crate::report::console::{FAILURE, SUCCESS};
 use crate::story::after_script;
-use crate::story::conclusion::{LockState, Locks};
+use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
+use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
 use crate::story::places::{Place, side_by_side};
-use crate::supervisor::Supervisor;
-use crate::tools::{DeployLock, DeployTool, ToolError, Unstored};
+use crate::story::stage::Stage;
+use crate::tools::{Locked, StateKeeper, StateKeeping, ToolError, Unstored};
+
+type Found = Result<Recovery, ToolError>;
 
 /// What the user wants freed.
 pub(crate) struct Release {
@@ -23,73 +26,81 @@ pub(crate) struct Release {
 }
 
 /// Frees what can be freed, one place not waiting for another.
-pub(crate) async fn run<T: DeployTool>(
-    supervisor: &Supervisor,
-    inquiry: &Inquiry,
-    places: &[Place<T>],
+pub(crate) async fn run<S: Stage>(
+    stage: &S,
+    inquiry: &Inquiry<'_, S>,
+    places: &[Place],
     release: &Release,
-) -> Exit {
+) -> Conclusion {
     let found = side_by_side(places, async |place| {
-        let found = free(supervisor, inquiry, place, release.lock_timeout).await;
-        say(&place.name, &found);
-        save_left(supervisor, place, &found).await;
+        let found = free(stage, inquiry, place, release.lock_timeout).await;
+        for found in &found {
+            say(&place.name, found);
+        }
+        save_left(stage, place, &found).await;
         found
     })
     .await;
     if let Some(script) = &release.after_script {
         for (place, found) in places.iter().zip(&found) {
-            if let Ok(recovery @ Recovery::Released(..)) = found {
-                // What Stop has killed, it has killed by SIGKILL.
-                let (outcome, exit) = (Outcome::Killed, Exit::Signal(nix::libc::SIGKILL));
-                let locks = Locks(LockState::of(recovery.clone()).into_iter().collect());
-                after_script::run(supervisor, script, &place.directory, outcome, exit, &locks)
-                    .await;
+            for recovery in found.iter().flatten() {
+                if let Recovery::Released(..) = recovery {
+                    let killed = of_the_killed(recovery);
+                    after_script::run(stage, script, &place.directory, &killed).await;
+                }
             }
         }
     }
-    if let Some(interrupt) = supervisor.interrupt() {
-        error!(target: FAILURE, "Stopped by {}. What is not said to be released above is as it was.", interrupt.signal);
-        return Exit::Signal(interrupt.signal as i32);
+    let found: Vec<Found> = found.into_iter().flatten().collect();
+    let locks = found.iter().filter_map(state).collect();
+    if let Some(interrupt) = stage.interrupt() {
+        let rest = ". What is not said to be released above is as it was";
+        return Conclusion::stopped(interrupt.signal, rest, Locks(locks));
     }
-    conclude(&found)
+    let exit = found.iter().map(exit).max_by_key(|exit| exit.code());
+    let reason = Reason::Looked(summary(&found));
+    Conclusion::looked(exit.unwrap_or(Exit::Done), Locks(locks), reason)
 }
 
-async fn free<T: DeployTool>(
-    supervisor: &Supervisor,
-    inquiry: &Inquiry,
-    place: &Place<T>,
+async fn free<S: Stage>(
+    stage: &S,
+    inquiry: &Inquiry<'_, S>,
+    place: &Place,
     lock_timeout: Duration,
-) -> Result<Recovery, ToolError> {
-    let lock = Guarded {
-        lock: place.tool.find_lock(supervisor).await?,
-        tool: &place.tool,
-        left: |holder: &LockInfo| place.tool.unsaved_state_of(holder),
-    };
-    let judge = async |holder: &LockInfo| inquiry.judge(supervisor, &place.tool, holder).await;
-    let patience = Patience {
-        time: lock_timeout,
-        also_in_doubt: false,
-    };
-    let look = lock.look(supervisor).await?;
-    recover_with_patience(look, supervisor, &lock, &judge, patience).await
+) -> Vec<Found> {
+    let judge = async |holder: &LockInfo| inquiry.judge(&place.tool, holder).await;
+    each_lock(stage, &place.tool, async |lock| {
+        let lock = Guarded {
+            host: stage,
+            lock,
+            keeper: place.tool.state_keeper(),
+            left: |keeper: StateKeeper<'_>, holder: &LockInfo| keeper.unsaved_state_of(holder),
+        };
+        let look = lock.look().await?;
+        let patience = Patience {
+            until: Instant::now() + lock_timeout,
+            also_in_doubt: false,
+        };
+        recover_with_patience(stage, &lock, look, &judge, patience).await
+    })
+    .await
 }
 
 /// Stores the state that a released holder has left in a file, where that was not done under its lock.
-async fn save_left<T: DeployTool>(
-    supervisor: &Supervisor,
-    place: &Place<T>,
-    found: &Result<Recovery, ToolError>,
-) {
+async fn save_left<S: Stage>(stage: &S, place: &Place, found: &[Found]) {
     let Place { name, tool, .. } = place;
-    let Some(state) = tool.unsaved_state(None) else {
+    let Some(keeper) = tool.state_keeper() else {
         return;
     };
-    let noted = match found {
-        Ok(Recovery::Released(holder, _)) => tool.unsaved_state_of(holder),
-        _ => None,
+    let Some(state) = keeper.unsaved_state(None) else {
+        return;
     };
+    let noted = found.iter().flatten().find_map(|recovery| match recovery {
+        Recovery::Released(holder, _) => keeper.unsaved_state_of(holder),
+        _ => None,
+    });
     let Some(state) = noted else {
-        let advice = tool.save_by_hand(&state);
+        let advice = keeper.save_by_hand(&state);
         warn!(
             "{name}: {} holds a state that a deploy could not store, and secrets. It is left alone: \
              it is not known to be of a holder whose lock was released just now. {advice}",
@@ -98,7 +109,7 @@ async fn save_left<T: DeployTool>(
         return;
     };
     info!("{name}: {state}");
-    match tool.save_state(supervisor, &state).await {
+    match keeper.save_state(stage, &state).await {
         Ok(()) => info!("{name}: {}", state.is_stored()),
         Err(Unstored { reason, advice }) => {
             warn!("{name}: It is not stored now, because {reason}.");
@@ -107,19 +118,36 @@ async fn save_left<T: DeployTool>(
     }
 }
 
-fn say(place: &str, found: &Result<Recovery, ToolError>) {
-    match found {
-        Ok(recovery) if recovery.is_free() => info!("{place}: {recovery}"),
-        Ok(recovery) => warn!("{place}: {recovery}"),
-        Err(error) => warn!(
-            "{place}: Whether the lock is free is not known: {}",
-            error.sentence()
-        ),
+/// How the deploy ended whose lock was released: what Stop has killed, it has killed by SIGKILL.
+fn of_the_killed(recovery: &Recovery) -> Conclusion {
+    Conclusion {
+        outcome: Outcome::Killed,
+        exit: Exit::Signal(nix::libc::SIGKILL),
+        locks: Locks(state_of(recovery.clone()).into_iter().collect()),
+        reason: Reason::Ran {
+            was_a_plan: false,
+            lacked_memory: false,
+        },
     }
 }
 
-/// A lock that somebody alive holds is nothing that a finished step has left.
-fn conclude(found: &[Result<Recovery, ToolError>]) -> Exit {
+fn say(place: &str, found: &Found) {
+    match found {
+        Ok(recovery) if recovery.is_free() => info!("{place}: {recovery}"),
+        Ok(recovery) => warn!("{place}: {recovery}"),
+        Err(error) => warn!("{place}: {}", unknown(error)),
+    }
+}
+
+fn state(found: &Found) -> Option<LockState> {
+    match found {
+        Ok(recovery) => state_of(recovery.clone()),
+        Err(_) => Some(LockState::Unknown),
+    }
+}
+
+/// How many locks became what.
+fn summary(found: &[Found]) -> String {
     let count = |is_meant: fn(&Recovery) -> bool| {
         let found = found.iter().filter_map(|found| found.as_ref().ok());
         found.filter(|recovery| is_meant(recovery)).count()
@@ -144,21 +172,15 @@ fn conclude(found: &[Result<Recovery, ToolError>]) -> Exit {
     .filter(|(count, _)| *count > 0)
     .map(|(count, what)| format!("{count} {what}"))
     .collect();
-    let exit = found.iter().map(exit).max_by_key(|exit| exit.code());
-    let exit = exit.unwrap_or(Exit::Done);
-    if exit == Exit::Done {
-        info!(target: SUCCESS, "Locks: {}.", summary.join(", "));
-    } else {
-        error!(target: FAILURE, "Locks: {} ({exit}).", summary.join(", "));
-    }
-    exit
+    summary.join(", ")
 }
 
-fn exit(found: &Result<Recovery, ToolError>) -> Exit {
+/// A lock that somebody alive holds is nothing that a finished step has left.
+fn exit(found: &Found) -> Exit {
     match found {
         Err(_) => Exit::Unanswered,
         Ok(Recovery::Untouched(Finding::Alive(..))) => Exit::Done,
         Ok(recovery) if recovery.is_free() => Exit::Done,
-        Ok(recovery) => Exit::of_held(recovery),
+        Ok(recovery) => exit_of_held(recovery),
     }
 }

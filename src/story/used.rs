@@ -1,15 +1,15 @@
 //! The places that a deploy was seen to use.
 
 use crate::supervisor::Seen;
-use crate::tools::{DeployTool, Purpose, Sighting};
+use crate::tools::{Locking, Processes, Purpose, Sighting, Tool};
 
 /// What the tools of one deploy were seen to do.
-#[derive(Debug)]
-pub(crate) struct Used<T> {
-    places: Vec<T>,
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    places: Vec<Tool>,
     /// Places that were set up, and perhaps not used.
-    initialised: Vec<T>,
-    removed: Vec<T>,
+    initialised: Vec<Tool>,
+    removed: Vec<Tool>,
     /// Why which state was used is not known.
     pub(crate) unclear: Vec<String>,
     /// Whether any tool was seen, whatever it did.
@@ -18,31 +18,17 @@ pub(crate) struct Used<T> {
     has_changed: bool,
 }
 
-impl<T> Default for Used<T> {
-    fn default() -> Self {
-        Self {
-            places: Vec::new(),
-            initialised: Vec::new(),
-            removed: Vec::new(),
-            unclear: Vec::new(),
-            is_any: false,
-            has_planned: false,
-            has_changed: false,
-        }
-    }
-}
-
-impl<T: DeployTool> Used<T> {
+impl Used {
     /// Takes in what was seen. What a place uses is read now, because its directory may be gone when
     /// the deploy has ended.
-    pub(crate) fn note(&mut self, seen: &Seen) {
+    pub(crate) fn note(&mut self, tool: &Tool, seen: &Seen) {
         self.is_any = true;
         let sighting = match seen {
-            Seen::Tool(tool) => {
-                let purpose = T::purpose(tool);
+            Seen::Tool(seen) => {
+                let purpose = tool.purpose(seen);
                 self.has_planned |= purpose == Purpose::Plan;
                 self.has_changed |= purpose == Purpose::Change;
-                T::sight(tool)
+                tool.sight(seen)
             }
             Seen::Hidden(name) => Sighting::Unclear(format!(
                 "the process {name} is another user's and does not let softstop see what it uses"
@@ -63,13 +49,13 @@ impl<T: DeployTool> Used<T> {
     }
 
     /// Every place once. One that was only set up counts where nothing else was done there.
-    pub(crate) fn places(&self) -> Vec<&T> {
-        let is_used = |set_up: &T| {
+    pub(crate) fn places(&self) -> Vec<&Tool> {
+        let is_used = |set_up: &Tool| {
             let mut places = self.places.iter();
             places.any(|place| place.directory() == set_up.directory())
         };
         let set_up = self.initialised.iter().filter(|place| !is_used(place));
-        let mut places: Vec<&T> = Vec::new();
+        let mut places: Vec<&Tool> = Vec::new();
         for place in self.places.iter().chain(set_up) {
             if !places.iter().any(|known| known.is_same_place(place)) {
                 places.push(place);
@@ -79,8 +65,8 @@ impl<T: DeployTool> Used<T> {
     }
 
     /// Whether other states were used in the directory of this place.
-    pub(crate) fn shares_directory(&self, place: &T) -> bool {
-        let here = |other: &&T| other.directory() == place.directory();
+    pub(crate) fn shares_directory(&self, place: &Tool) -> bool {
+        let here = |other: &&Tool| other.directory() == place.directory();
         self.places.iter().filter(here).count() > 1
     }
 
@@ -90,7 +76,7 @@ impl<T: DeployTool> Used<T> {
     }
 
     /// Whether the deploy was seen to remove the state of this place.
-    pub(crate) fn has_removed(&self, place: &T) -> bool {
+    pub(crate) fn has_removed(&self, place: &Tool) -> bool {
         self.removed
             .iter()
             .any(|removed| removed.is_same_place(place))
@@ -98,7 +84,7 @@ impl<T: DeployTool> Used<T> {
 }
 
 /// The one that was seen last has the credentials that are valid longest.
-fn remember<T: DeployTool>(places: &mut Vec<T>, place: T) {
+fn remember(places: &mut Vec<Tool>, place: Tool) {
     places.retain(|known| !known.is_same_place(&place));
     places.push(place);
 }

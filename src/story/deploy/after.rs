@@ -4,26 +4,28 @@ use futures_util::{StreamExt, stream};
 use tracing::{debug, info, warn};
 
 use super::Story;
-use crate::inquiry::{Finished, judge_finished};
+use crate::inquiry::Finished;
 use crate::lock::LockInfo;
 use crate::recovery::guarded::Guarded;
 use crate::recovery::{Recovery, recover};
 use crate::story::conclusion::{LockState, Locks};
+use crate::story::locks::{each_lock, state_of, unknown, unknown_as_before};
+use crate::story::stage::Stage;
 use crate::story::used::Used;
-use crate::tools::{DeployTool, ToolError};
+use crate::tools::{Locking, Processes, StateKeeper, StateKeeping, Tool, ToolError};
 
 /// How many places are looked at side by side.
 const SIDE_BY_SIDE: usize = 4;
 
-impl<T: DeployTool> Story<'_, T> {
+impl<S: Stage> Story<'_, S> {
     /// Looks at the lock of every place that the deploy has used, and releases what it has left behind.
     ///
     /// Also after a deploy that ended well: in `terraform apply | tee log` nobody tells that
     /// Terraform was killed.
     pub(super) async fn free_after(
         &self,
-        places: &[&T],
-        used: &Used<T>,
+        places: &[&Tool],
+        used: &Used,
         finished: &Finished<'_>,
         told: Option<&str>,
     ) -> Locks {
@@ -34,15 +36,14 @@ impl<T: DeployTool> Story<'_, T> {
         let mut locks: Vec<LockState> = stream::iter(places)
             .map(|place| self.free_place(place, used, finished, is_plain, told))
             .buffered(SIDE_BY_SIDE)
-            .filter_map(async |state| state)
-            .collect()
+            .concat()
             .await;
         for reason in &used.unclear {
             warn!("Which state was used is not known: {reason}.");
             locks.push(LockState::Unknown);
         }
         if !used.is_any && self.is_spoken_of() {
-            locks.push(self.free_unseen(used, finished).await);
+            locks.extend(self.free_unseen(used, finished).await);
         }
         Locks(locks)
     }
@@ -50,91 +51,101 @@ impl<T: DeployTool> Story<'_, T> {
     /// Whether the command, or the directory, speaks of the tool.
     fn is_spoken_of(&self) -> bool {
         self.deploy.command.is_empty()
-            || T::is_named_in(&self.deploy.command)
+            || self.tool.is_named_in(&self.deploy.command)
             || self.tool.has_work()
     }
 
     /// What can be said where no tool was seen: it may have run in a container, and used any state.
-    async fn free_unseen(&self, used: &Used<T>, finished: &Finished<'_>) -> LockState {
+    async fn free_unseen(&self, used: &Used, finished: &Finished<'_>) -> Vec<LockState> {
         let known = if self.tool.has_work() {
             self.recover_place(self.tool, used, finished).await
         } else {
-            Err(ToolError::NoState(String::new()))
+            Vec::new()
         };
-        match known.map(|recovery| (recovery.to_string(), LockState::of(recovery))) {
-            Ok((words, Some(state @ LockState::Held(_)))) => {
-                warn!("{words}");
-                state
-            }
-            Ok((words, Some(state @ LockState::Released(_)))) => {
-                info!("{words}");
-                state
-            }
-            _ => {
-                warn!(
-                    "No Terraform was seen to run, so which state was used is not known, nor \
-                     whether its lock is free. Where it runs in a container, run softstop in there."
-                );
-                LockState::Unknown
+        let mut states = Vec::new();
+        for recovery in known.into_iter().flatten() {
+            let words = recovery.to_string();
+            match state_of(recovery) {
+                Some(state @ LockState::Held(_)) => {
+                    warn!("{words}");
+                    states.push(state);
+                }
+                Some(state @ LockState::Released(_)) => {
+                    info!("{words}");
+                    states.push(state);
+                }
+                _ => {}
             }
         }
+        if states.is_empty() {
+            warn!(
+                "No {} was seen to run, so which state was used is not known, nor whether its lock is \
+                 free. Where it runs in a container, run softstop in there.",
+                self.tool.tool_name()
+            );
+            states.push(LockState::Unknown);
+        }
+        states
     }
 
     /// Nothing where there is no lock to look after.
     pub(super) async fn free_place(
         &self,
-        place: &T,
-        used: &Used<T>,
+        place: &Tool,
+        used: &Used,
         finished: &Finished<'_>,
         is_plain: bool,
         told: Option<&str>,
-    ) -> Option<LockState> {
+    ) -> Vec<LockState> {
         let name = if is_plain {
             String::new()
         } else {
             format!("{}: ", place.place_name())
         };
-        let recovery = self.recover_place(place, used, finished).await;
-        match recovery {
+        let recovered = self.recover_place(place, used, finished).await;
+        let state = |recovered| match recovered {
             Ok(recovery) => {
                 match &recovery {
                     Recovery::Released(..) => info!("{name}{recovery}"),
                     recovery if recovery.is_free() => debug!("{name}{recovery}"),
                     recovery => warn!("{name}{recovery}"),
                 }
-                LockState::of(recovery)
+                state_of(recovery)
             }
             Err(ToolError::NoState(_)) if used.has_removed(place) => None,
             Err(error) => {
                 if told == Some(error.to_string().as_str()) {
-                    warn!("{name}Whether the lock is free is not known, for the same reason.");
+                    warn!("{name}{}", unknown_as_before());
                 } else {
-                    let why = error.sentence();
-                    warn!("{name}Whether the lock is free is not known: {why}");
+                    warn!("{name}{}", unknown(&error));
                 }
                 Some(LockState::Unknown)
             }
-        }
+        };
+        recovered.into_iter().filter_map(state).collect()
     }
 
     async fn recover_place(
         &self,
-        place: &T,
-        used: &Used<T>,
+        place: &Tool,
+        used: &Used,
         finished: &Finished<'_>,
-    ) -> Result<Recovery, ToolError> {
-        let lock = Guarded {
-            lock: place.find_lock(self.supervisor).await?,
-            tool: place,
-            // Whose lock it is, the judge knows.
-            left: |_: &LockInfo| {
-                let left = place.unsaved_state(None)?;
-                Some(left.of_several(used.shares_directory(place)))
-            },
-        };
-        let judge = async |holder: &LockInfo| {
-            judge_finished(self.supervisor, place, holder, finished).await
-        };
-        recover(self.supervisor, &lock, &judge).await
+    ) -> Vec<Result<Recovery, ToolError>> {
+        let judge =
+            async |holder: &LockInfo| self.inquiry.judge_finished(place, holder, finished).await;
+        each_lock(self.stage, place, async |lock| {
+            let lock = Guarded {
+                host: self.stage,
+                lock,
+                keeper: place.state_keeper(),
+                // Whose lock it is, the judge knows.
+                left: |keeper: StateKeeper<'_>, _: &LockInfo| {
+                    let left = keeper.unsaved_state(None)?;
+                    Some(left.of_several(used.shares_directory(place)))
+                },
+            };
+            recover(&lock, &judge).await
+        })
+        .await
     }
 }

@@ -8,13 +8,26 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::known_settings::SCHEMAS;
+use super::backends::ALL;
 use crate::tools::Prepared;
 
 /// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist yet; `apply`
 /// creates it.
 const SCRIPT: &str = r#"TF_WORKSPACE= "$0" init -input=false "$@"
 exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
+
+/// Whether each setting is a pair, or a file as seen from this directory.
+pub(super) fn check_files(backend_config: &[String], directory: &Path) -> Result<(), String> {
+    let unusable = backend_config
+        .iter()
+        .find(|setting| !setting.contains('=') && !directory.join(setting).is_file());
+    match unusable {
+        Some(setting) => Err(format!(
+            "BACKEND_CONFIG has {setting:?}: expected NAME=VALUE, or a file as seen from WORKING_DIR"
+        )),
+        None => Ok(()),
+    }
+}
 
 /// Initialises, then applies.
 pub(super) fn default_command(binary: &Path, backend_config: &[String]) -> io::Result<Prepared> {
@@ -75,8 +88,9 @@ fn write_setting(file: &Path, name: &str, value: &str) -> io::Result<()> {
 
 /// Whether Terraform takes NAME=VALUE of this setting for an expression, whichever backend is meant.
 fn is_expression(name: &str, value: &str) -> bool {
-    let mut known = SCHEMAS
+    let mut known = ALL
         .iter()
+        .map(|known| &known.schema)
         .filter(|schema| schema.knows(name))
         .peekable();
     match known.peek() {

@@ -18,8 +18,7 @@ use super::diagnostics::essence;
 use super::helper::helper_command;
 use super::shadow::Shadow;
 use super::static_part::StaticPart;
-use crate::supervisor::Supervisor;
-use crate::tools::ToolError;
+use crate::tools::{Host, ToolError};
 
 /// The file of the local state where nothing says otherwise.
 const LOCAL_STATE: &str = "terraform.tfstate";
@@ -42,7 +41,7 @@ impl PlainState {
 
 /// The plain text of an encrypted state of this place.
 pub(super) async fn decrypt(
-    supervisor: &Supervisor,
+    host: &impl Host,
     place: &Terraform,
     text: &str,
     limit: Duration,
@@ -63,9 +62,7 @@ pub(super) async fn decrypt(
         .env("TF_CLI_ARGS", joined(&place.values()?))
         .current_dir(&shadow.directory)
         .env("PWD", &shadow.directory);
-    let helped = supervisor
-        .run_helper_that_says(command, limit, at_most)
-        .await?;
+    let helped = host.run_helper_that_says(command, limit, at_most).await?;
     if helped.status.success() {
         Ok(helped.stdout)
     } else {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 
+use super::written::Written;
 use crate::lock::LockInfo;
 
 /// The operation under which a look by `untaint` takes a lock.
@@ -20,7 +21,7 @@ pub(super) fn lock_info(text: &str) -> Option<LockInfo> {
         .skip_while(|line| *line != "Lock Info:")
         .skip(1);
     let mut field = |label| Some(lines.next()?.strip_prefix(label)?.trim().to_owned());
-    let lock = LockInfo {
+    let lock = Written {
         id: field("  ID:")?,
         path: field("  Path:")?,
         operation: field("  Operation:")?,
@@ -29,7 +30,7 @@ pub(super) fn lock_info(text: &str) -> Option<LockInfo> {
         created: Some(go_time(&field("  Created:")?)?),
         info: field("  Info:")?,
     };
-    (!lock.id.is_empty()).then_some(lock)
+    (!lock.id.is_empty()).then(|| lock.into())
 }
 
 /// Whether the block shows the lock that the look itself tried to take, as pg always does.
@@ -114,7 +115,7 @@ by multiple users at the same time.
     fn the_block_is_found_behind_an_error_of_s3() {
         let lock = lock_info(S3_HELD).unwrap();
         assert_eq!(lock.id, "0b1c2d3e-0001-0002-0003-000000000004");
-        assert_eq!(lock.path, "bucket/deploy/state.tfstate");
+        assert_eq!(lock.more["Path"], "bucket/deploy/state.tfstate");
         assert_eq!(lock.operation, "OperationTypeApply");
         assert_eq!(lock.who, "root@d5c1f0a2");
         assert_eq!(lock.version, "1.11.4");
@@ -122,7 +123,7 @@ by multiple users at the same time.
             lock.created.unwrap().to_string(),
             "2026-11-22T21:56:25.422332792Z"
         );
-        assert_eq!(lock.info, "");
+        assert_eq!(lock.more["Info"], "");
     }
 
     #[test]

@@ -111,11 +111,10 @@ fn shows(text: &str, lock: &LockInfo) -> bool {
     let lines: Vec<&str> = text.lines().collect();
     let LockInfo {
         id,
-        path,
         operation,
         who,
         version,
-        info,
+        more,
         ..
     } = lock;
     lines.windows(8).any(|block| {
@@ -126,12 +125,12 @@ fn shows(text: &str, lock: &LockInfo) -> bool {
         };
         block[0] == "Lock Info:"
             && is(1, "ID", id)
-            && is(2, "Path", path)
+            && is(2, "Path", &more["Path"])
             && is(3, "Operation", operation)
             && is(4, "Who", who)
             && is(5, "Version", version)
             && block[6].starts_with("  Created:")
-            && is(7, "Info", info)
+            && is(7, "Info", &more["Info"])
     })
 }
 

@@ -13,17 +13,13 @@ use super::initialise::initialise;
 use super::shadow::Shadow;
 use super::static_part::StaticPart;
 use super::{Terraform, helper_command};
-use crate::supervisor::Supervisor;
-use crate::tools::ToolError;
+use crate::tools::{Host, ToolError};
 
 /// How long `init` may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The backend of a place whose block is not literal.
-pub(super) async fn resolve(
-    supervisor: &Supervisor,
-    place: &Terraform,
-) -> Result<Resolved, ToolError> {
+pub(super) async fn resolve(host: &impl Host, place: &Terraform) -> Result<Resolved, ToolError> {
     let configuration = place.configuration();
     let part = StaticPart::of(&configuration)?;
     if let Some(word) = part.place_of_backend() {
@@ -37,12 +33,12 @@ pub(super) async fn resolve(
     let mut words = place.values()?;
     let given = configuration.given()?.into_iter();
     words.extend(given.map(|given| format!("-backend-config={}", given.text)));
-    let backend = evaluate(supervisor, place, &part, &joined(&words)).await?;
+    let backend = evaluate(host, place, &part, &joined(&words)).await?;
     configuration.resolve_evaluated(backend)
 }
 
 async fn evaluate(
-    supervisor: &Supervisor,
+    host: &impl Host,
     place: &Terraform,
     part: &StaticPart,
     words: &str,
@@ -60,7 +56,7 @@ async fn evaluate(
         .env("TF_CLI_ARGS_init", words)
         .current_dir(&shadow.directory)
         .env("PWD", &shadow.directory);
-    match initialise(supervisor, command, &shadow.directory, LIMIT).await {
+    match initialise(host, command, &shadow.directory, LIMIT).await {
         Err(ToolError::Failed { output, .. }) => Err(unknown(&place.directory, &problem(&output))),
         backend => backend,
     }

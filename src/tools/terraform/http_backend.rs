@@ -15,10 +15,10 @@ use reqwest::{Method, StatusCode};
 use uuid::Uuid;
 
 use super::backend::Backend;
+use super::written::Written;
 use crate::environment::Environment;
 use crate::lock::LockInfo;
-use crate::supervisor::Supervisor;
-use crate::tools::{Look, ToolError};
+use crate::tools::{End, Guarantee, Host, Locked, Look, Reply, ToolError};
 use by_hand::ByHand;
 use exchange::{Connection, Message, Silence, setting, without_secrets};
 
@@ -32,7 +32,8 @@ pub(super) const LOOK_OPERATION: &str = "softstop-look";
 const TRIES: u32 = 2;
 
 /// The lock of one `http` backend.
-pub(crate) struct HttpLock {
+pub(crate) struct HttpLock<'a, H> {
+    host: &'a H,
     connection: Connection,
     lock: Endpoint,
     unlock: Endpoint,
@@ -53,10 +54,11 @@ enum Answer {
     Refused(StatusCode),
 }
 
-impl HttpLock {
+impl<'a, H: Host> HttpLock<'a, H> {
     /// The lock that the settings, or else the variables of the environment, name; none where
     /// they name no address for locking.
     pub(super) fn open(
+        host: &'a H,
         backend: &Backend,
         signature: String,
         environment: &Environment,
@@ -77,6 +79,7 @@ impl HttpLock {
         let password = setting("password", "TF_HTTP_PASSWORD");
         let credentials = username.map(|username| (username, password.unwrap_or_default()));
         Ok(Some(Self {
+            host,
             connection: Connection::open(backend, environment, credentials)
                 .map_err(|reason| refused(&lock_address, &reason))?,
             lock: Endpoint::new(lock_address, lock_method.as_deref().unwrap_or("LOCK"))?,
@@ -86,10 +89,103 @@ impl HttpLock {
         }))
     }
 
+    /// The holder, where the address of the lock tells it to whoever reads it. Often the state is
+    /// there, so any other answer says nothing.
+    async fn read(&self) -> Result<Option<LockInfo>, ToolError> {
+        let message = Message {
+            method: &Method::GET,
+            address: &self.lock.address,
+            body: None,
+        };
+        match self.connection.send(self.host, message, LIMIT).await {
+            Ok((status, body)) if status.is_success() => Ok(complete_lock(&body)),
+            Ok(_) | Err(Silence::NotSent(_)) => Ok(None),
+            // Where reading hangs, a lock that is taken might not be given back.
+            Err(Silence::Lost(reason)) => Err(refused(&self.lock.address, &reason)),
+        }
+    }
+
+    fn question(&self) -> LockInfo {
+        let written = Written {
+            id: Uuid::new_v4().to_string(),
+            operation: LOOK_OPERATION.to_owned(),
+            who: self.signature.clone(),
+            version: concat!("softstop ", env!("CARGO_PKG_VERSION")).to_owned(),
+            created: Some(Timestamp::now()),
+            ..Written::default()
+        };
+        written.into()
+    }
+
+    async fn take(&self, own: &LockInfo) -> Result<Answer, Silence> {
+        let (status, body) = self.send(&self.lock, own, LIMIT).await?;
+        Ok(match status {
+            status if status.is_success() => Answer::Taken,
+            StatusCode::LOCKED | StatusCode::CONFLICT => match Written::read(&body) {
+                Some(holder) if !holder.id.is_empty() => Answer::Held(holder),
+                _ => Answer::HeldBySomebody,
+            },
+            status => Answer::Refused(status),
+        })
+    }
+
+    /// Gives back what a look has taken. It is never asked for twice: the server may carry out the
+    /// first request later, and a lax one then frees whoever holds the lock by then.
+    async fn give_back(&self, own: &LockInfo) -> Result<Look, ToolError> {
+        let answer = self.send(&self.unlock, own, LIMIT_OF_GIVING_BACK);
+        let reason = match answer.await {
+            Ok((status, _)) if status.is_success() => return Ok(Look::Free),
+            Ok((status, _)) => format!("it answered with {status}"),
+            Err(silence) => silence.reason(),
+        };
+        Err(self.not_given_back(own, reason))
+    }
+
+    fn not_given_back(&self, lock: &LockInfo, reason: String) -> ToolError {
+        ToolError::NotGivenBack {
+            address: without_secrets(&self.unlock.address),
+            id: lock.id.clone(),
+            reason,
+            by_hand: self.release_by_hand(lock),
+        }
+    }
+
+    /// What to do about locks that a look may have left.
+    fn perhaps_left(&self, lost: &[LockInfo]) -> String {
+        if lost.is_empty() {
+            return String::new();
+        }
+        let ids: Vec<&str> = lost.iter().map(|own| own.id.as_str()).collect();
+        let commands = lost.iter().map(|own| self.release_by_hand(own));
+        let commands: Vec<String> = commands.collect();
+        format!(
+            ". If the lock {} of this very question is left there, release it by hand: {}",
+            ids.join(" or "),
+            commands.join("; ")
+        )
+    }
+
+    async fn send(
+        &self,
+        endpoint: &Endpoint,
+        lock: &LockInfo,
+        limit: Duration,
+    ) -> Result<(StatusCode, String), Silence> {
+        let body = serde_json::to_string(&Written::from(lock)).unwrap_or_default();
+        let message = Message {
+            method: &endpoint.method,
+            address: &endpoint.address,
+            body: Some(&body),
+        };
+        self.connection.send(self.host, message, limit).await
+    }
+}
+
+impl<H: Host> Locked for HttpLock<'_, H> {
     /// Asks who holds the lock. Where the server does not tell, the lock is taken, and given back at
     /// once: the protocol has no other way to ask.
-    pub(super) async fn look(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
-        if let Some(holder) = self.read(supervisor).await? {
+    async fn look(&self) -> Result<Look, ToolError> {
+        if let Some(holder) = self.read().await? {
             return Ok(Look::Held(holder));
         }
         // What has had no answer, and may have been carried out.
@@ -98,11 +194,11 @@ impl HttpLock {
         for _ in 0..TRIES {
             // A name of its own for each, because a server may answer with the very request.
             let own = self.question();
-            match self.take(supervisor, &own).await {
-                Ok(Answer::Taken) => return self.give_back(supervisor, &own).await,
+            match self.take(&own).await {
+                Ok(Answer::Taken) => return self.give_back(&own).await,
                 Ok(Answer::Held(holder)) if holder.id != own.id => {
                     return match lost.iter().find(|earlier| earlier.id == holder.id) {
-                        Some(earlier) => self.give_back(supervisor, earlier).await,
+                        Some(earlier) => self.give_back(earlier).await,
                         None => Ok(Look::Held(holder)),
                     };
                 }
@@ -132,127 +228,31 @@ impl HttpLock {
         })
     }
 
-    /// The holder, where the address of the lock tells it to whoever reads it. Often the state is
-    /// there, so any other answer says nothing.
-    async fn read(&self, supervisor: &Supervisor) -> Result<Option<LockInfo>, ToolError> {
-        let message = Message {
-            method: &Method::GET,
-            address: &self.lock.address,
-            body: None,
-        };
-        match self.connection.send(supervisor, message, LIMIT).await {
-            Ok((status, body)) if status.is_success() => Ok(complete_lock(&body)),
-            Ok(_) | Err(Silence::NotSent(_)) => Ok(None),
-            // Where reading hangs, a lock that is taken might not be given back.
-            Err(Silence::Lost(reason)) => Err(refused(&self.lock.address, &reason)),
-        }
-    }
-
-    fn question(&self) -> LockInfo {
-        LockInfo {
-            id: Uuid::new_v4().to_string(),
-            operation: LOOK_OPERATION.to_owned(),
-            who: self.signature.clone(),
-            version: concat!("softstop ", env!("CARGO_PKG_VERSION")).to_owned(),
-            created: Some(Timestamp::now()),
-            ..LockInfo::default()
-        }
-    }
-
-    async fn take(&self, supervisor: &Supervisor, own: &LockInfo) -> Result<Answer, Silence> {
-        let (status, body) = self.send(supervisor, &self.lock, own, LIMIT).await?;
-        Ok(match status {
-            status if status.is_success() => Answer::Taken,
-            StatusCode::LOCKED | StatusCode::CONFLICT => {
-                match serde_json::from_str::<LockInfo>(&body) {
-                    Ok(holder) if !holder.id.is_empty() => Answer::Held(holder),
-                    _ => Answer::HeldBySomebody,
-                }
-            }
-            status => Answer::Refused(status),
-        })
-    }
-
-    /// Gives back what a look has taken. It is never asked for twice: the server may carry out the
-    /// first request later, and a lax one then frees whoever holds the lock by then.
-    async fn give_back(&self, supervisor: &Supervisor, own: &LockInfo) -> Result<Look, ToolError> {
-        let answer = self.send(supervisor, &self.unlock, own, LIMIT_OF_GIVING_BACK);
-        let reason = match answer.await {
-            Ok((status, _)) if status.is_success() => return Ok(Look::Free),
-            Ok((status, _)) => format!("it answered with {status}"),
-            Err(silence) => silence.reason(),
-        };
-        Err(ToolError::NotGivenBack {
-            address: without_secrets(&self.unlock.address),
-            id: own.id.clone(),
-            reason,
-            by_hand: self.release_by_hand(own),
-        })
-    }
-
     /// Unlocks `lock`, naming it, so that a server that compares can refuse.
-    pub(super) async fn release(
-        &self,
-        supervisor: &Supervisor,
-        lock: &LockInfo,
-    ) -> Result<(), ToolError> {
-        let answer = self.send(supervisor, &self.unlock, lock, LIMIT_OF_GIVING_BACK);
+    async fn release(&self, lock: &LockInfo) -> Result<Reply, ToolError> {
+        let answer = self.send(&self.unlock, lock, LIMIT_OF_GIVING_BACK);
         match answer.await {
-            Ok((status, _)) if status.is_success() => Ok(()),
-            Ok((status, _)) => Err(ToolError::NotReleased {
-                command: format!(
-                    "The {} of {} at {}",
-                    self.unlock.method,
-                    lock.id,
-                    without_secrets(&self.unlock.address)
-                ),
-                output: status.to_string(),
-            }),
+            Ok((status, _)) if status.is_success() => Ok(Reply::Released),
+            Ok((status, _)) => Ok(Reply::Changed(format!(
+                "The {} of {} at {} did not release the lock. It said: {status}",
+                self.unlock.method,
+                lock.id,
+                without_secrets(&self.unlock.address)
+            ))),
             Err(Silence::NotSent(reason)) => Err(refused(&self.unlock.address, &reason)),
-            Err(Silence::Lost(reason)) => Err(ToolError::NotGivenBack {
-                address: without_secrets(&self.unlock.address),
-                id: lock.id.clone(),
-                reason,
-                by_hand: self.release_by_hand(lock),
-            }),
+            Err(Silence::Lost(reason)) => Ok(Reply::Unclear(self.not_given_back(lock, reason))),
         }
+    }
+
+    /// The server decides whether it compares.
+    fn end(&self) -> End {
+        End::Release(Guarantee::Blind)
     }
 
     /// The request by which a person releases the lock.
-    pub(super) fn release_by_hand(&self, lock: &LockInfo) -> String {
+    fn release_by_hand(&self, lock: &LockInfo) -> String {
         let Endpoint { address, method } = &self.unlock;
         self.by_hand.request(method, address, &lock.id)
-    }
-
-    /// What to do about locks that a look may have left.
-    fn perhaps_left(&self, lost: &[LockInfo]) -> String {
-        if lost.is_empty() {
-            return String::new();
-        }
-        let ids: Vec<&str> = lost.iter().map(|own| own.id.as_str()).collect();
-        let commands = lost.iter().map(|own| self.release_by_hand(own));
-        let commands: Vec<String> = commands.collect();
-        format!(
-            ". If the lock {} of this very question is left there, release it by hand: {}",
-            ids.join(" or "),
-            commands.join("; ")
-        )
-    }
-
-    async fn send(
-        &self,
-        supervisor: &Supervisor,
-        endpoint: &Endpoint,
-        lock: &LockInfo,
-        limit: Duration,
-    ) -> Result<(StatusCode, String), Silence> {
-        let body = serde_json::to_string(lock).unwrap_or_default();
-        let message = Message {
-            method: &endpoint.method,
-            address: &endpoint.address,
-            body: Some(&body),
-        };
-        self.connection.send(supervisor, message, limit).await
     }
 }
 
@@ -267,7 +267,7 @@ impl Endpoint {
 
 /// A lock that says all that a lock of Terraform's says; a state has none of it.
 fn complete_lock(body: &str) -> Option<LockInfo> {
-    let lock = serde_json::from_str::<LockInfo>(body).ok()?;
+    let lock = Written::read(body)?;
     let is_complete = [&lock.id, &lock.who, &lock.operation]
         .iter()
         .all(|text| !text.is_empty());

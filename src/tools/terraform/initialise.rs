@@ -8,8 +8,7 @@ use std::time::Duration;
 use super::backend::Backend;
 use super::configuration::read_initialised;
 use super::diagnostics::essence;
-use crate::supervisor::Supervisor;
-use crate::tools::ToolError;
+use crate::tools::{Host, ToolError};
 
 /// What is kept of an initialised backend, below the shadow.
 pub(super) const INITIALISED: &str = ".terraform/terraform.tfstate";
@@ -23,7 +22,7 @@ const NO_PROVIDERS: &str = ".terraform.no-providers";
 /// take longer than anybody has. From a directory without any it learns at once that it cannot have
 /// them, and no look needs them.
 pub(super) async fn initialise(
-    supervisor: &Supervisor,
+    host: &impl Host,
     mut command: Command,
     shadow: &Path,
     limit: Duration,
@@ -35,7 +34,7 @@ pub(super) async fn initialise(
         .arg(format!("-plugin-dir={}", providers.display()));
     let program = Path::new(command.get_program()).file_name();
     let program = program.unwrap_or_default().to_string_lossy().into_owned();
-    let helped = supervisor.run_helper(command, limit).await?;
+    let helped = host.run_helper(command, limit).await?;
     let kept = shadow.join(INITIALISED);
     if helped.status.success() || fs::metadata(&kept).is_ok_and(|file| file.len() > 0) {
         return read_initialised(&kept);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::state_file::StateFile;
 use super::{ERRORED_STATE, Terraform};
 use crate::lock::LockInfo;
-use crate::tools::{DeployTool, Since, UnsavedState};
+use crate::tools::{Signing, Since, UnsavedState};
 
 const NOTE: &str = "errored.tfstate.softstop.json";
 

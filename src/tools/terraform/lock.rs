@@ -1,64 +1,44 @@
 //! The lock of one Terraform state, however it is asked about.
 
-use super::diagnostics;
-use super::http_backend::{self, HttpLock};
+use super::http_backend::HttpLock;
 use super::lock_view::LockView;
 use crate::lock::LockInfo;
-use crate::supervisor::Supervisor;
-use crate::tools::{DeployLock, Look, ToolError};
+use crate::tools::{End, Host, Locked, Look, Reply, ToolError};
 
 /// The lock of one Terraform state.
-pub(crate) enum TerraformLock {
+pub(crate) enum TerraformLock<'a, H> {
     /// Asked about through Terraform.
-    View(LockView),
+    View(LockView<'a, H>),
     /// Asked about through requests of our own.
-    Http(HttpLock),
-    /// The backend is set up to take no lock.
-    None,
+    Http(HttpLock<'a, H>),
 }
 
-impl DeployLock for TerraformLock {
-    async fn look(&self, supervisor: &Supervisor) -> Result<Look, ToolError> {
+impl<H: Host> Locked for TerraformLock<'_, H> {
+    async fn look(&self) -> Result<Look, ToolError> {
         match self {
-            Self::View(view) => view.look(supervisor).await,
-            Self::Http(http) => http.look(supervisor).await,
-            Self::None => Ok(Look::NeverLocked),
+            Self::View(view) => view.look().await,
+            Self::Http(http) => http.look().await,
         }
     }
 
-    async fn release(&self, supervisor: &Supervisor, lock: &LockInfo) -> Result<(), ToolError> {
+    async fn release(&self, lock: &LockInfo) -> Result<Reply, ToolError> {
         match self {
-            Self::View(view) => view.release(supervisor, lock).await,
-            Self::Http(http) => http.release(supervisor, lock).await,
-            Self::None => Ok(()),
+            Self::View(view) => view.release(lock).await,
+            Self::Http(http) => http.release(lock).await,
         }
     }
 
-    fn release_compares(&self) -> bool {
+    fn end(&self) -> End {
         match self {
-            Self::View(view) => view.release_compares(),
-            // The server decides.
-            Self::Http(_) | Self::None => false,
-        }
-    }
-
-    fn is_of_a_look(lock: &LockInfo) -> bool {
-        [diagnostics::LOOK_OPERATION, http_backend::LOOK_OPERATION]
-            .contains(&lock.operation.as_str())
-    }
-
-    fn dies_with_its_process(&self) -> bool {
-        match self {
-            Self::View(view) => view.dies_with_its_process(),
-            Self::Http(_) | Self::None => false,
+            Self::View(view) => view.end(),
+            Self::Http(http) => http.end(),
         }
     }
 
     fn release_by_hand(&self, lock: &LockInfo) -> String {
         match self {
-            Self::Http(http) => http.release_by_hand(lock),
             Self::View(view) => view.release_by_hand(lock),
-            Self::None => String::new(),
+            Self::Http(http) => http.release_by_hand(lock),
         }
     }
 }

@@ -3,8 +3,10 @@
 mod arguments;
 mod backend;
 mod backend_config;
+mod backends;
 mod block;
 mod by_hand;
+mod call;
 mod configuration;
 #[cfg(test)]
 mod configuration_properties;
@@ -27,10 +29,10 @@ mod helper;
 mod http_backend;
 mod initialise;
 mod json_text;
-mod known_settings;
 mod left;
 mod lock;
 mod lock_view;
+mod looks;
 #[cfg(test)]
 mod merge_properties;
 mod operations;
@@ -43,9 +45,12 @@ mod sighting;
 mod stand_in;
 mod state_file;
 mod static_part;
+mod strategy;
 mod unsaved;
+mod written;
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,27 +61,34 @@ use nix::unistd::gethostname;
 use serde::Deserialize;
 use tracing::warn;
 
-use super::{DeployTool, Prepared, Purpose, Sighting, ToolError, UnsavedState, Unstored};
+use super::{
+    Host, Locking, Prepared, Processes, Purpose, Sighting, Signing, StateKeeping, ToolError,
+    UnsavedState, Unstored, Wanted,
+};
 use crate::environment::Environment;
 use crate::identity::user_name;
 use crate::lock::LockInfo;
-use crate::supervisor::{Programs, SeenTool, Supervisor};
+use crate::supervisor::{Programs, SeenTool};
 use arguments::values_by;
-use backend::{Backend, ReleaseBy};
+use backend::Backend;
+use backend_config::check_files;
+use backends::ALL;
 use configuration::{Configuration, Origin, Resolved};
 use helper::helper_command;
 use http_backend::HttpLock;
 pub(crate) use lock::TerraformLock;
 use lock_view::LockView;
-pub(crate) use program::Program;
-use program::is_opentofu;
+use program::{Program, is_opentofu};
 pub(crate) use stand_in::stand_in;
+use strategy::Strategy;
 
 /// How long Terraform may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 /// Where Terraform leaves a state that it could not store. By then it has released the lock, so a
 /// deploy that comes first forks the state.
 const ERRORED_STATE: &str = "errored.tfstate";
+/// How the variables begin that give values to those of a configuration.
+const VARIABLES: &str = "TF_VAR_";
 
 /// A place: what decides which state is used, and the Terraform that uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,40 +113,33 @@ struct Version {
     terraform_version: String,
 }
 
-/// Variables that lead to another state, or to another account, where the settings are the same.
-const LEADING: [&str; 12] = [
-    "ALICLOUD_",
-    "ARM_",
-    "AWS_",
-    "CONSUL_",
-    "GOOGLE_",
-    "KUBE",
-    "OCI_",
-    "PG",
-    "STORAGE_EMULATOR_HOST",
-    "TENCENTCLOUD_",
-    "TF_HTTP_",
-    "TF_VAR_",
-];
-
 impl Terraform {
-    /// A place that is named, and not seen.
-    pub(crate) fn named(
-        binary: PathBuf,
-        directory: PathBuf,
-        backend_config: Vec<String>,
-        workspace: Option<String>,
-    ) -> Self {
-        Self {
-            binary,
+    /// A place that is named, and not seen; or why nothing can be done there.
+    pub(crate) fn named(wanted: Wanted) -> Result<Self, String> {
+        let directory = wanted.directory;
+        check_files(&wanted.backend_config, &directory)?;
+        let program = Program::of(wanted.program.as_deref(), &directory);
+        let terraform = Self {
+            binary: program.path(),
             directory,
-            backend_config,
-            workspace,
+            backend_config: wanted.backend_config,
+            workspace: wanted.workspace,
             environment: Environment::own(),
             is_seen: false,
             seen_values: None,
             backend: None,
+        };
+        let has_work = terraform.has_work();
+        if !program.is_found() && (has_work || wanted.needs_work) {
+            return Err(program.to_string());
         }
+        if !has_work && wanted.needs_work {
+            return Err(format!(
+                "WORKING_DIR is \"{}\": there is no Terraform configuration in it",
+                terraform.directory.display()
+            ));
+        }
+        Ok(terraform)
     }
 
     fn configuration(&self) -> Configuration {
@@ -168,23 +173,10 @@ impl Terraform {
     /// A host that only `.terraform` names gets the credentials that `.terraform` has, and none of our
     /// own: somebody else may have written it. A Terraform that was seen has used them already.
     fn without_credentials_for(&self, resolved: &Resolved) -> Self {
-        const CREDENTIALS: [&str; 12] = [
-            "AWS_ACCESS_KEY_ID",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SESSION_TOKEN",
-            "CONSUL_HTTP_AUTH",
-            "CONSUL_HTTP_TOKEN",
-            "KUBE_PASSWORD",
-            "KUBE_TOKEN",
-            "PGPASSWORD",
-            "PGUSER",
-            "TF_HTTP_CLIENT_PRIVATE_KEY_PEM",
-            "TF_HTTP_PASSWORD",
-            "TF_HTTP_USERNAME",
-        ];
         let mut place = self.clone();
         if !self.is_seen && resolved.origin == (Origin::Completed { names_host: true }) {
-            place.environment = self.environment.without(&CREDENTIALS);
+            let credentials = ALL.map(|known| known.credentials).concat();
+            place.environment = self.environment.without(&credentials);
         }
         place
     }
@@ -204,6 +196,20 @@ impl Terraform {
         levels
             .find(|level| level.is_dir())
             .unwrap_or(&self.directory)
+    }
+
+    /// The variables that lead to another state, or to another account, where the settings are the same.
+    fn leading_variables(&self) -> Vec<(&OsStr, &OsStr)> {
+        let of_backends = ALL.iter().flat_map(|known| known.leading);
+        let names: Vec<&str> = of_backends.copied().chain([VARIABLES]).collect();
+        self.environment.beginning_with(&names)
+    }
+
+    /// Lets what `command` starts use the workspace that is named.
+    fn choose_workspace(&self, command: &mut Command) {
+        if let Some(workspace) = &self.workspace {
+            command.env("TF_WORKSPACE", workspace);
+        }
     }
 
     /// The workspace whose state the deploy uses.
@@ -229,26 +235,41 @@ fn selected_workspace(place: &Terraform) -> String {
         .unwrap_or_else(|| "default".to_owned())
 }
 
-impl DeployTool for Terraform {
-    type Lock = TerraformLock;
+impl Processes for Terraform {
+    fn tool_name(&self) -> &'static str {
+        "Terraform"
+    }
 
-    const OF_A_DEPLOY: &'static [&'static str] = operations::OF_A_DEPLOY;
+    fn programs(&self) -> Programs {
+        let real = fs::canonicalize(&self.binary).unwrap_or_else(|_| self.binary.clone());
+        let named = real
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let names = ["terraform".to_owned(), "tofu".to_owned()];
+        Programs::new(
+            names.into_iter().chain(named).collect(),
+            &["terraform-provider-", "terraform-provisioner-"],
+        )
+        .that_say("to exit or data loss may occur")
+    }
 
-    const OF_A_SAVE: &'static [&'static str] = operations::OF_A_STATE_PUSH;
+    fn operations_of_a_deploy(&self) -> &'static [&'static str] {
+        operations::OF_A_DEPLOY
+    }
 
-    fn sight(seen: &SeenTool) -> Sighting<Self> {
+    fn sight(&self, seen: &SeenTool) -> Sighting<Self> {
         sighting::sight(seen)
     }
 
-    fn purpose(seen: &SeenTool) -> Purpose {
+    fn purpose(&self, seen: &SeenTool) -> Purpose {
         sighting::purpose(seen)
     }
 
-    fn takes_no_lock(words: &[String]) -> bool {
+    fn takes_no_lock(&self, words: &[String]) -> bool {
         sighting::takes_no_lock(words)
     }
 
-    fn is_named_in(words: &[String]) -> bool {
+    fn is_named_in(&self, words: &[String]) -> bool {
         const NAMES: [&str; 4] = ["terraform", "tofu", "terragrunt", "cdktf"];
         let is_word = |text: &str, name: &str| {
             text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
@@ -259,14 +280,49 @@ impl DeployTool for Terraform {
             .any(|text| NAMES.iter().any(|name| is_word(text, name)))
     }
 
-    fn is_same_place(&self, other: &Self) -> bool {
-        let leading = self.environment.beginning_with(&LEADING);
-        self.workspace() == other.workspace()
-            && leading == other.environment.beginning_with(&LEADING)
-            && match (self.resolved(), other.resolved()) {
-                (Ok(one), Ok(another)) => one.backend == another.backend,
-                _ => self.directory == other.directory,
-            }
+    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
+        let mut prepared = backend_config::default_command(&self.binary, &self.backend_config)
+            .map_err(ToolError::Scratch)?;
+        let lock_timeout = format!("{}ms", lock_timeout.as_millis());
+        prepared.command.env("LOCK_TIMEOUT", lock_timeout);
+        self.choose_workspace(&mut prepared.command);
+        Ok(prepared)
+    }
+
+    fn own_command(&self, mut command: Command) -> Result<Prepared, ToolError> {
+        self.choose_workspace(&mut command);
+        stand_in::lay_out(self, command).map_err(ToolError::Scratch)
+    }
+}
+
+impl Signing for Terraform {
+    fn signature(&self) -> String {
+        let host = gethostname().unwrap_or_default();
+        format!("{}@{}", user_name(), host.to_string_lossy())
+    }
+
+    async fn version(&self, host: &impl Host) -> Result<String, ToolError> {
+        let mut command = helper_command(&self.binary, &self.environment);
+        command
+            .args(["version", "-json"])
+            .current_dir(self.existing_directory());
+        let helped = host.run_helper(command, VERSION_LIMIT).await?;
+        // A warning about the CLI configuration may stand before the JSON.
+        let json = helped.stdout.find('{').map(|begin| &helped.stdout[begin..]);
+        json.and_then(|json| serde_json::from_str::<Version>(json).ok())
+            .map(|version| version.terraform_version)
+            .ok_or_else(|| ToolError::Failed {
+                command: format!("{} version -json", by_hand::program(self)),
+                output: diagnostics::essence(&helped.stderr),
+            })
+    }
+}
+
+impl Locking for Terraform {
+    type Lock<'a, H: Host + 'a> = TerraformLock<'a, H>;
+
+    fn directory(&self) -> &Path {
+        &self.directory
     }
 
     fn place_name(&self) -> String {
@@ -285,42 +341,13 @@ impl DeployTool for Terraform {
         }
     }
 
-    fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    fn programs(&self) -> Programs {
-        let real = fs::canonicalize(&self.binary).unwrap_or_else(|_| self.binary.clone());
-        let named = real
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        let names = ["terraform".to_owned(), "tofu".to_owned()];
-        Programs::new(
-            names.into_iter().chain(named).collect(),
-            &["terraform-provider-", "terraform-provisioner-"],
-        )
-        .that_say("to exit or data loss may occur")
-    }
-
-    fn signature(&self) -> String {
-        let host = gethostname().unwrap_or_default();
-        format!("{}@{}", user_name(), host.to_string_lossy())
-    }
-
-    async fn version(&self, supervisor: &Supervisor) -> Result<String, ToolError> {
-        let mut command = helper_command(&self.binary, &self.environment);
-        command
-            .args(["version", "-json"])
-            .current_dir(self.existing_directory());
-        let helped = supervisor.run_helper(command, VERSION_LIMIT).await?;
-        // A warning about the CLI configuration may stand before the JSON.
-        let json = helped.stdout.find('{').map(|begin| &helped.stdout[begin..]);
-        json.and_then(|json| serde_json::from_str::<Version>(json).ok())
-            .map(|version| version.terraform_version)
-            .ok_or_else(|| ToolError::Failed {
-                command: format!("{} version -json", by_hand::program(self)),
-                output: diagnostics::essence(&helped.stderr),
-            })
+    fn is_same_place(&self, other: &Self) -> bool {
+        self.workspace() == other.workspace()
+            && self.leading_variables() == other.leading_variables()
+            && match (self.resolved(), other.resolved()) {
+                (Ok(one), Ok(another)) => one.backend == another.backend,
+                _ => self.directory == other.directory,
+            }
     }
 
     fn has_work(&self) -> bool {
@@ -330,33 +357,53 @@ impl DeployTool for Terraform {
             .map_or(true, |files| !files.is_empty())
     }
 
-    fn keeps_state_here(&self) -> bool {
-        matches!(self.configuration().has_backend_block(), Ok(false))
+    fn caveat(&self) -> Option<&'static str> {
+        let keeps_state_here = matches!(self.configuration().has_backend_block(), Ok(false));
+        keeps_state_here.then_some(
+            "The configuration has no backend block: state and lock are kept beside it, and in a \
+             pipeline they are gone with the step.",
+        )
     }
 
-    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
-        let mut prepared = backend_config::default_command(&self.binary, &self.backend_config)
-            .map_err(ToolError::Scratch)?;
-        let lock_timeout = format!("{}ms", lock_timeout.as_millis());
-        prepared.command.env("LOCK_TIMEOUT", lock_timeout);
-        Ok(prepared)
+    async fn find_locks<'a, H: Host>(
+        &'a self,
+        host: &'a H,
+    ) -> Result<Vec<TerraformLock<'a, H>>, ToolError> {
+        let resolved = match self.resolved() {
+            // OpenTofu takes variables in a backend block.
+            Err(ToolError::NoLiteral { .. }) if is_opentofu(&self.binary) => {
+                evaluated::resolve(host, self).await?
+            }
+            resolved => resolved?,
+        };
+        for note in &resolved.notes {
+            warn!("{note}");
+        }
+        let place = self.without_credentials_for(&resolved);
+        let backend = resolved.backend;
+        let lock = match backend.strategy()? {
+            Strategy::ByRequests => {
+                HttpLock::open(host, &backend, self.signature(), &place.environment)?
+                    .map(TerraformLock::Http)
+            }
+            Strategy::ByTerraform(strategy) => {
+                let workspace = self.workspace();
+                let view = LockView::open(host, &place, backend, strategy, workspace).await?;
+                view.takes_locks().then_some(TerraformLock::View(view))
+            }
+        };
+        Ok(lock.into_iter().collect())
     }
+}
 
-    fn own_command(&self, command: Command) -> Result<Prepared, ToolError> {
-        stand_in::lay_out(self, command).map_err(ToolError::Scratch)
-    }
-
+impl StateKeeping for Terraform {
     fn unsaved_state(&self, undisturbed: Option<Duration>) -> Option<UnsavedState> {
         let tried_once = state_file::tried_once(undisturbed);
         UnsavedState::at(self.directory.join(ERRORED_STATE), tried_once)
     }
 
-    async fn save_state(
-        &self,
-        supervisor: &Supervisor,
-        state: &UnsavedState,
-    ) -> Result<(), Unstored> {
-        self.store(supervisor, state).await
+    async fn save_state(&self, host: &impl Host, state: &UnsavedState) -> Result<(), Unstored> {
+        self.store(host, state).await
     }
 
     fn note_unsaved(&self, state: &UnsavedState) -> io::Result<()> {
@@ -367,31 +414,11 @@ impl DeployTool for Terraform {
         self.left_by(holder)
     }
 
-    fn save_by_hand(&self, state: &UnsavedState) -> String {
-        self.advice(state)
+    fn operations_of_a_save(&self) -> &'static [&'static str] {
+        operations::OF_A_STATE_PUSH
     }
 
-    async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {
-        let resolved = match self.resolved() {
-            // OpenTofu takes variables in a backend block.
-            Err(ToolError::NoLiteral { .. }) if is_opentofu(&self.binary) => {
-                evaluated::resolve(supervisor, self).await?
-            }
-            resolved => resolved?,
-        };
-        for note in &resolved.notes {
-            warn!("{note}");
-        }
-        let place = self.without_credentials_for(&resolved);
-        let backend = resolved.backend;
-        if backend.strategy()?.release == ReleaseBy::Request {
-            return Ok(
-                HttpLock::open(&backend, self.signature(), &place.environment)?
-                    .map_or(TerraformLock::None, TerraformLock::Http),
-            );
-        }
-        LockView::open(supervisor, &place, backend, self.workspace())
-            .await
-            .map(TerraformLock::View)
+    fn save_by_hand(&self, state: &UnsavedState) -> String {
+        self.advice(state)
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::backend::Backend;
-use super::known_settings::SCHEMAS;
+use super::backends::Known;
 use crate::environment::Environment;
 
 /// What is known of the settings of one backend.
@@ -28,7 +28,7 @@ pub(super) struct Schema {
 impl Schema {
     /// None for a backend whose locks softstop leaves alone.
     pub(super) fn of(kind: &str) -> Option<&'static Self> {
-        SCHEMAS.iter().find(|schema| schema.kind == kind)
+        Known::of(kind).map(|known| &known.schema)
     }
 
     pub(super) fn knows(&self, setting: &str) -> bool {
@@ -83,7 +83,7 @@ pub(super) fn takes_a_lock(backend: &Backend, environment: &Environment) -> bool
         "http" => {
             is_given(backend, "lock_address") || environment.get("TF_HTTP_LOCK_ADDRESS").is_some()
         }
-        _ => backend.locks(),
+        _ => backend.takes_locks(),
     }
 }
 
@@ -101,11 +101,12 @@ mod tests {
     use serde_json::json;
 
     use super::super::backend::tests::backend;
+    use super::super::backends::ALL;
     use super::*;
 
     #[test]
     fn every_setting_that_a_schema_speaks_of_is_one_that_it_knows_once() {
-        for schema in &SCHEMAS {
+        for schema in ALL.map(|known| &known.schema) {
             let named = [schema.required, schema.hosts].concat();
             let own = schema.own_variables.iter().map(|(setting, _)| *setting);
             let shared = schema.shared_variables.iter().map(|(setting, _)| *setting);

@@ -20,9 +20,9 @@ use nix::unistd::{AccessFlags, access};
 use super::Terraform;
 use super::arguments::{given_by, is_backend_config};
 use super::backend_config::{options, private_directory};
+use crate::console;
 use crate::environment::Environment;
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND};
-use crate::report::console;
 use crate::tools::Prepared;
 
 /// The programs that are stood in for, where they are in PATH.

@@ -19,8 +19,7 @@ use super::diagnostics::essence;
 use super::helper::helper_command;
 use super::program::is_opentofu;
 use super::state_file::{StateFile, is_encrypted, lowered, serial_to_store, with_serial};
-use crate::supervisor::Supervisor;
-use crate::tools::{Since, ToolError, UnsavedState, Unstored};
+use crate::tools::{Host, Since, ToolError, UnsavedState, Unstored};
 
 /// How long Terraform may take to show the stored state, or to store another one.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -51,12 +50,12 @@ impl Terraform {
     /// Stores the state where nothing that is stored is lost by it.
     pub(super) async fn store(
         &self,
-        supervisor: &Supervisor,
+        host: &impl Host,
         state: &UnsavedState,
     ) -> Result<(), Unstored> {
-        let (reason, advice) = match self.compare(supervisor, state).await {
+        let (reason, advice) = match self.compare(host, state).await {
             Compared::Storable(readable) => {
-                match self.push(supervisor, state, &readable).await {
+                match self.push(host, state, &readable).await {
                     Ok(()) => {
                         mark_as_stored(state);
                         return Ok(());
@@ -83,7 +82,7 @@ impl Terraform {
         }
     }
 
-    async fn compare(&self, supervisor: &Supervisor, state: &UnsavedState) -> Compared {
+    async fn compare(&self, host: &impl Host, state: &UnsavedState) -> Compared {
         let unknown = |reason| Compared::Unknown(ToolError::NotComparable { reason });
         let unreadable = |error: io::Error| unknown(format!("{}: {error}", state.path.display()));
         let text = match fs::read_to_string(&state.path) {
@@ -92,7 +91,7 @@ impl Terraform {
         };
         let is_encrypted = is_encrypted(&text);
         let text = if is_encrypted {
-            match decrypt(supervisor, self, &text, LIMIT, MOST_OF_A_STATE).await {
+            match decrypt(host, self, &text, LIMIT, MOST_OF_A_STATE).await {
                 Ok(plain) => plain,
                 Err(error) => return Compared::Unknown(error),
             }
@@ -103,7 +102,7 @@ impl Terraform {
             Ok(unsaved) => unsaved,
             Err(reason) => return unknown(format!("{} is {reason}", state.path.display())),
         };
-        let stored = match self.pull(supervisor).await {
+        let stored = match self.pull(host).await {
             Ok(stored) => stored,
             Err(error) => return Compared::Unknown(error),
         };
@@ -133,9 +132,9 @@ impl Terraform {
     }
 
     /// The stored state. The deploy has used it, so asking creates nothing.
-    async fn pull(&self, supervisor: &Supervisor) -> Result<StateFile, ToolError> {
+    async fn pull(&self, host: &impl Host) -> Result<StateFile, ToolError> {
         let command = self.command_in_place(&["state", "pull", "-no-color"])?;
-        let helped = supervisor
+        let helped = host
             .run_helper_that_says(command, LIMIT, MOST_OF_A_STATE)
             .await?;
         let reason = if helped.status.success() {
@@ -152,7 +151,7 @@ impl Terraform {
 
     async fn push(
         &self,
-        supervisor: &Supervisor,
+        host: &impl Host,
         state: &UnsavedState,
         readable: &Readable,
     ) -> Result<(), ToolError> {
@@ -165,7 +164,7 @@ impl Terraform {
             Readable::AsLeft => &state.path,
             Readable::Decrypted(plain) => &plain.path,
         });
-        let helped = supervisor.run_helper(command, LIMIT).await?;
+        let helped = host.run_helper(command, LIMIT).await?;
         if helped.status.success() {
             Ok(())
         } else {

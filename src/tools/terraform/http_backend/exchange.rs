@@ -9,7 +9,7 @@ use reqwest::{Certificate, Client, Method, Response, StatusCode, Url};
 use super::headers::Headers;
 use crate::environment::Environment;
 use crate::http_client::{self, innermost};
-use crate::supervisor::Supervisor;
+use crate::tools::Host;
 use crate::tools::terraform::backend::Backend;
 
 /// How often a request is sent on to another address; Terraform gives up there too.
@@ -61,11 +61,11 @@ impl Connection {
     /// Sends a request, and waits for its answer as long as `limit` says.
     pub(super) async fn send(
         &self,
-        supervisor: &Supervisor,
+        host: &impl Host,
         message: Message<'_>,
         limit: Duration,
     ) -> Result<(StatusCode, String), Silence> {
-        match supervisor.limited(limit, self.exchange(message)).await {
+        match host.limited(limit, self.exchange(message)).await {
             Some(answer) => answer,
             None => Err(Silence::Lost("it gave no answer in time".to_owned())),
         }

@@ -1,0 +1,73 @@
+//! Waits for a lock that cannot be released yet.
+
+use std::time::Duration;
+
+use humantime::format_duration;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::finding::{Finding, Recovery};
+use super::pace::BETWEEN_LOOKS;
+use super::recover::{ONCE, recover_from, settled};
+use crate::lock::{LockInfo, Verdict};
+use crate::tools::{Host, Locked, Look, ToolError};
+
+/// The least time between a judgement and the next look, however long these take.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long to say nothing while a lock is waited for.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Until when to wait for a lock, and for whose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) until: Instant,
+    /// Whether a holder of whom nobody can tell whether it is alive is waited for too.
+    pub(crate) also_in_doubt: bool,
+}
+
+/// Recovers the lock that `look` has shown, and waits for the one that cannot be released, until
+/// somebody asks to stop.
+pub(crate) async fn recover_with_patience(
+    host: &impl Host,
+    lock: &impl Locked,
+    look: Look,
+    judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
+    patience: Patience,
+) -> Result<Recovery, ToolError> {
+    let mut looked_at = Instant::now();
+    let mut speak_at = looked_at;
+    let mut look = settled(lock, look, &ONCE).await?;
+    loop {
+        let recovery = recover_from(lock, look, judge).await?;
+        let now = Instant::now();
+        if !patience.waits_for(&recovery) || now >= patience.until || host.interrupt().is_some() {
+            return Ok(recovery);
+        }
+        if now >= speak_at {
+            let left = Duration::from_secs((patience.until - now).as_secs());
+            info!(
+                "{recovery} Waiting for it, for up to {}.",
+                format_duration(left)
+            );
+            speak_at = now + SILENCE;
+        }
+        let next = looked_at + BETWEEN_LOOKS;
+        let next = next.max(now + SHORTEST_PAUSE).min(patience.until);
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => {}
+            _ = host.next_interrupt() => {}
+        }
+        looked_at = Instant::now();
+        look = lock.look().await?;
+    }
+}
+
+impl Patience {
+    fn waits_for(&self, recovery: &Recovery) -> bool {
+        match recovery {
+            Recovery::Untouched(Finding::Alive(..)) => true,
+            Recovery::Untouched(Finding::Doubtful(..)) => self.also_in_doubt,
+            _ => false,
+        }
+    }
+}

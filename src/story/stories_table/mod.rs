@@ -1,0 +1,239 @@
+//! The stories from top to bottom, with a tool, a host and a stage that are played.
+
+mod deploys_table;
+mod looks_table;
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nix::libc::SIGKILL;
+
+use crate::bitbucket::build::Build;
+use crate::docker::Daemon;
+use crate::exit_code::{Exit, Outcome};
+use crate::identity::{Left, Neighbours};
+use crate::inquiry::Inquiry;
+use crate::lock::{LockInfo, Owner};
+use crate::report::json;
+use crate::story::conclusion::{Conclusion, LockState, Locks};
+use crate::story::deploy::{Deploy, Story};
+use crate::story::places::Place;
+use crate::story::release::{self, Release};
+use crate::story::stage::Stage;
+use crate::story::status;
+use crate::supervisor::{Ending, Grounds, Phase, Programs, Seen};
+use crate::tools::fake::{
+    FakeBackend, FakeHost, FakePlace, FakeTool, Moments, SIGNATURE, Slip, VERSION, not_given_back,
+    seen,
+};
+use crate::tools::{Host, Look, Tool, ToolError, Unstored};
+
+/// The step that asks, in its second run.
+const ASKER: &str = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
+    22222222-2222-4222-8222-222222222222/2";
+/// Somebody of whom nobody can tell whether he is over.
+const PERSON: &str = "anna@macbook";
+
+impl Stage for FakeHost {
+    async fn run_deploy(
+        &self,
+        _: Command,
+        _: &Programs,
+        _: Grounds,
+        note: impl FnMut(Seen),
+    ) -> io::Result<Ending> {
+        self.pass().await;
+        self.seen.iter().cloned().for_each(note);
+        if let Some(act) = self.act.take() {
+            act();
+        }
+        let ending = self.ending.take().unwrap();
+        Ok(Ending {
+            interrupt: self.interrupt(),
+            ..ending?
+        })
+    }
+
+    async fn run_cleanup(&self, command: Command) -> io::Result<ExitStatus> {
+        self.pass().await;
+        let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+        let variables = command.get_envs();
+        let variables = variables.filter_map(|(name, value)| Some((text(name), value.map(text)?)));
+        self.cleanups.borrow_mut().push(variables.collect());
+        Ok(ExitStatus::default())
+    }
+
+    async fn kill_tree(&self) -> bool {
+        self.pass().await;
+        true
+    }
+
+    fn has_heard_of_a_stop(&self) -> bool {
+        false
+    }
+
+    fn enter(&self, _: Phase) {}
+}
+
+/// A lock that its own run has not left: an earlier run's of the asker's step, or of anybody's.
+fn lock(who: &str) -> LockInfo {
+    LockInfo {
+        id: "4711".to_owned(),
+        who: who.to_owned(),
+        created: Some(Timestamp::UNIX_EPOCH),
+        version: VERSION.to_owned(),
+        operation: "deploy".to_owned(),
+        ..LockInfo::default()
+    }
+}
+
+fn held(who: &str) -> Look {
+    Look::Held(lock(who))
+}
+
+/// Whose lock the second run of the step may release.
+fn earlier_run() -> String {
+    format!("{}1@vm-1", &ASKER[..ASKER.len() - 1])
+}
+
+fn ended(status: i32) -> Ending {
+    Ending {
+        status: Some(ExitStatus::from_raw(status)),
+        interrupt: None,
+        tool_was_killed: false,
+        tree_gone: true,
+        lacked_memory: false,
+    }
+}
+
+fn killed() -> Ending {
+    Ending {
+        tool_was_killed: true,
+        ..ended(SIGKILL)
+    }
+}
+
+/// A world with one place and one lock in it.
+struct World {
+    moments: Rc<Moments>,
+    host: FakeHost,
+    backend: Rc<FakeBackend>,
+    place: FakePlace,
+    deploy: Deploy,
+}
+
+impl World {
+    fn showing(look: Look) -> Self {
+        Self::interrupted_at(None, look)
+    }
+
+    fn interrupted_at(moment: Option<u32>, look: Look) -> Self {
+        let moments = Moments::interrupted_at(moment);
+        let backend = FakeBackend::showing(&moments, look);
+        let host = FakeHost::with(&moments);
+        host.ending.replace(Some(Ok(ended(0))));
+        Self {
+            place: FakePlace::with(&moments, &[&backend]),
+            host: FakeHost {
+                seen: vec![seen("apply", "here")],
+                ..host
+            },
+            backend,
+            moments,
+            deploy: Deploy {
+                command: vec!["fake".to_owned()],
+                directory: PathBuf::from("/"),
+                after_script: Some("true".to_owned()),
+                lock_timeout: Duration::ZERO,
+            },
+        }
+    }
+
+    /// Lets the deploy leave a lock that it has taken itself.
+    fn leave_a_lock(&self) {
+        let backend = Rc::clone(&self.backend);
+        self.host.act.replace(Some(Box::new(move || {
+            backend.look.replace(Look::Held(LockInfo {
+                created: Some(Timestamp::now()),
+                ..lock(SIGNATURE)
+            }));
+        })));
+    }
+
+    fn ending(&self, ending: io::Result<Ending>) {
+        self.host.ending.replace(Some(ending));
+    }
+
+    fn inquiry(&self) -> Inquiry<'_, FakeHost> {
+        let build = Build {
+            owner: Owner::parse(ASKER).unwrap(),
+            is_parallel: false,
+            clone: None,
+            sections: &[],
+        };
+        Inquiry::new(&self.host, Some(build), None, Daemon::Nowhere, true)
+    }
+
+    async fn deploy(&mut self) -> Conclusion {
+        let nothing = FakePlace::with(&self.moments, &[]);
+        let tool = tool(std::mem::replace(&mut self.place, nothing));
+        let inquiry = self.inquiry();
+        let story = Story {
+            stage: &self.host,
+            tool: &tool,
+            inquiry: &inquiry,
+            deploy: &self.deploy,
+        };
+        story.run().await
+    }
+
+    fn has_deployed(&self) -> bool {
+        self.host.ending.borrow().is_none()
+    }
+
+    fn places(&self, backends: &[&Rc<FakeBackend>]) -> Vec<Place> {
+        let place = |backend: &&Rc<FakeBackend>| Place {
+            name: "here".to_owned(),
+            directory: PathBuf::from("/"),
+            tool: tool(FakePlace::with(&self.moments, &[*backend])),
+        };
+        backends.iter().map(place).collect()
+    }
+
+    async fn release(&self, backends: &[&Rc<FakeBackend>]) -> Conclusion {
+        let release = Release {
+            after_script: Some("true".to_owned()),
+            lock_timeout: Duration::ZERO,
+        };
+        let places = self.places(backends);
+        release::run(&self.host, &self.inquiry(), &places, &release).await
+    }
+}
+
+fn tool(place: FakePlace) -> Tool {
+    Tool::from(FakeTool(Rc::new(place)))
+}
+
+fn silent() -> ToolError {
+    ToolError::Malformed {
+        path: PathBuf::from("backend"),
+        reason: "it is silent".to_owned(),
+    }
+}
+
+fn free() -> Locks {
+    Locks(vec![LockState::Free])
+}
+
+fn released() -> Locks {
+    Locks(vec![LockState::Released("4711".to_owned())])
+}
+
+fn left_held() -> Locks {
+    Locks(vec![LockState::Held(Some("4711".to_owned()))])
+}

@@ -1,0 +1,98 @@
+//! Locks, however a tool asks about them: what a look shows, and what a release guarantees and does.
+
+use std::path::Path;
+
+use super::{Host, ToolError};
+use crate::lock::LockInfo;
+
+/// Where a tool works, and which locks it takes there.
+pub(crate) trait Locking: Clone {
+    type Lock<'a, H: Host + 'a>: Locked
+    where
+        Self: 'a;
+
+    /// Where the tool runs.
+    fn directory(&self) -> &Path;
+
+    /// The directory, and what else tells one place from another, for people.
+    fn place_name(&self) -> String;
+
+    /// Whether both mean the same state at the same backend.
+    fn is_same_place(&self, other: &Self) -> bool;
+
+    /// Whether there is anything here that the tool could deploy.
+    fn has_work(&self) -> bool;
+
+    /// What a person should know of this place before the tool's own command deploys there.
+    fn caveat(&self) -> Option<&'static str>;
+
+    /// Finds the locks of the deploy, without taking them; none where it is set up to take none.
+    async fn find_locks<'a, H: Host>(
+        &'a self,
+        host: &'a H,
+    ) -> Result<Vec<Self::Lock<'a, H>>, ToolError>;
+}
+
+/// One lock of a place.
+pub(crate) trait Locked {
+    /// Asks who holds the lock.
+    async fn look(&self) -> Result<Look, ToolError>;
+
+    /// Asks for the release. No answer of the tool is a proof: look again.
+    async fn release(&self, lock: &LockInfo) -> Result<Reply, ToolError>;
+
+    /// How the lock goes whose holder is over.
+    fn end(&self) -> End;
+
+    /// The command by which a person releases the lock.
+    fn release_by_hand(&self, lock: &LockInfo) -> String;
+}
+
+/// What a look at a lock has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Free,
+    Held(LockInfo),
+    /// Somebody holds it, and the backend does not say who.
+    HeldBySomebody,
+}
+
+/// How a lock goes whose holder is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It dies with the process that holds it, so that it can only be watched.
+    Death,
+    Release(Guarantee),
+}
+
+/// What a release guarantees where the lock has changed hands since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guarantee {
+    /// The backend itself compares, and refuses.
+    Atomic,
+    /// The tool compares just before: a window of milliseconds stays open.
+    Compared,
+    /// Nothing: whoever holds the lock by then may lose it.
+    Blind,
+}
+
+/// What a release did, by the word of whoever was asked for it.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Released,
+    /// Nothing was locked any more, as it was said.
+    Gone(String),
+    /// It was refused, as where another lock is there by now.
+    Changed(String),
+    /// One half of the lock was released, and the other one not.
+    Half(String),
+    /// It may be carried out yet, whoever holds the lock by then.
+    Unclear(ToolError),
+}
+
+impl End {
+    /// Whether a release would take the lock of whoever holds it by then.
+    pub(crate) fn is_blind(self) -> bool {
+        self == Self::Release(Guarantee::Blind)
+    }
+}

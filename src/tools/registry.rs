@@ -1,0 +1,234 @@
+//! Every tool there is. A new one is a variant in each of these types, and a line in the macro.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+#[cfg(test)]
+use super::fake::{FakeLock, FakeTool};
+use super::locking::{End, Locked, Locking, Look, Reply};
+use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
+use super::terraform::{Terraform, TerraformLock};
+use super::{Host, Prepared, Processes, Purpose, Sighting, Signing, ToolError};
+use crate::lock::LockInfo;
+use crate::supervisor::{Programs, SeenTool};
+
+/// A tool, at one place.
+#[derive(Clone, Debug)]
+pub(crate) enum Tool {
+    Terraform(Box<Terraform>),
+    #[cfg(test)]
+    Fake(FakeTool),
+}
+
+/// A lock of a tool's.
+pub(crate) enum Lock<'a, H> {
+    Terraform(Box<TerraformLock<'a, H>>),
+    #[cfg(test)]
+    Fake(FakeLock<'a>),
+}
+
+/// A tool that keeps a state.
+#[derive(Clone, Copy)]
+pub(crate) enum StateKeeper<'a> {
+    Terraform(&'a Terraform),
+    #[cfg(test)]
+    Fake(&'a FakeTool),
+}
+
+/// What the user says of a place.
+pub(crate) struct Wanted {
+    pub(crate) directory: PathBuf,
+    pub(crate) backend_config: Vec<String>,
+    pub(crate) workspace: Option<String>,
+    pub(crate) program: Option<String>,
+    /// Whether there must be something that the tool could deploy.
+    pub(crate) needs_work: bool,
+}
+
+/// Asks whichever tool it is.
+macro_rules! ask {
+    ($value:expr, $tool:ident => $answer:expr) => {
+        match $value {
+            Self::Terraform($tool) => $answer,
+            #[cfg(test)]
+            Self::Fake($tool) => $answer,
+        }
+    };
+}
+
+impl Tool {
+    /// The tool that is wanted, or why it cannot be had.
+    pub(crate) fn named(wanted: Wanted) -> Result<Self, String> {
+        Terraform::named(wanted).map(Self::from)
+    }
+
+    /// What keeps its state, where it keeps one.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "Terraform keeps one, and other tools need not"
+    )]
+    pub(crate) fn state_keeper(&self) -> Option<StateKeeper<'_>> {
+        Some(match self {
+            Self::Terraform(terraform) => StateKeeper::Terraform(terraform),
+            #[cfg(test)]
+            Self::Fake(fake) => StateKeeper::Fake(fake),
+        })
+    }
+}
+
+impl Processes for Tool {
+    fn tool_name(&self) -> &'static str {
+        ask!(self, tool => tool.tool_name())
+    }
+
+    fn programs(&self) -> Programs {
+        ask!(self, tool => tool.programs())
+    }
+
+    fn operations_of_a_deploy(&self) -> &'static [&'static str] {
+        ask!(self, tool => tool.operations_of_a_deploy())
+    }
+
+    fn sight(&self, seen: &SeenTool) -> Sighting<Self> {
+        ask!(self, tool => tool.sight(seen).into())
+    }
+
+    fn purpose(&self, seen: &SeenTool) -> Purpose {
+        ask!(self, tool => tool.purpose(seen))
+    }
+
+    fn takes_no_lock(&self, words: &[String]) -> bool {
+        ask!(self, tool => tool.takes_no_lock(words))
+    }
+
+    fn is_named_in(&self, words: &[String]) -> bool {
+        ask!(self, tool => tool.is_named_in(words))
+    }
+
+    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
+        ask!(self, tool => tool.default_command(lock_timeout))
+    }
+
+    fn own_command(&self, command: Command) -> Result<Prepared, ToolError> {
+        ask!(self, tool => tool.own_command(command))
+    }
+}
+
+impl Signing for Tool {
+    fn signature(&self) -> String {
+        ask!(self, tool => tool.signature())
+    }
+
+    async fn version(&self, host: &impl Host) -> Result<String, ToolError> {
+        ask!(self, tool => tool.version(host).await)
+    }
+}
+
+impl Locking for Tool {
+    type Lock<'a, H: Host + 'a> = Lock<'a, H>;
+
+    fn directory(&self) -> &Path {
+        ask!(self, tool => tool.directory())
+    }
+
+    fn place_name(&self) -> String {
+        ask!(self, tool => tool.place_name())
+    }
+
+    fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Terraform(one), Self::Terraform(other)) => one.is_same_place(other),
+            #[cfg(test)]
+            (Self::Fake(one), Self::Fake(other)) => one.is_same_place(other),
+            #[cfg(test)]
+            _ => false,
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        ask!(self, tool => tool.has_work())
+    }
+
+    fn caveat(&self) -> Option<&'static str> {
+        ask!(self, tool => tool.caveat())
+    }
+
+    async fn find_locks<'a, H: Host>(&'a self, host: &'a H) -> Result<Vec<Lock<'a, H>>, ToolError> {
+        ask!(self, tool => {
+            let locks = tool.find_locks(host).await?;
+            Ok(locks.into_iter().map(Lock::from).collect())
+        })
+    }
+}
+
+impl<H: Host> Locked for Lock<'_, H> {
+    async fn look(&self) -> Result<Look, ToolError> {
+        ask!(self, lock => lock.look().await)
+    }
+
+    async fn release(&self, info: &LockInfo) -> Result<Reply, ToolError> {
+        ask!(self, lock => lock.release(info).await)
+    }
+
+    fn end(&self) -> End {
+        ask!(self, lock => lock.end())
+    }
+
+    fn release_by_hand(&self, info: &LockInfo) -> String {
+        ask!(self, lock => lock.release_by_hand(info))
+    }
+}
+
+impl StateKeeping for StateKeeper<'_> {
+    fn unsaved_state(&self, undisturbed: Option<Duration>) -> Option<UnsavedState> {
+        ask!(self, tool => tool.unsaved_state(undisturbed))
+    }
+
+    async fn save_state(&self, host: &impl Host, state: &UnsavedState) -> Result<(), Unstored> {
+        ask!(self, tool => tool.save_state(host, state).await)
+    }
+
+    fn note_unsaved(&self, state: &UnsavedState) -> io::Result<()> {
+        ask!(self, tool => tool.note_unsaved(state))
+    }
+
+    fn unsaved_state_of(&self, holder: &LockInfo) -> Option<UnsavedState> {
+        ask!(self, tool => tool.unsaved_state_of(holder))
+    }
+
+    fn operations_of_a_save(&self) -> &'static [&'static str] {
+        ask!(self, tool => tool.operations_of_a_save())
+    }
+
+    fn save_by_hand(&self, state: &UnsavedState) -> String {
+        ask!(self, tool => tool.save_by_hand(state))
+    }
+}
+
+impl From<Terraform> for Tool {
+    fn from(terraform: Terraform) -> Self {
+        Self::Terraform(Box::new(terraform))
+    }
+}
+
+impl<'a, H> From<TerraformLock<'a, H>> for Lock<'a, H> {
+    fn from(lock: TerraformLock<'a, H>) -> Self {
+        Self::Terraform(Box::new(lock))
+    }
+}
+
+#[cfg(test)]
+impl From<FakeTool> for Tool {
+    fn from(fake: FakeTool) -> Self {
+        Self::Fake(fake)
+    }
+}
+
+#[cfg(test)]
+impl<'a, H> From<FakeLock<'a>> for Lock<'a, H> {
+    fn from(lock: FakeLock<'a>) -> Self {
+        Self::Fake(lock)
+    }
+}

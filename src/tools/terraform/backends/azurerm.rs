@@ -1,0 +1,72 @@
+//! `azurerm`: Azure.
+
+use super::{ByTerraform, Known, Strategy};
+use crate::tools::Guarantee;
+use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::schema::Schema;
+
+pub(super) const AZURERM: Known = Known {
+    is_made_by_asking: true,
+    leading: &["ARM_"],
+    ..Known::new(SCHEMA, strategy)
+};
+
+/// The ID is a lease, which the service checks. The lease is taken before the lock info is written
+/// and given back after it is deleted, so no lock info is not yet no lock; and where a person has
+/// broken the lease, the info stays and locks nobody out.
+fn strategy(_: &Backend) -> Strategy {
+    Strategy::ByTerraform(ByTerraform::Untaint(Guarantee::Atomic))
+}
+
+const SCHEMA: Schema = Schema {
+    kind: "azurerm",
+    plain: &[
+        "access_key",
+        "ado_pipeline_service_connection_id",
+        "ado_service_connection_id",
+        "client_certificate",
+        "client_certificate_password",
+        "client_certificate_path",
+        "client_id",
+        "client_id_file_path",
+        "client_secret",
+        "client_secret_file_path",
+        "container_name",
+        "customer_provided_key",
+        "encryption_scope",
+        "endpoint",
+        "environment",
+        "key",
+        "lookup_blob_endpoint",
+        "metadata_host",
+        "msi_endpoint",
+        "oidc_request_token",
+        "oidc_request_url",
+        "oidc_token",
+        "oidc_token_file_path",
+        "resource_group_name",
+        "sas_token",
+        "snapshot",
+        "storage_account_name",
+        "subscription_id",
+        "tenant_id",
+        "timeout_seconds",
+        "use_aks_workload_identity",
+        "use_azuread_auth",
+        "use_cli",
+        "use_msi",
+        "use_oidc",
+    ],
+    structured: &[],
+    required: &["container_name", "key", "storage_account_name"],
+    own_variables: &[],
+    shared_variables: &[],
+    hosts: &[
+        "endpoint",
+        "environment",
+        "metadata_host",
+        "msi_endpoint",
+        "oidc_request_url",
+        "storage_account_name",
+    ],
+};

@@ -1,0 +1,43 @@
+//! `consul`: Consul.
+
+use serde_json::Value;
+
+use super::{ByTerraform, Known, Strategy};
+use crate::tools::Guarantee;
+use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::schema::Schema;
+
+pub(super) const CONSUL: Known = Known {
+    takes_locks: |backend| !matches!(backend.settings.get("lock"), Some(Value::Bool(false))),
+    leading: &["CONSUL_"],
+    credentials: &["CONSUL_HTTP_AUTH", "CONSUL_HTTP_TOKEN"],
+    ..Known::new(SCHEMA, strategy)
+};
+
+/// The ID is a session, which is destroyed, and then the keys are deleted without any condition:
+/// safe only right after a look that saw the same session.
+fn strategy(_: &Backend) -> Strategy {
+    Strategy::ByTerraform(ByTerraform::Untaint(Guarantee::Blind))
+}
+
+const SCHEMA: Schema = Schema {
+    kind: "consul",
+    plain: &[
+        "access_token",
+        "address",
+        "ca_file",
+        "cert_file",
+        "datacenter",
+        "gzip",
+        "http_auth",
+        "key_file",
+        "lock",
+        "path",
+        "scheme",
+    ],
+    structured: &[],
+    required: &["path"],
+    own_variables: &[],
+    shared_variables: &[],
+    hosts: &["address", "ca_file", "scheme"],
+};

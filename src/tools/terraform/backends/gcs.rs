@@ -1,0 +1,43 @@
+//! `gcs`: Google Cloud Storage.
+
+use super::{Known, Strategy, WrongId};
+use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::schema::Schema;
+
+pub(super) const GCS: Known = Known {
+    is_made_by_asking: true,
+    leading: &["GOOGLE_", "STORAGE_EMULATOR_HOST"],
+    ..Known::new(SCHEMA, strategy)
+};
+
+/// The ID is a generation number, and the delete is conditional on it. OpenTofu tells of the
+/// refused delete alone where there is no lock to read; whatever else keeps it from reading the
+/// lock makes that a list of two.
+fn strategy(_: &Backend) -> Strategy {
+    Strategy::wrong_id(WrongId {
+        is_atomic: true,
+        free_texts: &["storage: object doesn't exist"],
+        free_texts_of_opentofu: &["Failed to unlock state: storage: Delete: empty conditions"],
+        ..WrongId::UNWORDED
+    })
+}
+
+const SCHEMA: Schema = Schema {
+    kind: "gcs",
+    plain: &[
+        "access_token",
+        "bucket",
+        "credentials",
+        "encryption_key",
+        "impersonate_service_account",
+        "kms_encryption_key",
+        "prefix",
+        "storage_custom_endpoint",
+        "universe_domain",
+    ],
+    structured: &["impersonate_service_account_delegates"],
+    required: &["bucket"],
+    own_variables: &[],
+    shared_variables: &[],
+    hosts: &["credentials", "storage_custom_endpoint", "universe_domain"],
+};

@@ -1,0 +1,58 @@
+//! `kubernetes`: A lease in a cluster.
+
+use super::{Known, Strategy, WrongId};
+use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::schema::Schema;
+
+pub(super) const KUBERNETES: Known = Known {
+    is_made_by_asking: true,
+    leading: &["KUBE"],
+    credentials: &["KUBE_PASSWORD", "KUBE_TOKEN"],
+    ..Known::new(SCHEMA, strategy)
+};
+
+/// The lease is updated only where its version is the one that was read.
+fn strategy(_: &Backend) -> Strategy {
+    Strategy::wrong_id(WrongId {
+        is_atomic: true,
+        free_texts: &["state is already unlocked"],
+        free_texts_of_opentofu: &["state is already unlocked"],
+        ..WrongId::UNWORDED
+    })
+}
+
+const SCHEMA: Schema = Schema {
+    kind: "kubernetes",
+    plain: &[
+        "client_certificate",
+        "client_key",
+        "cluster_ca_certificate",
+        "config_context",
+        "config_context_auth_info",
+        "config_context_cluster",
+        "config_path",
+        "host",
+        "in_cluster_config",
+        "insecure",
+        "load_config_file",
+        "namespace",
+        "password",
+        "proxy_url",
+        "secret_suffix",
+        "token",
+        "username",
+    ],
+    structured: &["config_paths", "exec", "labels"],
+    required: &["secret_suffix"],
+    own_variables: &[],
+    shared_variables: &[],
+    hosts: &[
+        "cluster_ca_certificate",
+        "config_path",
+        "config_paths",
+        "exec",
+        "host",
+        "insecure",
+        "proxy_url",
+    ],
+};

@@ -1,0 +1,24 @@
+//! `local`: A state in a file of this machine: its lock is one of the operating system on the open file.
+
+use super::{ByTerraform, Known, Strategy};
+use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::schema::Schema;
+
+pub(super) const LOCAL: Known = Known {
+    is_flat: true,
+    ..Known::new(SCHEMA, strategy)
+};
+
+fn strategy(_: &Backend) -> Strategy {
+    Strategy::ByTerraform(ByTerraform::Watch)
+}
+
+const SCHEMA: Schema = Schema {
+    kind: "local",
+    plain: &["path", "workspace_dir"],
+    structured: &[],
+    required: &[],
+    own_variables: &[],
+    shared_variables: &[],
+    hosts: &[],
+};

@@ -1,0 +1,45 @@
+//! `oci`: Oracle Cloud.
+
+use super::{ByTerraform, Known, Strategy};
+use crate::tools::Guarantee;
+use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::schema::Schema;
+
+pub(super) const OCI: Known = Known {
+    leading: &["OCI_"],
+    ..Known::new(SCHEMA, strategy)
+};
+
+/// It deletes only what it has read.
+fn strategy(_: &Backend) -> Strategy {
+    Strategy::ByTerraform(ByTerraform::Untaint(Guarantee::Atomic))
+}
+
+const SCHEMA: Schema = Schema {
+    kind: "oci",
+    plain: &[
+        "auth",
+        "bucket",
+        "config_file_profile",
+        "fingerprint",
+        "key",
+        "kms_key_id",
+        "namespace",
+        "obo_token",
+        "private_key",
+        "private_key_password",
+        "private_key_path",
+        "region",
+        "sse_customer_algorithm",
+        "sse_customer_key",
+        "sse_customer_key_sha256",
+        "tenancy_ocid",
+        "user_ocid",
+        "workspace_key_prefix",
+    ],
+    structured: &[],
+    required: &["bucket", "namespace"],
+    own_variables: &[],
+    shared_variables: &[],
+    hosts: &["config_file_profile", "private_key_path"],
+};

@@ -1,0 +1,48 @@
+//! `pg`: PostgreSQL.
+
+use super::{ByTerraform, Known, Strategy};
+use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::schema::Schema;
+
+pub(super) const PG: Known = Known {
+    is_flat: true,
+    without_making: &[
+        "skip_schema_creation",
+        "skip_table_creation",
+        "skip_index_creation",
+    ],
+    leading: &["PG"],
+    credentials: &["PGPASSWORD", "PGUSER"],
+    ..Known::new(SCHEMA, strategy)
+};
+
+/// A lock of the database session, where force-unlock says "successfully unlocked" and unlocks
+/// nothing.
+fn strategy(_: &Backend) -> Strategy {
+    Strategy::ByTerraform(ByTerraform::Watch)
+}
+
+const SCHEMA: Schema = Schema {
+    kind: "pg",
+    plain: &[
+        "conn_str",
+        "index_name",
+        "schema_name",
+        "skip_index_creation",
+        "skip_schema_creation",
+        "skip_table_creation",
+        "table_name",
+    ],
+    structured: &[],
+    required: &["conn_str"],
+    own_variables: &[
+        ("conn_str", "PG_CONN_STR"),
+        ("schema_name", "PG_SCHEMA_NAME"),
+    ],
+    // Without a conn_str, the database is the one that the variables of PostgreSQL name.
+    shared_variables: &[(
+        "conn_str",
+        &["PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE"],
+    )],
+    hosts: &["conn_str"],
+};

@@ -1,0 +1,136 @@
+//! `s3`: S3 with a lock file, a table of DynamoDB, or both.
+
+use super::{Known, Strategy, WrongId};
+use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::schema::Schema;
+
+const LOCK_FILE: &str = "NoSuchKey";
+/// Terraform says the same of an item that does not say who holds the lock.
+const ITEM: &str = "unexpected end of JSON input";
+const ITEM_OF_OPENTOFU: &str = "no lock info found for: ";
+
+/// With a lock file and DynamoDB, `force-unlock` tries both. Terraform names the one that it could not
+/// unlock, and OpenTofu says of the other one that it was released; where neither could be unlocked,
+/// both say something else.
+const HALF_TEXTS: [&str; 4] = [
+    "failed to unlock S3: ",
+    "failed to unlock DynamoDB: ",
+    "dynamoDB lock released but s3 failed: ",
+    "s3 lock released but dynamoDB failed: ",
+];
+
+pub(super) const S3: Known = Known {
+    takes_locks: |backend| backend.is_on("use_lockfile") || backend.has("dynamodb_table"),
+    is_flat: true,
+    leading: &["AWS_"],
+    credentials: &[
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ],
+    ..Known::new(SCHEMA, strategy)
+};
+
+/// The ID is checked, but by a read before an unconditional delete: a window of milliseconds stays
+/// open between the two.
+fn strategy(backend: &Backend) -> Strategy {
+    let (free_texts, free_texts_of_opentofu): (&[&str], &[&str]) =
+        match (backend.is_on("use_lockfile"), backend.has("dynamodb_table")) {
+            (true, true) => (&[LOCK_FILE, ITEM], &[LOCK_FILE, ITEM_OF_OPENTOFU]),
+            (true, false) => (&[LOCK_FILE], &[LOCK_FILE]),
+            (false, true) => (&[ITEM], &[ITEM_OF_OPENTOFU]),
+            (false, false) => (&[], &[]),
+        };
+    Strategy::wrong_id(WrongId {
+        free_texts,
+        free_texts_of_opentofu,
+        // An item without `Info` reads like no item.
+        hides_unnamed: backend.has("dynamodb_table"),
+        half_texts: &HALF_TEXTS,
+        ..WrongId::UNWORDED
+    })
+}
+
+const SCHEMA: Schema = Schema {
+    kind: "s3",
+    plain: &[
+        "access_key",
+        "acl",
+        "assume_role_duration_seconds",
+        "assume_role_policy",
+        "bucket",
+        "custom_ca_bundle",
+        "dynamodb_endpoint",
+        "dynamodb_table",
+        "ec2_metadata_service_endpoint",
+        "ec2_metadata_service_endpoint_mode",
+        "encrypt",
+        "endpoint",
+        "external_id",
+        "force_path_style",
+        "http_proxy",
+        "https_proxy",
+        "iam_endpoint",
+        "insecure",
+        "key",
+        "kms_key_id",
+        "max_retries",
+        "no_proxy",
+        "profile",
+        "region",
+        "retry_mode",
+        "role_arn",
+        "secret_key",
+        "session_name",
+        "shared_credentials_file",
+        "skip_credentials_validation",
+        "skip_metadata_api_check",
+        "skip_region_validation",
+        "skip_requesting_account_id",
+        "skip_s3_checksum",
+        "sse_customer_key",
+        "sts_endpoint",
+        "sts_region",
+        "token",
+        "use_dualstack_endpoint",
+        "use_fips_endpoint",
+        "use_lockfile",
+        "use_path_style",
+        "workspace_key_prefix",
+    ],
+    structured: &[
+        "allowed_account_ids",
+        "assume_role",
+        "assume_role_policy_arns",
+        "assume_role_tags",
+        "assume_role_transitive_tag_keys",
+        "assume_role_with_web_identity",
+        "endpoints",
+        "forbidden_account_ids",
+        "lock_tags",
+        "shared_config_files",
+        "shared_credentials_files",
+        "state_tags",
+    ],
+    required: &["bucket", "key", "region"],
+    own_variables: &[],
+    shared_variables: &[("region", &["AWS_REGION", "AWS_DEFAULT_REGION"])],
+    hosts: &[
+        "assume_role",
+        "assume_role_with_web_identity",
+        "custom_ca_bundle",
+        "dynamodb_endpoint",
+        "ec2_metadata_service_endpoint",
+        "endpoint",
+        "endpoints",
+        "http_proxy",
+        "https_proxy",
+        "iam_endpoint",
+        "insecure",
+        "profile",
+        "shared_config_files",
+        "shared_credentials_file",
+        "shared_credentials_files",
+        "sts_endpoint",
+    ],
+};

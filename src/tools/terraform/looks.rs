@@ -1,0 +1,211 @@
+//! Looks at a lock through Terraform, and releases it.
+
+use std::future;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::by_hand::{self, quoted};
+use super::diagnostics::{
+    LOOK_OPERATION, essence, is_own_look, lacks_table, lock_info, names_nobody,
+};
+use super::lock_view::LockView;
+use super::program::is_opentofu;
+use super::strategy::{ByTerraform, WrongId};
+use crate::lock::LockInfo;
+use crate::supervisor::HelperError;
+use crate::tools::{End, Host, Locked, Look, Reply, Signing, ToolError};
+
+/// How long a release may take, at a backend that has just answered.
+const LIMIT_OF_RELEASE: Duration = Duration::from_secs(20);
+/// How much time a look has at the least that takes the lock: who is killed does not give it back.
+const TO_GIVE_BACK: Duration = Duration::from_secs(5);
+/// Within what time an `untaint` ends that nothing keeps waiting.
+const WITHIN: Duration = Duration::from_secs(1);
+/// An address that no state holds, for a look by `untaint`.
+const NO_RESOURCE: &str = "softstop_look.none";
+/// What `untaint -allow-missing` says of it once it had the lock.
+const NOT_FOUND: &str = "No such resource instance";
+
+/// What `untaint` has shown.
+enum Untaint {
+    Done(Look),
+    /// It has named itself: somebody holds the lock, as pg tells it, or it has met its own lock.
+    OwnLook(LockInfo),
+}
+
+impl Untaint {
+    fn into_look(self) -> Look {
+        match self {
+            Self::Done(look) => look,
+            Self::OwnLook(_) => Look::HeldBySomebody,
+        }
+    }
+}
+
+impl<H: Host> Locked for LockView<'_, H> {
+    async fn look(&self) -> Result<Look, ToolError> {
+        self.began.set(Instant::now());
+        if !self.has_state().await? {
+            return Ok(Look::Free);
+        }
+        let look = self.look_by_strategy().await;
+        match &look {
+            // It may be the directory that Terraform does not like.
+            Err(ToolError::Failed { .. }) if !self.is_accepted.get() => {
+                self.initialise().await?;
+                return self.look_by_strategy().await;
+            }
+            Ok(_) => self.is_accepted.set(true),
+            Err(_) => {}
+        }
+        look
+    }
+
+    async fn release(&self, lock: &LockInfo) -> Result<Reply, ToolError> {
+        let unlock = self.state_command(&["force-unlock", "-no-color", "-force", "--", &lock.id]);
+        let helped = self.host.run_helper(unlock, LIMIT_OF_RELEASE).await?;
+        if helped.status.success() {
+            return Ok(Reply::Released);
+        }
+        let command = format!("{} force-unlock {}", by_hand::program(&self.place), lock.id);
+        let output = essence(&helped.stderr);
+        let refused = format!("{command} did not release the lock. It said: {output}");
+        Ok(if self.strategy.says_half(&helped.stderr) {
+            Reply::Half(format!(
+                "{command} released one half of the lock, and not the other one. It said: {output}"
+            ))
+        } else if self
+            .strategy
+            .says_free(&helped.stderr, is_opentofu(&self.place.binary))
+        {
+            Reply::Gone(refused)
+        } else {
+            Reply::Changed(refused)
+        })
+    }
+
+    fn end(&self) -> End {
+        self.strategy.end()
+    }
+
+    /// A lock's ID may begin with a dash.
+    fn release_by_hand(&self, lock: &LockInfo) -> String {
+        let id = quoted(&lock.id);
+        by_hand::in_place(&self.place, &format!("force-unlock -force -- {id}"))
+    }
+}
+
+impl<H: Host> LockView<'_, H> {
+    async fn look_by_strategy(&self) -> Result<Look, ToolError> {
+        match self.strategy {
+            ByTerraform::WrongId(words) => self.look_by_wrong_id(words).await,
+            ByTerraform::Untaint(_) | ByTerraform::Watch => self.look_by_untaint().await,
+        }
+    }
+
+    async fn look_by_wrong_id(&self, words: WrongId) -> Result<Look, ToolError> {
+        let command = self.state_command(&["force-unlock", "-no-color", "-force", "0"]);
+        let helped = self.ask(command).await?;
+        let is_opentofu = is_opentofu(&self.place.binary);
+        if let Some(lock) = lock_info(&helped.stderr) {
+            Ok(Look::Held(lock))
+        } else if helped.status.success() {
+            // Nothing has that ID, so a program that has unlocked it was not asking.
+            Err(self.failed("force-unlock", &helped))
+        } else if words.says_free(&helped.stderr, is_opentofu) {
+            self.is_accepted.set(true);
+            if words.hides_unnamed && !is_opentofu {
+                self.look_by_untaint().await
+            } else {
+                Ok(Look::Free)
+            }
+        } else if self.is_accepted.get() {
+            self.look_by_untaint().await
+        } else {
+            Err(self.failed("force-unlock", &helped))
+        }
+    }
+
+    /// Looks by `untaint`, which may meet a lock that it has taken itself: where the answer to that is
+    /// lost, the SDK asks again. Nothing else gives that lock back.
+    async fn look_by_untaint(&self) -> Result<Look, ToolError> {
+        match self.untaint().await? {
+            // A release that compares nothing might take somebody else's.
+            Untaint::OwnLook(lock) if !self.is_watched() && !self.end().is_blind() => {
+                self.give_back(lock).await
+            }
+            untaint => Ok(untaint.into_look()),
+        }
+    }
+
+    /// Releases a lock that only a look of ours can have taken: another `untaint` of the same name
+    /// would have ended by now.
+    async fn give_back(&self, own: LockInfo) -> Result<Look, ToolError> {
+        // Where the grace period ends before it, so does the next question, and nothing is released.
+        self.host.limited(WITHIN, future::pending::<()>()).await;
+        match self.untaint().await? {
+            Untaint::Done(Look::Held(lock)) if lock.id == own.id => {
+                // Whatever the release says of itself, a look says what is there.
+                self.release(&own).await?;
+                self.untaint().await.map(Untaint::into_look)
+            }
+            untaint => Ok(untaint.into_look()),
+        }
+    }
+
+    async fn untaint(&self) -> Result<Untaint, ToolError> {
+        let command = self.state_command(&[
+            LOOK_OPERATION,
+            "-no-color",
+            "-allow-missing",
+            "-lock-timeout=0s",
+            NO_RESOURCE,
+        ]);
+        let began = Timestamp::now();
+        let helped = match self.ask_with(command, TO_GIVE_BACK).await {
+            Err(error @ (HelperError::TimedOut { .. } | HelperError::Killed { .. }))
+                if !self.is_watched() =>
+            {
+                return Err(ToolError::CutShort(error));
+            }
+            helped => helped?,
+        };
+        // A program that ends well and says nothing of what Terraform says has not looked.
+        if helped.status.success() && helped.stdout.contains(NOT_FOUND) {
+            return Ok(Untaint::Done(Look::Free));
+        }
+        match lock_info(&helped.stderr) {
+            Some(lock) if is_own_look(&lock, began) && self.is_ours(&lock) => {
+                Ok(Untaint::OwnLook(lock))
+            }
+            Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
+            None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
+            None if lacks_table(&helped.stderr) => self.without_state().map(Untaint::Done),
+            None => Err(self.failed(LOOK_OPERATION, &helped)),
+        }
+    }
+
+    /// Whether a look that the program names is the one that it was asked for: pg names no other.
+    fn is_ours(&self, look: &LockInfo) -> bool {
+        self.is_watched() || look.who == self.place.signature()
+    }
+
+    /// What it means that the database has no table of states, without which nobody can lock one.
+    fn without_state(&self) -> Result<Look, ToolError> {
+        if self.place.is_seen {
+            Ok(Look::Free)
+        } else {
+            Err(ToolError::NoState(
+                "the database has no table of states, so nobody has deployed there yet, or \
+                 `conn_str` or `schema_name` is misspelt"
+                    .to_owned(),
+            ))
+        }
+    }
+
+    fn is_watched(&self) -> bool {
+        self.strategy == ByTerraform::Watch
+    }
+}
