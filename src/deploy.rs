@@ -1,5 +1,6 @@
 //! The story of a deploy, top to bottom.
 
+mod access;
 mod after;
 mod before;
 mod unsaved;
@@ -26,6 +27,7 @@ use crate::place::enter;
 use crate::supervisor::{Ending, Grounds, Lookout, Seen, Supervisor};
 use crate::tools::{DeployTool, Prepared, ToolError};
 use crate::used::Used;
+use access::Told;
 use before::Reserve;
 
 /// How long the look before the deploy may go on once softstop is asked to stop.
@@ -54,6 +56,9 @@ pub(crate) struct Story<'a, T> {
 impl<T: DeployTool> Story<'_, T> {
     /// Runs the deploy, and leaves no lock of its own behind.
     pub(crate) async fn run(&self) -> Exit {
+        let Ok(mut told) = self.ensure_access() else {
+            return Exit::BadVariable;
+        };
         // A look that has taken the lock for a moment should give it back, but nobody waits for a
         // backend that hangs before anything has begun.
         self.supervisor.hurry(PATIENCE_BEFORE);
@@ -77,7 +82,7 @@ impl<T: DeployTool> Story<'_, T> {
         let started = (Timestamp::now(), SystemTime::now());
         let began = Instant::now();
         let mut used = Used::default();
-        let ending = self.supervise(&mut used, reserve).await;
+        let ending = self.supervise(&mut used, &mut told, reserve).await;
         let (outcome, exit) = conclude(&ending);
         let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
         if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
@@ -112,13 +117,19 @@ impl<T: DeployTool> Story<'_, T> {
             let directory = &self.deploy.directory;
             after_script::run(self.supervisor, script, directory, outcome, exit, &locks).await;
         }
+        told.explain(outcome);
         let what = if used.is_plan() { "Plan" } else { "Deploy" };
         tell(what, outcome, exit, lacked_memory, &locks);
         exit
     }
 
     /// Runs the command, and notes which states its tools use.
-    async fn supervise(&self, used: &mut Used<T>, reserve: Reserve) -> io::Result<Ending> {
+    async fn supervise(
+        &self,
+        used: &mut Used<T>,
+        told: &mut Told,
+        reserve: Reserve,
+    ) -> io::Result<Ending> {
         let prepared = self.command().map_err(io::Error::other)?;
         let programs = self.tool.programs();
         let mut lookout = Lookout::new(&programs);
@@ -127,7 +138,11 @@ impl<T: DeployTool> Story<'_, T> {
             clone: env::var_os("BITBUCKET_CLONE_DIR")
                 .map_or_else(|| self.deploy.directory.clone(), PathBuf::from),
         };
-        let noticed = lookout.notice(grounds, |seen: Seen| used.note(&seen));
+        let noticed = lookout.notice(grounds, |seen: Seen| {
+            if let Some(place) = used.note(&seen) {
+                told.tell(place);
+            }
+        });
         let deploy = self
             .supervisor
             .run_deploy(prepared.command, &programs, reserve.whole);

@@ -33,9 +33,9 @@ impl<T> Default for Used<T> {
 }
 
 impl<T: DeployTool> Used<T> {
-    /// Takes in what was seen. What a place uses is read now, because its directory may be gone when
-    /// the deploy has ended.
-    pub(crate) fn note(&mut self, seen: &Seen) {
+    /// Takes in what was seen, and says which place that is. What a place uses is read now, because its
+    /// directory may be gone when the deploy has ended.
+    pub(crate) fn note(&mut self, seen: &Seen) -> Option<&T> {
         self.is_any = true;
         let sighting = match seen {
             Seen::Tool(tool) => {
@@ -52,13 +52,14 @@ impl<T: DeployTool> Used<T> {
             Sighting::Place(place) => remember(&mut self.places, place),
             Sighting::Initialising(place) => remember(&mut self.initialised, place),
             Sighting::Removing(place) => {
-                remember(&mut self.places, place.clone());
-                self.removed.push(place);
+                self.removed.push(place.clone());
+                remember(&mut self.places, place)
             }
             Sighting::Unclear(reason) if !self.unclear.contains(&reason) => {
                 self.unclear.push(reason);
+                None
             }
-            Sighting::Nothing | Sighting::Unclear(_) => {}
+            Sighting::Nothing | Sighting::Unclear(_) => None,
         }
     }
 
@@ -92,7 +93,8 @@ impl<T: DeployTool> Used<T> {
 }
 
 /// The one that was seen last has the credentials that are valid longest.
-fn remember<T: DeployTool>(places: &mut Vec<T>, place: T) {
+fn remember<T: DeployTool>(places: &mut Vec<T>, place: T) -> Option<&T> {
     places.retain(|known| !known.is_same_place(&place));
     places.push(place);
+    places.last()
 }

@@ -69,9 +69,11 @@ pub(super) enum Means {
     },
 }
 
-/// A call of Terraform without softstop.
+/// A call of Terraform, OpenTofu or Terragrunt without softstop.
 #[derive(Debug)]
 pub(super) struct Bare {
+    /// Which of them, as people call it.
+    pub(super) program: &'static str,
     pub(super) effect: Effect,
     /// How to call it.
     pub(super) remedy: String,

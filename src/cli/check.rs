@@ -17,6 +17,7 @@ use crate::pipe::{Image, Misspelt};
 use crate::place::{Place, logical};
 use crate::release::Release;
 use crate::tools::DeployTool;
+use crate::tools::access::{Barred, Want};
 use crate::tools::terraform::{Program, Terraform};
 
 /// All that is known before anything runs.
@@ -288,6 +289,10 @@ fn directory(name: &str) -> Result<PathBuf, String> {
         format!("WORKING_DIR is {name:?}: expected a directory that can be read ({problem})")
     };
     let directory = logical(name).map_err(unusable)?;
+    let barred = Barred::find(&directory, Want::Read, "");
+    if let Some(barred) = barred {
+        return Err(format!("WORKING_DIR is {name:?}: {barred}"));
+    }
     fs::read_dir(&directory).map_err(unusable)?;
     Ok(directory)
 }
@@ -300,7 +305,7 @@ fn missing(terraform: &Terraform, program: &Program, needs_work: bool) -> Option
     }
     if !has_work && needs_work {
         return Some(format!(
-            "WORKING_DIR is \"{}\": there is no Terraform configuration in it",
+            "WORKING_DIR is \"{}\": there is no configuration of Terraform or OpenTofu in it",
             terraform.directory.display()
         ));
     }

@@ -71,7 +71,7 @@ impl<T: DeployTool> Story<'_, T> {
             }
             _ => {
                 warn!(
-                    "No Terraform was seen to run, so which state was used is not known, nor \
+                    "No Terraform or OpenTofu was seen to run, so which state was used is not known, nor \
                      whether its lock is free. Where it runs in a container, run softstop in there."
                 );
                 LockState::Unknown

@@ -333,7 +333,7 @@ impl fmt::Display for Doubt {
             Self::OtherOperation => "it was taken for something that this run does not do",
             Self::UnknownTime => "it does not say when it was taken",
             Self::ToolEndedByItself => {
-                "the Terraform of this run ended by itself, and so has given its lock back"
+                "the Terraform or OpenTofu of this run ended by itself, and so has given its lock back"
             }
             Self::OthersRun => "another deploy is running that signs its locks as this run does",
             Self::OthersHidden => {
@@ -354,7 +354,8 @@ impl fmt::Display for Doubt {
                 return write!(
                     formatter,
                     "{reason}, so nobody can tell whether its container runs. Make the daemon of \
-                     DOCKER_HOST answer, or unset it where no deploy can run in a container there"
+                     DOCKER_HOST answer. Where no deploy can run in a container there, unset it; a \
+                     pipe is told so by `DOCKER_HOST: \"\"` among its variables"
                 );
             }
             Self::ThisStep => {

@@ -126,7 +126,7 @@ pub(super) fn fork() -> nix::Result<ForkResult> {
 }
 
 /// Sets a variable for us and all that we start. To be called before the first thread is started.
-pub(super) fn set_variable(name: &str, value: &OsStr) {
+pub(crate) fn set_variable(name: &str, value: &OsStr) {
     // SAFETY: the process has one thread, so nobody reads the environment meanwhile.
     unsafe { env::set_var(name, value) }
 }

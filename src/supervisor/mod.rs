@@ -44,6 +44,7 @@ pub(crate) use first_process::shell_in_between;
 pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
 pub(crate) use helper::{Helped, HelperError};
+pub(crate) use kernel::set_variable;
 pub(crate) use limits::ensure_files;
 pub(crate) use lookout::{Grounds, Lookout, Seen, SeenTool};
 pub(crate) use neighbours::{Left, Mark, Neighbours};

@@ -1,5 +1,6 @@
 //! The deploy tools that softstop can stop and whose locks it can free.
 
+pub(crate) mod access;
 pub(crate) mod terraform;
 
 use std::fs;
@@ -12,6 +13,7 @@ use thiserror::Error;
 
 use crate::lock::LockInfo;
 use crate::supervisor::{HelperError, SeenTool, Supervisor, Tools};
+use access::Barred;
 
 /// A tool that deploys under a lock.
 pub(crate) trait DeployTool: Clone {
@@ -52,6 +54,9 @@ pub(crate) trait DeployTool: Clone {
 
     /// Whether the state, and with it the lock, is kept nowhere but beside the configuration.
     fn keeps_state_here(&self) -> bool;
+
+    /// What the tool would want to read or write here, and may not.
+    fn barred(&self) -> Vec<Barred>;
 
     /// What the tool runs where the user names no command.
     fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError>;
@@ -205,7 +210,9 @@ pub(crate) enum ToolError {
         "{path} cannot be understood: the setting {setting:?} is no literal value. Give it by BACKEND_CONFIG"
     )]
     NoLiteral { path: PathBuf, setting: String },
-    #[error("Terraform refuses what {variable} holds: a quote or a bracket in it is not closed")]
+    #[error(
+        "Terraform and OpenTofu refuse what {variable} holds: a quote or a bracket in it is not closed"
+    )]
     BadArguments { variable: &'static str },
     #[error("no directory for temporary files: {0}. Point TMPDIR at a writable directory")]
     Scratch(std::io::Error),

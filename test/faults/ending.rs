@@ -252,7 +252,10 @@ fn has_lost_a_look(round: &Round, finished: &Finished) -> bool {
 
 /// Whether the deploy was over before any Terraform began, so that nobody knows what it would have used.
 fn has_run_nothing(finished: &Finished) -> bool {
-    finished.stderr.contains("No Terraform was seen to run") && finished.stdout.is_empty()
+    finished
+        .stderr
+        .contains("No Terraform or OpenTofu was seen to run")
+        && finished.stdout.is_empty()
 }
 
 pub(super) fn last_line(finished: &Finished) -> &str {

@@ -1,5 +1,6 @@
 //! Terraform and OpenTofu.
 
+mod access;
 mod arguments;
 mod backend;
 mod backend_config;
@@ -52,10 +53,12 @@ use nix::unistd::gethostname;
 use serde::Deserialize;
 use tracing::warn;
 
+use super::access::Barred;
 use super::{DeployTool, Prepared, Purpose, Sighting, ToolError, UnsavedState, Unstored};
 use crate::environment::Environment;
 use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
 use backend::{Backend, ReleaseBy};
+pub(super) use by_hand::quoted;
 use configuration::{Configuration, Origin, Resolved};
 use helper::helper_command;
 use http_backend::HttpLock;
@@ -310,6 +313,10 @@ impl DeployTool for Terraform {
 
     fn keeps_state_here(&self) -> bool {
         matches!(self.configuration().has_backend_block(), Ok(false))
+    }
+
+    fn barred(&self) -> Vec<Barred> {
+        access::barred(self)
     }
 
     fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
