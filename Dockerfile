@@ -76,7 +76,8 @@ ARG SOURCE_DATE_EPOCH
 # thirds of all that would be installed. dpkg leaves them out as it leaves manuals out of a slim
 # Debian, so it can go on installing and upgrading here. Nobody changes users here either, so no
 # program needs more rights than whoever starts it has.
-# What apt has written gets the date of all the rest, or no two builds would make the same layer.
+# What apt has written gets the date of all the rest, or no two builds would make the same layer. Nor
+# would they where a file of Debian's own layer is removed: the mark of that has today's date.
 RUN touch /began \
   && printf 'path-exclude=%s\n' \
     '/usr/lib/*-linux-gnu/libperl.so*' '/usr/lib/*-linux-gnu/perl/*' '/usr/share/perl/*' \
@@ -95,9 +96,9 @@ RUN touch /began \
   && mkdir --parents /usr/share/doc/softstop \
   && dpkg-query --show --showformat '${binary:Package}\t${Version}\t${source:Package}\n' \
     >/usr/share/doc/softstop/debian-packages.tsv \
-  && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/lib/dpkg/*-old \
-    /var/cache/ldconfig/aux-cache /tmp/* \
+  && rm -rf /var/lib/apt/lists/* /var/cache/ldconfig/aux-cache /tmp/* \
   && find /var/log -type f -newer /began -exec truncate --size 0 {} + \
+  && truncate --size 0 /var/cache/debconf/*-old /var/lib/dpkg/*-old \
   && find / -xdev -newer /began -exec touch --no-dereference --date "@$SOURCE_DATE_EPOCH" {} + \
   && rm /began \
   && touch --date "@$SOURCE_DATE_EPOCH" /

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::http_client::{self, causes, innermost};
@@ -96,17 +97,17 @@ impl Daemon {
         if !can_be_a_container(container) {
             return Container::Unknown(format!("{container:?} is no name of a container"));
         }
-        let asked = async {
-            let host = match socket {
-                Some(_) => None,
-                None => match resolve(address).await {
-                    Ok(host) => host,
-                    Err(unresolved) => return Ok(unresolved),
-                },
-            };
-            ask(socket, host, address, container).await
+        let end = Instant::now() + limit;
+        let host = match socket {
+            Some(_) => None,
+            // A name server that does not know for now is asked again and again.
+            None => match timeout_at(end, resolve(address)).await {
+                Ok(Ok(host)) => host,
+                Ok(Err(unresolved)) => return unresolved,
+                Err(_) => return unresolved(address, "nobody has answered in time"),
+            },
         };
-        match timeout(limit, asked).await {
+        match timeout_at(end, ask(socket, host, address, container)).await {
             Ok(Ok(container)) => container,
             // DOCKER_HOST is often set where no daemon was started.
             Ok(Err(error)) if is_nobody_there(&error) => Container::NoDaemon,
@@ -137,20 +138,21 @@ async fn resolve(address: &str) -> Result<Option<Host>, Container> {
     let found = spawn_blocking(move || {
         lookup_host(&asked).map(|addresses| addresses.map(|ip| SocketAddr::new(ip, 0)).collect())
     });
-    let unknown = |reason: String| {
-        Container::Unknown(format!(
-            "the host {name:?} of DOCKER_HOST could not be resolved: {reason}"
-        ))
-    };
     match found.await {
         Ok(Ok(addresses)) => Ok(Some((name, addresses))),
         Ok(Err(error)) if matches!(error.kind(), LookupErrorKind::NoName) => {
             debug!("There is no host {name:?}, so DOCKER_HOST names no daemon.");
             Err(Container::NoDaemon)
         }
-        Ok(Err(error)) => Err(unknown(io::Error::from(error).to_string())),
-        Err(error) => Err(unknown(error.to_string())),
+        Ok(Err(error)) => Err(unresolved(&name, io::Error::from(error))),
+        Err(error) => Err(unresolved(&name, error)),
     }
+}
+
+fn unresolved(host: &str, reason: impl Display) -> Container {
+    Container::Unknown(format!(
+        "the host {host} of DOCKER_HOST could not be resolved: {reason}"
+    ))
 }
 
 async fn ask(

@@ -51,9 +51,13 @@ fn a_docker_host_that_does_not_exist_is_no_daemon_and_one_that_cannot_be_resolve
         (
             SERVFAIL,
             NOWHERE,
-            Some("\"docker.softstop.invalid\" of DOCKER_HOST could not be resolved"),
+            Some("docker.softstop.invalid:2375 of DOCKER_HOST could not be resolved"),
         ),
-        (SILENCE, NOWHERE, Some("gave no answer in time")),
+        (
+            SILENCE,
+            NOWHERE,
+            Some("could not be resolved: nobody has answered in time"),
+        ),
         (
             SERVFAIL,
             "ssh://docker.softstop.invalid",

@@ -125,7 +125,7 @@ fn every_image_says_what_it_is_in_the_words_of_the_package_and_under_which_licen
 
 #[test]
 fn each_image_has_the_one_program_that_it_names_with_its_licence() {
-    const PROGRAMS: &str = "command -v terraform tofu || true; ls /usr/share/doc/terraform \
+    const PROGRAMS: &str = "for name in terraform tofu; do command -v $name || true; done; ls /usr/share/doc/terraform \
         /usr/share/doc/opentofu 2>/dev/null || true";
     assert_eq!(shell_in(BARE, PROGRAMS), "");
     assert_eq!(
