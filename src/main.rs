@@ -19,6 +19,7 @@ mod recovery;
 mod report;
 mod story;
 mod supervisor;
+mod surroundings;
 mod tools;
 
 use std::env;
@@ -36,6 +37,7 @@ use docker::Daemon;
 use exit_code::Exit;
 use identity::Naming;
 use inquiry::Inquiry;
+use pipe::Image;
 use report::{json, words};
 use story::conclusion::Conclusion;
 use story::deploy::Story;
@@ -44,6 +46,7 @@ use supervisor::{
     Guarded, Outlet, Supervisor, ensure_files, forget, guarded, hide_ourselves, hold_signals,
     let_signals_through, shell_in_between,
 };
+use surroundings::Surroundings;
 use tools::terraform::stand_in;
 
 /// The allocator of musl asks the kernel so often that a start takes a quarter of a millisecond more.
@@ -73,12 +76,12 @@ fn main() -> Exit {
             return check::run(&options.files, options.json);
         }
         Ok((Mode::Work(work), image)) => match ensure_files() {
-            Ok(()) => cli::plan(*work, image),
+            Ok(()) => cli::plan(*work, image).map(|plan| (plan, image)),
             Err(error) => return fail(&error.into()),
         },
         Err(refusal) => Err(refusal),
     };
-    let plan = match plan {
+    let (plan, image) = match plan {
         Ok(plan) => plan,
         Err(Refusal::Help(text)) => {
             // There is nobody left to tell where this fails.
@@ -93,7 +96,7 @@ fn main() -> Exit {
     // Where the kernel does not allow it, nothing else depends on it.
     let _ = hide_ourselves();
     let shell = shell_in_between();
-    match guarded(|| supervise(plan, shell.as_deref())) {
+    match guarded(|| supervise(plan, image, shell.as_deref())) {
         Ok(Guarded::Supervisor(Ok(exit))) => exit,
         Ok(Guarded::Ended(code)) => Exit::Command(code),
         Ok(Guarded::Killed(signal)) => {
@@ -108,12 +111,13 @@ fn main() -> Exit {
 }
 
 /// Does the work in this process: one thread for all that decides, and a few that move bytes.
-fn supervise(plan: Plan, shell: Option<&str>) -> anyhow::Result<Exit> {
+fn supervise(plan: Plan, image: Image, shell: Option<&str>) -> anyhow::Result<Exit> {
     let build = Build::from_environment();
-    // Both before the first thread is started, because they change what all of them see.
+    // All before the first thread is started, because they change what all of them see.
     if !plan.passes_tokens {
         forget(&SECRETS);
     }
+    let surroundings = Surroundings::prepare(image);
     let naming = Naming::begin(&build, plan.signs_locks);
     let stdout = Outlet::open(io::stdout().as_fd()).context("stdout cannot be used")?;
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
@@ -122,6 +126,7 @@ fn supervise(plan: Plan, shell: Option<&str>) -> anyhow::Result<Exit> {
     for misspelt in &plan.misspelt {
         warn!("{misspelt}");
     }
+    surroundings.tell();
     naming.tell()?;
     if let (Task::Deploy(..), Some(shell)) = (&plan.task, shell) {
         warn!(

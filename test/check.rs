@@ -345,7 +345,8 @@ fn of_very_many_findings_the_console_shows_some_and_machines_get_all() {
     let directory = holding(&hostile("calls", 300));
     let shown = words(&check(directory.path(), &["check"]));
     assert_eq!(
-        shown.matches("takes the lock too").count() + shown.matches("Terraform changes").count(),
+        shown.matches("takes the lock too").count()
+            + shown.matches("changes infrastructure here").count(),
         50
     );
     assert!(shown.contains("550 more findings not shown; `--json` prints all."));

@@ -192,7 +192,7 @@ fn where_no_terraform_was_seen_nothing_is_called_free() {
         .finish();
     finished
         .expect_code(0)
-        .expect_said("No Terraform was seen to run");
+        .expect_said("No Terraform or OpenTofu was seen to run");
     assert!(finished.stdout.contains("lock=unknown"), "{finished}");
     assert!(Path::new(&project.directory).exists());
 }

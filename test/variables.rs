@@ -189,7 +189,9 @@ fn asking_about_a_workspace_that_does_not_exist_does_not_create_it() {
         .env("TF_WORKSPACE", "nowhere")
         .script("exit 3")
         .finish();
-    finished.expect_code(3).expect_said("No Terraform was seen");
+    finished
+        .expect_code(3)
+        .expect_said("No Terraform or OpenTofu was seen");
     let objects = project.store.objects();
     assert!(!objects.contains("nowhere"), "{objects}");
 }

@@ -182,7 +182,7 @@ fn conclude(file: &Path, checked: &Checked) -> Exit {
     } else if checked.has_calls {
         "nothing is missing for a safe stop".to_owned()
     } else {
-        "neither softstop nor a deploy by Terraform was found, so there is nothing to say"
+        "neither softstop nor a deploy by Terraform or OpenTofu was found, so there is nothing to say"
             .to_owned()
     };
     info!(target: console::SUCCESS, "{file}: {conclusion}.");

@@ -71,17 +71,22 @@ fn bare(step: &Step, call: &Call) -> Option<Remark> {
         // PowerShell knows no `exec`, and softstop no Windows.
         Effect::Changes if step.is_on_windows => (
             Severity::Error,
-            "Terraform changes infrastructure here without softstop: where it is stopped, it can \
-             leave a lock that nobody can prove to be over; softstop does not run on Windows, so \
-             write instead, in a step on a Linux runner:"
-                .into(),
+            format!(
+                "{} changes infrastructure here without softstop: where it is stopped, it can leave a \
+                 lock that nobody can prove to be over; softstop does not run on Windows, so write \
+                 instead, in a step on a Linux runner:",
+                bare.program
+            )
+            .into(),
         ),
         Effect::Changes => (
             Severity::Error,
-            "Terraform changes infrastructure here without softstop: where it is stopped, it can \
-             leave a lock that nobody can prove to be over; write instead, in an image that has \
-             softstop:"
-                .into(),
+            format!(
+                "{} changes infrastructure here without softstop: where it is stopped, it can leave a \
+                 lock that nobody can prove to be over; write instead, in an image that has softstop:",
+                bare.program
+            )
+            .into(),
         ),
         Effect::Locks(subcommand) => (
             Severity::Warning,

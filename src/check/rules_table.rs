@@ -201,7 +201,7 @@ fn terraform_without_softstop_is_found_wherever_a_shell_runs_it() {
     ];
     for (script, fix) in rows {
         let text = pipeline(&format!("- {script}"), "");
-        expect(&text, &["5:13 Terraform changes infrastructure"]);
+        expect(&text, &["5:13 …changes infrastructure"]);
         assert_eq!(findings(&text)[0].fix, fix);
     }
     let lines = pipeline("- |\n  cd infra\n\n  terraform init\n  terraform apply", "");

@@ -33,7 +33,15 @@ fn a_deploy_is_found_whatever_starts_it() {
     ] {
         // As a block, nothing in a script means anything to YAML.
         let text = pipeline(&format!("- |\n  {script}"), "");
-        expect(&text, &[&format!("6:13 {BARE}")]);
+        let program = if script.contains("tofu ") {
+            "OpenTofu"
+        } else if script.contains("terragrunt") {
+            "Terragrunt"
+        } else {
+            "Terraform"
+        };
+        let said = format!("6:13 {program} changes infrastructure here");
+        expect(&text, &[&said]);
     }
 }
 

@@ -46,8 +46,8 @@ Of several files the worst counts.";
 
 /// Makes the Stop button safe for deploys that hold a lock
 ///
-/// softstop runs a deploy under supervision. When it is asked to stop, it stops Terraform the way
-/// Terraform wants, ends every process, runs a cleanup, and leaves no lock behind. What was killed
+/// softstop runs a deploy under supervision. When it is asked to stop, it stops Terraform or OpenTofu
+/// the way these want, ends every process, runs a cleanup, and leaves no lock behind. What was killed
 /// is recovered by the next deploy or by a release, once its holder is proved to be over.
 ///
 /// Every option is also an environment variable, which is how Bitbucket passes pipe variables.
@@ -170,7 +170,7 @@ struct Target {
     #[arg(long, value_name = "SETTING")]
     backend_config: Vec<String>,
 
-    /// The Terraform workspace [default: the one that is selected]
+    /// The workspace of Terraform or OpenTofu [default: the one that is selected]
     #[arg(long, value_name = "NAME", env = "WORKSPACE")]
     workspace: Option<String>,
 

@@ -16,6 +16,7 @@ use crate::pipe::{Image, Misspelt};
 use crate::story::deploy::Deploy;
 use crate::story::places::{Place, logical};
 use crate::story::release::Release;
+use crate::tools::access::{Barred, Want};
 use crate::tools::{Tool, Wanted};
 
 /// All that is known before anything runs.
@@ -265,6 +266,10 @@ fn directory(name: &str) -> Result<PathBuf, String> {
         format!("WORKING_DIR is {name:?}: expected a directory that can be read ({problem})")
     };
     let directory = logical(name).map_err(unusable)?;
+    let barred = Barred::find(&directory, Want::Read, "");
+    if let Some(barred) = barred {
+        return Err(format!("WORKING_DIR is {name:?}: {barred}"));
+    }
     fs::read_dir(&directory).map_err(unusable)?;
     Ok(directory)
 }

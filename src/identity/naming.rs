@@ -6,8 +6,12 @@ use anyhow::bail;
 use tracing::{debug, warn};
 
 use super::user_name::{NameError, UserName, user_name};
-use crate::bitbucket::build::Build;
+use crate::bitbucket::build::{Build, STEP_RUN_NUMBER};
 use crate::lock::Owner;
+
+/// Bitbucket itself always sets it.
+const BY_OTHER_RUNNERS: &str =
+    " (a program that plays a pipeline on one's own machine may leave it out: give it as 1 there)";
 
 /// The name of this run, for as long as this lives.
 pub(crate) struct Naming {
@@ -67,7 +71,14 @@ impl Naming {
             _ => {}
         }
         if let Some(variable) = self.missing {
-            unstamped(&format!("{variable} is missing or cannot be used"));
+            unstamped(&format!(
+                "{variable} is missing or cannot be used{}",
+                if variable == STEP_RUN_NUMBER {
+                    BY_OTHER_RUNNERS
+                } else {
+                    ""
+                }
+            ));
         }
         match &self.given {
             Some(Ok(name)) => debug!("Locks are signed by the build, {name}."),

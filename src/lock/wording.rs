@@ -122,7 +122,8 @@ impl fmt::Display for Doubt {
                 return write!(
                     formatter,
                     "{reason}, so nobody can tell whether its container runs. Make the daemon of \
-                     DOCKER_HOST answer, or unset it where no deploy can run in a container there"
+                     DOCKER_HOST answer. Where no deploy can run in a container there, unset it; a \
+                     pipe is told so by `DOCKER_HOST: \"\"` among its variables"
                 );
             }
             Self::ThisStep => {

@@ -69,9 +69,11 @@ pub(crate) enum Means {
     },
 }
 
-/// A call of Terraform without softstop.
+/// A call of Terraform, OpenTofu or Terragrunt without softstop.
 #[derive(Debug)]
 pub(crate) struct Bare {
+    /// Which of them, as people call it.
+    pub(crate) program: &'static str,
     pub(crate) effect: Effect,
     /// How to call it.
     pub(crate) remedy: String,

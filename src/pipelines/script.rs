@@ -262,6 +262,7 @@ impl Reader {
             position: place.at(0),
             targets: vec![target],
             what: What::Bare(Box::new(Bare {
+                program: terraform.program,
                 effect,
                 remedy,
                 can_be_last,

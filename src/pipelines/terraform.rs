@@ -22,6 +22,15 @@ pub(crate) fn is_terraform(name: &str) -> bool {
         || name == "terragrunt"
 }
 
+/// How people call such a program.
+fn called(name: &str) -> &'static str {
+    match name {
+        "terragrunt" => "Terragrunt",
+        name if name.starts_with("terraform") => "Terraform",
+        _ => "OpenTofu",
+    }
+}
+
 fn is_version(text: &str) -> bool {
     let number = text.trim_start_matches(['-', '_']).trim_start_matches('v');
     text.is_empty() || !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.')
@@ -29,6 +38,7 @@ fn is_version(text: &str) -> bool {
 
 /// The arguments of a call.
 pub(crate) struct Terraform<'a> {
+    pub(super) program: &'static str,
     arguments: &'a [Word],
     bare: Vec<&'a str>,
 }
@@ -53,7 +63,11 @@ impl<'a> Terraform<'a> {
             let begin = bare.iter().position(is_known).unwrap_or(bare.len());
             bare.drain(..begin);
         }
-        Self { arguments, bare }
+        Self {
+            program: called(name),
+            arguments,
+            bare,
+        }
     }
 
     /// The directory that `-chdir` names.

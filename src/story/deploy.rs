@@ -1,5 +1,6 @@
 //! The story of a deploy, top to bottom.
 
+mod access;
 mod after;
 mod before;
 mod unsaved;
@@ -25,6 +26,7 @@ use crate::story::stage::Stage;
 use crate::story::used::Used;
 use crate::supervisor::{Ending, Grounds, Phase, Seen};
 use crate::tools::{Locking, Prepared, Processes, StateKeeper, StateKeeping, Tool, ToolError};
+use access::Told;
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;
@@ -49,6 +51,10 @@ pub(crate) struct Story<'a, S> {
 impl<S: Stage> Story<'_, S> {
     /// Runs the deploy, and leaves no lock of its own behind.
     pub(crate) async fn run(&self) -> Conclusion {
+        let mut told = match self.ensure_access() {
+            Ok(told) => told,
+            Err(why) => return Conclusion::not_begun(Exit::BadVariable, Locks::default(), why),
+        };
         self.stage.enter(Phase::LookBefore);
         let before = self.free_before().await;
         if let Some(interrupt) = self.stage.interrupt() {
@@ -65,7 +71,7 @@ impl<S: Stage> Story<'_, S> {
         let started = (Timestamp::now(), SystemTime::now());
         let began = Instant::now();
         let mut used = Used::default();
-        let ending = self.supervise(&mut used).await;
+        let ending = self.supervise(&mut used, &mut told).await;
         let (outcome, exit) = conclude(&ending);
         let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
         if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
@@ -111,11 +117,12 @@ impl<S: Stage> Story<'_, S> {
         if let Some(script) = &self.deploy.after_script {
             after_script::run(self.stage, script, &self.deploy.directory, &conclusion).await;
         }
+        told.explain(outcome);
         conclusion
     }
 
     /// Runs the command, and notes which states its tools use.
-    async fn supervise(&self, used: &mut Used) -> io::Result<Ending> {
+    async fn supervise(&self, used: &mut Used, told: &mut Told) -> io::Result<Ending> {
         let prepared = self.command().map_err(io::Error::other)?;
         let programs = self.tool.programs();
         let grounds = Grounds {
@@ -123,7 +130,11 @@ impl<S: Stage> Story<'_, S> {
             clone: env::var_os("BITBUCKET_CLONE_DIR")
                 .map_or_else(|| self.deploy.directory.clone(), PathBuf::from),
         };
-        let note = |seen: Seen| used.note(self.tool, &seen);
+        let note = |seen: Seen| {
+            if let Some(place) = used.note(self.tool, &seen) {
+                told.tell(place);
+            }
+        };
         let command = prepared.command;
         let ending = self
             .stage

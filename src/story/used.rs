@@ -19,9 +19,9 @@ pub(crate) struct Used {
 }
 
 impl Used {
-    /// Takes in what was seen. What a place uses is read now, because its directory may be gone when
-    /// the deploy has ended.
-    pub(crate) fn note(&mut self, tool: &Tool, seen: &Seen) {
+    /// Takes in what was seen, and says which place that is. What a place uses is read now, because its
+    /// directory may be gone when the deploy has ended.
+    pub(crate) fn note(&mut self, tool: &Tool, seen: &Seen) -> Option<&Tool> {
         self.is_any = true;
         let sighting = match seen {
             Seen::Tool(seen) => {
@@ -38,13 +38,14 @@ impl Used {
             Sighting::Place(place) => remember(&mut self.places, place),
             Sighting::Initialising(place) => remember(&mut self.initialised, place),
             Sighting::Removing(place) => {
-                remember(&mut self.places, place.clone());
-                self.removed.push(place);
+                self.removed.push(place.clone());
+                remember(&mut self.places, place)
             }
             Sighting::Unclear(reason) if !self.unclear.contains(&reason) => {
                 self.unclear.push(reason);
+                None
             }
-            Sighting::Nothing | Sighting::Unclear(_) => {}
+            Sighting::Nothing | Sighting::Unclear(_) => None,
         }
     }
 
@@ -84,7 +85,8 @@ impl Used {
 }
 
 /// The one that was seen last has the credentials that are valid longest.
-fn remember(places: &mut Vec<Tool>, place: Tool) {
+fn remember(places: &mut Vec<Tool>, place: Tool) -> Option<&Tool> {
     places.retain(|known| !known.is_same_place(&place));
     places.push(place);
+    places.last()
 }

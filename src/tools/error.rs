@@ -37,7 +37,9 @@ pub(crate) enum ToolError {
         "{path} cannot be understood: the setting {setting:?} is no literal value. Give it by BACKEND_CONFIG"
     )]
     NoLiteral { path: PathBuf, setting: String },
-    #[error("Terraform refuses what {variable} holds: a quote or a bracket in it is not closed")]
+    #[error(
+        "Terraform and OpenTofu refuse what {variable} holds: a quote or a bracket in it is not closed"
+    )]
     BadArguments { variable: &'static str },
     #[error("no directory for temporary files: {0}. Point TMPDIR at a writable directory")]
     Scratch(std::io::Error),

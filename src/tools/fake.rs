@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use super::access::Barred;
 use super::locking::{End, Guarantee, Locked, Locking, Look, Reply};
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
 use super::{Host, Prepared, Processes, Purpose, Sighting, Signing, ToolError};
@@ -366,6 +367,10 @@ impl Locking for FakeTool {
 
     fn has_work(&self) -> bool {
         self.0.has_work
+    }
+
+    fn barred(&self) -> Vec<Barred> {
+        Vec::new()
     }
 
     fn caveat(&self) -> Option<&'static str> {

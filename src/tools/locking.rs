@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::access::Barred;
 use super::{Host, ToolError};
 use crate::lock::LockInfo;
 
@@ -25,6 +26,9 @@ pub(crate) trait Locking: Clone {
 
     /// What a person should know of this place before the tool's own command deploys there.
     fn caveat(&self) -> Option<&'static str>;
+
+    /// What the tool would want to read or write here, and may not.
+    fn barred(&self) -> Vec<Barred>;
 
     /// Finds the locks of the deploy, without taking them; none where it is set up to take none.
     async fn find_locks<'a, H: Host>(

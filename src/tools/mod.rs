@@ -1,5 +1,6 @@
 //! The seam for deploy tools: what a tool is asked, each part by itself.
 
+pub(crate) mod access;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;

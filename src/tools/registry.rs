@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::access::Barred;
 #[cfg(test)]
 use super::fake::{FakeLock, FakeTool};
 use super::locking::{End, Locked, Locking, Look, Reply};
@@ -149,6 +150,10 @@ impl Locking for Tool {
 
     fn has_work(&self) -> bool {
         ask!(self, tool => tool.has_work())
+    }
+
+    fn barred(&self) -> Vec<Barred> {
+        ask!(self, tool => tool.barred())
     }
 
     fn caveat(&self) -> Option<&'static str> {

@@ -271,7 +271,9 @@ fn has_lost_a_look(round: &Round, finished: &Finished) -> bool {
 /// Whether the deploy was over before any Terraform began, so that nobody knows what it would have used.
 fn has_run_nothing(finished: &Finished) -> bool {
     let mut lines = finished.stdout.lines();
-    finished.stderr.contains("No Terraform was seen to run")
+    finished
+        .stderr
+        .contains("No Terraform or OpenTofu was seen to run")
         && lines.all(|line| line == outsider::WORDS)
 }
 

@@ -12,11 +12,20 @@ use super::softstop::{MARK, SURROUNDINGS, TOKEN};
 use super::{Finished, Project, Run, Softstop, Step, prepared, program};
 
 /// Where Bitbucket mounts what it has cloned.
-const CLONE: &str = "/opt/atlassian/pipelines/agent/build";
+pub const CLONE: &str = "/opt/atlassian/pipelines/agent/build";
+
+/// Who runs a container.
+#[derive(Clone, Copy, Debug)]
+pub enum Daemon {
+    Plain,
+    /// As in Bitbucket Cloud, root of a container is another user outside of it.
+    Remapped,
+}
 
 /// A container in which a project's scratch directory is where it is outside.
 pub struct Container<'project> {
     project: &'project Project,
+    daemon: Daemon,
     image: &'static str,
     docker_arguments: Vec<String>,
     command: Vec<String>,
@@ -34,7 +43,7 @@ pub struct RunningContainer {
 pub struct ProcessTable(PathBuf);
 
 /// Removes the container of this id when it is dropped.
-struct Removal(String);
+struct Removal(Daemon, String);
 
 impl<'project> Container<'project> {
     /// `softstop deploy` as the first process, as in a pipe.
@@ -105,6 +114,7 @@ impl<'project> Container<'project> {
         let mirror = prepared("SOFTSTOP_TEST_MIRROR");
         let mut container = Self {
             project,
+            daemon: Daemon::Plain,
             image,
             docker_arguments: Vec::new(),
             command: command.iter().map(ToString::to_string).collect(),
@@ -120,7 +130,25 @@ impl<'project> Container<'project> {
             .env("TF_CLI_CONFIG_FILE", project.cli_config().display())
     }
 
-    fn volume(self, volume: &str) -> Self {
+    /// A container of another image, whose first process is this shell script.
+    pub fn of(project: &'project Project, image: &'static str, script: &str) -> Self {
+        Self::bare(project, image, &["/bin/bash", "-ec", script])
+    }
+
+    /// By a daemon whose root is not root of the step. What the step's script has made is open to all
+    /// then, as a clone is.
+    pub fn remapped(mut self) -> Self {
+        self.daemon = Daemon::Remapped;
+        self
+    }
+
+    /// Made from another image.
+    pub fn image(mut self, image: &'static str) -> Self {
+        self.image = image;
+        self
+    }
+
+    pub fn volume(self, volume: &str) -> Self {
         self.docker_arguments(["--volume", volume])
     }
 
@@ -158,14 +186,15 @@ impl<'project> Container<'project> {
 
     pub fn start(self) -> RunningContainer {
         let created = succeed(
-            docker("create")
+            docker(self.daemon, "create")
                 .args(self.docker_arguments)
                 .arg(self.image)
                 .args(self.command),
         );
-        let removal = Removal(String::from_utf8(created.stdout).unwrap().trim().to_owned());
-        let mut start = docker("start");
-        start.args(["--attach", &removal.0]);
+        let id = String::from_utf8(created.stdout).unwrap();
+        let removal = Removal(self.daemon, id.trim().to_owned());
+        let mut start = removal.docker("start");
+        start.args(["--attach", &removal.1]);
         let run = Softstop::started_by(start, self.mark, self.project.scratch()).start();
         RunningContainer { removal, run }
     }
@@ -177,7 +206,7 @@ impl<'project> Container<'project> {
 
 impl RunningContainer {
     pub fn id(&self) -> &str {
-        &self.removal.0
+        &self.removal.1
     }
 
     /// The client that waits for the container, and, by their mark, the container's processes.
@@ -198,7 +227,11 @@ impl RunningContainer {
 
     /// Signals the first process, and counts no time.
     pub fn send(&self, signal: Signal) {
-        succeed(docker("kill").args(["--signal", signal.as_str(), self.id()]));
+        succeed(
+            self.removal
+                .docker("kill")
+                .args(["--signal", signal.as_str(), self.id()]),
+        );
     }
 
     /// Kills every process, as the Stop button does.
@@ -212,17 +245,18 @@ impl RunningContainer {
     }
 
     pub fn wait_until_over(&self) {
-        succeed(docker("wait").arg(self.id()));
+        succeed(self.removal.docker("wait").arg(self.id()));
     }
 
     /// Asks the first process to end, kills it if it does not, and returns after its end.
     pub fn stop(&self) {
-        succeed(docker("stop").arg(self.id()));
+        succeed(self.removal.docker("stop").arg(self.id()));
     }
 
     /// Runs a command beside softstop.
     pub fn exec(&self, command: &[&str]) -> Output {
-        docker("exec")
+        self.removal
+            .docker("exec")
             .arg(self.id())
             .args(command)
             .output()
@@ -231,12 +265,12 @@ impl RunningContainer {
 
     /// What Docker knows of the container, by a template.
     pub fn inspect(&self, template: &str) -> String {
-        inspect(self.id(), template)
+        self.removal.inspect(template)
     }
 
     /// Returns after the end of the container, which is still there to be inspected.
     pub fn wait(&self) {
-        succeed(docker("wait").arg(self.id()));
+        succeed(self.removal.docker("wait").arg(self.id()));
     }
 
     /// What tells the processes of this container from all others.
@@ -284,29 +318,47 @@ impl ProcessTable {
     }
 }
 
-impl Drop for Removal {
-    fn drop(&mut self) {
-        // Nothing more can be done for a container that cannot be removed.
-        let _ = docker("rm").args(["--force", &self.0]).output();
+impl Removal {
+    fn docker(&self, command: &str) -> Command {
+        docker(self.0, command)
+    }
+
+    fn inspect(&self, template: &str) -> String {
+        inspected(self.0, &self.1, template)
     }
 }
 
-/// The daemon of the tests, whatever daemon this machine has.
-fn docker(command: &str) -> Command {
+impl Drop for Removal {
+    fn drop(&mut self) {
+        // Nothing more can be done for a container that cannot be removed.
+        let _ = self.docker("rm").args(["--force", &self.1]).output();
+    }
+}
+
+/// A daemon of the tests, whatever daemon this machine has.
+fn docker(daemon: Daemon, command: &str) -> Command {
+    let address = match daemon {
+        Daemon::Plain => prepared("SOFTSTOP_TEST_DOCKER"),
+        Daemon::Remapped => prepared("SOFTSTOP_TEST_REMAPPED_DOCKER"),
+    };
     let mut docker = Command::new("docker");
-    docker.args(["--host", &prepared("SOFTSTOP_TEST_DOCKER"), command]);
+    docker.args(["--host", &address, command]);
     docker
 }
 
 /// Runs an image once, and returns what it says.
 pub fn run(arguments: &[&str]) -> String {
-    let said = succeed(docker("run").arg("--rm").args(arguments));
+    let said = succeed(docker(Daemon::Plain, "run").arg("--rm").args(arguments));
     String::from_utf8(said.stdout).unwrap()
 }
 
 /// What Docker knows of an image or a container, by a template.
 pub fn inspect(name: &str, template: &str) -> String {
-    let known = succeed(docker("inspect").args(["--format", template, name]));
+    inspected(Daemon::Plain, name, template)
+}
+
+fn inspected(daemon: Daemon, name: &str, template: &str) -> String {
+    let known = succeed(docker(daemon, "inspect").args(["--format", template, name]));
     String::from_utf8(known.stdout).unwrap().trim().to_owned()
 }
 

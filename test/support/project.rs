@@ -163,6 +163,13 @@ impl Project {
         )
     }
 
+    /// Lets everybody read and write everything, as Bitbucket's clone is.
+    pub fn open_to_all(&self) {
+        let mut open = Command::new("chmod");
+        open.args(["--recursive", "a+rwX"]).arg(self.scratch());
+        assert!(open.status().unwrap().success());
+    }
+
     /// Makes this user and group the owner of everything.
     pub fn give_to(&self, owner: &str) {
         let mut give = Command::new("chown");

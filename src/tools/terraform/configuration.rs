@@ -172,8 +172,9 @@ impl Configuration {
         let mut resolved = self.completed(named, kept);
         for name in &dropped {
             resolved.notes.push(format!(
-                "The backend {:?} knows no setting {name:?}: Terraform drops it in silence, because a -backend-config is given. Correct its name.",
-                resolved.backend.kind
+                "The backend {:?} knows no setting {name:?}: {} drops it in silence, because a -backend-config is given. Correct its name.",
+                resolved.backend.kind,
+                if self.is_tofu { "OpenTofu" } else { "Terraform" }
             ));
         }
         if !dropped.is_empty() && !takes_a_lock(&resolved.backend, &self.environment) {

@@ -1,5 +1,6 @@
 //! Terraform and OpenTofu.
 
+mod access;
 mod arguments;
 mod backend;
 mod backend_config;
@@ -61,6 +62,7 @@ use nix::unistd::gethostname;
 use serde::Deserialize;
 use tracing::warn;
 
+use super::access::Barred;
 use super::{
     Host, Locking, Prepared, Processes, Purpose, Sighting, Signing, StateKeeping, ToolError,
     UnsavedState, Unstored, Wanted,
@@ -73,6 +75,7 @@ use arguments::values_by;
 use backend::Backend;
 use backend_config::check_files;
 use backends::ALL;
+pub(super) use by_hand::quoted;
 use configuration::{Configuration, Origin, Resolved};
 use helper::helper_command;
 use http_backend::HttpLock;
@@ -135,7 +138,7 @@ impl Terraform {
         }
         if !has_work && wanted.needs_work {
             return Err(format!(
-                "WORKING_DIR is \"{}\": there is no Terraform configuration in it",
+                "WORKING_DIR is \"{}\": there is no configuration of Terraform or OpenTofu in it",
                 terraform.directory.display()
             ));
         }
@@ -237,7 +240,7 @@ fn selected_workspace(place: &Terraform) -> String {
 
 impl Processes for Terraform {
     fn tool_name(&self) -> &'static str {
-        "Terraform"
+        "Terraform or OpenTofu"
     }
 
     fn programs(&self) -> Programs {
@@ -363,6 +366,10 @@ impl Locking for Terraform {
             "The configuration has no backend block: state and lock are kept beside it, and in a \
              pipeline they are gone with the step.",
         )
+    }
+
+    fn barred(&self) -> Vec<Barred> {
+        access::barred(self)
     }
 
     async fn find_locks<'a, H: Host>(

@@ -91,7 +91,7 @@ impl StateFile {
     pub(super) fn read(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            format!("no state of Terraform's, by line {line}, column {column}")
+            format!("no state as Terraform and OpenTofu write it, by line {line}, column {column}")
         })
     }
 
