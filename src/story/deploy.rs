@@ -23,10 +23,10 @@ use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, Locks, Reason};
 use crate::story::places::enter;
 use crate::story::stage::Stage;
+use crate::story::told::Told;
 use crate::story::used::Used;
 use crate::supervisor::{Ending, Grounds, Phase, Seen};
 use crate::tools::{Locking, Prepared, Processes, StateKeeper, StateKeeping, Tool, ToolError};
-use access::Told;
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;

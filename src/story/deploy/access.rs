@@ -1,24 +1,17 @@
 //! What the deploy may not read or write, before a tool finds out too late.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-
-use tracing::{error, info, warn};
+use tracing::error;
 
 use super::Story;
-use crate::exit_code::Outcome;
 use crate::story::stage::Stage;
+use crate::story::told::Told;
+use crate::tools::Locking;
 use crate::tools::access::{Barred, Want};
-use crate::tools::{Locking, Tool};
 
 /// What ends a word of a script, as far as names of files are concerned.
 const BETWEEN_WORDS: &[char] = &[
     ' ', '\t', '\n', ';', '&', '|', '(', ')', '<', '>', '"', '\'', '=',
 ];
-
-/// What was said of what may not be read or written, once of each.
-#[derive(Debug, Default)]
-pub(super) struct Told(BTreeSet<PathBuf>);
 
 impl<S: Stage> Story<'_, S> {
     /// Says what may not be read or written. Nothing is begun that would fail for that, or whose
@@ -49,30 +42,5 @@ impl<S: Stage> Story<'_, S> {
             }
         }
         Ok(told)
-    }
-}
-
-impl Told {
-    /// Says what may not be read or written in a place that is seen in use.
-    pub(super) fn tell(&mut self, place: &Tool) {
-        self.tell_all(place.barred());
-    }
-
-    fn tell_all(&mut self, barred: impl IntoIterator<Item = Barred>) {
-        for one in barred {
-            if self.0.insert(one.path().to_owned()) {
-                warn!("{one}.");
-            }
-        }
-    }
-
-    /// Terraform speaks of a lock where it may not write a file.
-    pub(super) fn explain(&self, outcome: Outcome) {
-        if outcome == Outcome::Failed && !self.0.is_empty() {
-            info!(
-                "An \"Error acquiring the state lock\" that ends with \"permission denied\" speaks of no \
-                 lock that anybody holds, but of a file that may not be written."
-            );
-        }
     }
 }
