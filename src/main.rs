@@ -4,6 +4,7 @@ mod after_script;
 mod bitbucket;
 mod check;
 mod cli;
+mod credentials;
 mod deploy;
 mod docker;
 mod environment;
@@ -18,6 +19,7 @@ mod naming;
 mod pace;
 mod pipe;
 mod place;
+mod private;
 mod recovery;
 mod release;
 mod status;
@@ -153,6 +155,8 @@ fn supervise(plan: Plan, shell: Option<&str>) -> anyhow::Result<Exit> {
     });
     // A name server that does not answer must not keep us: the look-up blocks a thread.
     runtime.shutdown_background();
+    // Nobody is left who could use the step's token.
+    drop(plan.federation);
     exit
 }
 

@@ -13,6 +13,7 @@ mod backends;
 mod check;
 mod containers;
 mod cost;
+mod credentials;
 mod documents;
 mod encryption;
 mod examples;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod any_text;
 mod calls;
+mod credentials;
 mod document;
 #[cfg(test)]
 mod document_tests;

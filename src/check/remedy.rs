@@ -65,6 +65,10 @@ fn step(deploys: &[Deploy<'_>]) -> Vec<String> {
         deploy.step.image.as_ref().filter(|_| is_command)
     });
     lines.extend(image.map(|image| format!("image: {image}")));
+    let asks = |deploy: &&Deploy<'_>| !deploy.step.credentials.oidc.is_empty();
+    if let Some(deploy) = deploys.iter().find(asks) {
+        lines.extend(deploy.step.credentials.oidc.iter().cloned());
+    }
     lines.push("script:".to_owned());
     lines.extend(indented(2, items(deploys)));
     lines
@@ -73,12 +77,19 @@ fn step(deploys: &[Deploy<'_>]) -> Vec<String> {
 fn items(deploys: &[Deploy<'_>]) -> Vec<String> {
     let mut items: Vec<Vec<String>> = Vec::new();
     for deploy in deploys {
-        let item = match &deploy.softstop.means {
-            Means::Pipe { name, variables } => pipe(deploy, name, variables),
-            Means::Command { program, .. } => vec![command(deploy, program.as_deref())],
+        let credentials = &deploy.step.credentials;
+        let (item, exports) = match &deploy.softstop.means {
+            Means::Pipe { name, variables } => (pipe(deploy, name, variables), [].as_slice()),
+            Means::Command { program, .. } => (
+                vec![command(deploy, program.as_deref())],
+                credentials.exports.as_slice(),
+            ),
         };
-        if !items.contains(&item) {
-            items.push(item);
+        let before = credentials.handing_on.iter().chain(exports);
+        for item in before.map(|line| vec![line.clone()]).chain([item]) {
+            if !items.contains(&item) {
+                items.push(item);
+            }
         }
     }
     items.concat()

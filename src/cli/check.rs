@@ -8,14 +8,17 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::{
-    DeployOptions, General, RecoveryOptions, Refusal, ReleaseOptions, StatusOptions, Target, Work,
+    CredentialOptions, DeployOptions, General, RecoveryOptions, Refusal, ReleaseOptions,
+    StatusOptions, Target, Work,
 };
 use crate::bitbucket::api::{Api, Credentials};
+use crate::credentials::{Federation, Wanted};
 use crate::deploy::Deploy;
 use crate::pipe::variables::{self, Variables};
 use crate::pipe::{Image, Misspelt};
 use crate::place::{Place, logical};
 use crate::release::Release;
+use crate::supervisor::{forget, remember};
 use crate::tools::DeployTool;
 use crate::tools::terraform::{Program, Terraform};
 
@@ -32,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) signs_locks: bool,
     /// Variables that were probably meant for us.
     pub(crate) misspelt: BTreeSet<Misspelt>,
+    /// What leads to the step's token, where one is exchanged.
+    pub(crate) federation: Option<Federation>,
 }
 
 /// What is to be done.
@@ -54,6 +59,15 @@ pub(crate) fn check(work: Work, image: Image) -> Result<Plan, Refusal> {
         Work::Release(options) => options.recovery.pass_tokens,
         Work::Status(_) => false,
     };
+    // Before anything looks at the environment in which Terraform will run.
+    let federation = work
+        .general()
+        .credentials
+        .federate()
+        .unwrap_or_else(|reason| {
+            reasons.push(reason);
+            None
+        });
     let (general, task) = match work {
         Work::Deploy(options) => options.check(variables, &mut reasons),
         Work::Release(options) => options.check(variables, &mut reasons),
@@ -72,8 +86,42 @@ pub(crate) fn check(work: Work, image: Image) -> Result<Plan, Refusal> {
             passes_tokens,
             signs_locks: general.sign_locks,
             misspelt: Misspelt::in_environment(image),
+            federation,
         }),
         _ => Err(Refusal::Invalid(reasons)),
+    }
+}
+
+impl Work {
+    fn general(&self) -> &General {
+        match self {
+            Self::Deploy(options) => &options.general,
+            Self::Release(options) => &options.general,
+            Self::Status(options) => &options.general,
+        }
+    }
+}
+
+impl CredentialOptions {
+    /// Lets all that softstop starts find the step's token, where it is to be exchanged.
+    fn federate(&self) -> Result<Option<Federation>, String> {
+        // Bitbucket may leave `$NAME` as it is where NAME is not set.
+        let given = |value: &Option<String>| {
+            variables::given(value.clone()).filter(|value| !value.trim().starts_with('$'))
+        };
+        let federation = Federation::lay_out(&Wanted {
+            aws_role: given(&self.aws_oidc_role_arn),
+            google_configuration: given(&self.google_oidc_config_file),
+            azure_application: given(&self.azure_app_id),
+            azure_tenant: given(&self.azure_tenant_id),
+        })?;
+        if let Some(Federation { variables, .. }) = &federation {
+            forget(&variables.removed);
+            for (name, value) in &variables.set {
+                remember(name, value);
+            }
+        }
+        Ok(federation)
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) use lookout::{Grounds, Lookout, Seen, SeenTool};
 pub(crate) use neighbours::{Left, Mark, Neighbours};
 pub(crate) use output::Outlet;
 pub(crate) use process::Tools;
-pub(crate) use secrets::{forget, hide_ourselves};
+pub(crate) use secrets::{forget, hide_ourselves, remember};
 pub(crate) use signals::{Interrupt, Interrupts, hold_signals, let_signals_through};
 pub(crate) use user_name::{NameError, UserName, user_name};
 

@@ -21,6 +21,7 @@ use super::diagnostics::{
 };
 use super::document::document;
 use super::encryption::encryption_of;
+use super::expired::{expired, failed};
 use super::helper::helper_command;
 use super::initialise::{INITIALISED, initialise};
 use super::program::is_opentofu;
@@ -175,6 +176,9 @@ impl LockView {
             return Ok(());
         }
         let command = format!("{} force-unlock {}", by_hand::program(&self.place), lock.id);
+        if let Some(error) = expired(&command, &helped.stderr) {
+            return Err(error);
+        }
         let output = essence(&helped.stderr);
         let mut half_texts = self.strategy.half_texts.iter();
         Err(if half_texts.any(|text| helped.stderr.contains(text)) {
@@ -364,10 +368,8 @@ impl LockView {
     }
 
     fn failed(&self, command: &str, helped: &Helped) -> ToolError {
-        ToolError::Failed {
-            command: format!("{} {command}", by_hand::program(&self.place)),
-            output: essence(&helped.stderr),
-        }
+        let command = format!("{} {command}", by_hand::program(&self.place));
+        failed(command, &helped.stderr)
     }
 
     /// Asks with what is left of the time for the whole look.

@@ -16,6 +16,7 @@ mod diagnostics_properties;
 mod document;
 mod encryption;
 mod evaluated;
+mod expired;
 mod files;
 mod hcl_text;
 #[cfg(test)]
@@ -158,12 +159,24 @@ impl Terraform {
     /// A host that only `.terraform` names gets the credentials that `.terraform` has, and none of our
     /// own: somebody else may have written it. A Terraform that was seen has used them already.
     fn without_credentials_for(&self, resolved: &Resolved) -> Self {
-        const CREDENTIALS: [&str; 12] = [
+        const CREDENTIALS: [&str; 24] = [
+            "ARM_ACCESS_KEY",
+            "ARM_CLIENT_SECRET",
+            "ARM_OIDC_TOKEN",
+            "ARM_OIDC_TOKEN_FILE_PATH",
+            "ARM_SAS_TOKEN",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
             "AWS_SESSION_TOKEN",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "BITBUCKET_STEP_OIDC_TOKEN",
             "CONSUL_HTTP_AUTH",
             "CONSUL_HTTP_TOKEN",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_BACKEND_CREDENTIALS",
+            "GOOGLE_CREDENTIALS",
+            "GOOGLE_ENCRYPTION_KEY",
+            "GOOGLE_OAUTH_ACCESS_TOKEN",
             "KUBE_PASSWORD",
             "KUBE_TOKEN",
             "PGPASSWORD",

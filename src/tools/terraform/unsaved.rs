@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Terraform;
 use super::by_hand::{in_place, program, quoted};
 use super::diagnostics::essence;
+use super::expired::expired;
 use super::helper::helper_command;
 use super::state_file::{StateFile, lowered, serial_to_store, tried_once};
 use crate::supervisor::Supervisor;
@@ -95,6 +96,8 @@ impl Terraform {
                 Ok(stored) => return Ok(stored),
                 Err(reason) => format!("what terraform state pull shows is {reason}"),
             }
+        } else if let Some(error) = expired("terraform state pull", &helped.stderr) {
+            return Err(error);
         } else {
             format!("terraform state pull said: {}", essence(&helped.stderr))
         };
@@ -107,13 +110,15 @@ impl Terraform {
         command.arg(&state.path);
         let helped = supervisor.run_helper(command, LIMIT).await?;
         if helped.status.success() {
-            Ok(())
-        } else {
-            Err(ToolError::NotStored {
-                command: "terraform state push".to_owned(),
-                output: essence(&helped.stderr),
-            })
+            return Ok(());
         }
+        let command = "terraform state push";
+        Err(
+            expired(command, &helped.stderr).unwrap_or_else(|| ToolError::NotStored {
+                command: command.to_owned(),
+                output: essence(&helped.stderr),
+            }),
+        )
     }
 
     /// A command in the user's directory, about the state that the deploy has used.
