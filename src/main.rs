@@ -28,13 +28,13 @@ mod tools;
 mod used;
 
 use std::env;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use anyhow::Context;
 use dlmalloc::GlobalDlmalloc;
 use tokio::task::LocalSet;
-use tracing::warn;
+use tracing::{error, warn};
 
 use bitbucket::build::Build;
 use cli::{Mode, Plan, Refusal, Task};
@@ -45,25 +45,14 @@ use exit_code::Exit;
 use naming::Naming;
 use pipe::console;
 use supervisor::{
-    Guarded, Outlet, Supervisor, ensure_files, forget, guarded, hide_ourselves, hold_signals,
+    Guarded, Outlet, Supervisor, ensure_files, guarded, hide_ourselves, hold_signals,
     let_signals_through, shell_in_between,
 };
-use tools::terraform::stand_in;
+use tools::terraform::{Chosen, stand_in};
 
 /// The allocator of musl asks the kernel so often that a start takes a quarter of a millisecond more.
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
-
-/// What softstop itself needs, or nobody does, and no deploy should be able to give away.
-const SECRETS: [&str; 7] = [
-    "ATLASSIAN_ACCOUNT_EMAIL",
-    "ATLASSIAN_API_TOKEN",
-    "BITBUCKET_ACCESS_TOKEN",
-    "PIPELINES_JWT_TOKEN",
-    "SOFTSTOP_ATLASSIAN_ACCOUNT_EMAIL",
-    "SOFTSTOP_ATLASSIAN_API_TOKEN",
-    "SOFTSTOP_BITBUCKET_ACCESS_TOKEN",
-];
 
 fn main() -> Exit {
     if let Some(exit) = stand_in() {
@@ -87,6 +76,11 @@ fn main() -> Exit {
         Err(Refusal::Help(text)) => {
             // There is nobody left to tell where this fails.
             let _ = text.print();
+            return Exit::Done;
+        }
+        Err(Refusal::Version(text)) => {
+            // There is nobody left to tell where this fails.
+            let _ = io::stdout().write_all(text.as_bytes());
             return Exit::Done;
         }
         Err(Refusal::Invalid(reasons)) => {
@@ -114,10 +108,7 @@ fn main() -> Exit {
 /// Does the work in this process: one thread for all that decides, and a few that move bytes.
 fn supervise(plan: Plan, shell: Option<&str>) -> anyhow::Result<Exit> {
     let build = Build::from_environment();
-    // Both before the first thread is started, because they change what all of them see.
-    if !plan.passes_tokens {
-        forget(&SECRETS);
-    }
+    // Before the first thread is started, because it changes what all of them see.
     let naming = Naming::begin(&build, plan.signs_locks);
     let stdout = Outlet::open(io::stdout().as_fd()).context("stdout cannot be used")?;
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
@@ -149,7 +140,10 @@ fn supervise(plan: Plan, shell: Option<&str>) -> anyhow::Result<Exit> {
             Daemon::from_environment(|name| env::var(name).ok()),
             !matches!(plan.task, Task::Deploy(..)),
         );
-        let exit = run(&plan.task, &supervisor, &inquiry, &answers).await;
+        let exit = match refused_version(plan.chosen.as_ref(), &supervisor).await {
+            Some(exit) => exit,
+            None => run(&plan.task, &supervisor, &inquiry, &answers).await,
+        };
         supervisor.flush().await;
         Ok(exit)
     });
@@ -158,6 +152,28 @@ fn supervise(plan: Plan, shell: Option<&str>) -> anyhow::Result<Exit> {
     // Nobody is left who could use the step's token.
     drop(plan.federation);
     exit
+}
+
+/// Sees to it that the version is there that is chosen, and says why nothing is run without it.
+async fn refused_version(chosen: Option<&Chosen>, supervisor: &Supervisor) -> Option<Exit> {
+    let chosen = chosen?;
+    tokio::select! {
+        biased;
+        interrupt = supervisor.next_interrupt() => {
+            supervisor.kill_tree().await;
+            error!(target: console::FAILURE, "Stopped by {} before anything was run.", interrupt.signal);
+            Some(Exit::Signal(interrupt.signal as i32))
+        }
+        provided = chosen.provide(supervisor) => {
+            let problem = provided.err()?;
+            let version = &chosen.version;
+            error!(
+                target: console::FAILURE,
+                "Nothing was run: TERRAFORM_VERSION is {version}, and {problem}."
+            );
+            Some(Exit::BadVariable)
+        }
+    }
 }
 
 async fn run(task: &Task, supervisor: &Supervisor, inquiry: &Inquiry, answers: &Outlet) -> Exit {

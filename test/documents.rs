@@ -96,6 +96,7 @@ fn outside_of_the_pipe_the_names_that_repositories_use_have_a_name_in_full() {
         "COMMAND",
         "DEBUG",
         "GOOGLE_OIDC_CONFIG_FILE",
+        "TERRAFORM_VERSION",
         "WORKSPACE",
     ];
     let of_an_own_image = of_the_pipe.iter().map(|name| match name.as_str() {

@@ -49,4 +49,5 @@ mod unnamed_locks;
 mod unsaved_state;
 mod variables;
 mod version_managers;
+mod versions;
 mod waiting;

@@ -21,8 +21,8 @@ const BEGINNINGS: [&str; 10] = [
 /// What a step does for its credentials.
 #[derive(Debug, Default)]
 pub(super) struct Credentials {
-    /// The lines that ask for a token.
-    pub(super) oidc: Vec<String>,
+    /// Whether it asks for a token.
+    pub(super) asks_for_token: bool,
     /// The items of its script that write the token somewhere.
     pub(super) handing_on: Vec<String>,
     /// Those that give credentials to what runs in the script, which a pipe does not see.
@@ -38,26 +38,11 @@ impl Credentials {
             wanted.map(|item| format!("- {}", quoted(item))).collect()
         };
         Self {
-            oidc: step.get("oidc").map(oidc).unwrap_or_default(),
+            asks_for_token: step.get("oidc").and_then(Node::text) == Some("true"),
             handing_on: pasted(hands_on),
             exports: pasted(|item| is_export(item) && !hands_on(item)),
         }
     }
-}
-
-fn oidc(asked: &Node) -> Vec<String> {
-    if asked.text() == Some("true") {
-        return vec!["oidc: true".to_owned()];
-    }
-    let audiences = asked.get("audiences").map(Node::items).unwrap_or_default();
-    let audiences = audiences.iter().filter_map(|audience| audience.text());
-    let mut lines: Vec<String> = audiences
-        .map(|audience| format!("    - {}", quoted(audience)))
-        .collect();
-    if !lines.is_empty() {
-        lines.splice(0..0, ["oidc:".to_owned(), "  audiences:".to_owned()]);
-    }
-    lines
 }
 
 /// What calls softstop is no preparation.
@@ -115,10 +100,6 @@ mod tests {
         );
         assert!(command.contains(&script), "{command}");
 
-        let audience = step.replace("oidc: true", "oidc: {audiences: [api]}");
-        let pipe = pasted(&format!("{audience}{PIPE}\n"));
-        let lines = "oidc:\n          audiences:\n            - \"api\"\n        script:";
-        assert!(pipe.contains(lines), "{pipe}");
         let none = pasted(&pipeline(PIPE, ""));
         assert!(!none.contains("oidc"), "{none}");
     }

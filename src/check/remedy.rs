@@ -65,9 +65,11 @@ fn step(deploys: &[Deploy<'_>]) -> Vec<String> {
         deploy.step.image.as_ref().filter(|_| is_command)
     });
     lines.extend(image.map(|image| format!("image: {image}")));
-    let asks = |deploy: &&Deploy<'_>| !deploy.step.credentials.oidc.is_empty();
-    if let Some(deploy) = deploys.iter().find(asks) {
-        lines.extend(deploy.step.credentials.oidc.iter().cloned());
+    if deploys
+        .iter()
+        .any(|deploy| deploy.step.credentials.asks_for_token)
+    {
+        lines.push("oidc: true".to_owned());
     }
     lines.push("script:".to_owned());
     lines.extend(indented(2, items(deploys)));

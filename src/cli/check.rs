@@ -20,7 +20,18 @@ use crate::place::{Place, logical};
 use crate::release::Release;
 use crate::supervisor::{forget, remember};
 use crate::tools::DeployTool;
-use crate::tools::terraform::{Program, Terraform};
+use crate::tools::terraform::{Chosen, Program, Terraform};
+
+/// What softstop itself needs, or nobody does, and no deploy should be able to give away.
+const SECRETS: [&str; 7] = [
+    "ATLASSIAN_ACCOUNT_EMAIL",
+    "ATLASSIAN_API_TOKEN",
+    "BITBUCKET_ACCESS_TOKEN",
+    "PIPELINES_JWT_TOKEN",
+    "SOFTSTOP_ATLASSIAN_ACCOUNT_EMAIL",
+    "SOFTSTOP_ATLASSIAN_API_TOKEN",
+    "SOFTSTOP_BITBUCKET_ACCESS_TOKEN",
+];
 
 /// All that is known before anything runs.
 pub(crate) struct Plan {
@@ -29,14 +40,14 @@ pub(crate) struct Plan {
     pub(crate) api: Option<Api>,
     pub(crate) grace_period: Duration,
     pub(crate) debug: bool,
-    /// Whether what softstop starts may see the tokens too.
-    pub(crate) passes_tokens: bool,
     /// Whether locks carry the name of the build.
     pub(crate) signs_locks: bool,
     /// Variables that were probably meant for us.
     pub(crate) misspelt: BTreeSet<Misspelt>,
     /// What leads to the step's token, where one is exchanged.
     pub(crate) federation: Option<Federation>,
+    /// The version that is to be there before anything runs, where one is chosen.
+    pub(crate) chosen: Option<Chosen>,
 }
 
 /// What is to be done.
@@ -59,7 +70,14 @@ pub(crate) fn check(work: Work, image: Image) -> Result<Plan, Refusal> {
         Work::Release(options) => options.recovery.pass_tokens,
         Work::Status(_) => false,
     };
-    // Before anything looks at the environment in which Terraform will run.
+    let api = work.general().api(variables).unwrap_or_else(|reason| {
+        reasons.push(reason);
+        None
+    });
+    // All of this before the environment is noted in which Terraform will run.
+    if !passes_tokens {
+        forget(&SECRETS);
+    }
     let federation = work
         .general()
         .credentials
@@ -68,25 +86,25 @@ pub(crate) fn check(work: Work, image: Image) -> Result<Plan, Refusal> {
             reasons.push(reason);
             None
         });
-    let (general, task) = match work {
-        Work::Deploy(options) => options.check(variables, &mut reasons),
-        Work::Release(options) => options.check(variables, &mut reasons),
-        Work::Status(options) => options.check(variables, &mut reasons),
-    };
-    let api = general.api(variables).unwrap_or_else(|reason| {
+    let mut chosen = work.target().chosen().unwrap_or_else(|reason| {
         reasons.push(reason);
         None
     });
+    let (general, task) = match work {
+        Work::Deploy(options) => options.check(variables, &mut chosen, &mut reasons),
+        Work::Release(options) => options.check(variables, &mut chosen, &mut reasons),
+        Work::Status(options) => options.check(variables, &mut chosen, &mut reasons),
+    };
     match task {
         Some(task) if reasons.is_empty() => Ok(Plan {
             task,
             api,
             grace_period: general.grace_period,
             debug: general.debug,
-            passes_tokens,
             signs_locks: general.sign_locks,
             misspelt: Misspelt::in_environment(image),
             federation,
+            chosen,
         }),
         _ => Err(Refusal::Invalid(reasons)),
     }
@@ -98,6 +116,14 @@ impl Work {
             Self::Deploy(options) => &options.general,
             Self::Release(options) => &options.general,
             Self::Status(options) => &options.general,
+        }
+    }
+
+    fn target(&self) -> &Target {
+        match self {
+            Self::Deploy(options) => &options.target,
+            Self::Release(options) => &options.target,
+            Self::Status(options) => &options.target,
         }
     }
 }
@@ -126,7 +152,12 @@ impl CredentialOptions {
 }
 
 impl DeployOptions {
-    fn check(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+    fn check(
+        self,
+        variables: Variables<'_>,
+        chosen: &mut Option<Chosen>,
+        reasons: &mut Vec<String>,
+    ) -> (General, Option<Task>) {
         let command = self.command_line(variables, reasons);
         if command.is_empty() {
             reasons.extend(variables.unheeded("COMMAND", "the command behind `--`"));
@@ -134,7 +165,9 @@ impl DeployOptions {
         }
         let after_script = self.recovery.after_script(variables, reasons);
         let lock_timeout = self.recovery.lock_timeout;
-        let places = self.target.places(command.is_empty(), variables, reasons);
+        let places = self
+            .target
+            .places(command.is_empty(), variables, chosen, reasons);
         let task = match <[Place<Terraform>; 1]>::try_from(places) {
             Ok([place]) => {
                 let deploy = Deploy {
@@ -183,9 +216,14 @@ impl RecoveryOptions {
 }
 
 impl ReleaseOptions {
-    fn check(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+    fn check(
+        self,
+        variables: Variables<'_>,
+        chosen: &mut Option<Chosen>,
+        reasons: &mut Vec<String>,
+    ) -> (General, Option<Task>) {
         self.target.expect_workspace(variables, reasons);
-        let places = self.target.places(true, variables, reasons);
+        let places = self.target.places(true, variables, chosen, reasons);
         let release = Release {
             after_script: self.recovery.after_script(variables, reasons),
             lock_timeout: self.recovery.lock_timeout,
@@ -195,9 +233,14 @@ impl ReleaseOptions {
 }
 
 impl StatusOptions {
-    fn check(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+    fn check(
+        self,
+        variables: Variables<'_>,
+        chosen: &mut Option<Chosen>,
+        reasons: &mut Vec<String>,
+    ) -> (General, Option<Task>) {
         self.target.expect_workspace(variables, reasons);
-        let places = self.target.places(true, variables, reasons);
+        let places = self.target.places(true, variables, chosen, reasons);
         let json = self.json;
         (self.general, Some(Task::Status { places, json }))
     }
@@ -209,6 +252,7 @@ impl Target {
         &self,
         needs_work: bool,
         variables: Variables<'_>,
+        chosen: &mut Option<Chosen>,
         reasons: &mut Vec<String>,
     ) -> Vec<Place<Terraform>> {
         let given = variables::given(self.terraform_bin.clone());
@@ -218,11 +262,28 @@ impl Target {
             Some(names) if names.is_empty() => vec![".".to_owned()],
             names => names.unwrap_or_default(),
         };
-        let mut places = Vec::new();
+        let mut found = Vec::new();
         for name in names {
-            let place = directory(&name).and_then(|directory| {
-                check_files(&backend_config, &directory)?;
-                let program = Program::of(given.as_deref(), &directory);
+            match directory(&name) {
+                Ok(directory) => {
+                    let program = Program::of(given.as_deref(), &directory);
+                    let chosen = chosen.as_mut();
+                    let program = chosen.map_or(program.clone(), |chosen| chosen.choose(&program));
+                    found.push((name, directory, program));
+                }
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        match chosen.as_ref().map(Chosen::path) {
+            Some(Ok(path)) => remember("PATH", path),
+            Some(Err(problem)) => {
+                reasons.push(format!("TERRAFORM_VERSION cannot be used: {problem}"));
+            }
+            None => {}
+        }
+        let mut places = Vec::new();
+        for (name, directory, program) in found {
+            let place = check_files(&backend_config, &directory).and_then(|()| {
                 let terraform = Terraform::named(
                     program.path(),
                     directory.clone(),
@@ -244,6 +305,20 @@ impl Target {
             }
         }
         places
+    }
+
+    /// The version that is chosen.
+    fn chosen(&self) -> Result<Option<Chosen>, String> {
+        let Some(version) = variables::given(self.terraform_version.clone()) else {
+            return Ok(None);
+        };
+        if variables::given(self.terraform_bin.clone()).is_some() {
+            return Err(
+                "TERRAFORM_VERSION and TERRAFORM_BIN are both set: give the one that is meant"
+                    .to_owned(),
+            );
+        }
+        Chosen::read(&version, variables::given(self.terraform_mirror.clone())).map(Some)
     }
 
     /// Where nothing but softstop chooses the workspace, it has to be told by a name that is its own.

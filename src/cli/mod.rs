@@ -21,8 +21,8 @@ environment alone, because a command line can be seen by everybody:
   [env: ATLASSIAN_ACCOUNT_EMAIL] and [env: ATLASSIAN_API_TOKEN]
 
 Every variable can be called by its name with SOFTSTOP_ before it, which goes before the one
-without. COMMAND, DEBUG, MODE, WORKSPACE and the names of clouds are names that repositories use for
-themselves: outside of the pipe's image they count only with SOFTSTOP_.
+without. COMMAND, DEBUG, MODE, TERRAFORM_VERSION, WORKSPACE and the names of clouds are names that
+repositories use for themselves: outside of the pipe's image they count only with SOFTSTOP_.
 
 Exit codes:
   0      done
@@ -180,6 +180,15 @@ struct Target {
     /// PATH]
     #[arg(long, value_name = "PROGRAM", env = "TERRAFORM_BIN")]
     terraform_bin: Option<String>,
+
+    /// The version of the program, such as 1.11.4; where another one is installed, it is fetched, and
+    /// its signature is checked [default: the one that is installed]
+    #[arg(long, value_name = "VERSION", env = "TERRAFORM_VERSION")]
+    terraform_version: Option<String>,
+
+    /// Where versions are fetched from [default: those who publish them]
+    #[arg(long, value_name = "ADDRESS", env = "TERRAFORM_MIRROR")]
+    terraform_mirror: Option<String>,
 }
 
 /// What happens around a lock.

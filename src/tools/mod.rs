@@ -47,6 +47,9 @@ pub(crate) trait DeployTool: Clone {
     /// The version with which the tool signs its locks.
     async fn version(&self, supervisor: &Supervisor) -> Result<String, ToolError>;
 
+    /// Says which program of which version runs here, and what here is meant for another one.
+    async fn introduce(&self, supervisor: &Supervisor);
+
     /// Whether there is anything here that the tool could deploy.
     fn has_work(&self) -> bool;
 

@@ -37,14 +37,11 @@ pub(super) fn expired(command: &str, said: &str) -> Option<ToolError> {
     let words: Vec<&str> = said.split_whitespace().collect();
     let text = words.join(" ");
     let is_said = |sign: &&[&str]| sign.iter().all(|word| text.contains(word));
-    SIGNS
-        .iter()
-        .any(|sign| is_said(sign))
-        .then(|| ToolError::Expired {
-            since: end(&text).map_or_else(String::new, |end| format!(" since {end}")),
-            command: command.to_owned(),
-            output: essence(said),
-        })
+    SIGNS.iter().any(is_said).then(|| ToolError::Expired {
+        since: end(&text).map_or_else(String::new, |end| format!(" since {end}")),
+        command: command.to_owned(),
+        output: essence(said),
+    })
 }
 
 /// The error of a command that has failed.

@@ -5,11 +5,13 @@ mod backend;
 mod backend_config;
 mod block;
 mod by_hand;
+mod chosen;
 mod configuration;
 #[cfg(test)]
 mod configuration_properties;
 #[cfg(test)]
 mod configuration_table;
+mod constraint;
 mod diagnostics;
 #[cfg(test)]
 mod diagnostics_properties;
@@ -34,6 +36,7 @@ mod lock_view;
 mod merge_properties;
 mod plan_file;
 mod program;
+mod published;
 mod schema;
 mod settings;
 mod shadow;
@@ -42,6 +45,7 @@ mod stand_in;
 mod state_file;
 mod static_part;
 mod unsaved;
+mod wishes;
 
 use std::env;
 use std::fs;
@@ -57,13 +61,14 @@ use super::{DeployTool, Prepared, Purpose, Sighting, ToolError, UnsavedState, Un
 use crate::environment::Environment;
 use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
 use backend::{Backend, ReleaseBy};
+pub(crate) use chosen::Chosen;
 use configuration::{Configuration, Origin, Resolved};
 use helper::helper_command;
 use http_backend::HttpLock;
 pub(crate) use lock::TerraformLock;
 use lock_view::LockView;
-pub(crate) use program::Program;
 use program::is_opentofu;
+pub(crate) use program::{Program, say_installed};
 pub(crate) use stand_in::stand_in;
 
 /// How long Terraform may take to say its version.
@@ -312,6 +317,12 @@ impl DeployTool for Terraform {
                 command: format!("{} version -json", by_hand::program(self)),
                 output: diagnostics::essence(&helped.stderr),
             })
+    }
+
+    async fn introduce(&self, supervisor: &Supervisor) {
+        if self.has_work() {
+            self.say_version(supervisor).await;
+        }
     }
 
     fn has_work(&self) -> bool {
