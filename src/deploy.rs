@@ -57,8 +57,8 @@ impl<T: DeployTool> Story<'_, T> {
         // A look that has taken the lock for a moment should give it back, but nobody waits for a
         // backend that hangs before anything has begun.
         self.supervisor.hurry(PATIENCE_BEFORE);
-        let introduction = self.tool.introduce(self.supervisor);
-        let (before, ()) = tokio::join!(self.free_before(), introduction);
+        self.tool.introduce(self.supervisor).await;
+        let before = self.free_before().await;
         if let Some(interrupt) = self.supervisor.interrupt() {
             self.supervisor.kill_tree().await;
             error!(target: FAILURE, "Stopped by {} before the deploy began.", interrupt.signal);

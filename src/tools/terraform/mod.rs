@@ -206,6 +206,25 @@ impl Terraform {
             .unwrap_or(&self.directory)
     }
 
+    /// The version of the program that runs in this directory.
+    async fn version_in(
+        &self,
+        directory: &Path,
+        supervisor: &Supervisor,
+    ) -> Result<String, ToolError> {
+        let mut command = helper_command(&self.binary, &self.environment);
+        command.args(["version", "-json"]).current_dir(directory);
+        let helped = supervisor.run_helper(command, VERSION_LIMIT).await?;
+        // A warning about the CLI configuration may stand before the JSON.
+        let json = helped.stdout.find('{').map(|begin| &helped.stdout[begin..]);
+        json.and_then(|json| serde_json::from_str::<Version>(json).ok())
+            .map(|version| version.terraform_version)
+            .ok_or_else(|| ToolError::Failed {
+                command: format!("{} version -json", by_hand::program(self)),
+                output: diagnostics::essence(&helped.stderr),
+            })
+    }
+
     /// The workspace whose state the deploy uses.
     fn workspace(&self) -> String {
         self.workspace
@@ -304,19 +323,7 @@ impl DeployTool for Terraform {
     }
 
     async fn version(&self, supervisor: &Supervisor) -> Result<String, ToolError> {
-        let mut command = helper_command(&self.binary, &self.environment);
-        command
-            .args(["version", "-json"])
-            .current_dir(self.existing_directory());
-        let helped = supervisor.run_helper(command, VERSION_LIMIT).await?;
-        // A warning about the CLI configuration may stand before the JSON.
-        let json = helped.stdout.find('{').map(|begin| &helped.stdout[begin..]);
-        json.and_then(|json| serde_json::from_str::<Version>(json).ok())
-            .map(|version| version.terraform_version)
-            .ok_or_else(|| ToolError::Failed {
-                command: format!("{} version -json", by_hand::program(self)),
-                output: diagnostics::essence(&helped.stderr),
-            })
+        self.version_in(self.existing_directory(), supervisor).await
     }
 
     async fn introduce(&self, supervisor: &Supervisor) {

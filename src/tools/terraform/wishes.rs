@@ -14,8 +14,9 @@ use super::files::{is_json, read};
 use super::hcl_text::{Wanted, blocks};
 use super::json_text::members;
 use super::program::is_opentofu;
+use super::shadow::Shadow;
 use crate::supervisor::Supervisor;
-use crate::tools::DeployTool;
+use crate::tools::ToolError;
 
 /// What the root of a configuration says of itself.
 const TERRAFORM: Wanted = Wanted {
@@ -27,7 +28,7 @@ const REQUIRED: &str = "required_version";
 impl Terraform {
     /// Says which program runs here, and what in the directory wishes for another version.
     pub(super) async fn say_version(&self, supervisor: &Supervisor) {
-        let version = match self.version(supervisor).await {
+        let version = match self.version_in_shadow(supervisor).await {
             Ok(version) => version,
             // Whatever runs it will say it too.
             Err(error) => return debug!("The version of the program is not known: {error}."),
@@ -55,6 +56,12 @@ impl Terraform {
                 );
             }
         }
+    }
+
+    /// In the directory itself, it would read the lock file of the providers, and say their versions.
+    async fn version_in_shadow(&self, supervisor: &Supervisor) -> Result<String, ToolError> {
+        let shadow = Shadow::of(&self.directory).map_err(ToolError::Scratch)?;
+        self.version_in(&shadow.directory, supervisor).await
     }
 
     /// The version in the nearest file for version managers, where it is one, and not a rule.
