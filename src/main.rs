@@ -4,6 +4,7 @@ mod bitbucket;
 mod check;
 mod cli;
 mod console;
+mod credentials;
 mod docker;
 mod environment;
 mod exit_code;
@@ -15,6 +16,7 @@ mod lock;
 mod mutation;
 mod pipe;
 mod pipelines;
+mod private;
 mod recovery;
 mod report;
 mod story;
@@ -23,7 +25,7 @@ mod surroundings;
 mod tools;
 
 use std::env;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use anyhow::Context;
@@ -39,30 +41,19 @@ use identity::Naming;
 use inquiry::Inquiry;
 use pipe::Image;
 use report::{json, words};
-use story::conclusion::Conclusion;
+use story::conclusion::{Conclusion, Locks};
 use story::deploy::Story;
 use story::{release, status};
 use supervisor::{
-    Guarded, Outlet, Supervisor, ensure_files, forget, guarded, hide_ourselves, hold_signals,
+    Guarded, Outlet, Supervisor, ensure_files, guarded, hide_ourselves, hold_signals,
     let_signals_through, shell_in_between,
 };
 use surroundings::Surroundings;
-use tools::terraform::stand_in;
+use tools::terraform::{Chosen, stand_in};
 
 /// The allocator of musl asks the kernel so often that a start takes a quarter of a millisecond more.
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
-
-/// What softstop itself needs, or nobody does, and no deploy should be able to give away.
-const SECRETS: [&str; 7] = [
-    "ATLASSIAN_ACCOUNT_EMAIL",
-    "ATLASSIAN_API_TOKEN",
-    "BITBUCKET_ACCESS_TOKEN",
-    "PIPELINES_JWT_TOKEN",
-    "SOFTSTOP_ATLASSIAN_ACCOUNT_EMAIL",
-    "SOFTSTOP_ATLASSIAN_API_TOKEN",
-    "SOFTSTOP_BITBUCKET_ACCESS_TOKEN",
-];
 
 fn main() -> Exit {
     if let Some(exit) = stand_in() {
@@ -86,6 +77,11 @@ fn main() -> Exit {
         Err(Refusal::Help(text)) => {
             // There is nobody left to tell where this fails.
             let _ = text.print();
+            return Exit::Done;
+        }
+        Err(Refusal::Version(text)) => {
+            // There is nobody left to tell where this fails.
+            let _ = io::stdout().write_all(text.as_bytes());
             return Exit::Done;
         }
         Err(Refusal::Invalid(reasons)) => {
@@ -113,10 +109,7 @@ fn main() -> Exit {
 /// Does the work in this process: one thread for all that decides, and a few that move bytes.
 fn supervise(plan: Plan, image: Image, shell: Option<&str>) -> anyhow::Result<Exit> {
     let build = Build::from_environment();
-    // All before the first thread is started, because they change what all of them see.
-    if !plan.passes_tokens {
-        forget(&SECRETS);
-    }
+    // Both before the first thread is started, because they change what all of them see.
     let surroundings = Surroundings::prepare(image);
     let naming = Naming::begin(&build, plan.signs_locks);
     let stdout = Outlet::open(io::stdout().as_fd()).context("stdout cannot be used")?;
@@ -151,14 +144,37 @@ fn supervise(plan: Plan, image: Image, shell: Option<&str>) -> anyhow::Result<Ex
             Daemon::from_environment(|name| env::var(name).ok()),
             !matches!(plan.task, Task::Deploy(..)),
         );
-        let conclusion = run(&plan.task, &supervisor, &inquiry, &answers).await;
+        let conclusion = match refused_version(plan.chosen.as_ref(), &supervisor).await {
+            Some(conclusion) => conclusion,
+            None => run(&plan.task, &supervisor, &inquiry, &answers).await,
+        };
         words::conclude(&conclusion);
         supervisor.flush().await;
         Ok(conclusion.exit)
     });
     // A name server that does not answer must not keep us: the look-up blocks a thread.
     runtime.shutdown_background();
+    // Nobody is left who could use the step's token.
+    drop(plan.federation);
     exit
+}
+
+/// Sees to it that the version is there that is chosen, and says why nothing is run without it.
+async fn refused_version(chosen: Option<&Chosen>, supervisor: &Supervisor) -> Option<Conclusion> {
+    let chosen = chosen?;
+    tokio::select! {
+        biased;
+        interrupt = supervisor.next_interrupt() => {
+            supervisor.kill_tree().await;
+            let when = " before anything was run";
+            Some(Conclusion::stopped(interrupt.signal, when, Locks::default()))
+        }
+        provided = chosen.provide(supervisor) => {
+            let problem = provided.err()?;
+            let why = format!("TERRAFORM_VERSION is {}, and {problem}", chosen.version);
+            Some(Conclusion::not_run(why))
+        }
+    }
 }
 
 async fn run(

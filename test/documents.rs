@@ -89,7 +89,16 @@ fn help_names_every_variable_with_its_default_and_no_other() {
 #[test]
 fn outside_of_the_pipe_the_names_that_repositories_use_have_a_name_in_full() {
     let of_the_pipe = named(&help_by(&["--pipe", "deploy"]));
-    let common = ["COMMAND", "DEBUG", "WORKSPACE"];
+    let common = [
+        "AWS_OIDC_ROLE_ARN",
+        "AZURE_APP_ID",
+        "AZURE_TENANT_ID",
+        "COMMAND",
+        "DEBUG",
+        "GOOGLE_OIDC_CONFIG_FILE",
+        "TERRAFORM_VERSION",
+        "WORKSPACE",
+    ];
     let of_an_own_image = of_the_pipe.iter().map(|name| match name.as_str() {
         name if common.contains(&name) => format!("SOFTSTOP_{name}"),
         name => name.to_owned(),

@@ -13,6 +13,7 @@ mod backends;
 mod check;
 mod containers;
 mod cost;
+mod credentials;
 mod docker_host;
 mod documents;
 mod encryption;
@@ -51,6 +52,7 @@ mod unnamed_locks;
 mod unsaved_state;
 mod variables;
 mod version_managers;
+mod versions;
 mod waiting;
 
 use softstop_test_support as support;

@@ -1,6 +1,8 @@
 //! No token reaches the deploy, or any output, unless somebody asks for it.
 
-use crate::support::{Answer, Bitbucket, Container, Kind, Project, Softstop, Step};
+use std::fs;
+
+use crate::support::{Answer, Bitbucket, Container, Kind, Project, Softstop, Step, prepared};
 
 /// Every secret that a step can be given, each with a value of its own.
 const SECRETS: [(&str, &str); 3] = [
@@ -34,6 +36,26 @@ fn no_token_reaches_the_deploy_or_its_after_script_unless_asked_for() {
     for (name, value) in SECRETS {
         let line = format!("{name}={value}\n");
         assert_eq!(asked.stdout.matches(&line).count(), 2, "{asked}");
+    }
+}
+
+#[test]
+fn no_token_reaches_the_terraform_by_which_a_lock_is_looked_at() {
+    let project = Project::orphaned(Kind::S3Lockfile, &Step::of_a_new_pipeline());
+    let seen = project.scratch().join("seen");
+    let terraform = prepared("SOFTSTOP_TEST_TERRAFORM");
+    let script = format!("env >> {}; exec {terraform} \"$@\"", seen.display());
+    let wrapper = project.script("terraform", &script);
+    for softstop in [Softstop::status(&project), Softstop::release(&project)] {
+        let finished = with_secrets(softstop)
+            .env("TERRAFORM_BIN", &wrapper)
+            .finish();
+        let seen = fs::read_to_string(&seen).unwrap();
+        assert!(seen.contains("TF_INPUT=0"), "{finished}");
+        assert!(
+            !seen.contains("s3cret") && !seen.contains("anna@"),
+            "{seen}"
+        );
     }
 }
 

@@ -45,6 +45,12 @@ fn step(deploys: &[Deploy<'_>]) -> Vec<String> {
         deploy.step.image.as_ref().filter(|_| is_command)
     });
     lines.extend(image.map(|image| format!("image: {image}")));
+    if deploys
+        .iter()
+        .any(|deploy| deploy.step.credentials.asks_for_token)
+    {
+        lines.push("oidc: true".to_owned());
+    }
     lines.push("script:".to_owned());
     lines.extend(indented(2, items(deploys)));
     lines
@@ -53,12 +59,19 @@ fn step(deploys: &[Deploy<'_>]) -> Vec<String> {
 fn items(deploys: &[Deploy<'_>]) -> Vec<String> {
     let mut items: Vec<Vec<String>> = Vec::new();
     for deploy in deploys {
-        let item = match &deploy.softstop.means {
-            Means::Pipe { name, variables } => pipe(deploy, name, variables),
-            Means::Command { program, .. } => vec![command(deploy, program.as_deref())],
+        let credentials = &deploy.step.credentials;
+        let (item, exports) = match &deploy.softstop.means {
+            Means::Pipe { name, variables } => (pipe(deploy, name, variables), [].as_slice()),
+            Means::Command { program, .. } => (
+                vec![command(deploy, program.as_deref())],
+                credentials.exports.as_slice(),
+            ),
         };
-        if !items.contains(&item) {
-            items.push(item);
+        let before = credentials.handing_on.iter().chain(exports);
+        for item in before.map(|line| vec![line.clone()]).chain([item]) {
+            if !items.contains(&item) {
+                items.push(item);
+            }
         }
     }
     items.concat()

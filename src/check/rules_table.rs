@@ -417,3 +417,44 @@ fn a_variable_that_looks_misspelt_is_found_where_it_is_set() {
         ],
     );
 }
+
+/// What is to be pasted for the first finding.
+fn pasted(text: &str) -> String {
+    findings(text).into_iter().next().unwrap().fix
+}
+
+#[test]
+fn a_final_step_is_pasted_with_the_token_and_the_credentials_of_the_deploy() {
+    let step =
+        "pipelines:\n  default:\n    - step:\n        oidc: true\n        script:\n          ";
+    let pipe = pasted(&format!(
+        "{step}- export AWS_REGION=x\n          {PIPE}\n            variables:\n              \
+         AWS_OIDC_ROLE_ARN: $AWS_OIDC_ROLE_ARN\n"
+    ));
+    assert!(
+        pipe.contains("\n        oidc: true\n        script:"),
+        "{pipe}"
+    );
+    assert!(
+        pipe.contains("AWS_OIDC_ROLE_ARN: \"$AWS_OIDC_ROLE_ARN\""),
+        "{pipe}"
+    );
+    assert!(
+        !pipe.contains("AWS_REGION"),
+        "a pipe does not see it: {pipe}"
+    );
+
+    let token = "(umask 077 && echo $BITBUCKET_STEP_OIDC_TOKEN > ../token)";
+    let command = pasted(&format!(
+        "{step}- {token}\n          - export AWS_ROLE_ARN=$ROLE\n          - export LEVEL=3\n          \
+         - exec softstop deploy -- make deploy\n"
+    ));
+    let script = format!(
+        "script:\n          - \"{token}\"\n          - \"export AWS_ROLE_ARN=$ROLE\"\n          - softstop \
+         release"
+    );
+    assert!(command.contains(&script), "{command}");
+
+    let none = pasted(&pipeline(PIPE, ""));
+    assert!(!none.contains("oidc"), "{none}");
+}

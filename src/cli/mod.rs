@@ -21,8 +21,8 @@ environment alone, because a command line can be seen by everybody:
   [env: ATLASSIAN_ACCOUNT_EMAIL] and [env: ATLASSIAN_API_TOKEN]
 
 Every variable can be called by its name with SOFTSTOP_ before it, which goes before the one
-without. COMMAND, DEBUG, MODE and WORKSPACE are names that repositories use for themselves:
-outside of the pipe's image they count only with SOFTSTOP_.
+without. COMMAND, DEBUG, MODE, TERRAFORM_VERSION, WORKSPACE and the names of clouds are names that
+repositories use for themselves: outside of the pipe's image they count only with SOFTSTOP_.
 
 Exit codes:
   0      done
@@ -180,6 +180,15 @@ struct Target {
     /// PATH]
     #[arg(long, value_name = "PROGRAM", env = "TERRAFORM_BIN")]
     terraform_bin: Option<String>,
+
+    /// The version of the program, such as 1.11.4; where another one is installed, it is fetched, and
+    /// its signature is checked [default: the one that is installed]
+    #[arg(long, value_name = "VERSION", env = "TERRAFORM_VERSION")]
+    terraform_version: Option<String>,
+
+    /// Where versions are fetched from [default: those who publish them]
+    #[arg(long, value_name = "ADDRESS", env = "TERRAFORM_MIRROR")]
+    terraform_mirror: Option<String>,
 }
 
 /// What happens around a lock.
@@ -217,6 +226,9 @@ struct General {
           action = ArgAction::Set, value_parser = variables::switch)]
     sign_locks: bool,
 
+    #[command(flatten)]
+    credentials: CredentialOptions,
+
     /// Where Bitbucket's API is, for a proxy or an emulator
     #[arg(
         long,
@@ -230,4 +242,25 @@ struct General {
     #[arg(long, env = "DEBUG", default_value = "false", default_missing_value = "true",
           num_args = 0..=1, require_equals = true, value_parser = variables::switch)]
     debug: bool,
+}
+
+/// What the token of the step is exchanged for, where it says `oidc: true`.
+#[derive(Args, Debug)]
+struct CredentialOptions {
+    /// The role in AWS that is assumed by the token
+    #[arg(long, value_name = "ARN", env = "AWS_OIDC_ROLE_ARN")]
+    aws_oidc_role_arn: Option<String>,
+
+    /// The configuration of workload identity federation by which Google Cloud takes the token: JSON,
+    /// in base64 or not, or a file that holds it
+    #[arg(long, value_name = "CONFIGURATION", env = "GOOGLE_OIDC_CONFIG_FILE")]
+    google_oidc_config_file: Option<String>,
+
+    /// The application in Azure that takes the token for its secret
+    #[arg(long, value_name = "ID", env = "AZURE_APP_ID")]
+    azure_app_id: Option<String>,
+
+    /// The tenant of the application
+    #[arg(long, value_name = "ID", env = "AZURE_TENANT_ID")]
+    azure_tenant_id: Option<String>,
 }

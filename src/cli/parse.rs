@@ -11,6 +11,7 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use super::{Cli, Mode};
 use crate::pipe::variables::{self, Variables};
 use crate::pipe::{Image, Variable};
+use crate::tools::terraform::say_installed;
 
 /// The first argument in the pipe's image, by its ENTRYPOINT: a variable would be inherited by every
 /// image that is built from it.
@@ -22,6 +23,8 @@ const DEFAULT_MODE: &str = "deploy";
 pub(crate) enum Refusal {
     /// The user asked for a text, and here it is.
     Help(clap::Error),
+    /// The user asked for the versions of all that is in the pipe's image.
+    Version(String),
     /// What the user wants cannot be done, for these reasons.
     Invalid(Vec<String>),
 }
@@ -40,6 +43,12 @@ pub(crate) fn parse() -> Result<(Mode, Image), Refusal> {
         .map_err(|error| {
             // Only what is built can be named.
             definition.build();
+            if error.kind() == ErrorKind::DisplayVersion && image == Image::Pipe {
+                let ours = error.to_string();
+                let lines = [ours.trim_end().to_owned()].into_iter();
+                let lines: Vec<String> = lines.chain(say_installed()).collect();
+                return Refusal::Version(format!("{}\n", lines.join("\n")));
+            }
             refusal(&error, &definition).unwrap_or(Refusal::Help(error))
         })
 }

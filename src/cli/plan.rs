@@ -8,16 +8,31 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::{
-    DeployOptions, General, RecoveryOptions, Refusal, ReleaseOptions, StatusOptions, Target, Work,
+    CredentialOptions, DeployOptions, General, RecoveryOptions, Refusal, ReleaseOptions,
+    StatusOptions, Target, Work,
 };
 use crate::bitbucket::api::{Api, Credentials};
+use crate::credentials::{self, Federation};
 use crate::pipe::variables::{self, Variables};
 use crate::pipe::{Image, Misspelt};
 use crate::story::deploy::Deploy;
 use crate::story::places::{Place, logical};
 use crate::story::release::Release;
+use crate::supervisor::{forget, remember};
 use crate::tools::access::{Barred, Want};
+use crate::tools::terraform::Chosen;
 use crate::tools::{Tool, Wanted};
+
+/// What softstop itself needs, or nobody does, and no deploy should be able to give away.
+const SECRETS: [&str; 7] = [
+    "ATLASSIAN_ACCOUNT_EMAIL",
+    "ATLASSIAN_API_TOKEN",
+    "BITBUCKET_ACCESS_TOKEN",
+    "PIPELINES_JWT_TOKEN",
+    "SOFTSTOP_ATLASSIAN_ACCOUNT_EMAIL",
+    "SOFTSTOP_ATLASSIAN_API_TOKEN",
+    "SOFTSTOP_BITBUCKET_ACCESS_TOKEN",
+];
 
 /// All that is known before anything runs.
 pub(crate) struct Plan {
@@ -26,12 +41,14 @@ pub(crate) struct Plan {
     pub(crate) api: Option<Api>,
     pub(crate) grace_period: Duration,
     pub(crate) debug: bool,
-    /// Whether what softstop starts may see the tokens too.
-    pub(crate) passes_tokens: bool,
     /// Whether locks carry the name of the build.
     pub(crate) signs_locks: bool,
     /// Variables that were probably meant for us.
     pub(crate) misspelt: BTreeSet<Misspelt>,
+    /// What leads to the step's token, where one is exchanged.
+    pub(crate) federation: Option<Federation>,
+    /// The version that is to be there before anything runs, where one is chosen.
+    pub(crate) chosen: Option<Chosen>,
 }
 
 /// What is to be done.
@@ -51,31 +68,94 @@ pub(crate) fn plan(work: Work, image: Image) -> Result<Plan, Refusal> {
         Work::Release(options) => options.recovery.pass_tokens,
         Work::Status(_) => false,
     };
-    let (general, task) = match work {
-        Work::Deploy(options) => options.plan(variables, &mut reasons),
-        Work::Release(options) => options.plan(variables, &mut reasons),
-        Work::Status(options) => options.plan(variables, &mut reasons),
-    };
-    let api = general.api(variables).unwrap_or_else(|reason| {
+    let api = work.general().api(variables).unwrap_or_else(|reason| {
         reasons.push(reason);
         None
     });
+    // All of this before the environment is noted in which Terraform will run.
+    if !passes_tokens {
+        forget(&SECRETS);
+    }
+    let federation = work
+        .general()
+        .credentials
+        .federate()
+        .unwrap_or_else(|reason| {
+            reasons.push(reason);
+            None
+        });
+    let mut chosen = work.target().chosen().unwrap_or_else(|reason| {
+        reasons.push(reason);
+        None
+    });
+    let (general, task) = match work {
+        Work::Deploy(options) => options.plan(variables, &mut chosen, &mut reasons),
+        Work::Release(options) => options.plan(variables, &mut chosen, &mut reasons),
+        Work::Status(options) => options.plan(variables, &mut chosen, &mut reasons),
+    };
     match task {
         Some(task) if reasons.is_empty() => Ok(Plan {
             task,
             api,
             grace_period: general.grace_period,
             debug: general.debug,
-            passes_tokens,
             signs_locks: general.sign_locks,
             misspelt: Misspelt::in_environment(image),
+            federation,
+            chosen,
         }),
         _ => Err(Refusal::Invalid(reasons)),
     }
 }
 
+impl Work {
+    fn general(&self) -> &General {
+        match self {
+            Self::Deploy(options) => &options.general,
+            Self::Release(options) => &options.general,
+            Self::Status(options) => &options.general,
+        }
+    }
+
+    fn target(&self) -> &Target {
+        match self {
+            Self::Deploy(options) => &options.target,
+            Self::Release(options) => &options.target,
+            Self::Status(options) => &options.target,
+        }
+    }
+}
+
+impl CredentialOptions {
+    /// Lets all that softstop starts find the step's token, where it is to be exchanged.
+    fn federate(&self) -> Result<Option<Federation>, String> {
+        // Bitbucket may leave `$NAME` as it is where NAME is not set.
+        let given = |value: &Option<String>| {
+            variables::given(value.clone()).filter(|value| !value.trim().starts_with('$'))
+        };
+        let federation = Federation::lay_out(&credentials::Wanted {
+            aws_role: given(&self.aws_oidc_role_arn),
+            google_configuration: given(&self.google_oidc_config_file),
+            azure_application: given(&self.azure_app_id),
+            azure_tenant: given(&self.azure_tenant_id),
+        })?;
+        if let Some(Federation { variables, .. }) = &federation {
+            forget(&variables.removed);
+            for (name, value) in &variables.set {
+                remember(name, value);
+            }
+        }
+        Ok(federation)
+    }
+}
+
 impl DeployOptions {
-    fn plan(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+    fn plan(
+        self,
+        variables: Variables<'_>,
+        chosen: &mut Option<Chosen>,
+        reasons: &mut Vec<String>,
+    ) -> (General, Option<Task>) {
         let command = self.command_line(variables, reasons);
         if command.is_empty() {
             reasons.extend(variables.unheeded("COMMAND", "the command behind `--`"));
@@ -83,7 +163,9 @@ impl DeployOptions {
         }
         let after_script = self.recovery.after_script(variables, reasons);
         let lock_timeout = self.recovery.lock_timeout;
-        let places = self.target.places(command.is_empty(), variables, reasons);
+        let places = self
+            .target
+            .places(command.is_empty(), variables, chosen, reasons);
         let task = match <[Place; 1]>::try_from(places) {
             Ok([place]) => {
                 let deploy = Deploy {
@@ -131,9 +213,14 @@ impl RecoveryOptions {
 }
 
 impl ReleaseOptions {
-    fn plan(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+    fn plan(
+        self,
+        variables: Variables<'_>,
+        chosen: &mut Option<Chosen>,
+        reasons: &mut Vec<String>,
+    ) -> (General, Option<Task>) {
         self.target.expect_workspace(variables, reasons);
-        let places = self.target.places(true, variables, reasons);
+        let places = self.target.places(true, variables, chosen, reasons);
         let release = Release {
             after_script: self.recovery.after_script(variables, reasons),
             lock_timeout: self.recovery.lock_timeout,
@@ -143,9 +230,14 @@ impl ReleaseOptions {
 }
 
 impl StatusOptions {
-    fn plan(self, variables: Variables<'_>, reasons: &mut Vec<String>) -> (General, Option<Task>) {
+    fn plan(
+        self,
+        variables: Variables<'_>,
+        chosen: &mut Option<Chosen>,
+        reasons: &mut Vec<String>,
+    ) -> (General, Option<Task>) {
         self.target.expect_workspace(variables, reasons);
-        let places = self.target.places(true, variables, reasons);
+        let places = self.target.places(true, variables, chosen, reasons);
         let json = self.json;
         (self.general, Some(Task::Status { places, json }))
     }
@@ -157,6 +249,7 @@ impl Target {
         &self,
         needs_work: bool,
         variables: Variables<'_>,
+        chosen: &mut Option<Chosen>,
         reasons: &mut Vec<String>,
     ) -> Vec<Place> {
         let mut listed = |given: &[String], name| given_or_listed(given, name, variables, reasons);
@@ -174,6 +267,7 @@ impl Target {
                     workspace: variables::given(self.workspace.clone()),
                     program: variables::given(self.terraform_bin.clone()),
                     needs_work,
+                    chosen: chosen.as_mut(),
                 })?;
                 Ok(Place {
                     name,
@@ -187,6 +281,26 @@ impl Target {
             }
         }
         places
+    }
+
+    /// The version that is chosen.
+    fn chosen(&self) -> Result<Option<Chosen>, String> {
+        let Some(version) = variables::given(self.terraform_version.clone()) else {
+            return Ok(None);
+        };
+        if variables::given(self.terraform_bin.clone()).is_some() {
+            return Err(
+                "TERRAFORM_VERSION and TERRAFORM_BIN are both set: give the one that is meant"
+                    .to_owned(),
+            );
+        }
+        let mirror = variables::given(self.terraform_mirror.clone());
+        let chosen = Chosen::read(&version, mirror)?;
+        let path = chosen
+            .path()
+            .map_err(|problem| format!("TERRAFORM_VERSION cannot be used: {problem}"))?;
+        remember("PATH", path);
+        Ok(Some(chosen))
     }
 
     /// Where nothing but softstop chooses the workspace, it has to be told by a name that is its own.

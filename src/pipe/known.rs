@@ -32,7 +32,7 @@ pub(crate) struct Variable {
 }
 
 /// All of them.
-pub(super) static VARIABLES: [Variable; 16] = [
+pub(super) static VARIABLES: [Variable; 22] = [
     common("SOFTSTOP_MODE", Holds::One),
     common("SOFTSTOP_COMMAND", Holds::Lines),
     plain("SOFTSTOP_WORKING_DIR", Holds::Many),
@@ -48,6 +48,12 @@ pub(super) static VARIABLES: [Variable; 16] = [
     plain("SOFTSTOP_SIGN_LOCKS", Holds::One),
     plain("SOFTSTOP_PASS_TOKENS", Holds::One),
     plain("SOFTSTOP_TERRAFORM_BIN", Holds::One),
+    common("SOFTSTOP_TERRAFORM_VERSION", Holds::One),
+    plain("SOFTSTOP_TERRAFORM_MIRROR", Holds::One),
+    common("SOFTSTOP_AWS_OIDC_ROLE_ARN", Holds::One),
+    common("SOFTSTOP_GOOGLE_OIDC_CONFIG_FILE", Holds::One),
+    common("SOFTSTOP_AZURE_APP_ID", Holds::One),
+    common("SOFTSTOP_AZURE_TENANT_ID", Holds::One),
     common("SOFTSTOP_DEBUG", Holds::One),
 ];
 

@@ -2,6 +2,7 @@
 //! wants to know whether it runs alone.
 
 pub(crate) mod calls;
+pub(crate) mod credentials;
 pub(crate) mod document;
 #[cfg(test)]
 mod document_table;

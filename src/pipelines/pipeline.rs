@@ -1,6 +1,7 @@
 //! What a pipelines file says, as far as it matters for a stop.
 
 use super::calls::{Call, Softstop, What};
+use super::credentials::Credentials;
 use super::document::{Entry, Node, Position};
 use super::script;
 use super::target::Target;
@@ -44,6 +45,7 @@ pub(crate) struct Step {
     pub(crate) has_own_runner: bool,
     pub(crate) is_on_windows: bool,
     pub(crate) time_limit: Option<TimeLimit>,
+    pub(crate) credentials: Credentials,
     pub(crate) calls: Vec<Call>,
 }
 
@@ -214,6 +216,7 @@ impl Step {
             has_own_runner: node.get("runs-on").is_some(),
             is_on_windows: node.get("runs-on").is_some_and(names_windows),
             time_limit: TimeLimit::read(node),
+            credentials: Credentials::read(node),
             calls,
         }
     }

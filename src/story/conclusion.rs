@@ -20,6 +20,8 @@ pub(crate) struct Conclusion {
 pub(crate) enum Reason {
     /// Somebody asked softstop to stop before it was done, which leaves this to be said.
     Stopped(Signal, &'static str),
+    /// Nothing was run, for this reason.
+    NotRun(String),
     /// Nothing was deployed, for what follows these words.
     NotBegun(String),
     /// The command has run.
@@ -141,6 +143,16 @@ impl Conclusion {
         }
     }
 
+    /// Of a run for which something is missing.
+    pub(crate) fn not_run(why: String) -> Self {
+        Self {
+            outcome: Outcome::Failed,
+            exit: Exit::BadVariable,
+            locks: Locks::default(),
+            reason: Reason::NotRun(why),
+        }
+    }
+
     /// Of a run that has looked at locks.
     pub(crate) fn looked(exit: Exit, locks: Locks, reason: Reason) -> Self {
         let outcome = match exit {
@@ -162,6 +174,7 @@ impl fmt::Display for Conclusion {
         let exit = self.exit;
         match &self.reason {
             Reason::Stopped(signal, more) => write!(formatter, "Stopped by {signal}{more}."),
+            Reason::NotRun(why) => write!(formatter, "Nothing was run: {why}."),
             Reason::NotBegun(words) => write!(formatter, "Nothing was deployed{words}"),
             Reason::Ran {
                 was_a_plan,

@@ -56,6 +56,7 @@ impl<S: Stage> Story<'_, S> {
             Err(why) => return Conclusion::not_begun(Exit::BadVariable, Locks::default(), why),
         };
         self.stage.enter(Phase::LookBefore);
+        self.tool.introduce(self.stage).await;
         let before = self.free_before().await;
         if let Some(interrupt) = self.stage.interrupt() {
             self.stage.kill_tree().await;

@@ -39,6 +39,6 @@ pub(crate) use lookout::{Grounds, Lookout, Seen, SeenTool};
 pub(crate) use output::Outlet;
 pub(crate) use process::{Process, Programs};
 pub(crate) use run::Ending;
-pub(crate) use secrets::{forget, hide_ourselves};
+pub(crate) use secrets::{forget, hide_ourselves, remember};
 pub(crate) use signals::{Interrupt, hold_signals, let_signals_through};
 pub(crate) use state::Supervisor;

@@ -1,4 +1,6 @@
-//! Keeps secrets of ours from what we start.
+//! Keeps secrets of ours from what we start, and gives it what it needs.
+
+use std::ffi::OsStr;
 
 use nix::sys::prctl;
 
@@ -19,4 +21,11 @@ pub(crate) fn forget(variables: &[&str]) {
     for variable in variables {
         kernel::remove_variable(variable);
     }
+}
+
+/// Gives this variable to us and all that we start.
+///
+/// To be called before the first thread is started.
+pub(crate) fn remember(variable: &str, value: impl AsRef<OsStr>) {
+    kernel::set_variable(variable, value.as_ref());
 }

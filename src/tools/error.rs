@@ -47,6 +47,15 @@ pub(crate) enum ToolError {
     Helper(#[from] HelperError),
     #[error("{command} failed, so the lock cannot be asked about. It said: {output}")]
     Failed { command: String, output: String },
+    #[error(
+        "the credentials for the backend have expired{since}, so {command} failed. Give it fresh ones, or ones that live longer than the step. It said: {output}"
+    )]
+    Expired {
+        /// Since when, with a blank before it; empty where nobody has said so.
+        since: String,
+        command: String,
+        output: String,
+    },
     #[error("{command} failed. It said: {output}")]
     NotStored { command: String, output: String },
     #[error("it cannot be compared with the state that is stored by now: {reason}")]

@@ -329,6 +329,8 @@ impl Processes for FakeTool {
         words.iter().any(|word| word == "fake")
     }
 
+    async fn introduce(&self, _: &impl Host) {}
+
     fn default_command(&self, _: Duration) -> Result<Prepared, ToolError> {
         self.own_command(Command::new("fake"))
     }

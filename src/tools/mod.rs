@@ -45,6 +45,9 @@ pub(crate) trait Processes: Sized {
     /// Whether these words of a command, or the shell script in them, name the tool.
     fn is_named_in(&self, words: &[String]) -> bool;
 
+    /// Says which program of which version runs here, and what here is meant for another one.
+    async fn introduce(&self, host: &impl Host);
+
     /// What the tool runs where the user names no command.
     fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError>;
 

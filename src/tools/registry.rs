@@ -10,7 +10,7 @@ use super::access::Barred;
 use super::fake::{FakeLock, FakeTool};
 use super::locking::{End, Locked, Locking, Look, Reply};
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
-use super::terraform::{Terraform, TerraformLock};
+use super::terraform::{Chosen, Terraform, TerraformLock};
 use super::{Host, Prepared, Processes, Purpose, Sighting, Signing, ToolError};
 use crate::lock::LockInfo;
 use crate::supervisor::{Programs, SeenTool};
@@ -39,13 +39,15 @@ pub(crate) enum StateKeeper<'a> {
 }
 
 /// What the user says of a place.
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
     pub(crate) directory: PathBuf,
     pub(crate) backend_config: Vec<String>,
     pub(crate) workspace: Option<String>,
     pub(crate) program: Option<String>,
     /// Whether there must be something that the tool could deploy.
     pub(crate) needs_work: bool,
+    /// The version that is chosen, whichever program it is of.
+    pub(crate) chosen: Option<&'a mut Chosen>,
 }
 
 /// Asks whichever tool it is.
@@ -61,7 +63,7 @@ macro_rules! ask {
 
 impl Tool {
     /// The tool that is wanted, or why it cannot be had.
-    pub(crate) fn named(wanted: Wanted) -> Result<Self, String> {
+    pub(crate) fn named(wanted: Wanted<'_>) -> Result<Self, String> {
         Terraform::named(wanted).map(Self::from)
     }
 
@@ -106,6 +108,10 @@ impl Processes for Tool {
 
     fn is_named_in(&self, words: &[String]) -> bool {
         ask!(self, tool => tool.is_named_in(words))
+    }
+
+    async fn introduce(&self, host: &impl Host) {
+        ask!(self, tool => tool.introduce(host).await);
     }
 
     fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {

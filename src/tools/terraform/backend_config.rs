@@ -1,14 +1,13 @@
 //! How what BACKEND_CONFIG gives comes to an `init`: never by a value on a command line.
 
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::backends::ALL;
+use crate::private;
 use crate::tools::Prepared;
 
 /// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist yet; `apply`
@@ -34,17 +33,10 @@ pub(super) fn default_command(binary: &Path, backend_config: &[String]) -> io::R
     let mut command = Command::new("/bin/sh");
     command.args(["-ec", SCRIPT]).arg(binary);
     let needs_files = backend_config.iter().any(|given| given.contains('='));
-    let files = needs_files.then(private_directory).transpose()?;
+    let files = needs_files.then(private::directory).transpose()?;
     let place = files.as_ref().map_or(Path::new(""), TempDir::path);
     command.args(options(backend_config, place)?);
     Ok(Prepared { command, files })
-}
-
-/// A directory that only we can look into. Whoever else has it in PATH goes past it.
-pub(super) fn private_directory() -> io::Result<TempDir> {
-    let mut builder = tempfile::Builder::new();
-    let ours = fs::Permissions::from_mode(0o700);
-    builder.prefix("softstop-").permissions(ours).tempdir()
 }
 
 /// The options of `init`: files are named as they were, and values are written to files of their own
@@ -79,11 +71,7 @@ fn write_setting(file: &Path, name: &str, value: &str) -> io::Result<()> {
             .replace("%{", "%%{");
         format!("\"{escaped}\"")
     };
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options
-        .open(file)?
-        .write_all(format!("{name} = (\n{value}\n)\n").as_bytes())
+    private::write(file, &format!("{name} = (\n{value}\n)\n"))
 }
 
 /// Whether Terraform takes NAME=VALUE of this setting for an expression, whichever backend is meant.

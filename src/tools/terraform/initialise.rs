@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::backend::Backend;
 use super::configuration::read_initialised;
-use super::diagnostics::essence;
+use super::expired::failed;
 use crate::tools::{Host, ToolError};
 
 /// What is kept of an initialised backend, below the shadow.
@@ -39,8 +39,5 @@ pub(super) async fn initialise(
     if helped.status.success() || fs::metadata(&kept).is_ok_and(|file| file.len() > 0) {
         return read_initialised(&kept);
     }
-    Err(ToolError::Failed {
-        command: format!("{program} init"),
-        output: essence(&helped.stderr),
-    })
+    Err(failed(format!("{program} init"), &helped.stderr))
 }

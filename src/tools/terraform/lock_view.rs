@@ -15,9 +15,9 @@ use super::Terraform;
 use super::arguments::joined;
 use super::backend::Backend;
 use super::by_hand;
-use super::diagnostics::essence;
 use super::document::document;
 use super::encryption::encryption_of;
+use super::expired::failed;
 use super::helper::helper_command;
 use super::initialise::{INITIALISED, initialise};
 use super::program::is_opentofu;
@@ -196,10 +196,8 @@ impl<'a, H: Host> LockView<'a, H> {
     }
 
     pub(super) fn failed(&self, command: &str, helped: &Helped) -> ToolError {
-        ToolError::Failed {
-            command: format!("{} {command}", by_hand::program(&self.place)),
-            output: essence(&helped.stderr),
-        }
+        let command = format!("{} {command}", by_hand::program(&self.place));
+        failed(command, &helped.stderr)
     }
 
     /// Asks with what is left of the time for the whole look.

@@ -10,6 +10,7 @@ use super::by_hand::{self, quoted};
 use super::diagnostics::{
     LOOK_OPERATION, essence, is_own_look, lacks_table, lock_info, names_nobody,
 };
+use super::expired::expired;
 use super::lock_view::LockView;
 use super::program::is_opentofu;
 use super::strategy::{ByTerraform, WrongId};
@@ -70,6 +71,9 @@ impl<H: Host> Locked for LockView<'_, H> {
             return Ok(Reply::Released);
         }
         let command = format!("{} force-unlock {}", by_hand::program(&self.place), lock.id);
+        if let Some(error) = expired(&command, &helped.stderr) {
+            return Err(error);
+        }
         let output = essence(&helped.stderr);
         let refused = format!("{command} did not release the lock. It said: {output}");
         Ok(if self.strategy.says_half(&helped.stderr) {

@@ -8,11 +8,13 @@ mod backends;
 mod block;
 mod by_hand;
 mod call;
+mod chosen;
 mod configuration;
 #[cfg(test)]
 mod configuration_properties;
 #[cfg(test)]
 mod configuration_table;
+mod constraint;
 mod decrypted;
 mod diagnostics;
 #[cfg(test)]
@@ -20,6 +22,7 @@ mod diagnostics_properties;
 mod document;
 mod encryption;
 mod evaluated;
+mod expired;
 mod files;
 mod hcl_text;
 #[cfg(test)]
@@ -39,6 +42,7 @@ mod merge_properties;
 mod operations;
 mod plan_file;
 mod program;
+mod published;
 mod schema;
 mod settings;
 mod shadow;
@@ -48,6 +52,8 @@ mod state_file;
 mod static_part;
 mod strategy;
 mod unsaved;
+mod version;
+mod wishes;
 mod written;
 
 use std::env;
@@ -59,7 +65,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use nix::unistd::gethostname;
-use serde::Deserialize;
 use tracing::warn;
 
 use super::access::Barred;
@@ -76,17 +81,18 @@ use backend::Backend;
 use backend_config::check_files;
 use backends::ALL;
 pub(super) use by_hand::quoted;
+pub(crate) use chosen::Chosen;
 use configuration::{Configuration, Origin, Resolved};
 use helper::helper_command;
 use http_backend::HttpLock;
 pub(crate) use lock::TerraformLock;
 use lock_view::LockView;
-use program::{Program, is_opentofu};
+use program::is_opentofu;
+pub(crate) use program::{Program, say_installed};
 pub(crate) use stand_in::stand_in;
 use strategy::Strategy;
+use version::version_of;
 
-/// How long Terraform may take to say its version.
-const VERSION_LIMIT: Duration = Duration::from_secs(10);
 /// Where Terraform leaves a state that it could not store. By then it has released the lock, so a
 /// deploy that comes first forks the state.
 const ERRORED_STATE: &str = "errored.tfstate";
@@ -110,18 +116,16 @@ pub(crate) struct Terraform {
     /// The backend that it was seen to use.
     backend: Option<Backend>,
 }
-
-#[derive(Deserialize)]
-struct Version {
-    terraform_version: String,
-}
-
 impl Terraform {
     /// A place that is named, and not seen; or why nothing can be done there.
-    pub(crate) fn named(wanted: Wanted) -> Result<Self, String> {
+    pub(crate) fn named(wanted: Wanted<'_>) -> Result<Self, String> {
         let directory = wanted.directory;
         check_files(&wanted.backend_config, &directory)?;
         let program = Program::of(wanted.program.as_deref(), &directory);
+        let program = match wanted.chosen {
+            Some(chosen) => chosen.choose(&program),
+            None => program,
+        };
         let terraform = Self {
             binary: program.path(),
             directory,
@@ -283,6 +287,12 @@ impl Processes for Terraform {
             .any(|text| NAMES.iter().any(|name| is_word(text, name)))
     }
 
+    async fn introduce(&self, host: &impl Host) {
+        if self.has_work() {
+            self.say_version(host).await;
+        }
+    }
+
     fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
         let mut prepared = backend_config::default_command(&self.binary, &self.backend_config)
             .map_err(ToolError::Scratch)?;
@@ -305,19 +315,13 @@ impl Signing for Terraform {
     }
 
     async fn version(&self, host: &impl Host) -> Result<String, ToolError> {
-        let mut command = helper_command(&self.binary, &self.environment);
-        command
-            .args(["version", "-json"])
-            .current_dir(self.existing_directory());
-        let helped = host.run_helper(command, VERSION_LIMIT).await?;
-        // A warning about the CLI configuration may stand before the JSON.
-        let json = helped.stdout.find('{').map(|begin| &helped.stdout[begin..]);
-        json.and_then(|json| serde_json::from_str::<Version>(json).ok())
-            .map(|version| version.terraform_version)
-            .ok_or_else(|| ToolError::Failed {
-                command: format!("{} version -json", by_hand::program(self)),
-                output: diagnostics::essence(&helped.stderr),
-            })
+        version_of(
+            host,
+            &self.binary,
+            &self.environment,
+            self.existing_directory(),
+        )
+        .await
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{self, Path, PathBuf};
+use std::process::{Command, Stdio};
 
 const TERRAFORM: &str = "terraform";
 const OPENTOFU: &str = "tofu";
@@ -82,6 +83,18 @@ impl Program {
         found.unwrap_or_else(|| PathBuf::from(&self.name))
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same program, which will be found there.
+    pub(super) fn at(&self, path: PathBuf) -> Self {
+        Self {
+            found: Some(path),
+            ..self.clone()
+        }
+    }
+
     /// Whether it is there.
     pub(crate) fn is_found(&self) -> bool {
         self.found.is_some()
@@ -108,6 +121,21 @@ impl fmt::Display for Program {
             ),
         }
     }
+}
+
+/// What the programs that are installed say of their version.
+pub(crate) fn say_installed() -> Vec<String> {
+    let version = |name: &str| {
+        let mut command = Command::new(find(name)?);
+        command.arg("version").env("CHECKPOINT_DISABLE", "1");
+        let output = command.stdin(Stdio::null()).output().ok()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.lines().next().map(str::to_owned)
+    };
+    [TERRAFORM, OPENTOFU]
+        .into_iter()
+        .filter_map(version)
+        .collect()
 }
 
 /// Version managers go by the nearest of these files, here or above.

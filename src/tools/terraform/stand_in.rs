@@ -19,10 +19,11 @@ use nix::unistd::{AccessFlags, access};
 
 use super::Terraform;
 use super::arguments::{given_by, is_backend_config};
-use super::backend_config::{options, private_directory};
+use super::backend_config::options;
 use crate::console;
 use crate::environment::Environment;
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND};
+use crate::private;
 use crate::tools::Prepared;
 
 /// The programs that are stood in for, where they are in PATH.
@@ -43,7 +44,7 @@ pub(super) fn lay_out(tool: &Terraform, mut command: Command) -> io::Result<Prep
         .chain(NAMES.map(OsStr::new))
         .filter(|name| next(&path, name).is_some())
         .collect();
-    let files = private_directory()?;
+    let files = private::directory()?;
     let place = files.path();
     let options = serde_json::to_vec(&options(&tool.backend_config, place)?)?;
     fs::write(place.join(OPTIONS), options)?;

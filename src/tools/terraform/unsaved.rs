@@ -16,6 +16,7 @@ use super::by_hand::{
 };
 use super::decrypted::{PlainState, decrypt, encryption_of};
 use super::diagnostics::essence;
+use super::expired::expired;
 use super::helper::helper_command;
 use super::program::is_opentofu;
 use super::state_file::{StateFile, is_encrypted, lowered, serial_to_store, with_serial};
@@ -142,6 +143,10 @@ impl Terraform {
                 Ok(stored) => return Ok(stored),
                 Err(reason) => format!("what {} state pull shows is {reason}", program(self)),
             }
+        } else if let Some(error) =
+            expired(&format!("{} state pull", program(self)), &helped.stderr)
+        {
+            return Err(error);
         } else {
             let output = essence(&helped.stderr);
             format!("{} state pull said: {output}", program(self))
@@ -166,13 +171,11 @@ impl Terraform {
         });
         let helped = host.run_helper(command, LIMIT).await?;
         if helped.status.success() {
-            Ok(())
-        } else {
-            Err(ToolError::NotStored {
-                command: format!("{} state push", program(self)),
-                output: essence(&helped.stderr),
-            })
+            return Ok(());
         }
+        let command = format!("{} state push", program(self));
+        let output = essence(&helped.stderr);
+        Err(expired(&command, &helped.stderr).unwrap_or(ToolError::NotStored { command, output }))
     }
 
     /// A command in the user's directory, about the state that the deploy has used.

@@ -1,0 +1,60 @@
+//! How a step gets its credentials, to be pasted into another one.
+
+use super::document::Node;
+use super::shell::quoted;
+
+const TOKEN: &str = "BITBUCKET_STEP_OIDC_TOKEN";
+/// What the names of variables begin with that hold credentials of a backend.
+const BEGINNINGS: [&str; 10] = [
+    "ARM_",
+    "AWS_",
+    "AZURE_",
+    "CONSUL_",
+    "GOOGLE_",
+    "KUBE",
+    "PG",
+    "SOFTSTOP_AWS_",
+    "SOFTSTOP_GOOGLE_",
+    "TF_HTTP_",
+];
+
+/// What a step does for its credentials.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    /// Whether it asks for a token.
+    pub(crate) asks_for_token: bool,
+    /// The items of its script that write the token somewhere.
+    pub(crate) handing_on: Vec<String>,
+    /// Those that give credentials to what runs in the script, which a pipe does not see.
+    pub(crate) exports: Vec<String>,
+}
+
+impl Credentials {
+    pub(super) fn read(step: &Node) -> Self {
+        let script = step.get("script").map(Node::items).unwrap_or_default();
+        let items: Vec<&str> = script.iter().filter_map(|item| item.text()).collect();
+        let pasted = |is_wanted: fn(&str) -> bool| {
+            let wanted = items.iter().filter(|item| is_wanted(item));
+            wanted.map(|item| format!("- {}", quoted(item))).collect()
+        };
+        Self {
+            asks_for_token: step.get("oidc").and_then(Node::text) == Some("true"),
+            handing_on: pasted(hands_on),
+            exports: pasted(|item| is_export(item) && !hands_on(item)),
+        }
+    }
+}
+
+/// What calls softstop is no preparation.
+fn hands_on(item: &str) -> bool {
+    item.contains(TOKEN) && !item.contains(env!("CARGO_PKG_NAME"))
+}
+
+fn is_export(item: &str) -> bool {
+    let mut names = item.strip_prefix("export ").unwrap_or_default().split(' ');
+    names.any(|name| {
+        BEGINNINGS
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
+    }) && !item.contains([';', '&', '\n'])
+}
