@@ -137,7 +137,10 @@ impl Subject {
         let first = first.unwrap_or_default();
         let files = fs::read_dir(format!("/proc/{}/fd", first.trim()));
         let mut files = files.into_iter().flatten().flatten();
-        files.any(|file| fs::read_link(file.path()).is_ok_and(|file| file == directory))
+        let is_read =
+            files.any(|file| fs::read_link(file.path()).is_ok_and(|file| file == directory));
+        // It is read again when all is over.
+        is_read && self.run().is_silent()
     }
 
     fn pids(&mut self, target: Target) -> Vec<Pid> {

@@ -77,6 +77,11 @@ impl Run {
         self.finish()
     }
 
+    /// Whether nothing that runs below softstop has said anything on stdout yet.
+    pub fn is_silent(&self) -> bool {
+        read(&self.stdout).is_empty()
+    }
+
     /// Kills Terraform while it is at `gate` and holds the lock.
     pub fn kill_terraform_at(self, gate: &Gate) -> Finished {
         gate.wait_until_reached();
