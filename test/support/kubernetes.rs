@@ -27,7 +27,8 @@ pub fn address() -> SocketAddr {
 
 pub fn state(name: &str) -> Option<String> {
     let secret = get(&format!("{}/tfstate-{name}", url("api/v1", "secrets")))?;
-    Some(unpack(secret["data"]["tfstate"].as_str().unwrap()))
+    // Terraform makes the secret first, and then writes the state into it.
+    Some(unpack(secret["data"]["tfstate"].as_str()?))
 }
 
 pub fn lock(name: &str) -> Option<String> {
