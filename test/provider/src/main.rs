@@ -1,12 +1,15 @@
-//! A Terraform provider for tests: its resource takes as long as the test wants, and ignores Stop.
+//! A Terraform provider for tests: its resources take as long as the test wants, and ignore Stop
+//! where they are not told to give up.
 //!
 //! A gate is a file: the provider makes `GATE.reached` when it comes to it, and goes on when the
 //! test makes `GATE`.
 
+mod object;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -19,6 +22,8 @@ use tf_provider::value::{Value, ValueEmpty, ValueString};
 use tf_provider::{
     AttributePath, Diagnostics, DynamicDataSource, DynamicResource, Provider, Resource, map, serve,
 };
+
+use object::{Object, WORLD};
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct State<'a> {
@@ -34,8 +39,12 @@ struct State<'a> {
 
 /// How long the last answer may take to be sent.
 const TO_ANSWER: Duration = Duration::from_millis(300);
+/// How often is looked whether something has come to pass.
+const MOMENT: Duration = Duration::from_millis(5);
 /// How many resources take their time, or did until TO_ANSWER ago.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
+/// Whether Terraform has said Stop.
+static STOPPED: AtomicBool = AtomicBool::new(false);
 
 async fn pass(gate: &ValueString<'_>) {
     let Value::Value(gate) = gate else { return };
@@ -43,7 +52,7 @@ async fn pass(gate: &ValueString<'_>) {
     busy(async {
         fs::write(gate.with_extension("reached"), "").expect("the test made the directory");
         while !gate.exists() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(MOMENT).await;
         }
     })
     .await;
@@ -57,12 +66,34 @@ async fn take(time: &ValueString<'_>) {
 
 /// Does what takes time, and answers for it also where the library is told to end meanwhile.
 async fn busy(work: impl Future<Output = ()>) {
-    BUSY.fetch_add(1, Ordering::SeqCst);
+    let _busy = Busy::begin();
     work.await;
-    tokio::spawn(async {
-        tokio::time::sleep(TO_ANSWER).await;
-        BUSY.fetch_sub(1, Ordering::SeqCst);
-    });
+}
+
+/// Returns when Terraform says Stop.
+async fn is_stopped() {
+    while !STOPPED.load(Ordering::SeqCst) {
+        tokio::time::sleep(MOMENT).await;
+    }
+}
+
+/// Somebody who is busy until TO_ANSWER after the end of it, also where that is given up.
+struct Busy;
+
+impl Busy {
+    fn begin() -> Self {
+        BUSY.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        tokio::spawn(async {
+            tokio::time::sleep(TO_ANSWER).await;
+            BUSY.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
 }
 
 struct Thing;
@@ -181,19 +212,44 @@ impl Resource for Thing {
 
 struct Slow;
 
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Config<'a> {
+    /// The file of what there is, see [`object`].
+    #[serde(borrow = "'a")]
+    world: ValueString<'a>,
+}
+
 #[async_trait]
 impl Provider for Slow {
-    type Config<'a> = ValueEmpty;
+    type Config<'a> = Config<'a>;
     type MetaState<'a> = ValueEmpty;
 
     fn schema(&self, _: &mut Diagnostics) -> Option<Schema> {
         Some(Schema {
             version: 1,
-            block: Block::default(),
+            block: Block {
+                attributes: map! {
+                    "world" => Attribute {
+                        attr_type: AttributeType::String,
+                        constraint: AttributeConstraint::Optional,
+                        ..Default::default()
+                    },
+                },
+                ..Default::default()
+            },
         })
     }
 
-    async fn configure<'a>(&self, _: &mut Diagnostics, _: String, _: ValueEmpty) -> Option<()> {
+    async fn configure<'a>(
+        &self,
+        _: &mut Diagnostics,
+        _: String,
+        config: Config<'a>,
+    ) -> Option<()> {
+        if let Value::Value(world) = &config.world {
+            // There is one configuration of it in a test.
+            let _ = WORLD.set(world.to_string());
+        }
         Some(())
     }
 
@@ -201,7 +257,11 @@ impl Provider for Slow {
         &self,
         _: &mut Diagnostics,
     ) -> Option<HashMap<String, Box<dyn DynamicResource>>> {
-        Some(map! { "thing" => Thing })
+        let mut resources: HashMap<String, Box<dyn DynamicResource>> = map! { "thing" => Thing };
+        for (name, has_import) in [("object", true), ("rooted", false)] {
+            resources.insert(name.to_owned(), Box::new(Object { has_import }));
+        }
+        Some(resources)
     }
 
     fn get_data_sources(
@@ -215,10 +275,11 @@ impl Provider for Slow {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let served = serve("slow", Slow).await;
+    STOPPED.store(true, Ordering::SeqCst);
     // On Stop the library closes its server, and would end before what is being made is answered
     // for. A real provider goes on, and so does this one.
     while BUSY.load(Ordering::SeqCst) > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(MOMENT).await;
     }
     served
 }
