@@ -15,7 +15,7 @@ use crate::supervisor::Supervisor;
 pub(crate) async fn run(
     supervisor: &Supervisor,
     script: &str,
-    directory: &Path,
+    (directory, report_file): (&Path, Option<&Path>),
     outcome: Outcome,
     exit: Exit,
     locks: &Locks,
@@ -28,6 +28,9 @@ pub(crate) async fn run(
         .env("SOFTSTOP_EXIT_CODE", exit.code().to_string())
         .env("SOFTSTOP_LOCK", locks.word())
         .env("SOFTSTOP_LOCK_ID", locks.ids());
+    if let Some(report_file) = report_file {
+        command.env("SOFTSTOP_REPORT_FILE", report_file);
+    }
     enter(&mut command, directory);
     match supervisor.run_cleanup(command).await {
         Ok(status) if status.success() => {}

@@ -2,6 +2,7 @@
 
 mod after;
 mod before;
+mod remains;
 mod unsaved;
 
 use std::env;
@@ -10,6 +11,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -24,7 +26,7 @@ use crate::story::after_script;
 use crate::story::conclusion::Locks;
 use crate::story::places::enter;
 use crate::story::used::Used;
-use crate::supervisor::{Ending, Grounds, Lookout, Seen, Supervisor};
+use crate::supervisor::{Audience, Ending, Grounds, Listener, Lookout, Seen, Supervisor};
 use crate::tools::{DeployTool, Prepared, ToolError};
 use before::Reserve;
 
@@ -41,6 +43,8 @@ pub(crate) struct Deploy {
     pub(crate) workspace: Option<String>,
     pub(crate) after_script: Option<String>,
     pub(crate) lock_timeout: Duration,
+    /// Where the report is written to, if anywhere.
+    pub(crate) report_file: Option<PathBuf>,
 }
 
 /// Everybody who has a part in the story.
@@ -77,7 +81,8 @@ impl<T: DeployTool> Story<'_, T> {
         let started = (Timestamp::now(), SystemTime::now());
         let began = Instant::now();
         let mut used = Used::default();
-        let ending = self.supervise(&mut used, reserve).await;
+        let reader = Arc::new(Mutex::new(T::Reader::default()));
+        let ending = self.supervise(&mut used, &reader, reserve).await;
         let (outcome, exit) = conclude(&ending);
         let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
         if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
@@ -108,9 +113,13 @@ impl<T: DeployTool> Story<'_, T> {
                 locks = self.save(place, &state, locks, reserve).await;
             }
         }
+        self.report(&reader, &used, (outcome, exit), &locks).await;
         if let Some(script) = &self.deploy.after_script {
-            let directory = &self.deploy.directory;
-            after_script::run(self.supervisor, script, directory, outcome, exit, &locks).await;
+            let places = (
+                self.deploy.directory.as_path(),
+                self.deploy.report_file.as_deref(),
+            );
+            after_script::run(self.supervisor, script, places, outcome, exit, &locks).await;
         }
         let what = if used.is_plan() { "Plan" } else { "Deploy" };
         tell(what, outcome, exit, lacked_memory, &locks);
@@ -118,7 +127,12 @@ impl<T: DeployTool> Story<'_, T> {
     }
 
     /// Runs the command, and notes which states its tools use.
-    async fn supervise(&self, used: &mut Used<T>, reserve: Reserve) -> io::Result<Ending> {
+    async fn supervise(
+        &self,
+        used: &mut Used<T>,
+        reader: &Arc<Mutex<T::Reader>>,
+        reserve: Reserve,
+    ) -> io::Result<Ending> {
         let prepared = self.command().map_err(io::Error::other)?;
         let programs = self.tool.programs();
         let mut lookout = Lookout::new(&programs);
@@ -127,10 +141,12 @@ impl<T: DeployTool> Story<'_, T> {
             clone: env::var_os("BITBUCKET_CLONE_DIR")
                 .map_or_else(|| self.deploy.directory.clone(), PathBuf::from),
         };
+        let listener = Arc::clone(reader) as Arc<Mutex<dyn Listener>>;
+        let audience = Audience::new(T::MARKERS, listener);
         let noticed = lookout.notice(grounds, |seen: Seen| used.note(&seen));
-        let deploy = self
-            .supervisor
-            .run_deploy(prepared.command, &programs, reserve.whole);
+        let deploy =
+            self.supervisor
+                .run_deploy(prepared.command, &programs, reserve.whole, &audience);
         let ending = tokio::select! {
             biased;
             ending = deploy => ending,

@@ -40,8 +40,15 @@ pub(crate) async fn run<T: DeployTool>(
                 // What Stop has killed, it has killed by SIGKILL.
                 let (outcome, exit) = (Outcome::Killed, Exit::Signal(nix::libc::SIGKILL));
                 let locks = Locks(LockState::of(recovery.clone()).into_iter().collect());
-                after_script::run(supervisor, script, &place.directory, outcome, exit, &locks)
-                    .await;
+                after_script::run(
+                    supervisor,
+                    script,
+                    (&place.directory, None),
+                    outcome,
+                    exit,
+                    &locks,
+                )
+                .await;
             }
         }
     }

@@ -83,6 +83,11 @@ impl<T: DeployTool> Used<T> {
         self.has_planned && !self.has_changed
     }
 
+    /// Whether it was seen to run something that may change something.
+    pub(crate) fn may_have_changed(&self) -> bool {
+        self.has_changed
+    }
+
     /// Whether the deploy was seen to remove the state of this place.
     pub(crate) fn has_removed(&self, place: &T) -> bool {
         self.removed

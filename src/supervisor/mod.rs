@@ -13,6 +13,7 @@ mod helper;
 mod kernel;
 mod last_words;
 mod limits;
+mod lines;
 mod lookout;
 mod memory;
 mod neighbours;
@@ -45,6 +46,7 @@ pub(crate) use grace::Grace;
 pub(crate) use guard::{Guarded, guarded};
 pub(crate) use helper::{Helped, HelperError};
 pub(crate) use limits::ensure_files;
+pub(crate) use lines::{Audience, Listener};
 pub(crate) use lookout::{Grounds, Lookout, Seen, SeenTool};
 pub(crate) use neighbours::{Left, Mark, Neighbours};
 pub(crate) use output::Outlet;
@@ -127,15 +129,18 @@ impl Supervisor {
     /// Runs the deploy to its end, and ends everything that it started.
     ///
     /// When softstop is asked to stop, `tools` are stopped the way they want, and what has not
-    /// stopped when the `reserve` of the grace period begins is killed.
+    /// stopped when the `reserve` of the grace period begins is killed. What the deploy prints is heard
+    /// by the `audience`.
     pub(crate) async fn run_deploy(
         &self,
         command: Command,
         tools: &Tools,
         reserve: Duration,
+        audience: &Audience,
     ) -> io::Result<Ending> {
         let kills = Kills::watch();
-        let mut running = Running::new(self.spawn_passing_output(command, tools.words())?);
+        let child = self.spawn_passing_output(command, tools.words(), Some(audience))?;
+        let mut running = Running::new(child);
         tokio::select! {
             biased;
             () = running.end() => {}
@@ -158,7 +163,7 @@ impl Supervisor {
 
     /// Runs a command that is not to be interrupted: it has until the end of the grace period.
     pub(crate) async fn run_cleanup(&self, command: Command) -> io::Result<ExitStatus> {
-        let mut running = Running::new(self.spawn_passing_output(command, "")?);
+        let mut running = Running::new(self.spawn_passing_output(command, "", None)?);
         tokio::select! {
             biased;
             () = running.end() => {}
@@ -188,7 +193,12 @@ impl Supervisor {
         self.kept_back.set(self.grace_period.saturating_sub(time));
     }
 
-    fn spawn_passing_output(&self, mut command: Command, words: &'static str) -> io::Result<Child> {
+    fn spawn_passing_output(
+        &self,
+        mut command: Command,
+        words: &'static str,
+        audience: Option<&Audience>,
+    ) -> io::Result<Child> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.children.spawn(&mut command)?;
         let pumps = [
@@ -196,7 +206,8 @@ impl Supervisor {
             (&self.stderr, child.stderr.take()),
         ];
         for (outlet, source) in pumps {
-            if let Some(Err(error)) = source.map(|source| outlet.drain(source, words)) {
+            let audience = audience.cloned();
+            if let Some(Err(error)) = source.map(|source| outlet.drain(source, words, audience)) {
                 // It leads a group of its own, and is not reaped yet.
                 let _ = killpg(child.pid, Signal::SIGKILL);
                 return Err(error);

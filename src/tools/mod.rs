@@ -1,5 +1,6 @@
 //! The deploy tools that softstop can stop and whose locks it can free.
 
+pub(crate) mod progress;
 pub(crate) mod terraform;
 
 use std::fs;
@@ -12,10 +13,15 @@ use thiserror::Error;
 
 use crate::lock::LockInfo;
 use crate::supervisor::{HelperError, SeenTool, Supervisor, Tools};
+use progress::{Reader, Stored};
 
 /// A tool that deploys under a lock.
 pub(crate) trait DeployTool: Clone {
     type Lock: DeployLock;
+    type Reader: Reader;
+
+    /// What the lines of its output hold in which it tells what it makes.
+    const MARKERS: &'static [&'static str];
 
     /// What a program of the tool that was seen to run says of the state that it uses.
     fn sight(seen: &SeenTool) -> Sighting<Self>;
@@ -74,6 +80,13 @@ pub(crate) trait DeployTool: Clone {
 
     /// How a person stores such a state, or learns whether it can be stored.
     fn save_by_hand(&self, state: &UnsavedState) -> String;
+
+    /// What the stored state has, without taking the lock. To be asked where the deploy has used it,
+    /// because asking may create it.
+    async fn stored(&self, supervisor: &Supervisor) -> Result<Stored, ToolError>;
+
+    /// How a person brings into the state what was made and is not in it.
+    fn import_by_hand(&self, address: &str, id: &str) -> String;
 
     /// Finds the lock of the deploy, without taking it.
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<Self::Lock, ToolError>;

@@ -33,6 +33,7 @@ mod lock_view;
 mod merge_properties;
 mod plan_file;
 mod program;
+mod progress;
 mod schema;
 mod settings;
 mod shadow;
@@ -40,6 +41,7 @@ mod sighting;
 mod stand_in;
 mod state_file;
 mod static_part;
+mod stored;
 mod unsaved;
 
 use std::env;
@@ -52,6 +54,7 @@ use nix::unistd::gethostname;
 use serde::Deserialize;
 use tracing::warn;
 
+use super::progress::Stored;
 use super::{DeployTool, Prepared, Purpose, Sighting, ToolError, UnsavedState, Unstored};
 use crate::environment::Environment;
 use crate::supervisor::{SeenTool, Supervisor, Tools, user_name};
@@ -63,6 +66,7 @@ pub(crate) use lock::TerraformLock;
 use lock_view::LockView;
 pub(crate) use program::Program;
 use program::is_opentofu;
+use progress::{MARKERS, Progress};
 pub(crate) use stand_in::stand_in;
 
 /// How long Terraform may take to say its version.
@@ -213,6 +217,9 @@ fn selected_workspace(place: &Terraform) -> String {
 
 impl DeployTool for Terraform {
     type Lock = TerraformLock;
+    type Reader = Progress;
+
+    const MARKERS: &'static [&'static str] = &MARKERS;
 
     fn sight(seen: &SeenTool) -> Sighting<Self> {
         sighting::sight(seen)
@@ -338,6 +345,15 @@ impl DeployTool for Terraform {
 
     fn save_by_hand(&self, state: &UnsavedState) -> String {
         self.advice(state)
+    }
+
+    async fn stored(&self, supervisor: &Supervisor) -> Result<Stored, ToolError> {
+        stored::read(&self.pull_text(supervisor).await?)
+    }
+
+    fn import_by_hand(&self, address: &str, id: &str) -> String {
+        let (address, id) = (by_hand::quoted(address), by_hand::quoted(id));
+        by_hand::in_place(self, &format!("import {address} {id}"))
     }
 
     async fn find_lock(&self, supervisor: &Supervisor) -> Result<TerraformLock, ToolError> {

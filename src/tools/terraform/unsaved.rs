@@ -84,21 +84,25 @@ impl Terraform {
         }
     }
 
-    /// The stored state. The deploy has used it, so asking creates nothing.
     async fn pull(&self, supervisor: &Supervisor) -> Result<StateFile, ToolError> {
+        let text = self.pull_text(supervisor).await?;
+        StateFile::read(&text).map_err(|reason| ToolError::NotComparable {
+            reason: format!("what terraform state pull shows is {reason}"),
+        })
+    }
+
+    /// The stored state. The deploy has used it, so asking creates nothing.
+    pub(super) async fn pull_text(&self, supervisor: &Supervisor) -> Result<String, ToolError> {
         let command = self.command_in_place(&["state", "pull", "-no-color"]);
         let helped = supervisor
             .run_helper_that_says(command, LIMIT, MOST_OF_A_STATE)
             .await?;
-        let reason = if helped.status.success() {
-            match StateFile::read(&helped.stdout) {
-                Ok(stored) => return Ok(stored),
-                Err(reason) => format!("what terraform state pull shows is {reason}"),
-            }
-        } else {
-            format!("terraform state pull said: {}", essence(&helped.stderr))
-        };
-        Err(ToolError::NotComparable { reason })
+        if helped.status.success() {
+            return Ok(helped.stdout);
+        }
+        Err(ToolError::NotComparable {
+            reason: format!("terraform state pull said: {}", essence(&helped.stderr)),
+        })
     }
 
     async fn push(&self, supervisor: &Supervisor, state: &UnsavedState) -> Result<(), ToolError> {

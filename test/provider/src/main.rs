@@ -5,11 +5,12 @@
 //! test makes `GATE`.
 
 mod object;
+mod stop;
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -43,8 +44,6 @@ const TO_ANSWER: Duration = Duration::from_millis(300);
 const MOMENT: Duration = Duration::from_millis(5);
 /// How many resources take their time, or did until TO_ANSWER ago.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
-/// Whether Terraform has said Stop.
-static STOPPED: AtomicBool = AtomicBool::new(false);
 
 async fn pass(gate: &ValueString<'_>) {
     let Value::Value(gate) = gate else { return };
@@ -68,13 +67,6 @@ async fn take(time: &ValueString<'_>) {
 async fn busy(work: impl Future<Output = ()>) {
     let _busy = Busy::begin();
     work.await;
-}
-
-/// Returns when Terraform says Stop.
-async fn is_stopped() {
-    while !STOPPED.load(Ordering::SeqCst) {
-        tokio::time::sleep(MOMENT).await;
-    }
 }
 
 /// Somebody who is busy until TO_ANSWER after the end of it, also where that is given up.
@@ -274,8 +266,8 @@ impl Provider for Slow {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
+    stop::listen();
     let served = serve("slow", Slow).await;
-    STOPPED.store(true, Ordering::SeqCst);
     // On Stop the library closes its server, and would end before what is being made is answered
     // for. A real provider goes on, and so does this one.
     while BUSY.load(Ordering::SeqCst) > 0 {

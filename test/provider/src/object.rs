@@ -17,7 +17,8 @@ use tf_provider::schema::{
 use tf_provider::value::{Value, ValueEmpty, ValueString};
 use tf_provider::{AttributePath, Diagnostics, Resource, map};
 
-use crate::{is_stopped, pass, take};
+use crate::stop::is_stopped;
+use crate::{pass, take};
 
 /// Where the world is, as the configuration of the provider says.
 pub(crate) static WORLD: OnceLock<String> = OnceLock::new();
@@ -96,13 +97,11 @@ fn write(state: &State<'_>, is_there: bool) {
 /// What the world has under this id.
 fn find(id: &str) -> Option<Line> {
     let world = fs::read_to_string(WORLD.get()?).ok()?;
-    let lines = world
+    let mut lines = world
         .lines()
         .filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    lines
-        .filter(|line| line.id == id)
-        .last()
-        .filter(|line| line.is_there)
+    let latest = lines.rfind(|line| line.id == id);
+    latest.filter(|line| line.is_there)
 }
 
 fn new_id() -> String {
