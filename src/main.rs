@@ -40,9 +40,10 @@ use exit_code::Exit;
 use identity::Naming;
 use inquiry::Inquiry;
 use pipe::Image;
-use report::{json, words};
+use report::{file, json, summary, words};
 use story::conclusion::{Conclusion, Locks};
 use story::deploy::Story;
+use story::remains::Remains;
 use story::{release, status};
 use supervisor::{
     Guarded, Outlet, Supervisor, ensure_files, guarded, hide_ourselves, hold_signals,
@@ -185,11 +186,18 @@ async fn run(
 ) -> Conclusion {
     match task {
         Task::Deploy(deploy, tool) => {
+            let report = |conclusion: &Conclusion, remains: &Remains| {
+                summary::tell(remains);
+                if let Some(path) = &deploy.report_file {
+                    file::write(conclusion, remains, path);
+                }
+            };
             let story = Story {
                 stage: supervisor,
                 tool,
                 inquiry,
                 deploy,
+                report: &report,
             };
             story.run().await
         }

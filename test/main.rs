@@ -34,6 +34,7 @@ mod opentofu;
 mod output;
 mod own_lock;
 mod pasted;
+mod progress;
 mod proofs;
 mod races;
 mod recorded;

@@ -21,8 +21,9 @@ environment alone, because a command line can be seen by everybody:
   [env: ATLASSIAN_ACCOUNT_EMAIL] and [env: ATLASSIAN_API_TOKEN]
 
 Every variable can be called by its name with SOFTSTOP_ before it, which goes before the one
-without. COMMAND, DEBUG, MODE, TERRAFORM_VERSION, WORKSPACE and the names of clouds are names that
-repositories use for themselves: outside of the pipe's image they count only with SOFTSTOP_.
+without. COMMAND, DEBUG, MODE, REPORT_FILE, TERRAFORM_VERSION, WORKSPACE and the names of clouds
+are names that repositories use for themselves: outside of the pipe's image they count only with
+SOFTSTOP_.
 
 Exit codes:
   0      done
@@ -105,6 +106,11 @@ pub(crate) struct DeployOptions {
     /// terraform apply with -auto-approve]
     #[arg(long, value_name = "SCRIPT", env = "COMMAND")]
     command: Option<String>,
+
+    /// Where to write, as JSON, what the deploy has made and not made; AFTER_SCRIPT finds it by
+    /// SOFTSTOP_REPORT_FILE [default: nowhere]
+    #[arg(long, value_name = "PATH", env = "REPORT_FILE")]
+    report_file: Option<String>,
 
     #[command(flatten)]
     target: Target,

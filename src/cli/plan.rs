@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -162,6 +162,7 @@ impl DeployOptions {
             self.target.expect_workspace(variables, reasons);
         }
         let after_script = self.recovery.after_script(variables, reasons);
+        let report_file = report_file(variables::given(self.report_file.clone()), reasons);
         let lock_timeout = self.recovery.lock_timeout;
         let places = self
             .target
@@ -173,6 +174,7 @@ impl DeployOptions {
                     directory: place.directory,
                     after_script,
                     lock_timeout,
+                    report_file,
                 };
                 Some(Task::Deploy(deploy, place.tool))
             }
@@ -344,6 +346,25 @@ fn credentials(
         (Some(_), None) => Err("ATLASSIAN_ACCOUNT_EMAIL is set, but ATLASSIAN_API_TOKEN is not"),
         (None, Some(_)) => Err("ATLASSIAN_API_TOKEN is set, but ATLASSIAN_ACCOUNT_EMAIL is not"),
     }
+}
+
+/// Where the report is to be written, as a path that is the same from everywhere.
+fn report_file(given: Option<String>, reasons: &mut Vec<String>) -> Option<PathBuf> {
+    let name = given?;
+    let path = match path::absolute(&name) {
+        Ok(path) => path,
+        Err(problem) => {
+            reasons.push(format!("REPORT_FILE is {name:?}: {problem}"));
+            return None;
+        }
+    };
+    if path.is_dir() || !path.parent().is_some_and(Path::is_dir) {
+        reasons.push(format!(
+            "REPORT_FILE is {name:?}: expected a file in a directory that is there"
+        ));
+        return None;
+    }
+    Some(path)
 }
 
 /// A script from the command line, or else from the environment, where it can be a list of lines.

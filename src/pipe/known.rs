@@ -32,11 +32,12 @@ pub(crate) struct Variable {
 }
 
 /// All of them.
-pub(super) static VARIABLES: [Variable; 22] = [
+pub(super) static VARIABLES: [Variable; 23] = [
     common("SOFTSTOP_MODE", Holds::One),
     common("SOFTSTOP_COMMAND", Holds::Lines),
     plain("SOFTSTOP_WORKING_DIR", Holds::Many),
     plain("SOFTSTOP_AFTER_SCRIPT", Holds::Lines),
+    common("SOFTSTOP_REPORT_FILE", Holds::One),
     plain("SOFTSTOP_GRACE_PERIOD", Holds::One),
     plain("SOFTSTOP_LOCK_TIMEOUT", Holds::One),
     plain("SOFTSTOP_BACKEND_CONFIG", Holds::Many),

@@ -14,7 +14,7 @@ use crate::story::stage::Stage;
 pub(crate) async fn run(
     stage: &impl Stage,
     script: &str,
-    directory: &Path,
+    (directory, report_file): (&Path, Option<&Path>),
     conclusion: &Conclusion,
 ) {
     info!("Running AFTER_SCRIPT.");
@@ -25,6 +25,9 @@ pub(crate) async fn run(
         .env("SOFTSTOP_EXIT_CODE", conclusion.exit.code().to_string())
         .env("SOFTSTOP_LOCK", conclusion.locks.word())
         .env("SOFTSTOP_LOCK_ID", conclusion.locks.ids());
+    if let Some(report_file) = report_file {
+        command.env("SOFTSTOP_REPORT_FILE", report_file);
+    }
     enter(&mut command, directory);
     match stage.run_cleanup(command).await {
         Ok(status) if status.success() => {}

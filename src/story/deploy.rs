@@ -3,6 +3,7 @@
 mod access;
 mod after;
 mod before;
+mod remains;
 mod unsaved;
 
 use std::env;
@@ -22,11 +23,13 @@ use crate::inquiry::{Finished, Inquiry, STAMP};
 use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, Locks, Reason};
 use crate::story::places::enter;
+use crate::story::remains::Remains;
 use crate::story::stage::Stage;
 use crate::story::told::Told;
 use crate::story::used::Used;
-use crate::supervisor::{Ending, Grounds, Phase, Seen};
+use crate::supervisor::{Audience, Ending, Grounds, Phase, Seen};
 use crate::tools::{Locking, Prepared, Processes, StateKeeper, StateKeeping, Tool, ToolError};
+use remains::Hearing;
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;
@@ -38,6 +41,8 @@ pub(crate) struct Deploy {
     pub(crate) directory: PathBuf,
     pub(crate) after_script: Option<String>,
     pub(crate) lock_timeout: Duration,
+    /// Where the report is written to, if anywhere.
+    pub(crate) report_file: Option<PathBuf>,
 }
 
 /// Everybody who has a part in the story.
@@ -46,6 +51,9 @@ pub(crate) struct Story<'a, S> {
     pub(crate) tool: &'a Tool,
     pub(crate) inquiry: &'a Inquiry<'a, S>,
     pub(crate) deploy: &'a Deploy,
+    /// Tells how the deploy ended and what it has left, before the after-script is run, which may
+    /// want to read it.
+    pub(crate) report: &'a dyn Fn(&Conclusion, &Remains),
 }
 
 impl<S: Stage> Story<'_, S> {
@@ -72,7 +80,9 @@ impl<S: Stage> Story<'_, S> {
         let started = (Timestamp::now(), SystemTime::now());
         let began = Instant::now();
         let mut used = Used::default();
-        let ending = self.supervise(&mut used, &mut told).await;
+        let hearing = Hearing::of(self.tool);
+        let audience = hearing.audience.as_ref();
+        let ending = self.supervise(&mut used, &mut told, audience).await;
         let (outcome, exit) = conclude(&ending);
         let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
         if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
@@ -115,15 +125,26 @@ impl<S: Stage> Story<'_, S> {
                 lacked_memory,
             },
         };
+        let remains = self.remains(&hearing, &used, outcome).await;
+        (self.report)(&conclusion, &remains);
         if let Some(script) = &self.deploy.after_script {
-            after_script::run(self.stage, script, &self.deploy.directory, &conclusion).await;
+            let paths = (
+                self.deploy.directory.as_path(),
+                self.deploy.report_file.as_deref(),
+            );
+            after_script::run(self.stage, script, paths, &conclusion).await;
         }
         told.explain(outcome);
         conclusion
     }
 
     /// Runs the command, and notes which states its tools use.
-    async fn supervise(&self, used: &mut Used, told: &mut Told) -> io::Result<Ending> {
+    async fn supervise(
+        &self,
+        used: &mut Used,
+        told: &mut Told,
+        audience: Option<&Audience>,
+    ) -> io::Result<Ending> {
         let prepared = self.command().map_err(io::Error::other)?;
         let programs = self.tool.programs();
         let grounds = Grounds {
@@ -139,7 +160,7 @@ impl<S: Stage> Story<'_, S> {
         let command = prepared.command;
         let ending = self
             .stage
-            .run_deploy(command, &programs, grounds, note)
+            .run_deploy(command, &programs, grounds, note, audience)
             .await;
         drop(prepared.files);
         ending

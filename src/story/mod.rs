@@ -6,6 +6,7 @@ pub(crate) mod deploy;
 pub(crate) mod locks;
 pub(crate) mod places;
 pub(crate) mod release;
+pub(crate) mod remains;
 mod stage;
 pub(crate) mod status;
 #[cfg(test)]

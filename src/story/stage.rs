@@ -3,19 +3,20 @@
 use std::io;
 use std::process::{Command, ExitStatus};
 
-use crate::supervisor::{Ending, Grounds, Lookout, Phase, Programs, Seen, Supervisor};
+use crate::supervisor::{Audience, Ending, Grounds, Lookout, Phase, Programs, Seen, Supervisor};
 use crate::tools::Host;
 
 /// What a deploy needs besides what its tools need.
 pub(crate) trait Stage: Host {
-    /// Runs the deploy to its end, ends everything that it started, and notes what its tools were
-    /// seen to do.
+    /// Runs the deploy to its end, ends everything that it started, notes what its tools were seen to
+    /// do, and lets the `audience` hear what they print.
     async fn run_deploy(
         &self,
         command: Command,
         programs: &Programs,
         grounds: Grounds,
         note: impl FnMut(Seen),
+        audience: Option<&Audience>,
     ) -> io::Result<Ending>;
 
     /// Runs a command that is not to be interrupted: it has until the end of the grace period.
@@ -38,10 +39,11 @@ impl Stage for Supervisor {
         programs: &Programs,
         grounds: Grounds,
         note: impl FnMut(Seen),
+        audience: Option<&Audience>,
     ) -> io::Result<Ending> {
         let mut lookout = Lookout::new(programs);
         let noticed = lookout.notice(grounds, note);
-        let deploy = Supervisor::run_deploy(self, command, programs);
+        let deploy = Supervisor::run_deploy(self, command, programs, audience);
         tokio::select! {
             biased;
             ending = deploy => ending,

@@ -76,6 +76,11 @@ impl Used {
         self.has_planned && !self.has_changed
     }
 
+    /// Whether it was seen to run something that may change something.
+    pub(crate) fn may_have_changed(&self) -> bool {
+        self.has_changed
+    }
+
     /// Whether the deploy was seen to remove the state of this place.
     pub(crate) fn has_removed(&self, place: &Tool) -> bool {
         self.removed

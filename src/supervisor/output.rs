@@ -21,6 +21,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
+use super::lines::{Audience, Lines};
 use super::words::Ear;
 
 /// How many bytes one read takes: as many as a Linux pipe holds.
@@ -110,9 +111,14 @@ impl Outlet {
         Ok(outlet)
     }
 
-    /// Starts to drain `source` into this stream, until its last writer is gone, and listens for
-    /// `words` in it.
-    pub(super) fn drain(&self, source: OwnedFd, words: &'static str) -> io::Result<()> {
+    /// Starts to drain `source` into this stream, until its last writer is gone, listens for `words` in
+    /// it, and lets the `audience` hear its lines.
+    pub(super) fn drain(
+        &self,
+        source: OwnedFd,
+        words: &'static str,
+        audience: Option<Audience>,
+    ) -> io::Result<()> {
         // A longer pipe is no more than faster, so what becomes of this does not matter.
         let _ = fcntl(&source, FcntlArg::F_SETPIPE_SZ(PIPE));
         self.0.lock().sources += 1;
@@ -120,7 +126,7 @@ impl Outlet {
         thread::Builder::new()
             .stack_size(STACK)
             .spawn(move || {
-                shared.drain(&source, Ear::new(words));
+                shared.drain(&source, Ear::new(words), Lines::new(audience));
                 shared.lock().sources -= 1;
                 shared.progress.notify_one();
             })
@@ -230,7 +236,7 @@ impl Shared {
         }
     }
 
-    fn drain(&self, source: &OwnedFd, mut ear: Ear) {
+    fn drain(&self, source: &OwnedFd, mut ear: Ear, mut lines: Lines) {
         let mut chunk = Chunk::empty();
         loop {
             chunk.0.clear();
@@ -243,6 +249,7 @@ impl Shared {
             }
             let is_little = chunk.0.len() < CHUNK;
             let heard = ear.hear(&chunk.0);
+            lines.find(&chunk.0);
             let mut queue = self.lock();
             if heard > 0 && queue.heard.len() < HEARD_LIMIT {
                 queue.heard.extend(iter::repeat_n(Instant::now(), heard));
@@ -257,6 +264,8 @@ impl Shared {
             }
             chunk = self.push(&mut queue, chunk);
             drop(queue);
+            // The bytes are on their way, so that nobody waits for what is made of them.
+            lines.tell();
             if is_little {
                 thread::sleep(GATHER);
             }

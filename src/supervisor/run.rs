@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, killpg};
 use tracing::info;
 
 use super::children::{Child, Death};
+use super::lines::Audience;
 use super::memory::Kills;
 use super::process::Programs;
 use super::running::Running;
@@ -34,14 +35,17 @@ impl Supervisor {
     /// Runs the deploy to its end, and ends everything that it started.
     ///
     /// When softstop is asked to stop, `tools` are stopped the way they want, and what has not
-    /// stopped when the reserve of the grace period begins is killed.
+    /// stopped when the reserve of the grace period begins is killed. What the deploy prints is heard
+    /// by the `audience`.
     pub(crate) async fn run_deploy(
         &self,
         command: Command,
         tools: &Programs,
+        audience: Option<&Audience>,
     ) -> io::Result<Ending> {
         let kills = Kills::watch();
-        let mut running = Running::new(self.spawn_passing_output(command, tools.words())?);
+        let mut running =
+            Running::new(self.spawn_passing_output(command, tools.words(), audience)?);
         tokio::select! {
             biased;
             () = running.end() => {}
@@ -64,7 +68,7 @@ impl Supervisor {
 
     /// Runs a command that is not to be interrupted: it has until the end of the grace period.
     pub(crate) async fn run_cleanup(&self, command: Command) -> io::Result<ExitStatus> {
-        let mut running = Running::new(self.spawn_passing_output(command, "")?);
+        let mut running = Running::new(self.spawn_passing_output(command, "", None)?);
         tokio::select! {
             biased;
             () = running.end() => {}
@@ -78,7 +82,12 @@ impl Supervisor {
             .ok_or_else(|| io::Error::other("it cannot be killed"))
     }
 
-    fn spawn_passing_output(&self, mut command: Command, words: &'static str) -> io::Result<Child> {
+    fn spawn_passing_output(
+        &self,
+        mut command: Command,
+        words: &'static str,
+        audience: Option<&Audience>,
+    ) -> io::Result<Child> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.children.spawn(&mut command)?;
         let pumps = [
@@ -86,7 +95,8 @@ impl Supervisor {
             (&self.stderr, child.stderr.take()),
         ];
         for (outlet, source) in pumps {
-            if let Some(Err(error)) = source.map(|source| outlet.drain(source, words)) {
+            let audience = audience.cloned();
+            if let Some(Err(error)) = source.map(|source| outlet.drain(source, words, audience)) {
                 // It leads a group of its own, and is not reaped yet.
                 let _ = killpg(child.pid, Signal::SIGKILL);
                 return Err(error);

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -15,12 +16,15 @@ use tokio::time::{Instant, timeout};
 
 use super::access::Barred;
 use super::locking::{End, Guarantee, Locked, Locking, Look, Reply};
+use super::progress::{Reader, Stored, Telling, Told};
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
 use super::{Host, Prepared, Processes, Purpose, Sighting, Signing, ToolError};
 use crate::environment::Environment;
 use crate::identity::{Left, Mark, Neighbours};
 use crate::lock::LockInfo;
-use crate::supervisor::{Ending, Helped, HelperError, Interrupt, Programs, Seen, SeenTool};
+use crate::supervisor::{
+    Ending, Helped, HelperError, Interrupt, Listener, Programs, Seen, SeenTool,
+};
 
 /// How the fake signs its locks.
 pub(crate) const SIGNATURE: &str = "root@vm";
@@ -413,5 +417,37 @@ impl StateKeeping for FakeTool {
 
     fn save_by_hand(&self, state: &UnsavedState) -> String {
         format!("fake push {}", state.path.display())
+    }
+}
+
+/// Understands nothing.
+struct Deaf;
+
+impl Listener for Deaf {
+    fn hear(&mut self, _: &[u8]) {}
+}
+
+impl Reader for Deaf {
+    fn told(&self) -> Told {
+        Told::default()
+    }
+}
+
+impl Telling for FakeTool {
+    fn markers(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn reader(&self) -> Arc<Mutex<dyn Reader>> {
+        Arc::new(Mutex::new(Deaf))
+    }
+
+    async fn stored(&self, _: &impl Host) -> Result<Stored, ToolError> {
+        self.0.moments.pass().await;
+        Ok(Stored::default())
+    }
+
+    fn import_by_hand(&self, address: &str, id: &str) -> String {
+        format!("fake import {address} {id}")
     }
 }

@@ -6,6 +6,7 @@ mod error;
 pub(crate) mod fake;
 mod host;
 mod locking;
+pub(crate) mod progress;
 mod registry;
 mod state_keeping;
 pub(crate) mod terraform;

@@ -3,12 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::access::Barred;
 #[cfg(test)]
 use super::fake::{FakeLock, FakeTool};
 use super::locking::{End, Locked, Locking, Look, Reply};
+use super::progress::{Reader, Stored, Telling};
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
 use super::terraform::{Chosen, Terraform, TerraformLock};
 use super::{Host, Prepared, Processes, Purpose, Sighting, Signing, ToolError};
@@ -33,6 +35,14 @@ pub(crate) enum Lock<'a, H> {
 /// A tool that keeps a state.
 #[derive(Clone, Copy)]
 pub(crate) enum StateKeeper<'a> {
+    Terraform(&'a Terraform),
+    #[cfg(test)]
+    Fake(&'a FakeTool),
+}
+
+/// A tool that tells what it makes.
+#[derive(Clone, Copy)]
+pub(crate) enum Teller<'a> {
     Terraform(&'a Terraform),
     #[cfg(test)]
     Fake(&'a FakeTool),
@@ -77,6 +87,19 @@ impl Tool {
             Self::Terraform(terraform) => StateKeeper::Terraform(terraform),
             #[cfg(test)]
             Self::Fake(fake) => StateKeeper::Fake(fake),
+        })
+    }
+
+    /// What tells of what it makes, where it does.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "Terraform tells of it, and other tools need not"
+    )]
+    pub(crate) fn teller(&self) -> Option<Teller<'_>> {
+        Some(match self {
+            Self::Terraform(terraform) => Teller::Terraform(terraform),
+            #[cfg(test)]
+            Self::Fake(fake) => Teller::Fake(fake),
         })
     }
 }
@@ -215,6 +238,24 @@ impl StateKeeping for StateKeeper<'_> {
 
     fn save_by_hand(&self, state: &UnsavedState) -> String {
         ask!(self, tool => tool.save_by_hand(state))
+    }
+}
+
+impl Telling for Teller<'_> {
+    fn markers(&self) -> &'static [&'static str] {
+        ask!(self, tool => tool.markers())
+    }
+
+    fn reader(&self) -> Arc<Mutex<dyn Reader>> {
+        ask!(self, tool => tool.reader())
+    }
+
+    async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
+        ask!(self, tool => tool.stored(host).await)
+    }
+
+    fn import_by_hand(&self, address: &str, id: &str) -> String {
+        ask!(self, tool => tool.import_by_hand(address, id))
     }
 }
 

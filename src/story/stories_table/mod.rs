@@ -26,7 +26,7 @@ use crate::story::places::Place;
 use crate::story::release::{self, Release};
 use crate::story::stage::Stage;
 use crate::story::status;
-use crate::supervisor::{Ending, Grounds, Phase, Programs, Seen};
+use crate::supervisor::{Audience, Ending, Grounds, Phase, Programs, Seen};
 use crate::tools::fake::{
     FakeBackend, FakeHost, FakePlace, FakeTool, Moments, SIGNATURE, Slip, VERSION, not_given_back,
     seen,
@@ -46,6 +46,7 @@ impl Stage for FakeHost {
         _: &Programs,
         _: Grounds,
         note: impl FnMut(Seen),
+        _: Option<&Audience>,
     ) -> io::Result<Ending> {
         self.pass().await;
         self.seen.iter().cloned().for_each(note);
@@ -150,6 +151,7 @@ impl World {
                 directory: PathBuf::from("/"),
                 after_script: Some("true".to_owned()),
                 lock_timeout: Duration::ZERO,
+                report_file: None,
             },
         }
     }
@@ -188,6 +190,7 @@ impl World {
             tool: &tool,
             inquiry: &inquiry,
             deploy: &self.deploy,
+            report: &|_, _| {},
         };
         story.run().await
     }

@@ -42,6 +42,7 @@ mod merge_properties;
 mod operations;
 mod plan_file;
 mod program;
+mod progress;
 mod published;
 mod schema;
 mod settings;
@@ -50,6 +51,7 @@ mod sighting;
 mod stand_in;
 mod state_file;
 mod static_part;
+mod stored;
 mod strategy;
 mod unsaved;
 mod version;
@@ -62,12 +64,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::unistd::gethostname;
 use tracing::warn;
 
 use super::access::Barred;
+use super::progress::{Reader, Stored, Telling};
 use super::{
     Host, Locking, Prepared, Processes, Purpose, Sighting, Signing, StateKeeping, ToolError,
     UnsavedState, Unstored, Wanted,
@@ -89,6 +93,7 @@ pub(crate) use lock::TerraformLock;
 use lock_view::LockView;
 use program::is_opentofu;
 pub(crate) use program::{Program, say_installed};
+use progress::{MARKERS, Progress};
 pub(crate) use stand_in::stand_in;
 use strategy::Strategy;
 use version::version_of;
@@ -431,5 +436,24 @@ impl StateKeeping for Terraform {
 
     fn save_by_hand(&self, state: &UnsavedState) -> String {
         self.advice(state)
+    }
+}
+
+impl Telling for Terraform {
+    fn markers(&self) -> &'static [&'static str] {
+        &MARKERS
+    }
+
+    fn reader(&self) -> Arc<Mutex<dyn Reader>> {
+        Arc::new(Mutex::new(Progress::default()))
+    }
+
+    async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
+        stored::read(&self.pull_text(host).await?, &by_hand::program(self))
+    }
+
+    fn import_by_hand(&self, address: &str, id: &str) -> String {
+        let (address, id) = (quoted(address), quoted(id));
+        by_hand::in_place(self, &format!("import {address} {id}"))
     }
 }

@@ -132,26 +132,29 @@ impl Terraform {
         }
     }
 
-    /// The stored state. The deploy has used it, so asking creates nothing.
     async fn pull(&self, host: &impl Host) -> Result<StateFile, ToolError> {
+        let text = self.pull_text(host).await?;
+        StateFile::read(&text).map_err(|reason| ToolError::NotComparable {
+            reason: format!("what {} state pull shows is {reason}", program(self)),
+        })
+    }
+
+    /// The stored state. The deploy has used it, so asking creates nothing.
+    pub(super) async fn pull_text(&self, host: &impl Host) -> Result<String, ToolError> {
         let command = self.command_in_place(&["state", "pull", "-no-color"])?;
         let helped = host
             .run_helper_that_says(command, LIMIT, MOST_OF_A_STATE)
             .await?;
-        let reason = if helped.status.success() {
-            match StateFile::read(&helped.stdout) {
-                Ok(stored) => return Ok(stored),
-                Err(reason) => format!("what {} state pull shows is {reason}", program(self)),
-            }
-        } else if let Some(error) =
-            expired(&format!("{} state pull", program(self)), &helped.stderr)
-        {
-            return Err(error);
-        } else {
-            let output = essence(&helped.stderr);
-            format!("{} state pull said: {output}", program(self))
-        };
-        Err(ToolError::NotComparable { reason })
+        if helped.status.success() {
+            return Ok(helped.stdout);
+        }
+        let command = format!("{} state pull", program(self));
+        let output = essence(&helped.stderr);
+        Err(
+            expired(&command, &helped.stderr).unwrap_or(ToolError::NotComparable {
+                reason: format!("{command} said: {output}"),
+            }),
+        )
     }
 
     async fn push(

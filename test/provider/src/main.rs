@@ -1,7 +1,11 @@
-//! A Terraform provider for tests: its resource takes as long as the test wants, and ignores Stop.
+//! A Terraform provider for tests: its resources take as long as the test wants, and ignore Stop
+//! where they are not told to give up.
 //!
 //! A gate is a file: the provider makes `GATE.reached` when it comes to it, and goes on when the
 //! test makes `GATE`.
+
+mod object;
+mod stop;
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,6 +24,8 @@ use tf_provider::{
     AttributePath, Diagnostics, DynamicDataSource, DynamicResource, Provider, Resource, map, serve,
 };
 
+use object::{Object, WORLD};
+
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct State<'a> {
     #[serde(borrow = "'a")]
@@ -34,6 +40,8 @@ struct State<'a> {
 
 /// How long the last answer may take to be sent.
 const TO_ANSWER: Duration = Duration::from_millis(300);
+/// How often is looked whether something has come to pass.
+const MOMENT: Duration = Duration::from_millis(5);
 /// How many resources take their time, or did until TO_ANSWER ago.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
@@ -43,7 +51,7 @@ async fn pass(gate: &ValueString<'_>) {
     busy(async {
         fs::write(gate.with_extension("reached"), "").expect("the test made the directory");
         while !gate.exists() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(MOMENT).await;
         }
     })
     .await;
@@ -57,12 +65,27 @@ async fn take(time: &ValueString<'_>) {
 
 /// Does what takes time, and answers for it also where the library is told to end meanwhile.
 async fn busy(work: impl Future<Output = ()>) {
-    BUSY.fetch_add(1, Ordering::SeqCst);
+    let _busy = Busy::begin();
     work.await;
-    tokio::spawn(async {
-        tokio::time::sleep(TO_ANSWER).await;
-        BUSY.fetch_sub(1, Ordering::SeqCst);
-    });
+}
+
+/// Somebody who is busy until TO_ANSWER after the end of it, also where that is given up.
+struct Busy;
+
+impl Busy {
+    fn begin() -> Self {
+        BUSY.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        tokio::spawn(async {
+            tokio::time::sleep(TO_ANSWER).await;
+            BUSY.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
 }
 
 struct Thing;
@@ -181,19 +204,44 @@ impl Resource for Thing {
 
 struct Slow;
 
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Config<'a> {
+    /// The file of what there is, see [`object`].
+    #[serde(borrow = "'a")]
+    world: ValueString<'a>,
+}
+
 #[async_trait]
 impl Provider for Slow {
-    type Config<'a> = ValueEmpty;
+    type Config<'a> = Config<'a>;
     type MetaState<'a> = ValueEmpty;
 
     fn schema(&self, _: &mut Diagnostics) -> Option<Schema> {
         Some(Schema {
             version: 1,
-            block: Block::default(),
+            block: Block {
+                attributes: map! {
+                    "world" => Attribute {
+                        attr_type: AttributeType::String,
+                        constraint: AttributeConstraint::Optional,
+                        ..Default::default()
+                    },
+                },
+                ..Default::default()
+            },
         })
     }
 
-    async fn configure<'a>(&self, _: &mut Diagnostics, _: String, _: ValueEmpty) -> Option<()> {
+    async fn configure<'a>(
+        &self,
+        _: &mut Diagnostics,
+        _: String,
+        config: Config<'a>,
+    ) -> Option<()> {
+        if let Value::Value(world) = &config.world {
+            // There is one configuration of it in a test.
+            let _ = WORLD.set(world.to_string());
+        }
         Some(())
     }
 
@@ -201,7 +249,11 @@ impl Provider for Slow {
         &self,
         _: &mut Diagnostics,
     ) -> Option<HashMap<String, Box<dyn DynamicResource>>> {
-        Some(map! { "thing" => Thing })
+        let mut resources: HashMap<String, Box<dyn DynamicResource>> = map! { "thing" => Thing };
+        for (name, has_import) in [("object", true), ("rooted", false)] {
+            resources.insert(name.to_owned(), Box::new(Object { has_import }));
+        }
+        Some(resources)
     }
 
     fn get_data_sources(
@@ -214,11 +266,12 @@ impl Provider for Slow {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
+    stop::listen();
     let served = serve("slow", Slow).await;
     // On Stop the library closes its server, and would end before what is being made is answered
     // for. A real provider goes on, and so does this one.
     while BUSY.load(Ordering::SeqCst) > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(MOMENT).await;
     }
     served
 }

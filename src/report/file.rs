@@ -1,0 +1,92 @@
+//! What a deploy has left, as JSON: `docs/report.schema.json` says what may be in it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+use tracing::warn;
+
+use crate::story::conclusion::Conclusion;
+use crate::story::remains::{Heard, Left, Remains};
+use crate::tools::progress::Stage;
+
+/// Of what form the file is. A field may come with the same number, and none goes.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u32,
+    outcome: &'a str,
+    exit_code: u8,
+    lock: &'a str,
+    lock_id: String,
+    heard: bool,
+    plan: bool,
+    state_read: bool,
+    resources: Vec<Row<'a>>,
+    dropped: usize,
+    next_steps: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    unit: Option<&'a str>,
+    address: &'a str,
+    action: &'a str,
+    stage: &'a str,
+    id: Option<&'a str>,
+    old_id: Option<&'a str>,
+    in_state: Option<bool>,
+}
+
+impl<'a> From<&'a Left> for Row<'a> {
+    fn from(left: &'a Left) -> Self {
+        let resource = &left.resource;
+        Self {
+            unit: resource.unit.as_deref(),
+            address: &resource.address,
+            action: resource.action.word(),
+            stage: match resource.stage {
+                Stage::NotBegun => "not_begun",
+                Stage::InFlight => "in_flight",
+                Stage::Complete => "complete",
+                Stage::Failed => "failed",
+                Stage::GivenUp => "may_exist",
+                Stage::InDoubt => "in_doubt",
+            },
+            id: resource.id.as_deref(),
+            old_id: resource.old_id.as_deref(),
+            in_state: left.is_stored,
+        }
+    }
+}
+
+/// Writes the file, also where there is one. The deploy is over, so one that cannot be written changes
+/// nothing.
+pub(crate) fn write(conclusion: &Conclusion, remains: &Remains, path: &Path) {
+    let text = text(conclusion, remains);
+    if let Err(error) = text.and_then(|text| fs::write(path, text)) {
+        let path = path.display();
+        warn!("The report cannot be written to {path}: {error}.");
+    }
+}
+
+fn text(conclusion: &Conclusion, remains: &Remains) -> io::Result<String> {
+    let document = Document {
+        version: VERSION,
+        outcome: conclusion.outcome.word(),
+        exit_code: conclusion.exit.code(),
+        lock: conclusion.locks.word(),
+        lock_id: conclusion.locks.ids(),
+        heard: remains.heard != Heard::Nothing,
+        plan: remains.heard == Heard::Plan,
+        state_read: remains.state_was_read,
+        resources: remains.resources.iter().map(Row::from).collect(),
+        dropped: remains.dropped,
+        next_steps: &remains.next_steps,
+    };
+    let mut text = serde_json::to_string_pretty(&document)?;
+    text.push('\n');
+    Ok(text)
+}

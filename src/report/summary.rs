@@ -1,0 +1,111 @@
+//! What a deploy has left, for the screen: a few lines, however much it is.
+
+use tracing::{info, warn};
+
+use crate::story::remains::{Heard, Kind, Left, Remains};
+
+/// How many resources a line names.
+const NAMED: usize = 5;
+/// How many next steps are printed.
+const STEPS: usize = 5;
+
+/// A line, and whether somebody has to do something about it.
+struct Line {
+    text: String,
+    is_warning: bool,
+}
+
+/// Each kind, how it is told, and whether it asks for something.
+const KINDS: [(Kind, &str, bool); 8] = [
+    (Kind::Complete, "Complete, and in the state", false),
+    (
+        Kind::PerhapsStored,
+        "Complete, and whether the state has it is not known",
+        false,
+    ),
+    (Kind::NotStored, "Complete, and NOT in the state", true),
+    (Kind::InFlight, "In flight, so it may exist", true),
+    (
+        Kind::MayExist,
+        "Given up by its provider, so it may exist",
+        true,
+    ),
+    (
+        Kind::InDoubt,
+        "In doubt, because what was told of it contradicts itself",
+        true,
+    ),
+    (Kind::Failed, "Failed", false),
+    (Kind::NotBegun, "Not begun", false),
+];
+
+/// Says what the deploy has left, where it did not end plainly well.
+pub(crate) fn tell(remains: &Remains) {
+    if remains.is_plain {
+        return;
+    }
+    for Line { text, is_warning } in lines(remains) {
+        if is_warning {
+            warn!("{text}");
+        } else {
+            info!("{text}");
+        }
+    }
+}
+
+fn lines(remains: &Remains) -> Vec<Line> {
+    let line = |text, is_warning| Line { text, is_warning };
+    if remains.heard == Heard::Nothing {
+        let text = "What the deploy has made is not known, because nothing of it was heard.";
+        return vec![line(text.to_owned(), true)];
+    }
+    let mut lines = Vec::new();
+    for (kind, words, is_warning) in KINDS {
+        let left: Vec<&Left> = remains.of(kind).collect();
+        if !left.is_empty() {
+            lines.push(line(format!("{words}: {}.", names(&left)), is_warning));
+        }
+    }
+    if lines.is_empty() {
+        return lines;
+    }
+    if remains.heard == Heard::NoPlan {
+        let text = "What was not begun is not known, because no plan was printed.";
+        lines.push(line(text.to_owned(), false));
+    }
+    if remains.dropped > 0 {
+        lines.push(line(
+            format!("And {} more, which are not listed.", remains.dropped),
+            false,
+        ));
+    }
+    for step in remains.next_steps.iter().take(STEPS) {
+        lines.push(line(step.clone(), true));
+    }
+    lines
+}
+
+fn names(left: &[&Left]) -> String {
+    let named: Vec<String> = left.iter().take(NAMED).map(|left| named(left)).collect();
+    match left.len().checked_sub(NAMED) {
+        None | Some(0) => named.join(", "),
+        Some(more) => format!("{}, and {more} more", named.join(", ")),
+    }
+}
+
+/// A resource, and what else tells it from others: what it is called in the state, where that is not
+/// obvious, and the id where nobody else would know it.
+fn named(left: &Left) -> String {
+    let name = left.name();
+    let id = left.resource.id.as_deref().map(|id| id.escape_debug());
+    match (left.kind(), id, left.is_stored) {
+        (Kind::NotStored | Kind::InDoubt, Some(id), _) => format!("{name} (id {id})"),
+        (Kind::InFlight | Kind::MayExist | Kind::InDoubt, _, Some(true)) => {
+            format!("{name} (the state has it)")
+        }
+        (Kind::InFlight | Kind::MayExist | Kind::InDoubt, _, Some(false)) => {
+            format!("{name} (not in the state)")
+        }
+        _ => name,
+    }
+}

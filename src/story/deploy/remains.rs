@@ -1,0 +1,129 @@
+//! What the deploy has made, and what of it the state has.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::debug;
+
+use super::Story;
+use crate::exit_code::Outcome;
+use crate::story::remains::{Heard, Kind, Left, Remains};
+use crate::story::stage::Stage;
+use crate::story::used::Used;
+use crate::supervisor::Audience;
+use crate::tools::Tool;
+use crate::tools::progress::{Reader, Resource, Stored, Telling, Told};
+
+/// How many commands for a person are made.
+const COMMANDS: usize = 20;
+
+/// Who hears what the deploy makes. Nobody, where its tool does not tell.
+pub(super) struct Hearing {
+    reader: Option<Arc<Mutex<dyn Reader>>>,
+    pub(super) audience: Option<Audience>,
+}
+
+impl Hearing {
+    pub(super) fn of(tool: &Tool) -> Self {
+        let teller = tool.teller();
+        let reader = teller.map(|teller| teller.reader());
+        let audience = teller
+            .zip(reader.clone())
+            .map(|(teller, reader)| Audience::new(teller.markers(), reader));
+        Self { reader, audience }
+    }
+
+    fn told(&self) -> Told {
+        let reader = self.reader.as_ref();
+        let reader = reader.map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));
+        reader.map_or_else(Told::default, |reader| reader.told())
+    }
+}
+
+impl<S: Stage> Story<'_, S> {
+    /// What a deploy with this outcome has left.
+    pub(super) async fn remains(
+        &self,
+        hearing: &Hearing,
+        used: &Used,
+        outcome: Outcome,
+    ) -> Remains {
+        let told = hearing.told();
+        let heard = if told.has_plan {
+            Heard::Plan
+        } else if !told.is_nothing() || !used.may_have_changed() {
+            Heard::NoPlan
+        } else {
+            Heard::Nothing
+        };
+        let mut resources = told.resources;
+        // A plan that nobody applies has begun nothing, and was not to begin anything.
+        resources.retain(|one| one.leaves_something() && (one.is_begun() || !used.is_plan()));
+        let is_plain = outcome == Outcome::Succeeded && resources.iter().all(Resource::is_settled);
+        let is_begun = resources.iter().any(Resource::is_begun);
+        let stored = if is_plain || !is_begun {
+            None
+        } else {
+            self.stored(used).await
+        };
+        let left = |resource| Left {
+            is_stored: stored.as_ref().and_then(|stored| stored.knows(&resource)),
+            resource,
+        };
+        let mut remains = Remains {
+            heard,
+            is_plain,
+            state_was_read: stored.is_some(),
+            resources: resources.into_iter().map(left).collect(),
+            dropped: told.dropped,
+            next_steps: Vec::new(),
+        };
+        remains.next_steps = self.next_steps(&remains, used);
+        remains
+    }
+
+    /// What the state has that the deploy has used; nothing where it used several, which may have the
+    /// same addresses, or where it cannot be read in time.
+    async fn stored(&self, used: &Used) -> Option<Stored> {
+        let places = used.places();
+        let [place] = places.as_slice() else {
+            return None;
+        };
+        match place.teller()?.stored(self.stage).await {
+            Ok(stored) => Some(stored),
+            Err(error) => {
+                debug!("What the state has is not known: {error}.");
+                None
+            }
+        }
+    }
+
+    /// What a person has to do before the next deploy.
+    fn next_steps(&self, remains: &Remains, used: &Used) -> Vec<String> {
+        let places = used.places();
+        let place = places.first().copied().unwrap_or(self.tool);
+        let imports = remains.of(Kind::NotStored).filter_map(|left| {
+            let id = left.resource.id.as_deref()?;
+            let command = place.teller()?.import_by_hand(&left.resource.address, id);
+            Some(format!(
+                "Before the next deploy, which would make it again, bring it into the state: {command}"
+            ))
+        });
+        let mut steps: Vec<String> = imports.take(COMMANDS).collect();
+        let unknown = remains
+            .resources
+            .iter()
+            .filter(|left| left.may_be_made_again());
+        let names: Vec<String> = unknown.map(Left::name).collect();
+        match names.as_slice() {
+            [] => {}
+            [name] => steps.push(format!(
+                "Before the next deploy, which may make it again, look whether {name} is there."
+            )),
+            names => steps.push(format!(
+                "Before the next deploy, which may make them again, look which of these {} are there.",
+                names.len()
+            )),
+        }
+        steps
+    }
+}

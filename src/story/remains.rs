@@ -1,0 +1,93 @@
+//! What a deploy has made and not made, as a value: whatever tells of it is a view of this.
+
+use crate::tools::progress::{Action, Resource, Stage};
+
+/// What is known at the end of a deploy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remains {
+    pub(crate) heard: Heard,
+    /// Whether the deploy has ended well, and left nothing that a person has to know of.
+    pub(crate) is_plain: bool,
+    /// Whether the state was read after the end.
+    pub(crate) state_was_read: bool,
+    pub(crate) resources: Vec<Left>,
+    /// How many are not among them, because there were too many.
+    pub(crate) dropped: usize,
+    /// What a person has to do, or can.
+    pub(crate) next_steps: Vec<String>,
+}
+
+/// How much was heard of what the deploy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// What it has made is not known.
+    Nothing,
+    /// What was not begun is not known.
+    NoPlan,
+    Plan,
+}
+
+/// A resource, and whether the state has it, where that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) resource: Resource,
+    pub(crate) is_stored: Option<bool>,
+}
+
+/// In which way a resource is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing is to be done about it.
+    Complete,
+    /// It is there, and the next deploy would make it again.
+    NotStored,
+    /// It is complete, and nobody knows whether the state has it.
+    PerhapsStored,
+    InFlight,
+    MayExist,
+    Failed,
+    InDoubt,
+    NotBegun,
+}
+
+impl Left {
+    pub(crate) fn kind(&self) -> Kind {
+        match (self.resource.stage, self.is_stored) {
+            (Stage::Complete, Some(true)) => Kind::Complete,
+            (Stage::Complete, Some(false)) => Kind::NotStored,
+            (Stage::Complete, None) => Kind::PerhapsStored,
+            (Stage::InFlight, _) => Kind::InFlight,
+            (Stage::GivenUp, _) => Kind::MayExist,
+            (Stage::Failed, _) => Kind::Failed,
+            (Stage::InDoubt, _) => Kind::InDoubt,
+            (Stage::NotBegun, _) => Kind::NotBegun,
+        }
+    }
+
+    /// Whether the next deploy may make it again, because nobody knows whether it is there.
+    pub(crate) fn may_be_made_again(&self) -> bool {
+        let kind = self.kind();
+        matches!(kind, Kind::InFlight | Kind::MayExist | Kind::InDoubt)
+            && self.is_stored != Some(true)
+            && matches!(
+                self.resource.action,
+                Action::Create | Action::Replace | Action::Import
+            )
+    }
+
+    /// The resource, as people know it.
+    pub(crate) fn name(&self) -> String {
+        match &self.resource.unit {
+            Some(unit) => format!("[{unit}] {}", self.resource.address),
+            None => self.resource.address.clone(),
+        }
+    }
+}
+
+impl Remains {
+    pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &Left> {
+        self.resources
+            .iter()
+            .filter(move |left| left.kind() == kind)
+    }
+}

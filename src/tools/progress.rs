@@ -1,0 +1,141 @@
+//! What a deploy was heard to make, as far as its tool tells while it runs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::{Host, ToolError};
+use crate::supervisor::Listener;
+
+/// A tool that tells, while it runs, what it makes.
+pub(crate) trait Telling {
+    /// What the lines of its output hold in which it does.
+    fn markers(&self) -> &'static [&'static str];
+
+    /// Understands these lines, of one deploy.
+    fn reader(&self) -> Arc<Mutex<dyn Reader>>;
+
+    /// What the stored state has, without taking the lock. To be asked where the deploy has used it,
+    /// because asking may create it.
+    async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError>;
+
+    /// How a person brings into the state what was made and is not in it.
+    fn import_by_hand(&self, address: &str, id: &str) -> String;
+}
+
+/// Understands what a tool says of what it makes, from those of its lines that hold its markers.
+pub(crate) trait Reader: Listener {
+    /// What was understood so far.
+    fn told(&self) -> Told;
+}
+
+/// What a tool has told of its resources.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) resources: Vec<Resource>,
+    /// How many were dropped because there were too many of them: complete ones as far as there are.
+    pub(crate) dropped: usize,
+    /// Whether it was told what the deploy was going to do, so that what is not listed was not meant.
+    pub(crate) has_plan: bool,
+}
+
+/// One resource, and what was to become of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resource {
+    /// Which of several deployments in one run it belongs to, where a wrapper says so.
+    pub(crate) unit: Option<String>,
+    pub(crate) address: String,
+    pub(crate) action: Action,
+    pub(crate) stage: Stage,
+    /// The id that it was given, where that was told.
+    pub(crate) id: Option<String>,
+    /// The id of what was in its place and is destroyed.
+    pub(crate) old_id: Option<String>,
+}
+
+/// What is done with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Create,
+    Update,
+    /// Destroyed and made anew, in either order.
+    Replace,
+    Destroy,
+    Import,
+    Read,
+}
+
+/// How far an action has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    NotBegun,
+    /// It was begun, and no end of it was told.
+    InFlight,
+    Complete,
+    Failed,
+    /// It was given up while it was made, so it may be there all the same.
+    GivenUp,
+    /// What was told of it contradicts itself.
+    InDoubt,
+}
+
+impl Action {
+    /// The word for it in reports.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Destroy => "destroy",
+            Self::Import => "import",
+            Self::Read => "read",
+        }
+    }
+}
+
+impl Resource {
+    pub(crate) fn is_begun(&self) -> bool {
+        self.stage != Stage::NotBegun
+    }
+
+    /// What was only read has left nothing.
+    pub(crate) fn leaves_something(&self) -> bool {
+        self.action != Action::Read
+    }
+
+    /// Whether nothing is left to say about it where the deploy has succeeded.
+    pub(crate) fn is_settled(&self) -> bool {
+        !matches!(self.stage, Stage::InFlight | Stage::Failed | Stage::GivenUp)
+    }
+}
+
+impl Told {
+    /// Whether nothing was heard of: whatever was made, it is not known.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.resources.is_empty() && self.dropped == 0
+    }
+}
+
+/// What the stored state has: the ids of each resource, those of objects that were replaced too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stored(pub(crate) BTreeMap<String, Vec<String>>);
+
+impl Stored {
+    /// Whether the state knows what has become of a resource, where that can be seen in it.
+    pub(crate) fn knows(&self, resource: &Resource) -> Option<bool> {
+        match resource.action {
+            Action::Create | Action::Replace | Action::Import => Some(self.has(resource)),
+            Action::Destroy if resource.stage == Stage::Complete => Some(!self.has(resource)),
+            Action::Destroy | Action::Update | Action::Read => None,
+        }
+    }
+
+    /// Whether the state has what was made, where that can be told from what is known of it.
+    fn has(&self, resource: &Resource) -> bool {
+        let ids = self.0.get(&resource.address);
+        match (&resource.id, ids) {
+            (_, None) => false,
+            (Some(id), Some(ids)) => ids.contains(id),
+            (None, Some(_)) => true,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Reads in Terraform's output what becomes of each resource.
+//!
+//! Terraform records nothing before it makes something, and a remote state lacks what was made in the
+//! last twenty seconds before a kill. But it prints a line before and after each change.
+
+mod address;
+mod json;
+mod ledger;
+mod line;
+#[cfg(test)]
+mod progress_properties;
+#[cfg(test)]
+mod progress_table;
+
+use crate::supervisor::Listener;
+use crate::tools::progress::{Reader, Told};
+use address::is_of;
+use ledger::Ledger;
+use line::{Event, Said};
+
+/// What the lines hold that are read, and as few others as possible.
+pub(super) const MARKERS: [&str; 10] = [
+    "ing...",
+    " complete",
+    "  # ",
+    "following actions:",
+    "{\"@level\":\"",
+    "  with ",
+    "Error: ",
+    "Warning: ",
+    ", in resource \"",
+    "cancel",
+];
+
+/// The reader of one deploy's output.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    ledger: Ledger,
+    /// What is being told of something that went wrong.
+    diagnostic: Option<Diagnostic>,
+}
+
+#[derive(Debug)]
+struct Diagnostic {
+    is_error: bool,
+    is_canceled: bool,
+    about: About,
+}
+
+/// Which resource a diagnostic is about. It names it after its first line, and before its details.
+#[derive(Debug)]
+enum About {
+    Nobody,
+    One(Option<String>, String),
+    OneOf(String, String),
+}
+
+impl Listener for Progress {
+    fn hear(&mut self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        let said = match json::split(&text) {
+            Some((prefix, json)) => json::read(prefix, json),
+            None => line::read(&text),
+        };
+        if let Some(said) = said {
+            self.note(said);
+        }
+    }
+}
+
+impl Reader for Progress {
+    fn told(&self) -> Told {
+        self.ledger.told()
+    }
+}
+
+impl Progress {
+    fn note(&mut self, said: Said) {
+        let (unit, address) = (said.unit.as_deref(), said.address.as_str());
+        match said.event {
+            Event::Plan => self.ledger.begin_plan(unit),
+            Event::Planned(action) => self.ledger.plan(unit, address, action),
+            Event::Begun(action, id) => self.ledger.begin(unit, address, action, &id),
+            Event::GoesOn(action) => self.ledger.go_on(unit, address, action),
+            Event::Complete(action, id) => self.ledger.complete(unit, address, action, &id),
+            Event::Failed { is_canceled } => self.ledger.fail(unit, address, is_canceled),
+            Event::Diagnostic {
+                is_error,
+                is_canceled,
+            } => {
+                self.diagnostic = Some(Diagnostic {
+                    is_error,
+                    is_canceled,
+                    about: About::Nobody,
+                });
+            }
+            Event::About => self.tell_about(About::One(said.unit, said.address)),
+            Event::AboutOneOf { kind, name } => self.tell_about(About::OneOf(kind, name)),
+            Event::Canceled => {
+                if let Some(diagnostic) = &mut self.diagnostic {
+                    diagnostic.is_canceled = true;
+                }
+                self.fail();
+            }
+        }
+    }
+
+    /// A diagnostic names what it is about. Of the two ways in which one does, the first says more.
+    fn tell_about(&mut self, about: About) {
+        if let Some(diagnostic) = &mut self.diagnostic
+            && matches!(diagnostic.about, About::Nobody)
+        {
+            diagnostic.about = about;
+            self.fail();
+        }
+    }
+
+    fn fail(&mut self) {
+        let Some(diagnostic) = self.diagnostic.as_ref().filter(|told| told.is_error) else {
+            return;
+        };
+        let is_canceled = diagnostic.is_canceled;
+        match &diagnostic.about {
+            About::Nobody => {}
+            About::One(unit, address) => self.ledger.fail(unit.as_deref(), address, is_canceled),
+            About::OneOf(kind, name) => {
+                let is_meant = |address: &str| is_of(address, kind, name);
+                self.ledger.fail_each(is_meant, is_canceled);
+            }
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! What is known of each resource, in bounded memory.
+//!
+//! A line may be forged: a name, an id or an output can look like one of Terraform's. So nothing is
+//! complete that was not begun, what contradicts itself is in doubt, and what was in doubt once is
+//! never sure again.
+
+use std::collections::BTreeMap;
+
+use super::line::Id;
+use crate::tools::progress::{Action, Resource, Stage, Told};
+
+/// How many resources are kept.
+const LIMIT: usize = 10_000;
+/// How many complete ones are dropped at once where there are more.
+const AT_ONCE: usize = 1_000;
+/// How long a name or an id may be.
+const LONGEST: usize = 1_024;
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    entries: BTreeMap<Key, Entry>,
+    dropped: usize,
+    has_plan: bool,
+    /// Whether an id had a line break in it: any line after it may be a part of it.
+    is_cut: bool,
+}
+
+/// A resource of a unit. `None` is the unit of a run that has but one.
+type Key = (Option<Box<str>>, Box<str>);
+
+/// What was said of one resource.
+#[derive(Debug, Default)]
+struct Entry {
+    planned: Option<Action>,
+    steps: Vec<Step>,
+}
+
+/// One thing that is done with a resource: to be replaced takes two.
+#[derive(Debug)]
+struct Step {
+    action: Action,
+    stage: Stage,
+    /// How many were begun and are not complete: a resource may have deposed objects.
+    open: u8,
+    id: Option<Box<str>>,
+}
+
+impl Ledger {
+    /// A new plan begins: what an older one had and nobody has begun is no longer meant.
+    pub(super) fn begin_plan(&mut self, unit: Option<&str>) {
+        self.entries
+            .retain(|(of, _), entry| of.as_deref() != unit || !entry.steps.is_empty());
+        for ((of, _), entry) in &mut self.entries {
+            if of.as_deref() == unit {
+                entry.planned = None;
+            }
+        }
+    }
+
+    pub(super) fn plan(&mut self, unit: Option<&str>, address: &str, action: Action) {
+        self.has_plan = true;
+        if let Some(entry) = self.entry(unit, address) {
+            entry.planned = Some(action);
+        }
+    }
+
+    pub(super) fn begin(&mut self, unit: Option<&str>, address: &str, action: Action, id: &Id) {
+        let is_cut = self.note_cut(id);
+        let Some(entry) = self.entry(unit, address) else {
+            return;
+        };
+        // Nothing is made again before what was made is destroyed, or is to be.
+        let is_replaced = entry.is_destroyed() || entry.planned == Some(Action::Replace);
+        let Some(step) = entry.step(action) else {
+            entry.push(Step {
+                action,
+                stage: if is_cut {
+                    Stage::InDoubt
+                } else {
+                    Stage::InFlight
+                },
+                open: 1,
+                id: text_of(id),
+            });
+            return;
+        };
+        step.open = step.open.saturating_add(1);
+        match step.stage {
+            Stage::Complete if action == Action::Create && !is_replaced => {
+                step.stage = Stage::InDoubt;
+            }
+            Stage::InDoubt => {}
+            _ => {
+                step.stage = if is_cut {
+                    Stage::InDoubt
+                } else {
+                    Stage::InFlight
+                }
+            }
+        }
+        if let Some(id) = text_of(id) {
+            step.id = Some(id);
+        }
+    }
+
+    pub(super) fn go_on(&mut self, unit: Option<&str>, address: &str, action: Action) {
+        let Some(entry) = self.known(unit, address) else {
+            return;
+        };
+        match entry.step(action) {
+            Some(step) if step.stage == Stage::Complete => step.stage = Stage::InDoubt,
+            Some(_) => {}
+            None => entry.push(Step {
+                action,
+                stage: Stage::InDoubt,
+                open: 1,
+                id: None,
+            }),
+        }
+    }
+
+    pub(super) fn complete(&mut self, unit: Option<&str>, address: &str, action: Action, id: &Id) {
+        let is_cut = self.note_cut(id) || *id == Id::Cut;
+        let Some(entry) = self.known(unit, address) else {
+            return;
+        };
+        let Some(step) = entry.step(action) else {
+            entry.push(Step {
+                action,
+                stage: Stage::InDoubt,
+                open: 0,
+                id: text_of(id),
+            });
+            return;
+        };
+        let told = text_of(id);
+        match step.stage {
+            Stage::InFlight => {
+                step.open = step.open.saturating_sub(1);
+                if step.open == 0 {
+                    step.stage = if is_cut {
+                        Stage::InDoubt
+                    } else {
+                        Stage::Complete
+                    };
+                }
+            }
+            // The same line twice is a line that passes twice.
+            Stage::Complete if told == step.id || action == Action::Destroy => {}
+            _ => step.stage = Stage::InDoubt,
+        }
+        // That something is gone is told without its id.
+        if told.is_some() {
+            step.id = told;
+        }
+    }
+
+    /// What was begun there has failed.
+    pub(super) fn fail(&mut self, unit: Option<&str>, address: &str, is_canceled: bool) {
+        if let Some(entry) = self.known(unit, address) {
+            entry.fail(is_canceled);
+        }
+    }
+
+    /// The same for every resource that this is true of.
+    pub(super) fn fail_each(&mut self, is_meant: impl Fn(&str) -> bool, is_canceled: bool) {
+        for ((_, address), entry) in &mut self.entries {
+            if is_meant(address) {
+                entry.fail(is_canceled);
+            }
+        }
+    }
+
+    /// About how much memory all of it takes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        const BLOCK: usize = 16;
+        let of_entry = |((unit, address), entry): (&Key, &Entry)| {
+            let steps = entry.steps.capacity() * size_of::<Step>() + BLOCK;
+            let ids = entry.steps.iter().filter_map(|step| step.id.as_deref());
+            let ids: usize = ids.map(|id| id.len() + BLOCK).sum();
+            let unit = unit.as_deref().map_or(0, |unit| unit.len() + BLOCK);
+            // A node of a tree is two thirds full.
+            let node = size_of::<(Key, Entry)>() * 3 / 2;
+            node + unit + address.len() + BLOCK + steps + ids
+        };
+        self.entries.iter().map(of_entry).sum()
+    }
+
+    pub(super) fn told(&self) -> Told {
+        let resources = self.entries.iter().map(|((unit, address), entry)| {
+            let id_of = |action| {
+                let step = entry.steps.iter().find(|step| step.action == action);
+                step.and_then(|step| step.id.as_deref()).map(str::to_owned)
+            };
+            let destroyed = id_of(Action::Destroy);
+            let made = [Action::Create, Action::Update, Action::Import].map(id_of);
+            Resource {
+                unit: unit.as_deref().map(str::to_owned),
+                address: address.clone().into_string(),
+                action: entry.action(),
+                stage: entry.stage(),
+                id: made.into_iter().flatten().next(),
+                old_id: destroyed,
+            }
+        });
+        Told {
+            resources: resources.collect(),
+            dropped: self.dropped,
+            has_plan: self.has_plan,
+        }
+    }
+
+    /// Takes note of an id that goes on in the next line, and tells whether one did before.
+    fn note_cut(&mut self, id: &Id) -> bool {
+        let was_cut = self.is_cut;
+        self.is_cut |= *id == Id::Cut;
+        was_cut
+    }
+
+    fn known(&mut self, unit: Option<&str>, address: &str) -> Option<&mut Entry> {
+        self.entries.get_mut(&key(unit, address))
+    }
+
+    /// The entry of a resource, which is a new one where it was not heard of. Nothing where there is
+    /// no room for another one.
+    fn entry(&mut self, unit: Option<&str>, address: &str) -> Option<&mut Entry> {
+        let key = key(unit, address);
+        if !self.entries.contains_key(&key) {
+            let is_long = unit.map_or(0, str::len) + address.len() > LONGEST;
+            if is_long || self.entries.len() >= LIMIT && !self.make_room() {
+                self.dropped += 1;
+                return None;
+            }
+        }
+        Some(self.entries.entry(key).or_default())
+    }
+
+    /// Drops complete ones, or else what nobody has begun.
+    fn make_room(&mut self) -> bool {
+        for least in [Stage::Complete, Stage::NotBegun] {
+            let before = self.entries.len();
+            let mut left = AT_ONCE;
+            self.entries.retain(|_, entry| {
+                let goes = left > 0 && entry.stage() == least;
+                left -= usize::from(goes);
+                !goes
+            });
+            let gone = before - self.entries.len();
+            self.dropped += gone;
+            if gone > 0 {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Entry {
+    fn step(&mut self, action: Action) -> Option<&mut Step> {
+        self.steps.iter_mut().find(|step| step.action == action)
+    }
+
+    /// Most resources have one step, and there are many resources.
+    fn push(&mut self, step: Step) {
+        self.steps.reserve_exact(1);
+        self.steps.push(step);
+    }
+
+    fn fail(&mut self, is_canceled: bool) {
+        for step in &mut self.steps {
+            let canceled = is_canceled && step.stage == Stage::Failed;
+            if step.stage == Stage::InFlight || canceled {
+                step.stage = if is_canceled {
+                    Stage::GivenUp
+                } else {
+                    Stage::Failed
+                };
+            }
+        }
+    }
+
+    fn is_destroyed(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| step.action == Action::Destroy && step.stage == Stage::Complete)
+    }
+
+    fn action(&self) -> Action {
+        let has = |action| self.steps.iter().any(|step| step.action == action);
+        match (self.planned, has(Action::Create), has(Action::Destroy)) {
+            (_, true, true) => Action::Replace,
+            (Some(planned), ..) => planned,
+            (None, true, false) => Action::Create,
+            (None, false, true) => Action::Destroy,
+            (None, false, false) => {
+                let last = self.steps.last();
+                last.map_or(Action::Read, |step| step.action)
+            }
+        }
+    }
+
+    /// The stage of the whole: the one that says most. A replacement is complete when both of its
+    /// halves are.
+    fn stage(&self) -> Stage {
+        let by_weight = [
+            Stage::InDoubt,
+            Stage::GivenUp,
+            Stage::InFlight,
+            Stage::Failed,
+            Stage::Complete,
+        ];
+        let has = |stage: &Stage| self.steps.iter().any(|step| step.stage == *stage);
+        let stage = by_weight.into_iter().find(has).unwrap_or(Stage::NotBegun);
+        let steps = match self.planned {
+            Some(Action::Replace) => 2,
+            _ => 1,
+        };
+        if stage == Stage::Complete && self.steps.len() < steps {
+            Stage::InFlight
+        } else {
+            stage
+        }
+    }
+}
+
+fn key(unit: Option<&str>, address: &str) -> Key {
+    (unit.map(Box::from), Box::from(address))
+}
+
+fn text_of(id: &Id) -> Option<Box<str>> {
+    match id {
+        Id::Whole(id) if id.len() <= LONGEST => Some(Box::from(id.as_str())),
+        Id::Whole(_) | Id::None | Id::Cut => None,
+    }
+}

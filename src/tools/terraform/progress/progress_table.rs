@@ -1,0 +1,389 @@
+//! What is read in what real Terraforms and OpenTofus have printed, and in what nobody can record.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::tools::progress::{Action, Resource, Stage};
+
+const TEXTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/progress");
+
+/// Every version that was recorded, and whether `-auto-approve` lets it print its plan.
+const VERSIONS: [(&str, bool); 6] = [
+    ("terraform-0.12", false),
+    ("terraform-0.13", false),
+    ("terraform-0.14", false),
+    ("terraform-0.15", false),
+    ("terraform-1.11", true),
+    ("opentofu-1.12", true),
+];
+
+pub(super) fn read(text: &str) -> Told {
+    let mut progress = Progress::default();
+    for line in text.lines() {
+        if MARKERS.iter().any(|marker| line.contains(marker)) {
+            progress.hear(line.as_bytes());
+        }
+    }
+    progress.told()
+}
+
+fn recorded(version: &str, name: &str) -> Option<String> {
+    fs::read_to_string(Path::new(TEXTS).join(version).join(format!("{name}.txt"))).ok()
+}
+
+pub(super) fn find<'a>(told: &'a Told, address: &str) -> &'a Resource {
+    let mut resources = told.resources.iter();
+    let found = resources.find(|resource| resource.address == address);
+    found.unwrap_or_else(|| panic!("{address} is not among {told:#?}"))
+}
+
+fn is(told: &Told, address: &str, action: Action, stage: Stage) {
+    let resource = find(told, address);
+    assert_eq!(
+        (resource.action, resource.stage),
+        (action, stage),
+        "{address}"
+    );
+}
+
+#[test]
+fn what_each_version_makes_for_the_first_time_is_known_with_its_id() {
+    for (version, has_plan) in VERSIONS {
+        for mode in ["plain", "colour", "json"] {
+            let Some(text) = recorded(version, &format!("{mode}-first")) else {
+                continue;
+            };
+            let told = read(&text);
+            assert_eq!(told.has_plan, has_plan, "{version} {mode}");
+            let mut made = 0;
+            for resource in &told.resources {
+                let (address, stage) = (resource.address.as_str(), resource.stage);
+                let id = resource.id.as_deref().unwrap_or_default();
+                match (resource.action, address) {
+                    (Action::Read, _) => continue,
+                    (_, "slow_object.bad") => assert_eq!(stage, Stage::Failed, "{version} {mode}"),
+                    _ => {
+                        assert_eq!(stage, Stage::Complete, "{version} {mode}: {resource:?}");
+                        assert!(id.starts_with("obj-"), "{version} {mode}: {resource:?}");
+                        made += 1;
+                    }
+                }
+                assert_eq!(
+                    resource.action,
+                    Action::Create,
+                    "{version} {mode}: {resource:?}"
+                );
+            }
+            // Two of a module, two with keys, and those of which there is one.
+            assert_eq!(made, 11, "{version} {mode}: {told:#?}");
+        }
+    }
+}
+
+#[test]
+fn changes_replacements_and_ends_are_told_from_each_other() {
+    for version in [
+        "terraform-0.13",
+        "terraform-0.14",
+        "terraform-0.15",
+        "terraform-1.11",
+        "opentofu-1.12",
+    ] {
+        for mode in ["plain", "colour", "json"] {
+            let Some(text) = recorded(version, &format!("{mode}-second")) else {
+                continue;
+            };
+            let told = read(&text);
+            is(&told, "slow_object.plain", Action::Update, Stage::Complete);
+            is(&told, "slow_object.slow", Action::Update, Stage::Complete);
+            for address in ["slow_object.kind", "slow_object.kind_first"] {
+                is(&told, address, Action::Replace, Stage::Complete);
+                let replaced = find(&told, address);
+                assert!(
+                    replaced.id.is_some() && replaced.old_id.is_some(),
+                    "{replaced:?}"
+                );
+                assert_ne!(replaced.id, replaced.old_id);
+            }
+            is(&told, "slow_object.bad", Action::Create, Stage::GivenUp);
+            if version.starts_with("terraform-0") {
+                is(&told, "slow_object.gone", Action::Destroy, Stage::Complete);
+            } else {
+                is(&told, "data.slow_fact.late", Action::Read, Stage::Complete);
+                is(&told, "slow_object.there", Action::Update, Stage::Complete);
+                assert_eq!(
+                    find(&told, "slow_object.there").id.as_deref(),
+                    Some("obj-there")
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_import_is_complete_when_it_is_said() {
+    for version in ["terraform-1.11", "opentofu-1.12"] {
+        let told = read(&recorded(version, "plain-second").unwrap());
+        is(&told, "slow_object.taken", Action::Import, Stage::Complete);
+        assert_eq!(
+            find(&told, "slow_object.taken").id.as_deref(),
+            Some("obj-taken")
+        );
+    }
+}
+
+#[test]
+fn a_saved_plan_prints_no_plan_when_it_is_applied() {
+    for (version, _) in VERSIONS {
+        let told = read(&recorded(version, "plain-planfile").unwrap());
+        assert!(!told.has_plan, "{version}");
+        if version.starts_with("terraform-0") {
+            // There was nothing left to do, and an output looks like a line of Terraform's.
+            assert!(told.is_nothing(), "{version}: {told:?}");
+        } else {
+            is(&told, "slow_object.bad", Action::Create, Stage::GivenUp);
+        }
+    }
+}
+
+#[test]
+fn what_is_planned_and_what_is_made_at_any_moment_is_known() {
+    let text = recorded("terraform-1.11", "plain-second").unwrap();
+    let until = |line: &str| {
+        let end = text
+            .find(line)
+            .unwrap_or_else(|| panic!("{line} is not there"));
+        read(&text[..end + line.len()])
+    };
+    let planned = until("Plan: 2 to import");
+    assert!(
+        planned
+            .resources
+            .iter()
+            .all(|resource| resource.stage == Stage::NotBegun || resource.action == Action::Read)
+    );
+    is(
+        &planned,
+        "slow_object.kind",
+        Action::Replace,
+        Stage::NotBegun,
+    );
+    is(
+        &planned,
+        "slow_object.taken",
+        Action::Import,
+        Stage::NotBegun,
+    );
+
+    let between_halves = until("slow_object.kind: Destruction complete after 0s");
+    is(
+        &between_halves,
+        "slow_object.kind",
+        Action::Replace,
+        Stage::InFlight,
+    );
+    is(
+        &between_halves,
+        "slow_object.kind_first",
+        Action::Replace,
+        Stage::InFlight,
+    );
+
+    let still = until("10s elapsed]");
+    is(&still, "slow_object.slow", Action::Update, Stage::InFlight);
+    is(
+        &still,
+        "slow_object.kind_first",
+        Action::Replace,
+        Stage::Complete,
+    );
+}
+
+#[test]
+fn what_a_wrapper_puts_before_the_words_is_no_part_of_them() {
+    for (prefix, unit) in [
+        ("", None),
+        ("[vpc] ", Some("vpc")),
+        (
+            "14:03:22.123 STDOUT [live/vpc] terraform: ",
+            Some("live/vpc"),
+        ),
+        ("[2026-11-27T11:00:00Z] ", None),
+        ("2026-11-27T11:00:00Z ", None),
+        ("tf-1  | ", None),
+    ] {
+        let text = format!(
+            "{prefix}  # module.a[\"x y\"].b.c will be created\n\
+             {prefix}  # b.d will be created\n\
+             {prefix}module.a[\"x y\"].b.c: Creating...\n\
+             {prefix}b.d: Creating...\n\
+             {prefix}module.a[\"x y\"].b.c: Creation complete after 1m10s [id=a: b]\n\
+             {prefix}╷\n{prefix}│ Error: it said no\n{prefix}│ \n{prefix}│   with b.d,\n"
+        );
+        let told = read(&text);
+        is(
+            &told,
+            "module.a[\"x y\"].b.c",
+            Action::Create,
+            Stage::Complete,
+        );
+        is(&told, "b.d", Action::Create, Stage::Failed);
+        let made = find(&told, "module.a[\"x y\"].b.c");
+        assert_eq!(made.id.as_deref(), Some("a: b"));
+        assert_eq!(made.unit.as_deref(), unit);
+        assert!(told.has_plan, "{prefix:?}");
+    }
+}
+
+#[test]
+fn an_address_of_two_units_is_two_resources() {
+    let told = read(
+        "[a] b.c: Creating...\n[d] b.c: Creating...\n[a] b.c: Creation complete after 1s [id=1]\n",
+    );
+    let stages: Vec<(Option<&str>, Stage)> = told
+        .resources
+        .iter()
+        .map(|resource| (resource.unit.as_deref(), resource.stage))
+        .collect();
+    assert_eq!(
+        stages,
+        [(Some("a"), Stage::Complete), (Some("d"), Stage::InFlight)]
+    );
+}
+
+#[test]
+fn only_an_id_is_taken_for_an_id() {
+    for (words, id) in [
+        ("Creation complete after 0s [id=i-1]", Some("i-1")),
+        ("Creation complete after 0s [id=[x]]", Some("[x]")),
+        ("Creation complete after 0s [name=x]", None),
+        ("Creation complete after 0s", None),
+    ] {
+        let told = read(&format!("a.b: Creating...\na.b: {words}\n"));
+        is(&told, "a.b", Action::Create, Stage::Complete);
+        assert_eq!(find(&told, "a.b").id.as_deref(), id, "{words}");
+    }
+}
+
+#[test]
+fn words_of_somebody_else_make_nothing_complete() {
+    let begun = "  # a.b will be created\n  # a.d will be created\na.b: Creating...\n";
+    for (forged, address, stage) in [
+        // A provisioner's output, also with a prefix.
+        (
+            "a.x (local-exec): a.b: Creation complete after 0s [id=f]",
+            "a.b",
+            Stage::InFlight,
+        ),
+        (
+            "[u] a.x (remote-exec): a.b: Creation complete after 0s [id=f]",
+            "a.b",
+            Stage::InFlight,
+        ),
+        // A part of a longer word, of a key, or of a sentence.
+        (
+            "xa.b.c: Creation complete after 0s [id=f]",
+            "a.b",
+            Stage::InFlight,
+        ),
+        (
+            "a.b: Creation complete after 0s [id=f] or so",
+            "a.b",
+            Stage::InDoubt,
+        ),
+        (
+            "a.x[\"a.b: Creation complete after 0s\"]: Creating...",
+            "a.b",
+            Stage::InFlight,
+        ),
+        ("        # a.b will be destroyed", "a.b", Stage::InFlight),
+        ("Error: a.b", "a.b", Stage::InFlight),
+        ("  with a.b,", "a.b", Stage::InFlight),
+        ("Warning: old\n  with a.b,", "a.b", Stage::InFlight),
+        // What was not begun cannot be complete, and what nobody has heard of cannot be anything.
+        (
+            "a.d: Creation complete after 0s [id=f]",
+            "a.d",
+            Stage::InDoubt,
+        ),
+        // It goes on in flight after it was said to be complete, or is complete twice.
+        (
+            "a.b: Creation complete after 0s [id=f]\na.b: Still creating... [10s elapsed]",
+            "a.b",
+            Stage::InDoubt,
+        ),
+        (
+            "a.b: Creation complete after 0s [id=f]\na.b: Creation complete after 9s [id=g]",
+            "a.b",
+            Stage::InDoubt,
+        ),
+        (
+            "a.b: Creation complete after 0s [id=f]\na.b: Creating...",
+            "a.b",
+            Stage::InDoubt,
+        ),
+        // An id with a line break in it.
+        (
+            "a.x: Creating...\na.x: Creation complete after 0s [id=one\n\
+             a.b: Creation complete after 0s [id=f]",
+            "a.b",
+            Stage::InDoubt,
+        ),
+    ] {
+        let told = read(&format!("{begun}{forged}\n"));
+        assert_eq!(find(&told, address).stage, stage, "{forged}");
+    }
+    assert!(read("a.b: Creation complete after 0s [id=f]\n").is_nothing());
+}
+
+#[test]
+fn a_new_plan_takes_the_place_of_the_old_one() {
+    for begin in [
+        "Terraform will perform the following actions:",
+        "OpenTofu will perform the following actions:",
+        "{\"@level\":\"info\",\"type\":\"version\"}",
+    ] {
+        let told = read(&format!(
+            "  # a.b will be created\n  # a.c will be created\na.b: Creating...\n{begin}\n  \
+             # a.d will be destroyed\n"
+        ));
+        let addresses: Vec<&str> = told
+            .resources
+            .iter()
+            .map(|resource| resource.address.as_str())
+            .collect();
+        assert_eq!(addresses, ["a.b", "a.d"], "{begin}");
+    }
+}
+
+#[test]
+fn ten_thousand_resources_are_kept_and_of_more_the_complete_ones_are_dropped_first() {
+    let mut progress = Progress::default();
+    let address =
+        |number: usize| format!("module.network[\"eu-central-1\"].aws_subnet.of_{number:06}");
+    for number in 0..12_000 {
+        progress.hear(format!("{}: Creating...", address(number)).as_bytes());
+        // Every hundredth stays in flight.
+        if number % 100 != 0 {
+            let line = format!(
+                "{}: Creation complete after 0s [id=arn:aws:ec2:eu-central-1:123456789012:{number:020}]",
+                address(number)
+            );
+            progress.hear(line.as_bytes());
+        }
+    }
+    let told = progress.told();
+    assert!(told.resources.len() <= 10_000);
+    assert_eq!(told.resources.len() + told.dropped, 12_000);
+    let in_flight = told
+        .resources
+        .iter()
+        .filter(|one| one.stage == Stage::InFlight);
+    assert_eq!(in_flight.count(), 120);
+    assert!(
+        progress.ledger.bytes() < 4_000_000,
+        "{}",
+        progress.ledger.bytes()
+    );
+}

@@ -1,0 +1,269 @@
+//! What a deploy has made is told at each end that is not plain success, by real Terraform and
+//! OpenTofu with objects that are there whatever the state knows.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+
+use crate::support::{Finished, Kind, Program, Project, Softstop, until};
+
+/// Objects of the slow provider, whose world is a file of the project.
+fn project(program: Program, kind: Kind, objects: &[(&str, &str)]) -> Project {
+    let project = Project::of(program, kind, "");
+    let world = project.scratch().join("world");
+    let mut text = format!(
+        "terraform {{\n  required_providers {{\n    slow = {{ source = \"example.com/test/slow\" }}\n  \
+         }}\n}}\nprovider \"slow\" {{\n  world = \"{}\"\n}}\n",
+        world.display()
+    );
+    let gates = project.scratch().display().to_string();
+    for (name, settings) in objects {
+        let object = format!(
+            "resource \"slow_object\" \"{name}\" {{\n  name = \"{name}\"\n  {settings}\n}}\n"
+        );
+        text.push_str(&object.replace("GATES", &gates));
+    }
+    project.write("main.tf", &text);
+    project
+}
+
+fn report_file(project: &Project) -> PathBuf {
+    project.scratch().join("report.json")
+}
+
+fn deploy(project: &Project) -> Softstop {
+    Softstop::deploy(project).env("SOFTSTOP_REPORT_FILE", report_file(project))
+}
+
+/// The report, which is as its schema says.
+fn report(project: &Project) -> Value {
+    let file = report_file(project);
+    let root = env!("CARGO_MANIFEST_DIR");
+    let output = Command::new(format!(
+        "{root}/target/test-tools/check-jsonschema/bin/check-jsonschema"
+    ))
+    .args(["--schemafile", &format!("{root}/docs/report.schema.json")])
+    .arg(&file)
+    .output()
+    .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// The stage of an object in the report, and whether the state has it.
+fn of<'a>(report: &'a Value, name: &str) -> (&'a str, Option<bool>) {
+    let rows = report["resources"].as_array().unwrap();
+    let address = format!("slow_object.{name}");
+    let row = rows.iter().find(|row| row["address"] == address.as_str());
+    let row = row.unwrap_or_else(|| panic!("{address} is not in {report:#}"));
+    (row["stage"].as_str().unwrap(), row["in_state"].as_bool())
+}
+
+/// The ids of what there is by this name, whatever the state knows.
+fn in_the_world(project: &Project, name: &str) -> Vec<String> {
+    let world = fs::read_to_string(project.scratch().join("world")).unwrap_or_default();
+    let lines = world
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines
+        .filter(|line| line["name"] == name && line["is_there"] == true)
+        .map(|line| line["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn expect_few_lines(finished: &Finished) {
+    let own = finished
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("INFO") || line.starts_with("WARN"));
+    assert!(own.count() <= 30, "{finished}");
+}
+
+const PROGRAMS: [Program; 2] = [Program::Terraform, Program::OpenTofu];
+
+#[test]
+fn plain_success_says_nothing_of_what_was_made() {
+    let project = project(Program::Terraform, Kind::HttpStrict, &[("a", "")]);
+    let finished = deploy(&project).finish();
+    finished.expect_code(0).expect_said("✔ Deploy succeeded.");
+    assert!(!finished.stderr.contains("slow_object"), "{finished}");
+    let report = report(&project);
+    assert_eq!(report["outcome"], "succeeded");
+    assert_eq!(of(&report, "a"), ("complete", None));
+    let id = &report["resources"][0]["id"];
+    assert_eq!(in_the_world(&project, "a"), [id.as_str().unwrap()]);
+}
+
+#[test]
+fn a_deploy_that_fails_tells_what_is_complete_failed_and_not_begun() {
+    for program in PROGRAMS {
+        let objects = [
+            ("a", ""),
+            (
+                "b",
+                "fails = \"no such kind\"\n  depends_on = [slow_object.a]",
+            ),
+            ("c", "depends_on = [slow_object.b]"),
+        ];
+        let project = project(program, Kind::HttpStrict, &objects);
+        let finished = deploy(&project).finish();
+        finished
+            .expect_code(1)
+            .expect_said("Complete, and in the state: slow_object.a.")
+            .expect_said("Failed: slow_object.b.")
+            .expect_said("Not begun: slow_object.c.");
+        expect_few_lines(&finished);
+        let report = report(&project);
+        assert_eq!(of(&report, "a"), ("complete", Some(true)));
+        assert_eq!(of(&report, "b"), ("failed", Some(false)));
+        assert_eq!(of(&report, "c"), ("not_begun", Some(false)));
+        assert_eq!(report["lock"], "free");
+    }
+}
+
+#[test]
+fn what_a_killed_terraform_was_making_is_in_flight_and_what_it_made_is_not_in_the_state() {
+    for program in PROGRAMS {
+        let objects = [
+            ("a", ""),
+            (
+                "b",
+                "create_gate = \"GATES/b.gate\"\n  depends_on = [slow_object.a]",
+            ),
+            ("c", "depends_on = [slow_object.b]"),
+        ];
+        let project = project(program, Kind::HttpStrict, &objects);
+        let run = deploy(&project).start();
+        project.gate("b.gate").wait_until_reached();
+        let name = match program {
+            Program::Terraform => "terraform",
+            Program::OpenTofu => "tofu",
+        };
+        kill(run.wait_for_process(name), Signal::SIGKILL).unwrap();
+        let finished = run.finish();
+        finished
+            .expect_code(137)
+            .expect_said("In flight, so it may exist: slow_object.b (not in the state).");
+        expect_few_lines(&finished);
+        let report = report(&project);
+        // A remote state is not stored before 20 s are over, or the end.
+        assert_eq!(of(&report, "a"), ("complete", Some(false)));
+        assert_eq!(of(&report, "b"), ("in_flight", Some(false)));
+        assert_eq!(of(&report, "c"), ("not_begun", Some(false)));
+        let id = &in_the_world(&project, "a")[0];
+        finished.expect_said(&format!(
+            "Complete, and NOT in the state: slow_object.a (id {id})."
+        ));
+
+        let (_, command) = finished
+            .stderr
+            .split_once("bring it into the state: ")
+            .unwrap();
+        project.run_by_hand(command.lines().next().unwrap());
+        assert_eq!(project.store.resources(), ["a"]);
+    }
+}
+
+#[test]
+fn what_is_given_up_at_a_stop_may_exist() {
+    for program in PROGRAMS {
+        let objects = [("a", "create_gate = \"GATES/a.gate\"\n  on_stop = \"drop\"")];
+        let project = project(program, Kind::HttpStrict, &objects);
+        let mut run = deploy(&project).start();
+        project.gate("a.gate").wait_until_reached();
+        run.signal(Signal::SIGTERM);
+        let finished = run.finish();
+        finished
+            .expect_code(143)
+            .expect_said(
+                "Given up by its provider, so it may exist: slow_object.a (not in the state).",
+            )
+            .expect_said("look whether slow_object.a is there.");
+        assert_eq!(of(&report(&project), "a"), ("may_exist", Some(false)));
+        assert_eq!(in_the_world(&project, "a").len(), 1, "{finished}");
+    }
+}
+
+#[test]
+fn what_was_made_before_an_interrupt_is_in_the_state() {
+    for program in PROGRAMS {
+        let objects = [
+            ("a", "create_gate = \"GATES/a.gate\""),
+            ("b", "depends_on = [slow_object.a]"),
+        ];
+        let project = project(program, Kind::HttpStrict, &objects);
+        let mut run = deploy(&project)
+            .env("AFTER_SCRIPT", "cp \"$SOFTSTOP_REPORT_FILE\" copy")
+            .start();
+        project.gate("a.gate").wait_until_reached();
+        run.signal(Signal::SIGINT);
+        run.wait_for_stdout("Stopping operation...");
+        project.gate("a.gate").open();
+        let finished = run.finish();
+        finished
+            .expect_code(130)
+            .expect_said("Complete, and in the state: slow_object.a.")
+            .expect_said("Not begun: slow_object.b.");
+        assert_eq!(of(&report(&project), "a"), ("complete", Some(true)));
+        until("the after-script has the report", || {
+            project.directory.join("copy").exists()
+        });
+    }
+}
+
+#[test]
+fn a_stream_that_is_not_seen_is_not_known() {
+    let project = project(
+        Program::Terraform,
+        Kind::HttpStrict,
+        &[("a", "fails = \"no\"")],
+    );
+    let script = "terraform init -input=false >/dev/null; terraform apply -auto-approve >log 2>&1";
+    let finished = deploy(&project).script(script).finish();
+    finished
+        .expect_code(1)
+        .expect_said("What the deploy has made is not known");
+    let report = report(&project);
+    assert_eq!(
+        (&report["heard"], &report["plan"]),
+        (&Value::Bool(false), &Value::Bool(false))
+    );
+}
+
+#[test]
+fn a_saved_plan_tells_no_more_than_what_was_begun() {
+    let objects = [
+        ("a", "fails = \"no\""),
+        ("b", "depends_on = [slow_object.a]"),
+    ];
+    let project = project(Program::Terraform, Kind::HttpStrict, &objects);
+    let script = "terraform init -input=false >/dev/null; terraform plan -out=plan >/dev/null; \
+                  terraform apply plan";
+    let finished = deploy(&project).script(script).finish();
+    finished
+        .expect_code(1)
+        .expect_said("Failed: slow_object.a.")
+        .expect_said("What was not begun is not known");
+    assert_eq!(of(&report(&project), "a"), ("failed", Some(false)));
+}
+
+#[test]
+fn an_id_that_looks_like_a_line_makes_no_other_complete() {
+    let forged = "one]\\nslow_object.b: Creation complete after 0s [id=forged";
+    let objects = [
+        ("a", &*format!("wanted_id = \"{forged}\"")),
+        (
+            "b",
+            "create_gate = \"GATES/b.gate\"\n  depends_on = [slow_object.a]",
+        ),
+    ];
+    let project = project(Program::Terraform, Kind::HttpStrict, &objects);
+    let run = deploy(&project).start();
+    project.gate("b.gate").wait_until_reached();
+    kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+    run.finish().expect_code(137);
+    assert_eq!(of(&report(&project), "b").0, "in_doubt");
+}
