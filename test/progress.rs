@@ -188,6 +188,29 @@ fn what_is_given_up_at_a_stop_may_exist() {
 }
 
 #[test]
+fn what_is_in_flight_where_a_stop_ends_the_deploy_by_force_is_told_so() {
+    for program in PROGRAMS {
+        let objects = [
+            ("a", "create_gate = \"GATES/a.gate\""),
+            ("b", "depends_on = [slow_object.a]"),
+        ];
+        let project = project(program, Kind::HttpStrict, &objects);
+        let mut run = deploy(&project).env("GRACE_PERIOD", "5s").start();
+        project.gate("a.gate").wait_until_reached();
+        run.signal(Signal::SIGTERM);
+        let finished = run.finish();
+        finished
+            .expect_code(143)
+            .expect_said("In flight, so it may exist: slow_object.a")
+            .expect_said("Not begun: slow_object.b.")
+            .expect_said("look whether slow_object.a is there.");
+        let report = report(&project);
+        assert_eq!(report["outcome"], "interrupted");
+        assert_eq!(of(&report, "a").0, "in_flight");
+    }
+}
+
+#[test]
 fn what_was_made_before_an_interrupt_is_in_the_state() {
     for program in PROGRAMS {
         let objects = [

@@ -22,6 +22,7 @@ use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
 use crate::inquiry::{Finished, Inquiry, STAMP};
 use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, Locks, Reason};
+use crate::story::hearing::Hearing;
 use crate::story::places::enter;
 use crate::story::remains::Remains;
 use crate::story::stage::Stage;
@@ -29,7 +30,6 @@ use crate::story::told::Told;
 use crate::story::used::Used;
 use crate::supervisor::{Audience, Ending, Grounds, Phase, Seen};
 use crate::tools::{Locking, Prepared, Processes, StateKeeper, StateKeeping, Tool, ToolError};
-use remains::Hearing;
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;

@@ -3,6 +3,7 @@
 mod after_script;
 pub(crate) mod conclusion;
 pub(crate) mod deploy;
+mod hearing;
 pub(crate) mod locks;
 pub(crate) mod places;
 pub(crate) mod release;

@@ -1,43 +1,17 @@
 //! What the deploy has made, and what of it the state has.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use tracing::debug;
 
 use super::Story;
 use crate::exit_code::Outcome;
+use crate::story::hearing::Hearing;
 use crate::story::remains::{Heard, Kind, Left, Remains};
 use crate::story::stage::Stage;
 use crate::story::used::Used;
-use crate::supervisor::Audience;
-use crate::tools::Tool;
-use crate::tools::progress::{Reader, Resource, Stored, Telling, Told};
+use crate::tools::progress::{Resource, Stored, Telling};
 
 /// How many commands for a person are made.
 const COMMANDS: usize = 20;
-
-/// Who hears what the deploy makes. Nobody, where its tool does not tell.
-pub(super) struct Hearing {
-    reader: Option<Arc<Mutex<dyn Reader>>>,
-    pub(super) audience: Option<Audience>,
-}
-
-impl Hearing {
-    pub(super) fn of(tool: &Tool) -> Self {
-        let teller = tool.teller();
-        let reader = teller.map(|teller| teller.reader());
-        let audience = teller
-            .zip(reader.clone())
-            .map(|(teller, reader)| Audience::new(teller.markers(), reader));
-        Self { reader, audience }
-    }
-
-    fn told(&self) -> Told {
-        let reader = self.reader.as_ref();
-        let reader = reader.map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));
-        reader.map_or_else(Told::default, |reader| reader.told())
-    }
-}
 
 impl<S: Stage> Story<'_, S> {
     /// What a deploy with this outcome has left.

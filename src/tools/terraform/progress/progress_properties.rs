@@ -65,10 +65,13 @@ proptest! {
         let told = read(&lines.join("\n"));
         let of = |address: &str| told.resources.iter().find(|one| one.address == address);
         let made = of("a.b").unwrap();
-        if made.stage == Stage::Complete {
-            prop_assert_eq!(made.id.as_deref(), Some("true"), "{}", lines.join("\n"));
-        } else {
-            prop_assert_eq!(made.stage, Stage::InDoubt, "{}", lines.join("\n"));
+        match made.stage {
+            Stage::Complete => {
+                prop_assert_eq!(made.id.as_deref(), Some("true"), "{}", lines.join("\n"));
+            }
+            // What was begun twice and has ended once is in flight, which claims less.
+            Stage::InDoubt | Stage::InFlight => {}
+            _ => prop_assert!(false, "{:?}: {}", made.stage, lines.join("\n")),
         }
         let not_begun = of("a.c").unwrap().stage;
         prop_assert!(not_begun != Stage::Failed && not_begun != Stage::GivenUp);
