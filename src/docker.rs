@@ -20,7 +20,7 @@ use tracing::debug;
 use crate::http_client::{self, causes, innermost};
 
 /// How long the question may take.
-const LIMIT: Duration = Duration::from_secs(3);
+const LIMIT_OF_A_LOOK: Duration = Duration::from_secs(3);
 /// Where the daemon listens if nothing else is said.
 const SOCKET: &str = "/var/run/docker.sock";
 /// The port of a daemon that listens in the clear.
@@ -83,7 +83,7 @@ impl Daemon {
 
     /// Asks what has become of a container, by its ID, the beginning of it, or its name.
     pub(crate) async fn look_for(&self, container: &str) -> Container {
-        self.look_within(LIMIT, container).await
+        self.look_within(LIMIT_OF_A_LOOK, container).await
     }
 
     async fn look_within(&self, limit: Duration, container: &str) -> Container {

@@ -31,7 +31,7 @@ const PIPELINES_FILE: &str = "bitbucket-pipelines.yml";
 /// How long an answer of Bitbucket's stands while it says nothing else.
 const STANDS: Duration = Duration::from_secs(120);
 /// How long Bitbucket and Docker may take, all retries included.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT_OF_A_QUESTION: Duration = Duration::from_secs(20);
 
 /// Who asks, from where, and whom there is to ask.
 pub(crate) struct Inquiry<'a, H> {
@@ -159,7 +159,11 @@ impl<'a, H: Host> Inquiry<'a, H> {
         let Some(id) = holder.container() else {
             return Sighting::Nothing;
         };
-        let reason = match self.host.limited(LIMIT, self.daemon.look_for(id)).await {
+        let reason = match self
+            .host
+            .limited(LIMIT_OF_A_QUESTION, self.daemon.look_for(id))
+            .await
+        {
             Some(Container::Running) => return Sighting::Alive(Life::Container),
             Some(Container::NotRunning | Container::NoDaemon) => return Sighting::Nothing,
             Some(Container::Unknown(reason)) => reason,
@@ -211,7 +215,7 @@ impl<'a, H: Host> Inquiry<'a, H> {
                 api.step_at_once(question).await
             }
         };
-        let said = self.host.limited(LIMIT, asked).await;
+        let said = self.host.limited(LIMIT_OF_A_QUESTION, asked).await;
         let mut allowance = self.allowance.borrow_mut();
         allowance.take(api.take_sent(), Instant::now());
         if let Some(Err(error)) = &said

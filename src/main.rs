@@ -50,7 +50,7 @@ use supervisor::{
     let_signals_through, shell_in_between,
 };
 use surroundings::Surroundings;
-use tools::terraform::{Chosen, stand_in};
+use tools::{Chosen, stand_in};
 
 /// The allocator of musl asks the kernel so often that a start takes a quarter of a millisecond more.
 #[global_allocator]

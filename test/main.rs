@@ -25,6 +25,7 @@ mod guard;
 mod half_locks;
 mod http_looks;
 mod image;
+mod image_contents;
 mod interrupts;
 mod lifecycle;
 mod limits;

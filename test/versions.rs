@@ -1,169 +1,18 @@
 //! The version that TERRAFORM_VERSION chooses, and what a directory wishes for.
 
-use std::collections::BTreeMap;
+mod mirror;
+
 use std::fs;
-use std::io::{Cursor, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tiny_http::{Response, Server};
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
 
 use crate::support::project::thing;
-use crate::support::{Kind, Program, Project, Softstop, Step, prepared};
-
-/// A version that nobody has published.
-const VERSION: &str = "9.8.7";
-
-/// A key of the test's own, in the place of those who publish.
-struct Key(PathBuf);
-
-impl Key {
-    fn new(project: &Project, name: &str) -> Self {
-        let home = project.scratch().join(name);
-        fs::create_dir(&home).unwrap();
-        let key = Self(home);
-        key.gpg(&[
-            "--passphrase",
-            "",
-            "--quick-gen-key",
-            "test",
-            "ed25519",
-            "sign",
-            "never",
-        ]);
-        key
-    }
-
-    fn gpg(&self, arguments: &[&str]) -> Vec<u8> {
-        let output = Command::new("gpg")
-            .arg("--homedir")
-            .arg(&self.0)
-            .args(["--batch", "--quiet", "--no-permission-warning"])
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        output.stdout
-    }
-
-    /// The keyring that holds this key alone.
-    fn keyring(&self) -> PathBuf {
-        let keyring = self.0.join("keyring");
-        fs::write(&keyring, self.gpg(&["--export"])).unwrap();
-        keyring
-    }
-
-    fn sign(&self, text: &str) -> Vec<u8> {
-        let file = self.0.join("signed");
-        fs::write(&file, text).unwrap();
-        self.gpg(&["--output", "-", "--detach-sign", file.to_str().unwrap()])
-    }
-}
-
-impl Drop for Key {
-    fn drop(&mut self) {
-        let mut kill = Command::new("gpgconf");
-        // An agent that has not begun is not there to be ended.
-        let _ = kill
-            .arg("--homedir")
-            .arg(&self.0)
-            .args(["--kill", "all"])
-            .status();
-    }
-}
-
-/// A server that holds copies of what is published.
-struct Mirror {
-    address: SocketAddr,
-    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Mirror {
-    fn start() -> Self {
-        let server = Server::http("127.0.0.1:0").unwrap();
-        let mirror = Self {
-            address: server.server_addr().to_ip().unwrap(),
-            files: Arc::default(),
-            asked: Arc::default(),
-        };
-        let (files, asked) = (Arc::clone(&mirror.files), Arc::clone(&mirror.asked));
-        thread::spawn(move || {
-            for request in server.incoming_requests() {
-                asked.lock().unwrap().push(request.url().to_owned());
-                let file = files.lock().unwrap().get(request.url()).cloned();
-                let status = if file.is_some() { 200 } else { 404 };
-                let answer = Response::from_data(file.unwrap_or_default());
-                // Whoever asked may be gone.
-                let _ = request.respond(answer.with_status_code(status));
-            }
-        });
-        mirror
-    }
-
-    /// Holds a version of a program that notes how it is called, and then does what the real one does.
-    fn publish(&self, project: &Project, program: Program, key: &Key) {
-        let (name, directory, signature, real) = match program {
-            Program::Terraform => {
-                let real = prepared("SOFTSTOP_TEST_TERRAFORM");
-                ("terraform", format!("terraform/{VERSION}"), ".sig", real)
-            }
-            Program::OpenTofu => ("tofu", format!("v{VERSION}"), ".gpgsig", program.path()),
-        };
-        let notes = project.scratch().join("notes");
-        let script = format!(
-            "#!/bin/sh\necho {name} $1 >> {}\n[ $1 != version ] || {{ \
-             echo '{{\"terraform_version\": \"{VERSION}\"}}'; exit; }}\nexec {real} \"$@\"\n",
-            notes.display()
-        );
-        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-        let options = SimpleFileOptions::default();
-        archive.start_file("LICENSE.txt", options).unwrap();
-        archive.start_file(name, options).unwrap();
-        archive.write_all(script.as_bytes()).unwrap();
-        let archive = archive.finish().unwrap().into_inner();
-        let zip = format!("{name}_{VERSION}_linux_{}.zip", architecture());
-        let path = project.scratch().join(&zip);
-        fs::write(&path, &archive).unwrap();
-        let sum = Command::new("sha256sum").arg(&path).output().unwrap();
-        let sum = String::from_utf8(sum.stdout).unwrap();
-        let sum = sum.split(' ').next().unwrap();
-        let sums = format!("{}  another.zip\n{sum}  {zip}\n", "0".repeat(64));
-        let list = format!("{name}_{VERSION}_SHA256SUMS");
-        let mut files = self.files.lock().unwrap();
-        let mut hold =
-            |name: &str, text: Vec<u8>| files.insert(format!("/{directory}/{name}"), text);
-        hold(&format!("{list}{signature}"), key.sign(&sums));
-        hold(&list, sums.into_bytes());
-        hold(&zip, archive);
-    }
-
-    /// Changes a file whose name ends so.
-    fn change(&self, end: &str, text: Vec<u8>) {
-        let mut files = self.files.lock().unwrap();
-        let file = files.iter_mut().find(|(name, _)| name.ends_with(end));
-        *file.unwrap().1 = text;
-    }
-
-    fn requests(&self) -> usize {
-        self.asked.lock().unwrap().len()
-    }
-}
-
-fn architecture() -> &'static str {
-    if cfg!(target_arch = "aarch64") {
-        "arm64"
-    } else {
-        "amd64"
-    }
-}
+use crate::support::{Kind, Program, Project, Softstop, Step};
+use mirror::{Key, Mirror, VERSION};
 
 /// What starts softstop where this keyring is the one of the image.
 fn starter(keyring: Option<&Path>) -> Vec<String> {

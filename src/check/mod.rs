@@ -6,6 +6,8 @@ mod remark;
 mod remedy;
 mod rules;
 #[cfg(test)]
+mod rules_pipelines_table;
+#[cfg(test)]
 mod rules_properties;
 #[cfg(test)]
 mod rules_table;

@@ -8,10 +8,10 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
-use super::{Cli, Mode};
+use super::options::{Cli, Mode};
 use crate::pipe::variables::{self, Variables};
 use crate::pipe::{Image, Variable};
-use crate::tools::terraform::say_installed;
+use crate::tools::say_installed;
 
 /// The first argument in the pipe's image, by its ENTRYPOINT: a variable would be inherited by every
 /// image that is built from it.

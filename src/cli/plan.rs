@@ -1,27 +1,25 @@
 //! Checks what the user wants, before anything runs.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{
-    CredentialOptions, DeployOptions, General, RecoveryOptions, Refusal, ReleaseOptions,
-    StatusOptions, Target, Work,
+use super::options::{
+    CredentialOptions, DeployOptions, General, RecoveryOptions, ReleaseOptions, StatusOptions,
+    Target, Work,
 };
+use super::parse::Refusal;
 use crate::bitbucket::api::{Api, Credentials};
 use crate::credentials::{self, Federation};
 use crate::pipe::variables::{self, Variables};
 use crate::pipe::{Image, Misspelt};
 use crate::story::deploy::Deploy;
-use crate::story::places::{Place, logical};
+use crate::story::places::Place;
 use crate::story::release::Release;
 use crate::supervisor::{forget, remember};
-use crate::tools::access::{Barred, Want};
-use crate::tools::terraform::Chosen;
-use crate::tools::{Tool, Wanted};
+use crate::tools::{Chosen, Tool};
 
 /// What softstop itself needs, or nobody does, and no deploy should be able to give away.
 const SECRETS: [&str; 7] = [
@@ -245,74 +243,6 @@ impl StatusOptions {
     }
 }
 
-impl Target {
-    /// Every directory that is meant. Where `needs_work`, each must hold a configuration.
-    fn places(
-        &self,
-        needs_work: bool,
-        variables: Variables<'_>,
-        chosen: &mut Option<Chosen>,
-        reasons: &mut Vec<String>,
-    ) -> Vec<Place> {
-        let mut listed = |given: &[String], name| given_or_listed(given, name, variables, reasons);
-        let backend_config = listed(&self.backend_config, "BACKEND_CONFIG").unwrap_or_default();
-        let names = match listed(&self.working_dir, "WORKING_DIR") {
-            Some(names) if names.is_empty() => vec![".".to_owned()],
-            names => names.unwrap_or_default(),
-        };
-        let mut places = Vec::new();
-        for name in names {
-            let place = directory(&name).and_then(|directory| {
-                let tool = Tool::named(Wanted {
-                    directory: directory.clone(),
-                    backend_config: backend_config.clone(),
-                    workspace: variables::given(self.workspace.clone()),
-                    program: variables::given(self.terraform_bin.clone()),
-                    needs_work,
-                    chosen: chosen.as_mut(),
-                })?;
-                Ok(Place {
-                    name,
-                    directory,
-                    tool,
-                })
-            });
-            match place {
-                Ok(place) => places.push(place),
-                Err(reason) => reasons.push(reason),
-            }
-        }
-        places
-    }
-
-    /// The version that is chosen.
-    fn chosen(&self) -> Result<Option<Chosen>, String> {
-        let Some(version) = variables::given(self.terraform_version.clone()) else {
-            return Ok(None);
-        };
-        if variables::given(self.terraform_bin.clone()).is_some() {
-            return Err(
-                "TERRAFORM_VERSION and TERRAFORM_BIN are both set: give the one that is meant"
-                    .to_owned(),
-            );
-        }
-        let mirror = variables::given(self.terraform_mirror.clone());
-        let chosen = Chosen::read(&version, mirror)?;
-        let path = chosen
-            .path()
-            .map_err(|problem| format!("TERRAFORM_VERSION cannot be used: {problem}"))?;
-        remember("PATH", path);
-        Ok(Some(chosen))
-    }
-
-    /// Where nothing but softstop chooses the workspace, it has to be told by a name that is its own.
-    fn expect_workspace(&self, variables: Variables<'_>, reasons: &mut Vec<String>) {
-        if variables::given(self.workspace.clone()).is_none() {
-            reasons.extend(variables.unheeded("WORKSPACE", "--workspace"));
-        }
-    }
-}
-
 impl General {
     /// Bitbucket, as far as there are credentials to ask it with.
     fn api(&self, variables: Variables<'_>) -> Result<Option<Api>, String> {
@@ -380,33 +310,6 @@ fn script(
             None
         })
     })
-}
-
-/// A list from the command line, or else from the environment; nothing where it cannot be read.
-fn given_or_listed(
-    given: &[String],
-    variable: &str,
-    variables: Variables<'_>,
-    reasons: &mut Vec<String>,
-) -> Option<Vec<String>> {
-    if !given.is_empty() {
-        return Some(given.to_vec());
-    }
-    let listed = variables.list(variable);
-    listed.map_err(|error| reasons.push(error.to_string())).ok()
-}
-
-fn directory(name: &str) -> Result<PathBuf, String> {
-    let unusable = |problem| {
-        format!("WORKING_DIR is {name:?}: expected a directory that can be read ({problem})")
-    };
-    let directory = logical(name).map_err(unusable)?;
-    let barred = Barred::find(&directory, Want::Read, "");
-    if let Some(barred) = barred {
-        return Err(format!("WORKING_DIR is {name:?}: {barred}"));
-    }
-    fs::read_dir(&directory).map_err(unusable)?;
-    Ok(directory)
 }
 
 #[cfg(test)]

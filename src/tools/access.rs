@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, Uid, User, access};
 
-use super::terraform::quoted;
+use super::quoted::quoted;
 
 /// The user whom the kernel shows where a file's own one is not of this namespace.
 const OVERFLOW: &str = "/proc/sys/kernel/overflowuid";

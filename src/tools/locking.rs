@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::access::Barred;
-use super::{Host, ToolError};
+use super::error::ToolError;
+use super::host::Host;
 use crate::lock::LockInfo;
 
 /// Where a tool works, and which locks it takes there.

@@ -6,105 +6,23 @@ mod error;
 pub(crate) mod fake;
 mod host;
 mod locking;
+mod processes;
 pub(crate) mod progress;
+mod quoted;
 mod registry;
+mod signing;
 mod state_keeping;
-pub(crate) mod terraform;
+mod terraform;
+mod wanted;
 
-use std::process::Command;
-use std::time::Duration;
-
-use tempfile::TempDir;
-
-use crate::supervisor::{Programs, SeenTool};
 pub(crate) use error::ToolError;
 pub(crate) use host::Host;
-pub(crate) use locking::{End, Guarantee, Locked, Locking, Look, Reply};
-pub(crate) use registry::{Lock, StateKeeper, Tool, Wanted};
-pub(crate) use state_keeping::{Since, StateKeeping, UnsavedState, Unstored};
-
-/// The programs of a tool, and what they do.
-pub(crate) trait Processes: Sized {
-    /// The tool, for people.
-    fn tool_name(&self) -> &'static str;
-
-    /// The programs that must be stopped the way they want.
-    fn programs(&self) -> Programs;
-
-    /// The operations for which a deploy can hold a lock, as the tool writes them into it.
-    fn operations_of_a_deploy(&self) -> &'static [&'static str];
-
-    /// What a program of the tool that was seen to run says of the state that it uses.
-    fn sight(&self, seen: &SeenTool) -> Sighting<Self>;
-
-    /// What a program of the tool that was seen to run is there for.
-    fn purpose(&self, seen: &SeenTool) -> Purpose;
-
-    /// Whether these words of a command, or the shell script in them, show that no lock is taken.
-    fn takes_no_lock(&self, words: &[String]) -> bool;
-
-    /// Whether these words of a command, or the shell script in them, name the tool.
-    fn is_named_in(&self, words: &[String]) -> bool;
-
-    /// Says which program of which version runs here, and what here is meant for another one.
-    async fn introduce(&self, host: &impl Host);
-
-    /// What the tool runs where the user names no command.
-    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError>;
-
-    /// A command of the user's own, with what it needs for the tool in it to find the settings that are
-    /// given.
-    fn own_command(&self, command: Command) -> Result<Prepared, ToolError>;
-}
-
-/// How a tool signs its locks.
-pub(crate) trait Signing {
-    /// The `user@host` that they carry.
-    fn signature(&self) -> String;
-
-    /// The version that they carry.
-    async fn version(&self, host: &impl Host) -> Result<String, ToolError>;
-}
-
-/// What a program of a tool is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// It shows what a deploy would change.
-    Plan,
-    /// It may change something.
-    Change,
-    Other,
-}
-
-/// What a program of a tool was seen to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Sighting<P> {
-    /// It opens no state, or takes no lock.
-    Nothing,
-    /// It uses the state of this place.
-    Place(P),
-    /// It sets this place up.
-    Initialising(P),
-    /// It removes the state of this place.
-    Removing(P),
-    /// Which state it uses cannot be read, for this reason.
-    Unclear(String),
-}
-
-/// A command, and the files that it needs until it has ended.
-pub(crate) struct Prepared {
-    pub(crate) command: Command,
-    pub(crate) files: Option<TempDir>,
-}
-
-impl<P> Sighting<P> {
-    fn into<Q: From<P>>(self) -> Sighting<Q> {
-        match self {
-            Self::Nothing => Sighting::Nothing,
-            Self::Place(place) => Sighting::Place(place.into()),
-            Self::Initialising(place) => Sighting::Initialising(place.into()),
-            Self::Removing(place) => Sighting::Removing(place.into()),
-            Self::Unclear(reason) => Sighting::Unclear(reason),
-        }
-    }
-}
+#[cfg(test)]
+pub(crate) use locking::Guarantee;
+pub(crate) use locking::{End, Locked, Locking, Look, Reply};
+pub(crate) use processes::{Prepared, Processes, Purpose, Sighting};
+pub(crate) use registry::{Lock, StateKeeper, Tool};
+pub(crate) use signing::Signing;
+pub(crate) use state_keeping::{StateKeeping, UnsavedState, Unstored};
+pub(crate) use terraform::{Chosen, say_installed, stand_in};
+pub(crate) use wanted::Wanted;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::{Host, ToolError};
+use super::error::ToolError;
+use super::host::Host;
 use crate::supervisor::Listener;
 
 /// A tool that tells, while it runs, what it makes.

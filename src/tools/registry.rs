@@ -1,19 +1,23 @@
 //! Every tool there is. A new one is a variant in each of these types, and a line in the macro.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::access::Barred;
+use super::error::ToolError;
 #[cfg(test)]
 use super::fake::{FakeLock, FakeTool};
+use super::host::Host;
 use super::locking::{End, Locked, Locking, Look, Reply};
+use super::processes::{Prepared, Processes, Purpose, Sighting};
 use super::progress::{Reader, Stored, Telling};
+use super::signing::Signing;
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
-use super::terraform::{Chosen, Terraform, TerraformLock};
-use super::{Host, Prepared, Processes, Purpose, Sighting, Signing, ToolError};
+use super::terraform::{Terraform, TerraformLock};
+use super::wanted::Wanted;
 use crate::lock::LockInfo;
 use crate::supervisor::{Programs, SeenTool};
 
@@ -46,18 +50,6 @@ pub(crate) enum Teller<'a> {
     Terraform(&'a Terraform),
     #[cfg(test)]
     Fake(&'a FakeTool),
-}
-
-/// What the user says of a place.
-pub(crate) struct Wanted<'a> {
-    pub(crate) directory: PathBuf,
-    pub(crate) backend_config: Vec<String>,
-    pub(crate) workspace: Option<String>,
-    pub(crate) program: Option<String>,
-    /// Whether there must be something that the tool could deploy.
-    pub(crate) needs_work: bool,
-    /// The version that is chosen, whichever program it is of.
-    pub(crate) chosen: Option<&'a mut Chosen>,
 }
 
 /// Asks whichever tool it is.

@@ -6,7 +6,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{Host, ToolError};
+use super::error::ToolError;
+use super::host::Host;
 use crate::lock::LockInfo;
 
 /// A tool that keeps a state of what it has made.

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use nix::sys::signal::{Signal, kill};
 use uuid::Uuid;
 
-use super::plan::{one_of, up_to};
+use super::drawn::{one_of, up_to};
 use super::round::{Clone, Round, resources};
 use crate::support::proxy::Proxy;
 use crate::support::run::{marked, name_of};

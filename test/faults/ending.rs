@@ -2,8 +2,9 @@
 
 use nix::sys::signal::Signal;
 
+use super::drawn::{Blow, Moment, Rival, Target};
 use super::outsider;
-use super::plan::{Blow, Moment, Plan, Rival, Target};
+use super::plan::Plan;
 use super::round::{RESOURCES, Round};
 use super::trouble::Trouble;
 use super::truth::Truth;

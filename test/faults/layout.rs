@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::plan::Place;
+use super::drawn::Place;
 use super::round::Clone;
 use crate::stop::compile;
 use crate::support::project::thing;

@@ -3,8 +3,10 @@
 //!
 //! `test/campaign` starts it. The same seed gives the same plan; the machine's timing is its own.
 
+mod aim;
 mod answers;
 mod company;
+mod drawn;
 mod ending;
 mod layout;
 mod outsider;

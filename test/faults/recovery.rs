@@ -4,8 +4,8 @@
 use std::fs;
 
 use super::answers::BitbucketSays;
+use super::drawn::{LastStep, Place, Rival, Victim};
 use super::ending;
-use super::plan::{LastStep, Place, Rival, Victim};
 use super::rivals::LAPTOP;
 use super::round::{Clone, GRACE_PERIOD, Round};
 use super::subject::Subject;

@@ -3,7 +3,7 @@
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::plan::Rival;
+use super::drawn::Rival;
 use super::round::Round;
 use crate::support::{Answer, Finished, Softstop, Step};
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::plan::{Blow, Place, Target};
+use super::drawn::{Blow, Place, Target};
 use super::truth::Truth;
 use crate::support::container::RunningContainer;
 use crate::support::run::{marked, name_of};

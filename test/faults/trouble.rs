@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::plan::one_of;
+use super::drawn::one_of;
 use crate::support::proxy::Fault;
 use crate::support::{Kind, Store};
 

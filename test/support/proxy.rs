@@ -1,15 +1,15 @@
 //! A TCP proxy that can hold back what a client says to a backend, and break it in other ways.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+mod wire;
+
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use super::{prepared, until};
+use wire::{answer_and_end, contains, copy, has_gone, say_once_more};
 
 /// How often a connection that is held back is looked at: who was killed must not seem alive.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -19,9 +19,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(12);
 const WORST_MOMENT: Duration = Duration::from_secs(3);
 /// How long the backend may take for what was said at that moment.
 const TO_TAKE_EFFECT: Duration = Duration::from_millis(100);
-/// How long the answer to what is said once more is waited for.
-const TO_ANSWER: Duration = Duration::from_secs(2);
-
 /// Passes bytes on, until it is told to hold them.
 pub struct Proxy {
     pub address: SocketAddr,
@@ -345,15 +342,6 @@ impl State {
     }
 }
 
-/// Says this to the backend on a connection of its own.
-fn say_once_more(target: SocketAddr, question: &[u8]) {
-    let mut backend = TcpStream::connect(target).unwrap();
-    backend.set_read_timeout(Some(TO_ANSWER)).unwrap();
-    backend.write_all(question).unwrap();
-    // What the answer says is of no interest, but it says that all is done.
-    let _ = backend.read(&mut [0; 4096]).unwrap();
-}
-
 fn refuse(client: &TcpStream, fault: Option<Fault>) -> bool {
     let answer = match fault {
         Some(Fault::Refuse) => {
@@ -362,14 +350,6 @@ fn refuse(client: &TcpStream, fault: Option<Fault>) -> bool {
         _ => "",
     };
     answer_and_end(client, answer)
-}
-
-fn answer_and_end(mut client: &TcpStream, answer: &str) -> bool {
-    // A client that was killed wants no answer.
-    let _ = client.write_all(answer.as_bytes());
-    // Neither end may wait for the other one.
-    let _ = client.shutdown(Shutdown::Both);
-    false
 }
 
 /// Copies both directions, each in a thread of its own.
@@ -408,59 +388,4 @@ fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
             eprintln!("{target} has ended a connection without an answer");
         }
     });
-}
-
-/// Everything contains nothing.
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    needle.is_empty() || bytes.windows(needle.len()).any(|window| window == needle)
-}
-
-fn has_gone(client: &TcpStream) -> bool {
-    // nix does not know this event.
-    let gone = PollFlags::RDHUP | PollFlags::HUP;
-    let now = Timespec::default();
-    poll(&mut [PollFd::new(client, gone)], Some(&now)).unwrap() > 0
-}
-
-/// Reads on until the answer in the buffer is whole, where it is one in HTTP.
-///
-/// The emulator sends head and body one after the other, and Terraform 1.11.4 sometimes closes the
-/// connection between the two and asks again, which a lock that was just taken refuses.
-fn read_whole(from: &mut TcpStream, buffer: &mut [u8], mut length: usize) -> usize {
-    while length < length_of_answer(&buffer[..length]).min(buffer.len()) {
-        match from.read(&mut buffer[length..]) {
-            Ok(0) | Err(_) => break,
-            Ok(more) => length += more,
-        }
-    }
-    length
-}
-
-/// How long an answer says that it is, head and body; nothing where it says nothing.
-fn length_of_answer(answer: &[u8]) -> usize {
-    let text = String::from_utf8_lossy(answer);
-    let length = text.split_once("\r\n\r\n").and_then(|(head, _)| {
-        let mut lines = head.lines();
-        lines.next().filter(|line| line.starts_with("HTTP/1"))?;
-        let body = lines.find_map(|line| line.strip_prefix("Content-Length: "))?;
-        Some(head.len() + "\r\n\r\n".len() + body.parse::<usize>().ok()?)
-    });
-    length.unwrap_or(0)
-}
-
-fn copy(mut from: TcpStream, mut to: TcpStream, may_pass: impl Fn(&TcpStream, &[u8]) -> bool) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(length) = from.read(&mut buffer) {
-        if length == 0 {
-            break;
-        }
-        let length = read_whole(&mut from, &mut buffer, length);
-        let may_pass = may_pass(&from, &buffer[..length]);
-        if !may_pass || to.write_all(&buffer[..length]).is_err() {
-            break;
-        }
-    }
-    // Either side may be gone already.
-    let _ = to.shutdown(Shutdown::Write);
-    let _ = from.shutdown(Shutdown::Read);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{ERRORED_STATE, Terraform};
+use super::place::{ERRORED_STATE, Terraform};
 use crate::tools::access::{Barred, Want};
 
 /// Beside the configuration itself, what is read wherever it lies there.

@@ -1,7 +1,7 @@
 //! The `-backend-config` that Terraform gets by TF_CLI_ARGS and TF_CLI_ARGS_init.
 
 use crate::environment::Environment;
-use crate::tools::ToolError;
+use crate::tools::error::ToolError;
 
 /// The variables whose words Terraform puts before those of an `init`'s own command line, in the
 /// order in which they stand there: the later ones win.

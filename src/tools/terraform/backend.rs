@@ -5,10 +5,6 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::backends::Known;
-use super::strategy::Strategy;
-use crate::tools::ToolError;
-
 /// A backend with the settings that were given for it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Backend {
@@ -24,41 +20,6 @@ impl fmt::Debug for Backend {
 }
 
 impl Backend {
-    /// How locks are read and released here, and what that guarantees.
-    pub(super) fn strategy(&self) -> Result<Strategy, ToolError> {
-        match self.known() {
-            Some(known) => Ok((known.strategy)(self)),
-            None => Err(ToolError::Unsupported {
-                kind: self.kind.clone(),
-                advice: match self.kind.as_str() {
-                    "cloud" | "remote" => {
-                        "Its lock belongs to the remote workspace: unlock it there"
-                    }
-                    _ => "After a stop, look yourself whether its lock is free",
-                },
-            }),
-        }
-    }
-
-    /// Whether the backend is set up to take locks at all.
-    pub(super) fn takes_locks(&self) -> bool {
-        self.known().is_none_or(|known| (known.takes_locks)(self))
-    }
-
-    /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them.
-    pub(super) fn is_flat(&self) -> bool {
-        self.known().is_some_and(|known| known.is_flat)
-    }
-
-    /// Whether whatever opens the state makes an empty one where there is none, `force-unlock` too.
-    pub(super) fn is_made_by_asking(&self) -> bool {
-        self.known().is_some_and(|known| known.is_made_by_asking)
-    }
-
-    fn known(&self) -> Option<&'static Known> {
-        Known::of(&self.kind)
-    }
-
     /// Makes the paths of a local state independent of where Terraform runs: a lock of the operating
     /// system is on the file itself, and beside it lies what Terraform says of the holder.
     pub(super) fn anchor_paths(&mut self, directory: &Path) {
@@ -72,14 +33,6 @@ impl Backend {
             let path = directory.join(self.text(setting).unwrap_or(default));
             let path = Value::from(path.to_string_lossy());
             self.settings.insert(setting.to_owned(), path);
-        }
-    }
-
-    /// Keeps Terraform from making what is not there.
-    pub(super) fn make_nothing(&mut self) {
-        for setting in self.known().map_or(&[][..], |known| known.without_making) {
-            self.settings
-                .insert((*setting).to_owned(), Value::Bool(true));
         }
     }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::backends::ALL;
 use crate::private;
-use crate::tools::Prepared;
+use crate::tools::processes::Prepared;
 
 /// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist yet; `apply`
 /// creates it.

@@ -10,7 +10,7 @@ use super::backend::Backend;
 use super::files::{is_json, malformed, read};
 use super::hcl_text::{BlockText, state_blocks};
 use super::json_text::{each, members, place};
-use crate::tools::ToolError;
+use crate::tools::error::ToolError;
 
 /// No block that says where a state is, is longer: a text beyond that is not parsed.
 const LONGEST_BLOCK: usize = 256 * 1024;

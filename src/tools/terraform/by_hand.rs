@@ -8,11 +8,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Terraform;
 use super::arguments::given_by;
+use super::place::Terraform;
 use super::program::find;
 use super::settings::is_same;
 use super::static_part::StaticPart;
+use crate::tools::quoted::quoted;
 
 /// A function of the shell that asks for what has this name, unless its value is given, and escapes
 /// it for a word of TF_CLI_ARGS, and for a text in a file of curl's options.
@@ -247,16 +248,6 @@ fn escaped(text: &str) -> String {
         backslash.into_iter().chain([character])
     };
     text.chars().flat_map(escape).collect()
-}
-
-/// A word as a shell takes it, whatever is in it: what a backend says must not become a command.
-pub(in crate::tools) fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./@:".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

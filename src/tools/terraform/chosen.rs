@@ -16,7 +16,7 @@ use super::published::{Publisher, Unavailable};
 use super::version::version_of;
 use crate::environment::Environment;
 use crate::private;
-use crate::tools::Host;
+use crate::tools::host::Host;
 
 /// What is chosen, for as long as this lives.
 pub(crate) struct Chosen {

@@ -12,13 +12,14 @@ use serde_json::{Map, Value};
 
 use super::arguments::{Given, given_by};
 use super::backend::Backend;
+use super::backends::takes_a_lock;
 use super::block::blocks_of;
-use super::files::{is_json, malformed, read};
+use super::files::{ConfigurationFile, files_of, is_json, malformed, read};
 use super::json_text::place;
-use super::schema::{Schema, takes_a_lock};
+use super::schema::Schema;
 use super::settings::{contradictions, is_same, merge};
 use crate::environment::Environment;
-use crate::tools::ToolError;
+use crate::tools::error::ToolError;
 
 /// The kind of backend that a configuration without a backend block uses.
 const DEFAULT_BACKEND: &str = "local";
@@ -79,6 +80,11 @@ struct InitialisedBackend {
 }
 
 impl Configuration {
+    /// The files of the configuration, in the order in which they are merged.
+    pub(super) fn files(&self) -> Result<Vec<ConfigurationFile>, ToolError> {
+        files_of(&self.directory, self.is_tofu)
+    }
+
     /// Which backend is meant here, for a look that has seen no Terraform run.
     pub(super) fn resolve(&self) -> Result<Resolved, ToolError> {
         let resolved = self.resolve_used()?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::backend::Backend;
 use super::block::{expression, hcl_blocks, json_blocks};
 use crate::mutation::{at_least, mutated};
-use crate::tools::ToolError;
+use crate::tools::error::ToolError;
 
 const BLOCKS: &[&str] = &[
     r#"terraform {

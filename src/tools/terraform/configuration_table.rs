@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::configuration::{Configuration, Origin, Resolved};
 use crate::environment::Environment;
-use crate::tools::ToolError;
+use crate::tools::error::ToolError;
 
 const PARTIAL: (&str, &str) = ("main.tf", "terraform {\n  backend \"http\" {}\n}\n");
 const PROD: (&str, &str) = (

@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::Terraform;
 use super::arguments::joined;
 use super::by_hand::program;
 use super::diagnostics::essence;
 use super::helper::helper_command;
+use super::place::Terraform;
 use super::shadow::Shadow;
 use super::static_part::StaticPart;
-use crate::tools::{Host, ToolError};
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
 
 /// The file of the local state where nothing says otherwise.
 const LOCAL_STATE: &str = "terraform.tfstate";

@@ -3,11 +3,9 @@
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 
+use super::operations::OF_A_LOOK;
 use super::written::Written;
 use crate::lock::LockInfo;
-
-/// The operation under which a look by `untaint` takes a lock.
-pub(super) const LOOK_OPERATION: &str = "untaint";
 
 /// Finds the `Lock Info:` block in what Terraform said.
 ///
@@ -35,7 +33,7 @@ pub(super) fn lock_info(text: &str) -> Option<LockInfo> {
 
 /// Whether the block shows the lock that the look itself tried to take, as pg always does.
 pub(super) fn is_own_look(lock: &LockInfo, look_began: Timestamp) -> bool {
-    lock.operation == LOOK_OPERATION && lock.created.is_none_or(|created| created >= look_began)
+    lock.operation == OF_A_LOOK && lock.created.is_none_or(|created| created >= look_began)
 }
 
 /// Whether somebody holds the lock, and what is kept of it does not say who: a lock file that is
@@ -172,7 +170,7 @@ by multiple users at the same time.
     fn the_lock_of_the_look_itself_is_told_from_an_older_one() {
         let created = |text: &str| Some(text.parse().unwrap());
         let lock = LockInfo {
-            operation: LOOK_OPERATION.to_owned(),
+            operation: OF_A_LOOK.to_owned(),
             created: created("2026-11-22T21:00:10Z"),
             ..LockInfo::default()
         };

@@ -3,11 +3,11 @@
 //! On some backends every command that opens a state makes an empty one where there is none. One that
 //! is not encrypted breaks the first deploy of a configuration that says how states are encrypted.
 
-use super::Terraform;
 use super::backend::Backend;
+use super::place::Terraform;
 use super::program::is_opentofu;
 use super::static_part::StaticPart;
-use crate::tools::ToolError;
+use crate::tools::error::ToolError;
 
 /// The encryption that the files of a place say, with what it names. TF_ENCRYPTION is in the
 /// environment anyway.

@@ -9,14 +9,16 @@ use std::time::Duration;
 use super::arguments::joined;
 use super::backend::Backend;
 use super::configuration::Resolved;
+use super::helper::helper_command;
 use super::initialise::initialise;
+use super::place::Terraform;
 use super::shadow::Shadow;
 use super::static_part::StaticPart;
-use super::{Terraform, helper_command};
-use crate::tools::{Host, ToolError};
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
 
 /// How long `init` may take.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT_OF_INIT: Duration = Duration::from_secs(20);
 
 /// The backend of a place whose block is not literal.
 pub(super) async fn resolve(host: &impl Host, place: &Terraform) -> Result<Resolved, ToolError> {
@@ -56,7 +58,7 @@ async fn evaluate(
         .env("TF_CLI_ARGS_init", words)
         .current_dir(&shadow.directory)
         .env("PWD", &shadow.directory);
-    match initialise(host, command, &shadow.directory, LIMIT).await {
+    match initialise(host, command, &shadow.directory, LIMIT_OF_INIT).await {
         Err(ToolError::Failed { output, .. }) => Err(unknown(&place.directory, &problem(&output))),
         backend => backend,
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::diagnostics::essence;
-use crate::tools::ToolError;
+use crate::tools::error::ToolError;
 
 /// What is said of expired credentials; all words of a row together.
 ///

@@ -4,8 +4,7 @@ use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::configuration::Configuration;
-use crate::tools::ToolError;
+use crate::tools::error::ToolError;
 
 /// What an editor may put before a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -23,49 +22,6 @@ struct Name<'a> {
     stem: &'a str,
     language: &'a str,
     json: &'a str,
-}
-
-impl Configuration {
-    /// The files of the configuration, in the order in which they are merged.
-    pub(super) fn files(&self) -> Result<Vec<ConfigurationFile>, ToolError> {
-        let unreadable = |source| ToolError::Unreadable {
-            path: self.directory.clone(),
-            source,
-        };
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.directory).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            if path.is_file() {
-                names.extend(
-                    path.file_name()
-                        .map(|name| name.to_string_lossy().into_owned()),
-                );
-            }
-        }
-        let mut files: Vec<_> = names
-            .iter()
-            .filter_map(|name| Name::parse(name).filter(|name| self.reads(name, &names)))
-            .map(|name| ConfigurationFile {
-                is_override: name.is_override(),
-                path: self.directory.join(name.to_string()),
-            })
-            .collect();
-        files.sort();
-        Ok(files)
-    }
-
-    /// Whether the tool reads a file of this name, among these. OpenTofu reads `x.tofu` in the
-    /// place of `x.tf`.
-    fn reads(&self, name: &Name, names: &[String]) -> bool {
-        let tofu = Name {
-            language: "tofu",
-            ..*name
-        };
-        match name.language {
-            "tofu" => self.is_tofu,
-            _ => !(self.is_tofu && names.contains(&tofu.to_string())),
-        }
-    }
 }
 
 impl<'a> Name<'a> {
@@ -92,6 +48,50 @@ impl<'a> Name<'a> {
 impl Display for Name<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}.{}{}", self.stem, self.language, self.json)
+    }
+}
+
+/// The files of the configuration, in the order in which they are merged.
+pub(super) fn files_of(
+    directory: &Path,
+    is_tofu: bool,
+) -> Result<Vec<ConfigurationFile>, ToolError> {
+    let unreadable = |source| ToolError::Unreadable {
+        path: directory.to_owned(),
+        source,
+    };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.is_file() {
+            names.extend(
+                path.file_name()
+                    .map(|name| name.to_string_lossy().into_owned()),
+            );
+        }
+    }
+    let mut files: Vec<_> = names
+        .iter()
+        .filter_map(|name| Name::parse(name).filter(|name| reads(name, &names, is_tofu)))
+        .map(|name| ConfigurationFile {
+            is_override: name.is_override(),
+            path: directory.join(name.to_string()),
+        })
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Whether the tool reads a file of this name, among these. OpenTofu reads `x.tofu` in the
+/// place of `x.tf`.
+fn reads(name: &Name, names: &[String], is_tofu: bool) -> bool {
+    let tofu = Name {
+        language: "tofu",
+        ..*name
+    };
+    match name.language {
+        "tofu" => is_tofu,
+        _ => !(is_tofu && names.contains(&tofu.to_string())),
     }
 }
 
@@ -128,12 +128,7 @@ mod tests {
             fs::write(directory.path().join(name), "").unwrap();
         }
         fs::create_dir(directory.path().join("directory.tf")).unwrap();
-        let configuration = Configuration {
-            directory: directory.path().to_owned(),
-            is_tofu,
-            ..Configuration::default()
-        };
-        let files = configuration.files().unwrap().into_iter();
+        let files = files_of(directory.path(), is_tofu).unwrap().into_iter();
         files
             .map(|file| {
                 let name = file.path.file_name().unwrap().to_string_lossy();

@@ -15,19 +15,20 @@ use reqwest::{Method, StatusCode};
 use uuid::Uuid;
 
 use super::backend::Backend;
+use super::operations::OF_A_LOOK_BY_REQUESTS;
 use super::written::Written;
 use crate::environment::Environment;
 use crate::lock::LockInfo;
-use crate::tools::{End, Guarantee, Host, Locked, Look, Reply, ToolError};
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
+use crate::tools::locking::{End, Guarantee, Locked, Look, Reply};
 use by_hand::ByHand;
 use exchange::{Connection, Message, Silence, setting, without_secrets};
 
 /// How long one request may take.
-const LIMIT: Duration = Duration::from_secs(4);
+const LIMIT_OF_A_REQUEST: Duration = Duration::from_secs(4);
 /// How long the answer is waited for by which a look learns that it has given the lock back.
 const LIMIT_OF_GIVING_BACK: Duration = Duration::from_secs(10);
-/// The operation under which a look takes the lock.
-pub(super) const LOOK_OPERATION: &str = "softstop-look";
 /// How often a look asks for the lock.
 const TRIES: u32 = 2;
 
@@ -46,8 +47,8 @@ struct Endpoint {
     method: Method,
 }
 
-/// What the server said to a LOCK request.
-enum Answer {
+/// What became of a LOCK request.
+enum Attempt {
     Taken,
     Held(LockInfo),
     HeldBySomebody,
@@ -97,7 +98,11 @@ impl<'a, H: Host> HttpLock<'a, H> {
             address: &self.lock.address,
             body: None,
         };
-        match self.connection.send(self.host, message, LIMIT).await {
+        match self
+            .connection
+            .send(self.host, message, LIMIT_OF_A_REQUEST)
+            .await
+        {
             Ok((status, body)) if status.is_success() => Ok(complete_lock(&body)),
             Ok(_) | Err(Silence::NotSent(_)) => Ok(None),
             // Where reading hangs, a lock that is taken might not be given back.
@@ -108,7 +113,7 @@ impl<'a, H: Host> HttpLock<'a, H> {
     fn question(&self) -> LockInfo {
         let written = Written {
             id: Uuid::new_v4().to_string(),
-            operation: LOOK_OPERATION.to_owned(),
+            operation: OF_A_LOOK_BY_REQUESTS.to_owned(),
             who: self.signature.clone(),
             version: concat!("softstop ", env!("CARGO_PKG_VERSION")).to_owned(),
             created: Some(Timestamp::now()),
@@ -117,15 +122,15 @@ impl<'a, H: Host> HttpLock<'a, H> {
         written.into()
     }
 
-    async fn take(&self, own: &LockInfo) -> Result<Answer, Silence> {
-        let (status, body) = self.send(&self.lock, own, LIMIT).await?;
+    async fn take(&self, own: &LockInfo) -> Result<Attempt, Silence> {
+        let (status, body) = self.send(&self.lock, own, LIMIT_OF_A_REQUEST).await?;
         Ok(match status {
-            status if status.is_success() => Answer::Taken,
+            status if status.is_success() => Attempt::Taken,
             StatusCode::LOCKED | StatusCode::CONFLICT => match Written::read(&body) {
-                Some(holder) if !holder.id.is_empty() => Answer::Held(holder),
-                _ => Answer::HeldBySomebody,
+                Some(holder) if !holder.id.is_empty() => Attempt::Held(holder),
+                _ => Attempt::HeldBySomebody,
             },
-            status => Answer::Refused(status),
+            status => Attempt::Refused(status),
         })
     }
 
@@ -195,19 +200,19 @@ impl<H: Host> Locked for HttpLock<'_, H> {
             // A name of its own for each, because a server may answer with the very request.
             let own = self.question();
             match self.take(&own).await {
-                Ok(Answer::Taken) => return self.give_back(&own).await,
-                Ok(Answer::Held(holder)) if holder.id != own.id => {
+                Ok(Attempt::Taken) => return self.give_back(&own).await,
+                Ok(Attempt::Held(holder)) if holder.id != own.id => {
                     return match lost.iter().find(|earlier| earlier.id == holder.id) {
                         Some(earlier) => self.give_back(earlier).await,
                         None => Ok(Look::Held(holder)),
                     };
                 }
-                Ok(Answer::Held(_) | Answer::HeldBySomebody) if lost.is_empty() => {
+                Ok(Attempt::Held(_) | Attempt::HeldBySomebody) if lost.is_empty() => {
                     return Ok(Look::HeldBySomebody);
                 }
                 // This may be ourselves.
-                Ok(Answer::Held(_) | Answer::HeldBySomebody) => break,
-                Ok(Answer::Refused(status)) => {
+                Ok(Attempt::Held(_) | Attempt::HeldBySomebody) => break,
+                Ok(Attempt::Refused(status)) => {
                     problem = format!("it answered a {} with {status}", self.lock.method);
                     break;
                 }

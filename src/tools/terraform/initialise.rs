@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::backend::Backend;
 use super::configuration::read_initialised;
 use super::expired::failed;
-use crate::tools::{Host, ToolError};
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
 
 /// What is kept of an initialised backend, below the shadow.
 pub(super) const INITIALISED: &str = ".terraform/terraform.tfstate";

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::place::{ERRORED_STATE, Terraform};
 use super::state_file::StateFile;
-use super::{ERRORED_STATE, Terraform};
 use crate::lock::LockInfo;
-use crate::tools::{Signing, Since, UnsavedState};
+use crate::tools::signing::Signing;
+use crate::tools::state_keeping::{Since, UnsavedState};
 
 const NOTE: &str = "errored.tfstate.softstop.json";
 

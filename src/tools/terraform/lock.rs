@@ -3,7 +3,9 @@
 use super::http_backend::HttpLock;
 use super::lock_view::LockView;
 use crate::lock::LockInfo;
-use crate::tools::{End, Host, Locked, Look, Reply, ToolError};
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
+use crate::tools::locking::{End, Locked, Look, Reply};
 
 /// The lock of one Terraform state.
 pub(crate) enum TerraformLock<'a, H> {

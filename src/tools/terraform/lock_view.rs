@@ -11,7 +11,6 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::Terraform;
 use super::arguments::joined;
 use super::backend::Backend;
 use super::by_hand;
@@ -20,15 +19,17 @@ use super::encryption::encryption_of;
 use super::expired::failed;
 use super::helper::helper_command;
 use super::initialise::{INITIALISED, initialise};
+use super::place::Terraform;
 use super::program::is_opentofu;
 use super::shadow::Shadow;
 use super::strategy::ByTerraform;
 use crate::supervisor::{Helped, HelperError};
-use crate::tools::{Host, ToolError};
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
 
 /// How long a look may take, however often it starts Terraform: at an S3 endpoint that refuses every
 /// connection, one start costs up to 21 s of retries, and no variable shortens them.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT_OF_A_LOOK: Duration = Duration::from_secs(10);
 /// How many percent of what is in use may be garbage before Go collects it. Terraform makes most of
 /// its garbage while it starts; to collect that costs a fifth of its time and saves no memory.
 const GARBAGE: &str = "400";
@@ -126,7 +127,7 @@ impl<'a, H: Host> LockView<'a, H> {
         }
         // Without TF_WORKSPACE: initialising with one that does not exist creates it.
         let shadow = &self.shadow.directory;
-        let backend = initialise(self.host, self.command(&[]), shadow, LIMIT).await?;
+        let backend = initialise(self.host, self.command(&[]), shadow, LIMIT_OF_A_LOOK).await?;
         self.is_accepted.set(true);
         Ok(backend)
     }
@@ -212,7 +213,9 @@ impl<'a, H: Host> LockView<'a, H> {
         at_least: Duration,
     ) -> Result<Helped, HelperError> {
         let began = self.began.get();
-        let left = LIMIT.saturating_sub(began.elapsed()).max(at_least);
+        let left = LIMIT_OF_A_LOOK
+            .saturating_sub(began.elapsed())
+            .max(at_least);
         match self.host.run_helper(command, left).await {
             Err(HelperError::TimedOut { program, .. }) => Err(HelperError::TimedOut {
                 program,

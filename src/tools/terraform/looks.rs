@@ -6,17 +6,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::by_hand::{self, quoted};
-use super::diagnostics::{
-    LOOK_OPERATION, essence, is_own_look, lacks_table, lock_info, names_nobody,
-};
+use super::by_hand;
+use super::diagnostics::{essence, is_own_look, lacks_table, lock_info, names_nobody};
 use super::expired::expired;
 use super::lock_view::LockView;
+use super::operations::OF_A_LOOK;
 use super::program::is_opentofu;
 use super::strategy::{ByTerraform, WrongId};
 use crate::lock::LockInfo;
 use crate::supervisor::HelperError;
-use crate::tools::{End, Host, Locked, Look, Reply, Signing, ToolError};
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
+use crate::tools::locking::{End, Locked, Look, Reply};
+use crate::tools::quoted::quoted;
+use crate::tools::signing::Signing;
 
 /// How long a release may take, at a backend that has just answered.
 const LIMIT_OF_RELEASE: Duration = Duration::from_secs(20);
@@ -161,7 +164,7 @@ impl<H: Host> LockView<'_, H> {
 
     async fn untaint(&self) -> Result<Untaint, ToolError> {
         let command = self.state_command(&[
-            LOOK_OPERATION,
+            OF_A_LOOK,
             "-no-color",
             "-allow-missing",
             "-lock-timeout=0s",
@@ -187,7 +190,7 @@ impl<H: Host> LockView<'_, H> {
             Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
             None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
             None if lacks_table(&helped.stderr) => self.without_state().map(Untaint::Done),
-            None => Err(self.failed(LOOK_OPERATION, &helped)),
+            None => Err(self.failed(OF_A_LOOK, &helped)),
         }
     }
 

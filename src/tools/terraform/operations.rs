@@ -11,3 +11,7 @@ pub(super) const OF_A_DEPLOY: &[&str] = &[
 ];
 /// The operation for which storing a left-over state holds a lock.
 pub(super) const OF_A_STATE_PUSH: &[&str] = &["state-push"];
+/// The operation under which a look by `untaint` takes a lock.
+pub(super) const OF_A_LOOK: &str = "untaint";
+/// The operation under which a look by requests takes one.
+pub(super) const OF_A_LOOK_BY_REQUESTS: &str = "softstop-look";

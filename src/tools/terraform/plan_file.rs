@@ -12,7 +12,7 @@ use zip::ZipArchive;
 use super::backend::Backend;
 
 /// No plan that says no more than this is larger.
-const LIMIT: u64 = 256 * 1024 * 1024;
+const MOST_OF_A_PLAN: u64 = 256 * 1024 * 1024;
 
 /// The part of a plan that says where its state is. The numbers are those of Terraform's format.
 #[derive(Message)]
@@ -44,7 +44,7 @@ pub(super) fn backend(path: &Path) -> Result<(Backend, String), String> {
     let entry = archive.by_name("tfplan");
     let entry = entry.map_err(|_| "it holds no plan".to_owned())?;
     let mut bytes = Vec::new();
-    let read = entry.take(LIMIT).read_to_end(&mut bytes);
+    let read = entry.take(MOST_OF_A_PLAN).read_to_end(&mut bytes);
     read.map_err(|error| error.to_string())?;
     parse(&bytes).ok_or_else(|| "it names no backend".to_owned())
 }

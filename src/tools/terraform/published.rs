@@ -18,7 +18,7 @@ use zip::ZipArchive;
 
 use crate::http_client::{self, innermost};
 use crate::supervisor::HelperError;
-use crate::tools::Host;
+use crate::tools::host::Host;
 
 /// How long a server may take until it answers, and a whole file until it is here.
 const TO_CONNECT: Duration = Duration::from_secs(20);

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::backend::Backend;
-use super::backends::Known;
 use crate::environment::Environment;
 
 /// What is known of the settings of one backend.
@@ -26,11 +25,6 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// None for a backend whose locks softstop leaves alone.
-    pub(super) fn of(kind: &str) -> Option<&'static Self> {
-        Known::of(kind).map(|known| &known.schema)
-    }
-
     pub(super) fn knows(&self, setting: &str) -> bool {
         self.plain.contains(&setting) || self.is_structured(setting)
     }
@@ -77,18 +71,8 @@ impl Schema {
     }
 }
 
-/// Whether Terraform takes a lock with these settings and variables.
-pub(super) fn takes_a_lock(backend: &Backend, environment: &Environment) -> bool {
-    match backend.kind.as_str() {
-        "http" => {
-            is_given(backend, "lock_address") || environment.get("TF_HTTP_LOCK_ADDRESS").is_some()
-        }
-        _ => backend.takes_locks(),
-    }
-}
-
 /// An empty text gives nothing.
-fn is_given(backend: &Backend, setting: &str) -> bool {
+pub(super) fn is_given(backend: &Backend, setting: &str) -> bool {
     match backend.settings.get(setting) {
         None | Some(Value::Null) => false,
         Some(Value::String(text)) => !text.is_empty(),
@@ -101,7 +85,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::backend::tests::backend;
-    use super::super::backends::ALL;
+    use super::super::backends::{ALL, takes_a_lock};
     use super::*;
 
     #[test]

@@ -9,7 +9,7 @@ use super::backend::Backend;
 use super::block::{expression, read_settings};
 use super::files::malformed;
 use super::schema::Schema;
-use crate::tools::ToolError;
+use crate::tools::error::ToolError;
 
 /// What a `-backend-config` gives.
 struct Override {

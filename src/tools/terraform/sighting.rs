@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::backend::Backend;
 use super::call::{Call, Effect};
+use super::place::{Terraform, selected_workspace};
 use super::plan_file;
-use super::{Terraform, selected_workspace};
 use crate::environment::Environment;
 use crate::supervisor::SeenTool;
-use crate::tools::{Purpose, Sighting};
+use crate::tools::processes::{Purpose, Sighting};
 
 /// Which state a Terraform that was seen uses.
 pub(super) fn sight(seen: &SeenTool) -> Sighting<Terraform> {

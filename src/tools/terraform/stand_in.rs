@@ -17,14 +17,14 @@ use std::process::Command;
 
 use nix::unistd::{AccessFlags, access};
 
-use super::Terraform;
 use super::arguments::{given_by, is_backend_config};
 use super::backend_config::options;
+use super::place::Terraform;
 use crate::console;
 use crate::environment::Environment;
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND};
 use crate::private;
-use crate::tools::Prepared;
+use crate::tools::processes::Prepared;
 
 /// The programs that are stood in for, where they are in PATH.
 const NAMES: [&str; 2] = ["terraform", "tofu"];

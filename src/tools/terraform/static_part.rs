@@ -11,12 +11,12 @@ use std::path::Path;
 
 use serde_json::value::RawValue;
 
-use super::by_hand::quoted;
 use super::configuration::Configuration;
 use super::files::{is_json, malformed, read};
 use super::hcl_text::{Wanted, blocks};
 use super::json_text::{each, members, place};
-use crate::tools::ToolError;
+use crate::tools::error::ToolError;
+use crate::tools::quoted::quoted;
 
 const VARIABLES: &str = "variable";
 const LOCALS: &str = "locals";

@@ -1,7 +1,7 @@
 //! How softstop asks about the locks of a backend, and how it releases them. What would take somebody's
 //! lock away cannot be written down here.
 
-use crate::tools::{End, Guarantee};
+use crate::tools::locking::{End, Guarantee};
 
 /// How softstop deals with the locks of one backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,21 +9,23 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::Terraform;
 use super::arguments::joined;
-use super::by_hand::{
-    PRIVATE, decryption, in_place, in_place_after, once_in_place, program, quoted,
-};
+use super::by_hand::{PRIVATE, decryption, in_place, in_place_after, once_in_place, program};
 use super::decrypted::{PlainState, decrypt, encryption_of};
 use super::diagnostics::essence;
 use super::expired::expired;
 use super::helper::helper_command;
+use super::place::Terraform;
+use super::precedence::serial_to_store;
 use super::program::is_opentofu;
-use super::state_file::{StateFile, is_encrypted, lowered, serial_to_store, with_serial};
-use crate::tools::{Host, Since, ToolError, UnsavedState, Unstored};
+use super::state_file::{StateFile, is_encrypted, lowered, with_serial};
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
+use crate::tools::quoted::quoted;
+use crate::tools::state_keeping::{Since, UnsavedState, Unstored};
 
 /// How long Terraform may take to show the stored state, or to store another one.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT_OF_A_CALL: Duration = Duration::from_secs(60);
 /// How long a state may be that is compared with another one.
 const MOST_OF_A_STATE: u64 = 64 * 1024 * 1024;
 
@@ -92,7 +94,7 @@ impl Terraform {
         };
         let is_encrypted = is_encrypted(&text);
         let text = if is_encrypted {
-            match decrypt(host, self, &text, LIMIT, MOST_OF_A_STATE).await {
+            match decrypt(host, self, &text, LIMIT_OF_A_CALL, MOST_OF_A_STATE).await {
                 Ok(plain) => plain,
                 Err(error) => return Compared::Unknown(error),
             }
@@ -143,7 +145,7 @@ impl Terraform {
     pub(super) async fn pull_text(&self, host: &impl Host) -> Result<String, ToolError> {
         let command = self.command_in_place(&["state", "pull", "-no-color"])?;
         let helped = host
-            .run_helper_that_says(command, LIMIT, MOST_OF_A_STATE)
+            .run_helper_that_says(command, LIMIT_OF_A_CALL, MOST_OF_A_STATE)
             .await?;
         if helped.status.success() {
             return Ok(helped.stdout);
@@ -172,7 +174,7 @@ impl Terraform {
             Readable::AsLeft => &state.path,
             Readable::Decrypted(plain) => &plain.path,
         });
-        let helped = host.run_helper(command, LIMIT).await?;
+        let helped = host.run_helper(command, LIMIT_OF_A_CALL).await?;
         if helped.status.success() {
             return Ok(());
         }

@@ -8,10 +8,11 @@ use serde::Deserialize;
 use super::diagnostics::essence;
 use super::helper::helper_command;
 use crate::environment::Environment;
-use crate::tools::{Host, ToolError};
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
 
 /// How long Terraform may take to say its version.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT_OF_A_VERSION: Duration = Duration::from_secs(10);
 
 /// What `version -json` says.
 #[derive(Deserialize)]
@@ -28,7 +29,7 @@ pub(super) async fn version_of(
 ) -> Result<String, ToolError> {
     let mut command = helper_command(binary, environment);
     command.args(["version", "-json"]).current_dir(directory);
-    let helped = host.run_helper(command, LIMIT).await?;
+    let helped = host.run_helper(command, LIMIT_OF_A_VERSION).await?;
     // A warning about the CLI configuration may stand before the JSON.
     let json = helped.stdout.find('{').map(|begin| &helped.stdout[begin..]);
     json.and_then(|json| serde_json::from_str::<Version>(json).ok())

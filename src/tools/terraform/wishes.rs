@@ -8,15 +8,16 @@ use semver::Version;
 use serde_json::value::RawValue;
 use tracing::{debug, info, warn};
 
-use super::Terraform;
 use super::constraint::allows;
 use super::files::{is_json, read};
 use super::hcl_text::{Wanted, blocks};
 use super::json_text::members;
+use super::place::Terraform;
 use super::program::is_opentofu;
 use super::shadow::Shadow;
 use super::version::version_of;
-use crate::tools::{Host, ToolError};
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
 
 /// What the root of a configuration says of itself.
 const TERRAFORM: Wanted = Wanted {

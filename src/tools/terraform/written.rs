@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{diagnostics, http_backend};
+use super::operations::{OF_A_LOOK, OF_A_LOOK_BY_REQUESTS};
 use crate::lock::LockInfo;
 
 /// A lock, field by field as Terraform writes it. In what a foreign server answers, every field but
@@ -41,7 +41,7 @@ impl Written {
 
 impl From<Written> for LockInfo {
     fn from(written: Written) -> Self {
-        let looks = [diagnostics::LOOK_OPERATION, http_backend::LOOK_OPERATION];
+        let looks = [OF_A_LOOK, OF_A_LOOK_BY_REQUESTS];
         Self {
             is_of_a_look: looks.contains(&written.operation.as_str()),
             id: written.id,

@@ -1,9 +1,10 @@
 //! `azurerm`: Azure.
 
-use super::{ByTerraform, Known, Strategy};
-use crate::tools::Guarantee;
+use crate::tools::locking::Guarantee;
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const AZURERM: Known = Known {
     is_made_by_asking: true,

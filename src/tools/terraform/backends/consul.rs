@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::{ByTerraform, Known, Strategy};
-use crate::tools::Guarantee;
+use crate::tools::locking::Guarantee;
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const CONSUL: Known = Known {
     takes_locks: |backend| !matches!(backend.settings.get("lock"), Some(Value::Bool(false))),

@@ -1,9 +1,10 @@
 //! `cos`: Tencent Cloud.
 
-use super::{ByTerraform, Known, Strategy};
-use crate::tools::Guarantee;
+use crate::tools::locking::Guarantee;
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const COS: Known = Known {
     leading: &["TENCENTCLOUD_"],

@@ -1,9 +1,10 @@
 //! `http`: A server of anybody's own: a strict one compares the ID that we send, a lax one unlocks whatever
 //! is locked.
 
-use super::{Known, Strategy};
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::strategy::Strategy;
 
 pub(super) const HTTP: Known = Known {
     leading: &["TF_HTTP_"],

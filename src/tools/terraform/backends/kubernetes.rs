@@ -1,8 +1,9 @@
 //! `kubernetes`: A lease in a cluster.
 
-use super::{Known, Strategy, WrongId};
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::strategy::{Strategy, WrongId};
 
 pub(super) const KUBERNETES: Known = Known {
     is_made_by_asking: true,

@@ -1,8 +1,9 @@
 //! `local`: A state in a file of this machine: its lock is one of the operating system on the open file.
 
-use super::{ByTerraform, Known, Strategy};
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const LOCAL: Known = Known {
     is_flat: true,

@@ -14,9 +14,14 @@ mod oss;
 mod pg;
 mod s3;
 
+use serde_json::Value;
+
 use super::backend::Backend;
-use super::schema::Schema;
-use super::strategy::{ByTerraform, Strategy, WrongId};
+use super::known::Known;
+use super::schema::{Schema, is_given};
+use super::strategy::Strategy;
+use crate::environment::Environment;
+use crate::tools::error::ToolError;
 
 pub(super) const ALL: [&Known; 11] = [
     &local::LOCAL,
@@ -32,44 +37,71 @@ pub(super) const ALL: [&Known; 11] = [
     &oci::OCI,
 ];
 
-/// What is known of a backend.
-pub(super) struct Known {
-    pub(super) schema: Schema,
-    /// How locks are read and released there, and what that guarantees.
-    pub(super) strategy: fn(&Backend) -> Strategy,
-    /// Whether it is set up to take locks at all.
-    pub(super) takes_locks: fn(&Backend) -> bool,
-    /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them:
-    /// there is no nested block among them, which would be kept otherwise where it is not given.
-    pub(super) is_flat: bool,
-    /// Whether whatever opens the state makes an empty one where there is none, `force-unlock` too.
-    pub(super) is_made_by_asking: bool,
-    /// Settings that keep Terraform from making what is not there.
-    pub(super) without_making: &'static [&'static str],
-    /// Beginnings of variables that lead to another state, or to another account, where the settings
-    /// are the same.
-    pub(super) leading: &'static [&'static str],
-    /// Variables that hold credentials.
-    pub(super) credentials: &'static [&'static str],
-}
-
 impl Known {
-    /// A backend of which nothing else is to be said.
-    const fn new(schema: Schema, strategy: fn(&Backend) -> Strategy) -> Self {
-        Self {
-            schema,
-            strategy,
-            takes_locks: |_| true,
-            is_flat: false,
-            is_made_by_asking: false,
-            without_making: &[],
-            leading: &[],
-            credentials: &[],
-        }
-    }
-
     /// None for a backend whose locks softstop leaves alone.
     pub(super) fn of(kind: &str) -> Option<&'static Self> {
         ALL.into_iter().find(|known| known.schema.kind == kind)
+    }
+}
+
+impl Schema {
+    /// None for a backend whose locks softstop leaves alone.
+    pub(super) fn of(kind: &str) -> Option<&'static Self> {
+        Known::of(kind).map(|known| &known.schema)
+    }
+}
+
+impl Backend {
+    /// How locks are read and released here, and what that guarantees.
+    pub(super) fn strategy(&self) -> Result<Strategy, ToolError> {
+        match self.known() {
+            Some(known) => Ok((known.strategy)(self)),
+            None => Err(ToolError::Unsupported {
+                kind: self.kind.clone(),
+                advice: match self.kind.as_str() {
+                    "cloud" | "remote" => {
+                        "Its lock belongs to the remote workspace: unlock it there"
+                    }
+                    _ => "After a stop, look yourself whether its lock is free",
+                },
+            }),
+        }
+    }
+
+    /// Whether the backend is set up to take locks at all.
+    pub(super) fn takes_locks(&self) -> bool {
+        self.known().is_none_or(|known| (known.takes_locks)(self))
+    }
+
+    /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them.
+    pub(super) fn is_flat(&self) -> bool {
+        self.known().is_some_and(|known| known.is_flat)
+    }
+
+    /// Whether whatever opens the state makes an empty one where there is none, `force-unlock` too.
+    pub(super) fn is_made_by_asking(&self) -> bool {
+        self.known().is_some_and(|known| known.is_made_by_asking)
+    }
+
+    fn known(&self) -> Option<&'static Known> {
+        Known::of(&self.kind)
+    }
+
+    /// Keeps Terraform from making what is not there.
+    pub(super) fn make_nothing(&mut self) {
+        for setting in self.known().map_or(&[][..], |known| known.without_making) {
+            self.settings
+                .insert((*setting).to_owned(), Value::Bool(true));
+        }
+    }
+}
+
+/// Whether Terraform takes a lock with these settings and variables.
+pub(super) fn takes_a_lock(backend: &Backend, environment: &Environment) -> bool {
+    match backend.kind.as_str() {
+        "http" => {
+            is_given(backend, "lock_address") || environment.get("TF_HTTP_LOCK_ADDRESS").is_some()
+        }
+        _ => backend.takes_locks(),
     }
 }

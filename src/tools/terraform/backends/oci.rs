@@ -1,9 +1,10 @@
 //! `oci`: Oracle Cloud.
 
-use super::{ByTerraform, Known, Strategy};
-use crate::tools::Guarantee;
+use crate::tools::locking::Guarantee;
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const OCI: Known = Known {
     leading: &["OCI_"],

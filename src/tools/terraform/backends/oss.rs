@@ -1,9 +1,10 @@
 //! `oss`: Alibaba Cloud, with a table of Tablestore.
 
-use super::{ByTerraform, Known, Strategy};
-use crate::tools::Guarantee;
+use crate::tools::locking::Guarantee;
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const OSS: Known = Known {
     takes_locks: |backend| backend.has("tablestore_table"),

@@ -1,8 +1,9 @@
 //! `pg`: PostgreSQL.
 
-use super::{ByTerraform, Known, Strategy};
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const PG: Known = Known {
     is_flat: true,

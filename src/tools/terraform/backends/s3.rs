@@ -1,8 +1,9 @@
 //! `s3`: S3 with a lock file, a table of DynamoDB, or both.
 
-use super::{Known, Strategy, WrongId};
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::strategy::{Strategy, WrongId};
 
 const LOCK_FILE: &str = "NoSuchKey";
 /// Terraform says the same of an item that does not say who holds the lock.

@@ -9,7 +9,7 @@ use reqwest::{Certificate, Client, Method, Response, StatusCode, Url};
 use super::headers::Headers;
 use crate::environment::Environment;
 use crate::http_client::{self, innermost};
-use crate::tools::Host;
+use crate::tools::host::Host;
 use crate::tools::terraform::backend::Backend;
 
 /// How often a request is sent on to another address; Terraform gives up there too.

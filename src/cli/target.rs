@@ -1,0 +1,106 @@
+//! Which places are meant, and by which tool.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::options::Target;
+use crate::pipe::variables::{self, Variables};
+use crate::story::places::{Place, logical};
+use crate::supervisor::remember;
+use crate::tools::access::{Barred, Want};
+use crate::tools::{Chosen, Tool, Wanted};
+
+impl Target {
+    /// Every directory that is meant. Where `needs_work`, each must hold a configuration.
+    pub(super) fn places(
+        &self,
+        needs_work: bool,
+        variables: Variables<'_>,
+        chosen: &mut Option<Chosen>,
+        reasons: &mut Vec<String>,
+    ) -> Vec<Place> {
+        let mut listed = |given: &[String], name| given_or_listed(given, name, variables, reasons);
+        let backend_config = listed(&self.backend_config, "BACKEND_CONFIG").unwrap_or_default();
+        let names = match listed(&self.working_dir, "WORKING_DIR") {
+            Some(names) if names.is_empty() => vec![".".to_owned()],
+            names => names.unwrap_or_default(),
+        };
+        let mut places = Vec::new();
+        for name in names {
+            let place = directory(&name).and_then(|directory| {
+                let tool = Tool::named(Wanted {
+                    directory: directory.clone(),
+                    backend_config: backend_config.clone(),
+                    workspace: variables::given(self.workspace.clone()),
+                    program: variables::given(self.terraform_bin.clone()),
+                    needs_work,
+                    chosen: chosen.as_mut(),
+                })?;
+                Ok(Place {
+                    name,
+                    directory,
+                    tool,
+                })
+            });
+            match place {
+                Ok(place) => places.push(place),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        places
+    }
+
+    /// The version that is chosen.
+    pub(super) fn chosen(&self) -> Result<Option<Chosen>, String> {
+        let Some(version) = variables::given(self.terraform_version.clone()) else {
+            return Ok(None);
+        };
+        if variables::given(self.terraform_bin.clone()).is_some() {
+            return Err(
+                "TERRAFORM_VERSION and TERRAFORM_BIN are both set: give the one that is meant"
+                    .to_owned(),
+            );
+        }
+        let mirror = variables::given(self.terraform_mirror.clone());
+        let chosen = Chosen::read(&version, mirror)?;
+        let path = chosen
+            .path()
+            .map_err(|problem| format!("TERRAFORM_VERSION cannot be used: {problem}"))?;
+        remember("PATH", path);
+        Ok(Some(chosen))
+    }
+
+    /// Where nothing but softstop chooses the workspace, it has to be told by a name that is its own.
+    pub(super) fn expect_workspace(&self, variables: Variables<'_>, reasons: &mut Vec<String>) {
+        if variables::given(self.workspace.clone()).is_none() {
+            reasons.extend(variables.unheeded("WORKSPACE", "--workspace"));
+        }
+    }
+}
+
+/// A list from the command line, or else from the environment; nothing where it cannot be read.
+fn given_or_listed(
+    given: &[String],
+    variable: &str,
+    variables: Variables<'_>,
+    reasons: &mut Vec<String>,
+) -> Option<Vec<String>> {
+    if !given.is_empty() {
+        return Some(given.to_vec());
+    }
+    let listed = variables.list(variable);
+    listed.map_err(|error| reasons.push(error.to_string())).ok()
+}
+
+fn directory(name: &str) -> Result<PathBuf, String> {
+    let unusable = |problem| {
+        format!("WORKING_DIR is {name:?}: expected a directory that can be read ({problem})")
+    };
+    let directory = logical(name).map_err(unusable)?;
+    let barred = Barred::find(&directory, Want::Read, "");
+    if let Some(barred) = barred {
+        return Err(format!("WORKING_DIR is {name:?}: {barred}"));
+    }
+    fs::read_dir(&directory).map_err(unusable)?;
+    Ok(directory)
+}

@@ -1,0 +1,42 @@
+//! What is known of one backend.
+
+use super::backend::Backend;
+use super::schema::Schema;
+use super::strategy::Strategy;
+
+/// What is known of a backend.
+pub(super) struct Known {
+    pub(super) schema: Schema,
+    /// How locks are read and released there, and what that guarantees.
+    pub(super) strategy: fn(&Backend) -> Strategy,
+    /// Whether it is set up to take locks at all.
+    pub(super) takes_locks: fn(&Backend) -> bool,
+    /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them:
+    /// there is no nested block among them, which would be kept otherwise where it is not given.
+    pub(super) is_flat: bool,
+    /// Whether whatever opens the state makes an empty one where there is none, `force-unlock` too.
+    pub(super) is_made_by_asking: bool,
+    /// Settings that keep Terraform from making what is not there.
+    pub(super) without_making: &'static [&'static str],
+    /// Beginnings of variables that lead to another state, or to another account, where the settings
+    /// are the same.
+    pub(super) leading: &'static [&'static str],
+    /// Variables that hold credentials.
+    pub(super) credentials: &'static [&'static str],
+}
+
+impl Known {
+    /// A backend of which nothing else is to be said.
+    pub(super) const fn new(schema: Schema, strategy: fn(&Backend) -> Strategy) -> Self {
+        Self {
+            schema,
+            strategy,
+            takes_locks: |_| true,
+            is_flat: false,
+            is_made_by_asking: false,
+            without_making: &[],
+            leading: &[],
+            credentials: &[],
+        }
+    }
+}

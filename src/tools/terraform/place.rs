@@ -1,0 +1,174 @@
+//! A place of Terraform: what decides which state is used there.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::arguments::values_by;
+use super::backend::Backend;
+use super::backend_config::check_files;
+use super::backends::ALL;
+use super::configuration::{Configuration, Origin, Resolved};
+use super::program::{Program, is_opentofu};
+use crate::environment::Environment;
+use crate::tools::error::ToolError;
+use crate::tools::wanted::Wanted;
+
+/// Where Terraform leaves a state that it could not store. By then it has released the lock, so a
+/// deploy that comes first forks the state.
+pub(super) const ERRORED_STATE: &str = "errored.tfstate";
+/// How the variables begin that give values to those of a configuration.
+const VARIABLES: &str = "TF_VAR_";
+
+/// A place: what decides which state is used, and the Terraform that uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Terraform {
+    /// The program, as it is found.
+    pub(crate) binary: PathBuf,
+    pub(crate) directory: PathBuf,
+    pub(crate) backend_config: Vec<String>,
+    pub(crate) workspace: Option<String>,
+    /// The variables with which Terraform is started there: our own, or those of one that was seen.
+    pub(crate) environment: Environment,
+    /// Whether a Terraform was seen to run there.
+    pub(super) is_seen: bool,
+    /// The `-var` and `-var-file` with which it was seen.
+    pub(super) seen_values: Option<Vec<String>>,
+    /// The backend that it was seen to use.
+    pub(super) backend: Option<Backend>,
+}
+
+impl Terraform {
+    /// A place that is named, and not seen; or why nothing can be done there.
+    pub(crate) fn named(wanted: Wanted<'_>) -> Result<Self, String> {
+        let directory = wanted.directory;
+        check_files(&wanted.backend_config, &directory)?;
+        let program = Program::of(wanted.program.as_deref(), &directory);
+        let program = match wanted.chosen {
+            Some(chosen) => chosen.choose(&program),
+            None => program,
+        };
+        let terraform = Self {
+            binary: program.path(),
+            directory,
+            backend_config: wanted.backend_config,
+            workspace: wanted.workspace,
+            environment: Environment::own(),
+            is_seen: false,
+            seen_values: None,
+            backend: None,
+        };
+        let has_work = terraform.has_configuration();
+        if !program.is_found() && (has_work || wanted.needs_work) {
+            return Err(program.to_string());
+        }
+        if !has_work && wanted.needs_work {
+            return Err(format!(
+                "WORKING_DIR is \"{}\": there is no configuration of Terraform or OpenTofu in it",
+                terraform.directory.display()
+            ));
+        }
+        Ok(terraform)
+    }
+
+    /// Whether there is a configuration here.
+    pub(super) fn has_configuration(&self) -> bool {
+        // A directory that cannot be read is told about when it is asked for its backend.
+        self.configuration()
+            .files()
+            .map_or(true, |files| !files.is_empty())
+    }
+
+    pub(super) fn configuration(&self) -> Configuration {
+        let data_directory = self.environment.get("TF_DATA_DIR");
+        Configuration {
+            directory: self.directory.clone(),
+            data_directory: self
+                .directory
+                .join(data_directory.unwrap_or_else(|| ".terraform".as_ref())),
+            backend_config: self.backend_config.clone(),
+            environment: self.environment.clone(),
+            is_tofu: is_opentofu(&self.binary),
+        }
+    }
+
+    /// The backend that was seen in use, or else the one that is named.
+    pub(super) fn resolved(&self) -> Result<Resolved, ToolError> {
+        if let Some(backend) = &self.backend {
+            return Ok(Resolved::named(backend.clone()));
+        }
+        let configuration = self.configuration();
+        if self.is_seen {
+            if let Some(backend) = configuration.initialised()? {
+                return Ok(Resolved::named(backend));
+            }
+            return configuration.resolve_used();
+        }
+        configuration.resolve()
+    }
+
+    /// A host that only `.terraform` names gets the credentials that `.terraform` has, and none of our
+    /// own: somebody else may have written it. A Terraform that was seen has used them already.
+    pub(super) fn without_credentials_for(&self, resolved: &Resolved) -> Self {
+        let mut place = self.clone();
+        if !self.is_seen && resolved.origin == (Origin::Completed { names_host: true }) {
+            let credentials = ALL.map(|known| known.credentials).concat();
+            place.environment = self.environment.without(&credentials);
+        }
+        place
+    }
+
+    /// The `-var` and `-var-file` that count here.
+    pub(super) fn values(&self) -> Result<Vec<String>, ToolError> {
+        match &self.seen_values {
+            Some(seen) => Ok(seen.clone()),
+            None => values_by(&self.environment),
+        }
+    }
+
+    /// The directory, or the nearest one above it where a deploy has removed it since: version managers
+    /// go by where they are started.
+    pub(super) fn existing_directory(&self) -> &Path {
+        let mut levels = self.directory.ancestors();
+        levels
+            .find(|level| level.is_dir())
+            .unwrap_or(&self.directory)
+    }
+
+    /// The variables that lead to another state, or to another account, where the settings are the same.
+    pub(super) fn leading_variables(&self) -> Vec<(&OsStr, &OsStr)> {
+        let of_backends = ALL.iter().flat_map(|known| known.leading);
+        let names: Vec<&str> = of_backends.copied().chain([VARIABLES]).collect();
+        self.environment.beginning_with(&names)
+    }
+
+    /// Lets what `command` starts use the workspace that is named.
+    pub(super) fn choose_workspace(&self, command: &mut Command) {
+        if let Some(workspace) = &self.workspace {
+            command.env("TF_WORKSPACE", workspace);
+        }
+    }
+
+    /// The workspace whose state the deploy uses.
+    pub(super) fn workspace(&self) -> String {
+        self.workspace
+            .clone()
+            .unwrap_or_else(|| selected_workspace(self))
+    }
+}
+
+/// The workspace that the variables and the directory of a place say.
+pub(super) fn selected_workspace(place: &Terraform) -> String {
+    let selected = place.configuration().data_directory.join("environment");
+    let candidates = [
+        place.environment.text("TF_WORKSPACE"),
+        fs::read_to_string(selected).ok(),
+    ];
+    candidates
+        .into_iter()
+        .flatten()
+        .map(|name| name.trim().to_owned())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| "default".to_owned())
+}

@@ -1,0 +1,244 @@
+//! Terraform as one of the tools: which part of it answers which question.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::unistd::gethostname;
+use tracing::warn;
+
+use super::http_backend::HttpLock;
+use super::lock::TerraformLock;
+use super::lock_view::LockView;
+use super::place::{ERRORED_STATE, Terraform};
+use super::program::is_opentofu;
+use super::progress::{MARKERS, Progress};
+use super::strategy::Strategy;
+use super::version::version_of;
+use super::{
+    access, backend_config, by_hand, evaluated, operations, precedence, sighting, stand_in, stored,
+};
+use crate::identity::user_name;
+use crate::lock::LockInfo;
+use crate::supervisor::{Programs, SeenTool};
+use crate::tools::access::Barred;
+use crate::tools::error::ToolError;
+use crate::tools::host::Host;
+use crate::tools::locking::Locking;
+use crate::tools::processes::{Prepared, Processes, Purpose, Sighting};
+use crate::tools::progress::{Reader, Stored, Telling};
+use crate::tools::quoted::quoted;
+use crate::tools::signing::Signing;
+use crate::tools::state_keeping::{StateKeeping, UnsavedState, Unstored};
+
+impl Processes for Terraform {
+    fn tool_name(&self) -> &'static str {
+        "Terraform or OpenTofu"
+    }
+
+    fn programs(&self) -> Programs {
+        let real = fs::canonicalize(&self.binary).unwrap_or_else(|_| self.binary.clone());
+        let named = real
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let names = ["terraform".to_owned(), "tofu".to_owned()];
+        Programs::new(
+            names.into_iter().chain(named).collect(),
+            &["terraform-provider-", "terraform-provisioner-"],
+        )
+        .that_say("to exit or data loss may occur")
+    }
+
+    fn operations_of_a_deploy(&self) -> &'static [&'static str] {
+        operations::OF_A_DEPLOY
+    }
+
+    fn sight(&self, seen: &SeenTool) -> Sighting<Self> {
+        sighting::sight(seen)
+    }
+
+    fn purpose(&self, seen: &SeenTool) -> Purpose {
+        sighting::purpose(seen)
+    }
+
+    fn takes_no_lock(&self, words: &[String]) -> bool {
+        sighting::takes_no_lock(words)
+    }
+
+    fn is_named_in(&self, words: &[String]) -> bool {
+        const NAMES: [&str; 4] = ["terraform", "tofu", "terragrunt", "cdktf"];
+        let is_word = |text: &str, name: &str| {
+            text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                .any(|word| word == name)
+        };
+        words
+            .iter()
+            .any(|text| NAMES.iter().any(|name| is_word(text, name)))
+    }
+
+    async fn introduce(&self, host: &impl Host) {
+        if self.has_work() {
+            self.say_version(host).await;
+        }
+    }
+
+    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
+        let mut prepared = backend_config::default_command(&self.binary, &self.backend_config)
+            .map_err(ToolError::Scratch)?;
+        let lock_timeout = format!("{}ms", lock_timeout.as_millis());
+        prepared.command.env("LOCK_TIMEOUT", lock_timeout);
+        self.choose_workspace(&mut prepared.command);
+        Ok(prepared)
+    }
+
+    fn own_command(&self, mut command: Command) -> Result<Prepared, ToolError> {
+        self.choose_workspace(&mut command);
+        stand_in::lay_out(self, command).map_err(ToolError::Scratch)
+    }
+}
+
+impl Signing for Terraform {
+    fn signature(&self) -> String {
+        let host = gethostname().unwrap_or_default();
+        format!("{}@{}", user_name(), host.to_string_lossy())
+    }
+
+    async fn version(&self, host: &impl Host) -> Result<String, ToolError> {
+        version_of(
+            host,
+            &self.binary,
+            &self.environment,
+            self.existing_directory(),
+        )
+        .await
+    }
+}
+
+impl Locking for Terraform {
+    type Lock<'a, H: Host + 'a> = TerraformLock<'a, H>;
+
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn place_name(&self) -> String {
+        let here = env::current_dir().unwrap_or_default();
+        let directory = self
+            .directory
+            .strip_prefix(&here)
+            .unwrap_or(&self.directory);
+        let directory = match directory.to_string_lossy() {
+            name if name.is_empty() => ".".to_owned(),
+            name => name.into_owned(),
+        };
+        match self.workspace().as_str() {
+            "default" => directory,
+            workspace => format!("{directory} (workspace {workspace})"),
+        }
+    }
+
+    fn is_same_place(&self, other: &Self) -> bool {
+        self.workspace() == other.workspace()
+            && self.leading_variables() == other.leading_variables()
+            && match (self.resolved(), other.resolved()) {
+                (Ok(one), Ok(another)) => one.backend == another.backend,
+                _ => self.directory == other.directory,
+            }
+    }
+
+    fn has_work(&self) -> bool {
+        self.has_configuration()
+    }
+
+    fn caveat(&self) -> Option<&'static str> {
+        let keeps_state_here = matches!(self.configuration().has_backend_block(), Ok(false));
+        keeps_state_here.then_some(
+            "The configuration has no backend block: state and lock are kept beside it, and in a \
+             pipeline they are gone with the step.",
+        )
+    }
+
+    fn barred(&self) -> Vec<Barred> {
+        access::barred(self)
+    }
+
+    async fn find_locks<'a, H: Host>(
+        &'a self,
+        host: &'a H,
+    ) -> Result<Vec<TerraformLock<'a, H>>, ToolError> {
+        let resolved = match self.resolved() {
+            // OpenTofu takes variables in a backend block.
+            Err(ToolError::NoLiteral { .. }) if is_opentofu(&self.binary) => {
+                evaluated::resolve(host, self).await?
+            }
+            resolved => resolved?,
+        };
+        for note in &resolved.notes {
+            warn!("{note}");
+        }
+        let place = self.without_credentials_for(&resolved);
+        let backend = resolved.backend;
+        let lock = match backend.strategy()? {
+            Strategy::ByRequests => {
+                HttpLock::open(host, &backend, self.signature(), &place.environment)?
+                    .map(TerraformLock::Http)
+            }
+            Strategy::ByTerraform(strategy) => {
+                let workspace = self.workspace();
+                let view = LockView::open(host, &place, backend, strategy, workspace).await?;
+                view.takes_locks().then_some(TerraformLock::View(view))
+            }
+        };
+        Ok(lock.into_iter().collect())
+    }
+}
+
+impl StateKeeping for Terraform {
+    fn unsaved_state(&self, undisturbed: Option<Duration>) -> Option<UnsavedState> {
+        let tried_once = precedence::tried_once(undisturbed);
+        UnsavedState::at(self.directory.join(ERRORED_STATE), tried_once)
+    }
+
+    async fn save_state(&self, host: &impl Host, state: &UnsavedState) -> Result<(), Unstored> {
+        self.store(host, state).await
+    }
+
+    fn note_unsaved(&self, state: &UnsavedState) -> io::Result<()> {
+        self.note(state)
+    }
+
+    fn unsaved_state_of(&self, holder: &LockInfo) -> Option<UnsavedState> {
+        self.left_by(holder)
+    }
+
+    fn operations_of_a_save(&self) -> &'static [&'static str] {
+        operations::OF_A_STATE_PUSH
+    }
+
+    fn save_by_hand(&self, state: &UnsavedState) -> String {
+        self.advice(state)
+    }
+}
+
+impl Telling for Terraform {
+    fn markers(&self) -> &'static [&'static str] {
+        &MARKERS
+    }
+
+    fn reader(&self) -> Arc<Mutex<dyn Reader>> {
+        Arc::new(Mutex::new(Progress::default()))
+    }
+
+    async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
+        stored::read(&self.pull_text(host).await?, &by_hand::program(self))
+    }
+
+    fn import_by_hand(&self, address: &str, id: &str) -> String {
+        let (address, id) = (quoted(address), quoted(id));
+        by_hand::in_place(self, &format!("import {address} {id}"))
+    }
+}
