@@ -2,6 +2,9 @@
 
 use super::{Kind, PREFIX, Store, field, kubernetes};
 
+/// How the body of a DeleteItem begins.
+const DELETED_ITEM: &str = "{\"Key\":{\"LockID\"";
+
 impl Store {
     /// What a client says when it writes the state.
     pub fn state_write(&self) -> String {
@@ -71,16 +74,20 @@ impl Store {
 
     /// The lock that this request gives back or takes away.
     pub fn lock_removed_by(&self, request: &str) -> Option<String> {
-        let unlocks = self.unlock_requests();
-        let is_meant = unlocks.iter().any(|unlock| request.contains(unlock));
-        // The table has the locks of all workspaces.
-        let is_of_another = request.contains("DeleteItem")
-            && request.contains("\"LockID\"")
-            && !request.contains(&format!("\"{}\"", self.lock_path()));
+        // Head and body of a request may come one after the other, and only the body of a DeleteItem
+        // says which lock is meant: the table has those of all states.
+        let is_of_table = request.contains("DeleteItem") || request.starts_with(DELETED_ITEM);
+        let is_meant = if is_of_table {
+            matches!(self.kind, Kind::S3DynamoDb | Kind::S3Both)
+                && request.contains(&format!("\"{}\"", self.lock_path()))
+        } else {
+            let unlocks = self.unlock_requests();
+            unlocks.iter().any(|unlock| request.contains(unlock))
+        };
         match self.kind {
-            _ if !is_meant || is_of_another => None,
+            _ if !is_meant => None,
             Kind::Kubernetes if request.contains("OperationType") => None,
-            Kind::S3Both if request.contains("DeleteItem") => self.table_lock(),
+            Kind::S3Both if is_of_table => self.table_lock(),
             Kind::S3Both => self.lockfile(),
             _ => self.lock(),
         }
