@@ -34,6 +34,7 @@ mod opentofu;
 mod output;
 mod own_lock;
 mod pasted;
+mod plan;
 mod proofs;
 mod races;
 mod recorded;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::access::Barred;
 use super::locking::{End, Guarantee, Locked, Locking, Look, Reply};
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
-use super::{Host, Prepared, Processes, Purpose, Sighting, Signing, ToolError};
+use super::{Host, Job, Prepared, Processes, Purpose, Sighting, Signing, ToolError};
 use crate::environment::Environment;
 use crate::identity::{Left, Mark, Neighbours};
 use crate::lock::LockInfo;
@@ -331,7 +331,7 @@ impl Processes for FakeTool {
 
     async fn introduce(&self, _: &impl Host) {}
 
-    fn default_command(&self, _: Duration) -> Result<Prepared, ToolError> {
+    fn default_command(&self, _: &Job, _: Duration) -> Result<Prepared, ToolError> {
         self.own_command(Command::new("fake"))
     }
 

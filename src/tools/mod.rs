@@ -5,6 +5,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod host;
+mod job;
 mod locking;
 mod registry;
 mod state_keeping;
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 use crate::supervisor::{Programs, SeenTool};
 pub(crate) use error::ToolError;
 pub(crate) use host::Host;
+pub(crate) use job::Job;
 pub(crate) use locking::{End, Guarantee, Locked, Locking, Look, Reply};
 pub(crate) use registry::{Lock, StateKeeper, Tool, Wanted};
 pub(crate) use state_keeping::{Since, StateKeeping, UnsavedState, Unstored};
@@ -48,8 +50,8 @@ pub(crate) trait Processes: Sized {
     /// Says which program of which version runs here, and what here is meant for another one.
     async fn introduce(&self, host: &impl Host);
 
-    /// What the tool runs where the user names no command.
-    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError>;
+    /// What the tool runs for this job, where the user names no command.
+    fn default_command(&self, job: &Job, lock_timeout: Duration) -> Result<Prepared, ToolError>;
 
     /// A command of the user's own, with what it needs for the tool in it to find the settings that are
     /// given.

@@ -11,7 +11,7 @@ use super::fake::{FakeLock, FakeTool};
 use super::locking::{End, Locked, Locking, Look, Reply};
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
 use super::terraform::{Chosen, Terraform, TerraformLock};
-use super::{Host, Prepared, Processes, Purpose, Sighting, Signing, ToolError};
+use super::{Host, Job, Prepared, Processes, Purpose, Sighting, Signing, ToolError};
 use crate::lock::LockInfo;
 use crate::supervisor::{Programs, SeenTool};
 
@@ -44,6 +44,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) backend_config: Vec<String>,
     pub(crate) workspace: Option<String>,
     pub(crate) program: Option<String>,
+    /// The saved plan whose state is meant, where one is.
+    pub(crate) plan: Option<PathBuf>,
     /// Whether there must be something that the tool could deploy.
     pub(crate) needs_work: bool,
     /// The version that is chosen, whichever program it is of.
@@ -114,8 +116,8 @@ impl Processes for Tool {
         ask!(self, tool => tool.introduce(host).await);
     }
 
-    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
-        ask!(self, tool => tool.default_command(lock_timeout))
+    fn default_command(&self, job: &Job, lock_timeout: Duration) -> Result<Prepared, ToolError> {
+        ask!(self, tool => tool.default_command(job, lock_timeout))
     }
 
     fn own_command(&self, command: Command) -> Result<Prepared, ToolError> {

@@ -16,6 +16,7 @@ mod configuration_properties;
 mod configuration_table;
 mod constraint;
 mod decrypted;
+mod default_command;
 mod diagnostics;
 #[cfg(test)]
 mod diagnostics_properties;
@@ -69,7 +70,7 @@ use tracing::warn;
 
 use super::access::Barred;
 use super::{
-    Host, Locking, Prepared, Processes, Purpose, Sighting, Signing, StateKeeping, ToolError,
+    Host, Job, Locking, Prepared, Processes, Purpose, Sighting, Signing, StateKeeping, ToolError,
     UnsavedState, Unstored, Wanted,
 };
 use crate::environment::Environment;
@@ -126,7 +127,7 @@ impl Terraform {
             Some(chosen) => chosen.choose(&program),
             None => program,
         };
-        let terraform = Self {
+        let mut terraform = Self {
             binary: program.path(),
             directory,
             backend_config: wanted.backend_config,
@@ -145,6 +146,9 @@ impl Terraform {
                 "WORKING_DIR is \"{}\": there is no configuration of Terraform or OpenTofu in it",
                 terraform.directory.display()
             ));
+        }
+        if let Some(plan) = &wanted.plan {
+            terraform.mean(plan)?;
         }
         Ok(terraform)
     }
@@ -293,9 +297,10 @@ impl Processes for Terraform {
         }
     }
 
-    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
-        let mut prepared = backend_config::default_command(&self.binary, &self.backend_config)
-            .map_err(ToolError::Scratch)?;
+    fn default_command(&self, job: &Job, lock_timeout: Duration) -> Result<Prepared, ToolError> {
+        let mut prepared =
+            default_command::default_command(&self.binary, &self.backend_config, job)
+                .map_err(ToolError::Scratch)?;
         let lock_timeout = format!("{}ms", lock_timeout.as_millis());
         prepared.command.env("LOCK_TIMEOUT", lock_timeout);
         self.choose_workspace(&mut prepared.command);

@@ -9,7 +9,9 @@ use prost::Message;
 use serde_json::{Map, Value};
 use zip::ZipArchive;
 
+use super::Terraform;
 use super::backend::Backend;
+use crate::tools::access::{Barred, Want};
 
 /// No plan that says no more than this is larger.
 const LIMIT: u64 = 256 * 1024 * 1024;
@@ -35,6 +37,31 @@ struct PlannedBackend {
 struct Packed {
     #[prost(bytes = "vec", tag = "1")]
     msgpack: Vec<u8>,
+}
+
+impl Terraform {
+    /// Lets this place be that of a saved plan, whatever the directory says.
+    pub(super) fn mean(&mut self, plan: &Path) -> Result<(), String> {
+        if let Some(barred) = Barred::find(plan, Want::Read, "") {
+            return Err(format!("PLAN_FILE cannot be used: {barred}"));
+        }
+        let (backend, workspace) = backend(plan).map_err(|reason| {
+            format!(
+                "PLAN_FILE is \"{}\", and its backend cannot be read: {reason}",
+                plan.display()
+            )
+        })?;
+        if let Some(named) = self.workspace.as_ref().filter(|named| **named != workspace) {
+            return Err(format!(
+                "WORKSPACE is {named:?}, and PLAN_FILE \"{}\" was made for the workspace \
+                 {workspace:?}: give the plan that is meant, or leave WORKSPACE out",
+                plan.display()
+            ));
+        }
+        self.backend = Some(backend);
+        self.workspace = Some(workspace);
+        Ok(())
+    }
 }
 
 /// The backend and the workspace of the plan in this file.
