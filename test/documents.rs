@@ -18,7 +18,7 @@ const MOST_WORDS_OF_README: usize = 1300;
 /// What holds files that documents name by their path in the repository.
 const ROOMS: [&str; 7] = [".ci", "bench", "demo", "docs", "examples", "src", "test"];
 
-const MODES: [&str; 3] = ["deploy", "release", "status"];
+const MODES: [&str; 4] = ["deploy", "plan", "release", "status"];
 
 /// What `--help` says of this mode.
 fn help(mode: &str) -> String {
@@ -96,6 +96,7 @@ fn outside_of_the_pipe_the_names_that_repositories_use_have_a_name_in_full() {
         "COMMAND",
         "DEBUG",
         "GOOGLE_OIDC_CONFIG_FILE",
+        "PLAN_FILE",
         "REPORT_FILE",
         "TERRAFORM_VERSION",
         "WORKSPACE",

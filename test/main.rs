@@ -35,6 +35,7 @@ mod opentofu;
 mod output;
 mod own_lock;
 mod pasted;
+mod plan;
 mod progress;
 mod proofs;
 mod races;

@@ -5,8 +5,9 @@ use crate::pipelines::pipeline::Deploy;
 use crate::pipelines::shell::quoted;
 
 /// Variables of a deploy that a release does not need, or has in its own words.
-const NOT_COPIED: [&str; 8] = [
+const NOT_COPIED: [&str; 9] = [
     "MODE",
+    "TF_CLI_ARGS_plan",
     "COMMAND",
     "WORKING_DIR",
     "WORKSPACE",

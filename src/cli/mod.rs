@@ -3,6 +3,7 @@
 mod options;
 mod parse;
 mod plan;
+mod saved_plan;
 mod target;
 
 pub(crate) use options::Mode;

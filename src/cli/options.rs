@@ -16,9 +16,9 @@ environment alone, because a command line can be seen by everybody:
   [env: ATLASSIAN_ACCOUNT_EMAIL] and [env: ATLASSIAN_API_TOKEN]
 
 Every variable can be called by its name with SOFTSTOP_ before it, which goes before the one
-without. COMMAND, DEBUG, MODE, REPORT_FILE, TERRAFORM_VERSION, WORKSPACE and the names of clouds
-are names that repositories use for themselves: outside of the pipe's image they count only with
-SOFTSTOP_.
+without. COMMAND, DEBUG, MODE, PLAN_FILE, REPORT_FILE, TERRAFORM_VERSION, WORKSPACE and the
+names of clouds are names that repositories use for themselves: outside of the pipe's image they
+count only with SOFTSTOP_.
 
 Exit codes:
   0      done
@@ -79,6 +79,11 @@ pub(crate) enum Work {
     /// is waited for.
     #[command(after_long_help = EPILOGUE)]
     Deploy(DeployOptions),
+    /// Write down what a deploy would change, for people to look at before it is applied
+    ///
+    /// No lock is held while they do. `softstop deploy` with the same --plan-file applies just that.
+    #[command(after_long_help = EPILOGUE)]
+    Plan(PlanOptions),
     /// Release the locks that finished builds have left behind
     ///
     /// For the `final:` step of the same pipeline, a scheduled pipeline, or a person. A lock is
@@ -107,6 +112,19 @@ pub(crate) struct DeployOptions {
     #[arg(long, value_name = "PATH", env = "REPORT_FILE")]
     pub(super) report_file: Option<String>,
 
+    #[command(flatten)]
+    pub(super) target: Target,
+
+    #[command(flatten)]
+    pub(super) recovery: RecoveryOptions,
+
+    #[command(flatten)]
+    pub(super) general: General,
+}
+
+/// What a plan can be told.
+#[derive(Args, Debug)]
+pub(crate) struct PlanOptions {
     #[command(flatten)]
     pub(super) target: Target,
 
@@ -174,6 +192,12 @@ pub(super) struct Target {
     /// The workspace of Terraform or OpenTofu [default: the one that is selected]
     #[arg(long, value_name = "NAME", env = "WORKSPACE")]
     pub(super) workspace: Option<String>,
+
+    /// A saved plan, as seen from the directory: `plan` writes it [default: softstop.tfplan], and
+    /// its text beside it; `deploy` applies just it; `release` and `status` look at the lock of the
+    /// state that it was made for
+    #[arg(long, value_name = "FILE", env = "PLAN_FILE")]
+    pub(super) plan_file: Option<String>,
 
     /// The program, Terraform or OpenTofu [default: what .opentofu-version or .terraform-version
     /// says, in the directory or above; else tofu where there is a .tofu file, or where

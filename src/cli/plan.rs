@@ -7,10 +7,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::options::{
-    CredentialOptions, DeployOptions, General, RecoveryOptions, ReleaseOptions, StatusOptions,
-    Target, Work,
+    CredentialOptions, DeployOptions, General, PlanOptions, RecoveryOptions, ReleaseOptions,
+    StatusOptions, Target, Work,
 };
 use super::parse::Refusal;
+use super::saved_plan::SavedPlan;
 use crate::bitbucket::api::{Api, Credentials};
 use crate::credentials::{self, Federation};
 use crate::pipe::variables::{self, Variables};
@@ -19,7 +20,7 @@ use crate::story::deploy::Deploy;
 use crate::story::places::Place;
 use crate::story::release::Release;
 use crate::supervisor::{forget, remember};
-use crate::tools::{Chosen, Tool};
+use crate::tools::{Chosen, Job, Tool};
 
 /// What softstop itself needs, or nobody does, and no deploy should be able to give away.
 const SECRETS: [&str; 7] = [
@@ -63,6 +64,7 @@ pub(crate) fn plan(work: Work, image: Image) -> Result<Plan, Refusal> {
     let mut reasons: Vec<String> = wrong_lists.map(|error| error.to_string()).collect();
     let passes_tokens = match &work {
         Work::Deploy(options) => options.recovery.pass_tokens,
+        Work::Plan(options) => options.recovery.pass_tokens,
         Work::Release(options) => options.recovery.pass_tokens,
         Work::Status(_) => false,
     };
@@ -88,6 +90,7 @@ pub(crate) fn plan(work: Work, image: Image) -> Result<Plan, Refusal> {
     });
     let (general, task) = match work {
         Work::Deploy(options) => options.plan(variables, &mut chosen, &mut reasons),
+        Work::Plan(options) => options.plan(variables, &mut chosen, &mut reasons),
         Work::Release(options) => options.plan(variables, &mut chosen, &mut reasons),
         Work::Status(options) => options.plan(variables, &mut chosen, &mut reasons),
     };
@@ -110,6 +113,7 @@ impl Work {
     fn general(&self) -> &General {
         match self {
             Self::Deploy(options) => &options.general,
+            Self::Plan(options) => &options.general,
             Self::Release(options) => &options.general,
             Self::Status(options) => &options.general,
         }
@@ -118,6 +122,7 @@ impl Work {
     fn target(&self) -> &Target {
         match self {
             Self::Deploy(options) => &options.target,
+            Self::Plan(options) => &options.target,
             Self::Release(options) => &options.target,
             Self::Status(options) => &options.target,
         }
@@ -155,37 +160,42 @@ impl DeployOptions {
         reasons: &mut Vec<String>,
     ) -> (General, Option<Task>) {
         let command = self.command_line(variables, reasons);
-        if command.is_empty() {
+        let saved = if command.is_empty() {
             reasons.extend(variables.unheeded("COMMAND", "the command behind `--`"));
             self.target.expect_workspace(variables, reasons);
-        }
+            self.target.expect_plan_file(variables, reasons);
+            SavedPlan::Deployed
+        } else {
+            if variables::given(self.target.plan_file.clone()).is_some() {
+                reasons.push(
+                    "PLAN_FILE and a command are both given: leave the one out that is not meant"
+                        .to_owned(),
+                );
+            }
+            SavedPlan::Unread
+        };
         let after_script = self.recovery.after_script(variables, reasons);
         let report_file = report_file(variables::given(self.report_file.clone()), reasons);
         let lock_timeout = self.recovery.lock_timeout;
+        let needs_work = command.is_empty();
         let places = self
             .target
-            .places(command.is_empty(), variables, chosen, reasons);
-        let task = match <[Place; 1]>::try_from(places) {
-            Ok([place]) => {
-                let deploy = Deploy {
-                    command,
-                    directory: place.directory,
-                    after_script,
-                    lock_timeout,
-                    report_file,
-                };
-                Some(Task::Deploy(deploy, place.tool))
-            }
-            Err(places) => {
-                let names: Vec<String> = places.into_iter().map(|place| place.name).collect();
-                if !names.is_empty() {
-                    reasons.push(format!(
-                        "WORKING_DIR is {names:?}: deploy takes one directory"
-                    ));
-                }
-                None
-            }
-        };
+            .places(needs_work, saved, variables, chosen, reasons);
+        let place = one_place(places, "deploy", reasons);
+        let task = place.map(|place| {
+            let deploy = Deploy {
+                command,
+                job: match self.target.plan_file(&place.directory) {
+                    Some(file) => Job::ApplyPlan(file),
+                    None => Job::Apply,
+                },
+                directory: place.directory,
+                after_script,
+                lock_timeout,
+                report_file,
+            };
+            Task::Deploy(deploy, place.tool)
+        });
         (self.general, task)
     }
 
@@ -198,6 +208,36 @@ impl DeployOptions {
             Some(script) => ["/bin/sh", "-ec", &script].map(str::to_owned).to_vec(),
             None => Vec::new(),
         }
+    }
+}
+
+impl PlanOptions {
+    fn plan(
+        self,
+        variables: Variables<'_>,
+        chosen: &mut Option<Chosen>,
+        reasons: &mut Vec<String>,
+    ) -> (General, Option<Task>) {
+        self.target.expect_workspace(variables, reasons);
+        self.target.expect_plan_file(variables, reasons);
+        let after_script = self.recovery.after_script(variables, reasons);
+        let lock_timeout = self.recovery.lock_timeout;
+        let places = self
+            .target
+            .places(true, SavedPlan::Unread, variables, chosen, reasons);
+        let place = one_place(places, "plan", reasons);
+        let task = place.map(|place| {
+            let deploy = Deploy {
+                command: Vec::new(),
+                job: Job::Plan(self.target.plan_to_make(&place.directory)),
+                directory: place.directory,
+                after_script,
+                lock_timeout,
+                report_file: None,
+            };
+            Task::Deploy(deploy, place.tool)
+        });
+        (self.general, task)
     }
 }
 
@@ -220,7 +260,9 @@ impl ReleaseOptions {
         reasons: &mut Vec<String>,
     ) -> (General, Option<Task>) {
         self.target.expect_workspace(variables, reasons);
-        let places = self.target.places(true, variables, chosen, reasons);
+        let places = self
+            .target
+            .places(true, SavedPlan::LookedAfter, variables, chosen, reasons);
         let release = Release {
             after_script: self.recovery.after_script(variables, reasons),
             lock_timeout: self.recovery.lock_timeout,
@@ -237,7 +279,9 @@ impl StatusOptions {
         reasons: &mut Vec<String>,
     ) -> (General, Option<Task>) {
         self.target.expect_workspace(variables, reasons);
-        let places = self.target.places(true, variables, chosen, reasons);
+        let places = self
+            .target
+            .places(true, SavedPlan::LookedAfter, variables, chosen, reasons);
         let json = self.json;
         (self.general, Some(Task::Status { places, json }))
     }
@@ -254,6 +298,22 @@ impl General {
             .map_err(|reason| {
                 format!("BITBUCKET_API_URL or the token for Bitbucket cannot be used: {reason}")
             })
+    }
+}
+
+/// The one directory in which something is run.
+fn one_place(places: Vec<Place>, mode: &str, reasons: &mut Vec<String>) -> Option<Place> {
+    match <[Place; 1]>::try_from(places) {
+        Ok([place]) => Some(place),
+        Err(places) => {
+            let names: Vec<String> = places.into_iter().map(|place| place.name).collect();
+            if !names.is_empty() {
+                reasons.push(format!(
+                    "WORKING_DIR is {names:?}: {mode} takes one directory"
+                ));
+            }
+            None
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::options::Target;
+use super::saved_plan::SavedPlan;
 use crate::pipe::variables::{self, Variables};
 use crate::story::places::{Place, logical};
 use crate::supervisor::remember;
@@ -15,6 +16,7 @@ impl Target {
     pub(super) fn places(
         &self,
         needs_work: bool,
+        saved: SavedPlan,
         variables: Variables<'_>,
         chosen: &mut Option<Chosen>,
         reasons: &mut Vec<String>,
@@ -33,6 +35,7 @@ impl Target {
                     backend_config: backend_config.clone(),
                     workspace: variables::given(self.workspace.clone()),
                     program: variables::given(self.terraform_bin.clone()),
+                    plan: saved.file(self, &directory)?,
                     needs_work,
                     chosen: chosen.as_mut(),
                 })?;

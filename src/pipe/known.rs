@@ -32,7 +32,7 @@ pub(crate) struct Variable {
 }
 
 /// All of them.
-pub(super) static VARIABLES: [Variable; 23] = [
+pub(super) static VARIABLES: [Variable; 24] = [
     common("SOFTSTOP_MODE", Holds::One),
     common("SOFTSTOP_COMMAND", Holds::Lines),
     plain("SOFTSTOP_WORKING_DIR", Holds::Many),
@@ -42,6 +42,7 @@ pub(super) static VARIABLES: [Variable; 23] = [
     plain("SOFTSTOP_LOCK_TIMEOUT", Holds::One),
     plain("SOFTSTOP_BACKEND_CONFIG", Holds::Many),
     common("SOFTSTOP_WORKSPACE", Holds::One),
+    common("SOFTSTOP_PLAN_FILE", Holds::One),
     plain("SOFTSTOP_BITBUCKET_ACCESS_TOKEN", Holds::One),
     plain("SOFTSTOP_ATLASSIAN_ACCOUNT_EMAIL", Holds::One),
     plain("SOFTSTOP_ATLASSIAN_API_TOKEN", Holds::One),

@@ -94,6 +94,8 @@ impl Reader {
     ) {
         let targets = match mode {
             None | Some("deploy") => self.supervised(place, named, script),
+            // It locks as a deploy does, and runs no command but its own.
+            Some("plan") => self.supervised(place, named, ""),
             Some("release") => {
                 vec![
                     self.shell

@@ -4,6 +4,7 @@ mod access;
 mod after;
 mod before;
 mod remains;
+mod saved_plan;
 mod unsaved;
 
 use std::env;
@@ -29,15 +30,16 @@ use crate::story::stage::Stage;
 use crate::story::told::Told;
 use crate::story::used::Used;
 use crate::supervisor::{Audience, Ending, Grounds, Phase, Seen};
-use crate::tools::{Locking, Prepared, Processes, StateKeeper, StateKeeping, Tool, ToolError};
+use crate::tools::{Job, Locking, Prepared, Processes, StateKeeper, StateKeeping, Tool, ToolError};
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;
 
 /// What the user wants done.
 pub(crate) struct Deploy {
-    /// What to run; the tool's own default where it is empty.
+    /// What to run; the tool's own command for the job where it is empty.
     pub(crate) command: Vec<String>,
+    pub(crate) job: Job,
     pub(crate) directory: PathBuf,
     pub(crate) after_script: Option<String>,
     pub(crate) lock_timeout: Duration,
@@ -135,6 +137,7 @@ impl<S: Stage> Story<'_, S> {
             after_script::run(self.stage, script, paths, &conclusion).await;
         }
         told.explain(outcome);
+        saved_plan::explain(&self.deploy.job, outcome);
         conclusion
     }
 
@@ -188,7 +191,12 @@ impl<S: Stage> Story<'_, S> {
 
     fn command(&self) -> Result<Prepared, ToolError> {
         let mut prepared = match self.deploy.command.split_first() {
-            None => self.tool.default_command(self.deploy.lock_timeout)?,
+            None => {
+                let Deploy {
+                    job, lock_timeout, ..
+                } = self.deploy;
+                self.tool.default_command(job, *lock_timeout)?
+            }
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
                 command.args(arguments);

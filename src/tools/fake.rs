@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::access::Barred;
 use super::error::ToolError;
 use super::host::Host;
+use super::job::Job;
 use super::locking::Locking;
 use super::processes::{Prepared, Processes, Purpose, Sighting};
 use super::progress::{Reader, Stored, Telling, Told};
@@ -117,7 +118,7 @@ impl Processes for FakeTool {
 
     async fn introduce(&self, _: &impl Host) {}
 
-    fn default_command(&self, _: Duration) -> Result<Prepared, ToolError> {
+    fn default_command(&self, _: &Job, _: Duration) -> Result<Prepared, ToolError> {
         self.own_command(Command::new("fake"))
     }
 

@@ -5,6 +5,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod host;
+mod job;
 mod locking;
 mod processes;
 pub(crate) mod progress;
@@ -17,6 +18,7 @@ mod wanted;
 
 pub(crate) use error::ToolError;
 pub(crate) use host::Host;
+pub(crate) use job::Job;
 #[cfg(test)]
 pub(crate) use locking::Guarantee;
 pub(crate) use locking::{End, Locked, Locking, Look, Reply};

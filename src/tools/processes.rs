@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::error::ToolError;
 use super::host::Host;
+use super::job::Job;
 use crate::supervisor::{Programs, SeenTool};
 
 /// The programs of a tool, and what they do.
@@ -35,8 +36,8 @@ pub(crate) trait Processes: Sized {
     /// Says which program of which version runs here, and what here is meant for another one.
     async fn introduce(&self, host: &impl Host);
 
-    /// What the tool runs where the user names no command.
-    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError>;
+    /// What the tool runs for this job, where the user names no command.
+    fn default_command(&self, job: &Job, lock_timeout: Duration) -> Result<Prepared, ToolError>;
 
     /// A command of the user's own, with what it needs for the tool in it to find the settings that are
     /// given.

@@ -11,6 +11,7 @@ use super::error::ToolError;
 #[cfg(test)]
 use super::fake::{FakeLock, FakeTool};
 use super::host::Host;
+use super::job::Job;
 use super::locking::{End, Locked, Locking, Look, Reply};
 use super::processes::{Prepared, Processes, Purpose, Sighting};
 use super::progress::{Reader, Stored, Telling};
@@ -129,8 +130,8 @@ impl Processes for Tool {
         ask!(self, tool => tool.introduce(host).await);
     }
 
-    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
-        ask!(self, tool => tool.default_command(lock_timeout))
+    fn default_command(&self, job: &Job, lock_timeout: Duration) -> Result<Prepared, ToolError> {
+        ask!(self, tool => tool.default_command(job, lock_timeout))
     }
 
     fn own_command(&self, command: Command) -> Result<Prepared, ToolError> {

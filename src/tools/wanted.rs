@@ -10,6 +10,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) backend_config: Vec<String>,
     pub(crate) workspace: Option<String>,
     pub(crate) program: Option<String>,
+    /// The saved plan whose state is meant, where one is.
+    pub(crate) plan: Option<PathBuf>,
     /// Whether there must be something that the tool could deploy.
     pub(crate) needs_work: bool,
     /// The version that is chosen, whichever program it is of.

@@ -2,18 +2,9 @@
 
 use std::io;
 use std::path::Path;
-use std::process::Command;
-
-use tempfile::TempDir;
 
 use super::backends::ALL;
 use crate::private;
-use crate::tools::processes::Prepared;
-
-/// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist yet; `apply`
-/// creates it.
-const SCRIPT: &str = r#"TF_WORKSPACE= "$0" init -input=false "$@"
-exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
 
 /// Whether each setting is a pair, or a file as seen from this directory.
 pub(super) fn check_files(backend_config: &[String], directory: &Path) -> Result<(), String> {
@@ -26,17 +17,6 @@ pub(super) fn check_files(backend_config: &[String], directory: &Path) -> Result
         )),
         None => Ok(()),
     }
-}
-
-/// Initialises, then applies.
-pub(super) fn default_command(binary: &Path, backend_config: &[String]) -> io::Result<Prepared> {
-    let mut command = Command::new("/bin/sh");
-    command.args(["-ec", SCRIPT]).arg(binary);
-    let needs_files = backend_config.iter().any(|given| given.contains('='));
-    let files = needs_files.then(private::directory).transpose()?;
-    let place = files.as_ref().map_or(Path::new(""), TempDir::path);
-    command.args(options(backend_config, place)?);
-    Ok(Prepared { command, files })
 }
 
 /// The options of `init`: files are named as they were, and values are written to files of their own

@@ -16,6 +16,7 @@ mod configuration_properties;
 mod configuration_table;
 mod constraint;
 mod decrypted;
+mod default_command;
 mod diagnostics;
 #[cfg(test)]
 mod diagnostics_properties;

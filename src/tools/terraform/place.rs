@@ -10,8 +10,10 @@ use super::backend::Backend;
 use super::backend_config::check_files;
 use super::backends::ALL;
 use super::configuration::{Configuration, Origin, Resolved};
+use super::plan_file;
 use super::program::{Program, is_opentofu};
 use crate::environment::Environment;
+use crate::tools::access::{Barred, Want};
 use crate::tools::error::ToolError;
 use crate::tools::wanted::Wanted;
 
@@ -49,7 +51,7 @@ impl Terraform {
             Some(chosen) => chosen.choose(&program),
             None => program,
         };
-        let terraform = Self {
+        let mut terraform = Self {
             binary: program.path(),
             directory,
             backend_config: wanted.backend_config,
@@ -69,7 +71,33 @@ impl Terraform {
                 terraform.directory.display()
             ));
         }
+        if let Some(plan) = &wanted.plan {
+            terraform.mean(plan)?;
+        }
         Ok(terraform)
+    }
+
+    /// Lets this place be that of a saved plan, whatever the directory says.
+    fn mean(&mut self, plan: &Path) -> Result<(), String> {
+        if let Some(barred) = Barred::find(plan, Want::Read, "") {
+            return Err(format!("PLAN_FILE cannot be used: {barred}"));
+        }
+        let (backend, workspace) = plan_file::backend(plan).map_err(|reason| {
+            format!(
+                "PLAN_FILE is \"{}\", and its backend cannot be read: {reason}",
+                plan.display()
+            )
+        })?;
+        if let Some(named) = self.workspace.as_ref().filter(|named| **named != workspace) {
+            return Err(format!(
+                "WORKSPACE is {named:?}, and PLAN_FILE \"{}\" was made for the workspace \
+                 {workspace:?}: give the plan that is meant, or leave WORKSPACE out",
+                plan.display()
+            ));
+        }
+        self.backend = Some(backend);
+        self.workspace = Some(workspace);
+        Ok(())
     }
 
     /// Whether there is a configuration here.

@@ -20,7 +20,7 @@ use super::progress::{MARKERS, Progress};
 use super::strategy::Strategy;
 use super::version::version_of;
 use super::{
-    access, backend_config, by_hand, evaluated, operations, precedence, sighting, stand_in, stored,
+    access, by_hand, default_command, evaluated, operations, precedence, sighting, stand_in, stored,
 };
 use crate::identity::user_name;
 use crate::lock::LockInfo;
@@ -28,6 +28,7 @@ use crate::supervisor::{Programs, SeenTool};
 use crate::tools::access::Barred;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
+use crate::tools::job::Job;
 use crate::tools::locking::Locking;
 use crate::tools::processes::{Prepared, Processes, Purpose, Sighting};
 use crate::tools::progress::{Reader, Stored, Telling};
@@ -86,9 +87,10 @@ impl Processes for Terraform {
         }
     }
 
-    fn default_command(&self, lock_timeout: Duration) -> Result<Prepared, ToolError> {
-        let mut prepared = backend_config::default_command(&self.binary, &self.backend_config)
-            .map_err(ToolError::Scratch)?;
+    fn default_command(&self, job: &Job, lock_timeout: Duration) -> Result<Prepared, ToolError> {
+        let mut prepared =
+            default_command::default_command(&self.binary, &self.backend_config, job)
+                .map_err(ToolError::Scratch)?;
         let lock_timeout = format!("{}ms", lock_timeout.as_millis());
         prepared.command.env("LOCK_TIMEOUT", lock_timeout);
         self.choose_workspace(&mut prepared.command);
