@@ -5,6 +5,7 @@ mod parse;
 mod plan;
 mod saved_plan;
 mod target;
+mod token;
 
 pub(crate) use options::Mode;
 pub(crate) use parse::{Refusal, parse};

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use uuid::Uuid;
 
 use super::drawn::{one_of, up_to};
-use super::round::{Clone, Round, resources};
+use super::round::{Clone, Round};
 use crate::support::proxy::Proxy;
 use crate::support::run::{marked, name_of};
 use crate::support::softstop::MARK;
@@ -106,7 +106,7 @@ impl Round<'_> {
     }
 
     fn companion(&self, who: Who) -> Member {
-        let project = Project::new(self.plan.kind, &resources(self.plan.layout));
+        let project = Project::new(self.plan.kind, &self.plan.layout.resources());
         let step = match who {
             Who::SameStep => self.step.clone(),
             _ => Step::of_a_new_pipeline(),

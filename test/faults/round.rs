@@ -10,12 +10,10 @@ use nix::sys::signal::Signal;
 use super::answers::BitbucketSays;
 use super::drawn::{Blow, Moment, Place, Rival, Script, Target, Victim};
 use super::ending::{self, last_line};
-use super::layout::Layout;
 use super::plan::Plan;
 use super::subject::Subject;
 use super::trouble::Trouble;
 use super::truth::Truth;
-use crate::support::project::thing;
 use crate::support::proxy::Proxy;
 use crate::support::{
     Answer, Bitbucket, Container, Finished, Kind, Program, Project, Softstop, Step,
@@ -67,7 +65,7 @@ impl<'a> Round<'a> {
         bitbucket: &'a Bitbucket,
         life: Duration,
     ) -> Self {
-        let mut project = Project::of(plan.program, plan.kind, &resources(plan.layout));
+        let mut project = Project::of(plan.program, plan.kind, &plan.layout.resources());
         plan.layout.prepare(&project);
         if let Some(workspace) = plan.layout.workspace() {
             // A Terraform that is killed while it makes one is a limit of README's.
@@ -379,24 +377,4 @@ fn is_begun(plan: &Plan) -> bool {
     let is_alone = plan.rival == Rival::None && plan.victim == Victim::Deploy;
     let is_early = is_alone && matches!(plan.moment, Moment::After(_));
     plan.kind.has_a_state_from_init() && !is_early
-}
-
-/// Three things of a plugin, one after the other, and one of a shell beside them.
-pub(super) fn resources(layout: Layout) -> String {
-    let things = [("a", ""), ("b", "a"), ("c", "b")].map(|(name, before)| {
-        let after = match before {
-            "" => String::new(),
-            before => format!("depends_on = [slow_thing.{before}]"),
-        };
-        thing(
-            name,
-            &format!("create_time = \"80\"\n  record = \"GATES/{name}.made\"\n  {after}"),
-        )
-    });
-    let shell = format!(
-        "resource \"terraform_data\" \"shell\" {{\n  provisioner \"local-exec\" {{\n    \
-         command = \"{}\"\n  }}\n}}\n",
-        layout.shell()
-    );
-    format!("{}{shell}", things.concat())
 }
