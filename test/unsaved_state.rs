@@ -197,6 +197,7 @@ fn a_state_is_stored_while_the_lock_of_its_own_run_that_was_killed_is_still_ther
             ))
             .start();
         project.gate("b.gate").wait_until_reached();
+        run.wait_for_stdout("slow_thing.a: Destruction complete");
         let proxy = project.store.proxy.as_ref().unwrap();
         proxy.fail(&project.store.state_write(), Fault::Refuse, u32::MAX);
         proxy.hold(&project.store.unlock_requests()[0]);
