@@ -211,8 +211,7 @@ fn the_lock_of_a_deploy_whose_command_line_alone_says_the_key_is_released() {
 
 #[test]
 fn an_encrypted_state_that_could_not_be_stored_is_decrypted_elsewhere_and_stored() {
-    // On `s3` the run itself has tried more than once, so its serial tells nothing.
-    let kinds = [Kind::HttpStrict, Kind::Postgres];
+    let kinds = [Kind::HttpStrict, Kind::S3Lockfile, Kind::Postgres];
     each(&kinds, |kind| {
         let project = encrypted_by_command_line(kind, &thing("a", ""));
         let finished = deploy_in_vain(&project, false, || {});

@@ -28,6 +28,11 @@ pub(super) struct Difference {
     only_unsaved: Vec<String>,
 }
 
+/// By how much a failed try to store a state raises its serial.
+pub(super) const PLAIN_STEP: u64 = 1;
+/// OpenTofu writes an encrypted state anew for the file that it leaves (measured with 1.12.6).
+pub(super) const ENCRYPTED_STEP: u64 = 2;
+
 /// Whether a run that went on so long, and was not asked to stop, can have tried no more than once to
 /// store its state.
 pub(super) fn tried_once(undisturbed: Option<Duration>) -> bool {
@@ -36,6 +41,8 @@ pub(super) fn tried_once(undisturbed: Option<Duration>) -> bool {
 
 /// The serial under which `unsaved` may be stored in the place of `stored`, so that nothing that is in
 /// that one is lost.
+///
+/// `step` is by how much one try raises the serial.
 ///
 /// That is so where nothing is stored; where the lock of the run has kept all others away; where the run
 /// has tried only once to store it and its serial comes right after the stored one, which then is the
@@ -47,6 +54,7 @@ pub(super) fn serial_to_store(
     stored: &StateFile,
     unsaved: &StateFile,
     since: Since,
+    step: u64,
 ) -> Result<u64, Difference> {
     if stored.is_none() {
         return Ok(unsaved.serial());
@@ -60,7 +68,7 @@ pub(super) fn serial_to_store(
     let is_newer = unsaved.serial() >= next && !difference.has_other_lineage;
     let is_surely_next = match since {
         Since::Guarded => true,
-        Since::TriedOnce => unsaved.serial() == next || difference.is_none(),
+        Since::TriedOnce => unsaved.serial() == stored.serial() + step || difference.is_none(),
         Since::Unknown => difference.is_none(),
     };
     if is_newer && is_surely_next {
@@ -167,7 +175,7 @@ mod tests {
     ) -> Option<u64> {
         let [stored, unsaved] =
             [stored, unsaved].map(|(serial, resources)| state(serial, "x", resources));
-        serial_to_store(&stored, &unsaved, since).ok()
+        serial_to_store(&stored, &unsaved, since, PLAIN_STEP).ok()
     }
 
     const SINCE: [Since; 3] = [Since::Guarded, Since::TriedOnce, Since::Unknown];
@@ -221,8 +229,8 @@ mod tests {
         for since in SINCE {
             let unsaved = state(4, "x", &[A]);
             let none = state(0, "", &[]);
-            assert_eq!(serial_to_store(&none, &unsaved, since), Ok(4));
-            assert!(serial_to_store(&state(3, "y", &[A]), &unsaved, since).is_err());
+            assert_eq!(serial_to_store(&none, &unsaved, since, PLAIN_STEP), Ok(4));
+            assert!(serial_to_store(&state(3, "y", &[A]), &unsaved, since, PLAIN_STEP).is_err());
         }
     }
 
@@ -230,7 +238,8 @@ mod tests {
     fn a_difference_names_resources_and_nothing_else_of_them() {
         let stored = state(2, "x", &[("mine", "1"), ("both", "s3cret")]);
         let unsaved = state(5, "x", &[("both", "older"), ("yours", "2")]);
-        let difference = serial_to_store(&stored, &unsaved, Since::Unknown).unwrap_err();
+        let difference =
+            serial_to_store(&stored, &unsaved, Since::Unknown, PLAIN_STEP).unwrap_err();
         assert_eq!(
             difference.to_string(),
             "the stored one has serial 2 and this one 5; only the stored one has thing.mine; \
@@ -244,7 +253,8 @@ mod tests {
         let resources: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
         let stored = state(2, "x", &resources);
         let difference =
-            serial_to_store(&stored, &state(3, "y", &[]), Since::TriedOnce).unwrap_err();
+            serial_to_store(&stored, &state(3, "y", &[]), Since::TriedOnce, PLAIN_STEP)
+                .unwrap_err();
         let text = difference.to_string();
         assert!(text.contains("and of another lineage; "), "{text}");
         assert!(text.ends_with("thing.r18, thing.r19 and 20 more"), "{text}");

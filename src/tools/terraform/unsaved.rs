@@ -16,7 +16,7 @@ use super::diagnostics::essence;
 use super::expired::expired;
 use super::helper::helper_command;
 use super::place::Terraform;
-use super::precedence::serial_to_store;
+use super::precedence::{ENCRYPTED_STEP, PLAIN_STEP, serial_to_store};
 use super::program::is_opentofu;
 use super::state_file::{StateFile, is_encrypted, lowered, with_serial};
 use crate::tools::error::ToolError;
@@ -115,7 +115,12 @@ impl Terraform {
                     .to_owned(),
             );
         }
-        match serial_to_store(&stored, &unsaved, state.since) {
+        let step = if is_encrypted {
+            ENCRYPTED_STEP
+        } else {
+            PLAIN_STEP
+        };
+        match serial_to_store(&stored, &unsaved, state.since, step) {
             Err(difference) => Compared::Forked(ToolError::Forked {
                 difference: difference.to_string(),
             }),
