@@ -18,6 +18,7 @@ use super::helper::helper_command;
 use super::place::Terraform;
 use super::shadow::Shadow;
 use super::static_part::StaticPart;
+use crate::private;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 
@@ -33,9 +34,9 @@ pub(super) struct PlainState {
 
 impl PlainState {
     pub(super) fn write(text: &str) -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("softstop-").tempdir()?;
+        let directory = private::directory()?;
         let path = directory.path().join("plain.tfstate");
-        fs::write(&path, text)?;
+        private::write(&path, text)?;
         Ok(Self { path, directory })
     }
 }
@@ -84,5 +85,21 @@ pub(super) fn encryption_of(place: &Terraform) -> Result<StaticPart, String> {
         Some(word) => Err(format!(
             "its encryption depends on where it is evaluated ({word})"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn a_state_in_plain_text_is_for_its_owner_alone() {
+        let plain = PlainState::write("{}").unwrap();
+        for path in [plain.path.as_path(), plain.path.parent().unwrap()] {
+            let mode = fs::metadata(path).unwrap().mode();
+            assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+        }
     }
 }

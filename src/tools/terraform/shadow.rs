@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::private;
+
 /// How many entries of a directory above the user's are linked: one that holds more is hardly part of
 /// a repository, and on a busy disk each link may take milliseconds.
 const ENTRIES_ABOVE: usize = 200;
@@ -21,8 +23,9 @@ const LEVELS: usize = 1;
 
 /// A shadow of one directory.
 pub(super) struct Shadow {
-    /// Removed with all that was made in it when this is dropped.
-    #[expect(dead_code, reason = "its end removes the shadow")]
+    /// Removed with all that was made in it when this is dropped. Settings lie in it, which may be
+    /// secrets.
+    #[cfg_attr(not(test), expect(dead_code, reason = "its end removes the shadow"))]
     root: TempDir,
     /// What stands for the user's directory.
     pub(super) directory: PathBuf,
@@ -30,7 +33,7 @@ pub(super) struct Shadow {
 
 impl Shadow {
     pub(super) fn of(directory: &Path) -> io::Result<Self> {
-        let root = tempfile::Builder::new().prefix("softstop-").tempdir()?;
+        let root = private::directory()?;
         let names = names_below_top(directory);
         let top = directory.ancestors().nth(names.len());
         let mut real = top.unwrap_or(directory).to_owned();
@@ -104,6 +107,8 @@ fn is_configuration(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -140,6 +145,14 @@ mod tests {
             fs::write(top.path().join("work").join(number.to_string()), "").unwrap();
         }
         assert!(!above(&Shadow::of(&directory).unwrap(), "near"));
+    }
+
+    #[test]
+    fn nobody_else_looks_into_a_shadow() {
+        let real = tempfile::tempdir().unwrap();
+        let shadow = Shadow::of(real.path()).unwrap();
+        let mode = fs::metadata(shadow.root.path()).unwrap().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
     }
 
     #[test]
