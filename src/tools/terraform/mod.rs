@@ -55,7 +55,6 @@ mod sighting;
 mod stand_in;
 mod state_file;
 mod static_part;
-mod stored;
 mod strategy;
 mod tool;
 mod unsaved;

@@ -30,28 +30,42 @@ struct Resource {
     instances: Vec<Instance>,
 }
 
-/// An instance, as its key and all that the state says of it.
+/// An instance, as its key, its id where it has one, and all that the state says of it.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(from = "Value")]
 struct Instance {
-    key: String,
+    index: String,
+    deposed: Option<String>,
+    id: Option<String>,
     content: String,
 }
 
 impl From<Value> for Instance {
     fn from(instance: Value) -> Self {
-        let index = match &instance["index_key"] {
-            Value::Null => String::new(),
-            index => format!("[{index}]"),
-        };
-        let deposed = match instance["deposed"].as_str() {
-            Some(deposed) => format!(" (deposed {deposed})"),
-            None => String::new(),
-        };
+        let text = |value: &Value| value.as_str().map(str::to_owned);
         Self {
-            key: index + &deposed,
+            index: match &instance["index_key"] {
+                Value::Null => String::new(),
+                Value::String(key) => format!("[\"{}\"]", escaped(key)),
+                index => format!("[{index}]"),
+            },
+            deposed: text(&instance["deposed"]),
+            id: text(&instance["attributes"]["id"]),
             content: instance.to_string(),
         }
+    }
+}
+
+impl Resource {
+    /// The address of an instance, as Terraform prints it.
+    fn address(&self, instance: &Instance) -> String {
+        let module = match self.module.as_str() {
+            "" => String::new(),
+            module => format!("{module}."),
+        };
+        let data = if self.mode == "data" { "data." } else { "" };
+        let (kind, name, index) = (&self.kind, &self.name, &instance.index);
+        format!("{module}{data}{kind}.{name}{index}")
     }
 }
 
@@ -84,16 +98,55 @@ impl StateFile {
         managed
             .filter(|resource| resource.mode == "managed")
             .flat_map(|resource| {
-                let module = match resource.module.as_str() {
-                    "" => String::new(),
-                    module => format!("{module}."),
-                };
-                let name = format!("{module}{}.{}", resource.kind, resource.name);
                 let instances = resource.instances.iter();
-                instances.map(move |one| (format!("{name}{}", one.key), one.content.as_str()))
+                instances.map(|instance| {
+                    let deposed = match &instance.deposed {
+                        Some(deposed) => format!(" (deposed {deposed})"),
+                        None => String::new(),
+                    };
+                    let name = resource.address(instance) + &deposed;
+                    (name, instance.content.as_str())
+                })
             })
             .collect()
     }
+
+    /// The ids of all that it has, by address.
+    fn ids(self) -> BTreeMap<String, Vec<String>> {
+        let mut all: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for resource in &self.resources {
+            for instance in &resource.instances {
+                let ids = all.entry(resource.address(instance)).or_default();
+                ids.extend(instance.id.clone());
+            }
+        }
+        all
+    }
+}
+
+/// The ids by address in what `state pull` shows. Where there is no state, that is nothing.
+pub(super) fn ids_shown(text: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
+    if text.trim().is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    StateFile::read(text).map(StateFile::ids)
+}
+
+/// A key as HCL has it, and as Terraform prints it.
+fn escaped(key: &str) -> String {
+    let mut escaped = String::new();
+    let mut letters = key.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            '"' | '\\' => escaped.extend(['\\', letter]),
+            '$' | '%' if letters.peek() == Some(&'{') => escaped.extend([letter, letter]),
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
 }
 
 /// Whether a file is a state that OpenTofu has encrypted.
@@ -188,5 +241,38 @@ mod tests {
         let error = StateFile::read("{\"serial\": \"s3cret\"}").unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");
         assert!(StateFile::read("").is_err());
+    }
+
+    #[test]
+    fn a_state_has_the_addresses_that_terraform_prints() {
+        let text = r#"{"version": 4, "serial": 1, "lineage": "x", "resources": [
+            {"mode": "managed", "type": "a", "name": "b", "instances": [
+                {"attributes": {"id": "1"}}, {"deposed": "1a2b3c4d", "attributes": {"id": "0"}}]},
+            {"module": "module.m[\"x y\"]", "mode": "managed", "type": "a", "name": "c",
+             "instances": [{"index_key": 0, "attributes": {"id": "2"}},
+                           {"index_key": "it's \"q\" ${x}", "attributes": {"name": "3"}}]},
+            {"mode": "data", "type": "a", "name": "d", "instances": [{"attributes": {"id": "-"}}]}
+        ]}"#;
+        let stored = ids_shown(text).unwrap();
+        let entries: Vec<(&str, Vec<&str>)> = stored
+            .iter()
+            .map(|(address, ids)| (address.as_str(), ids.iter().map(String::as_str).collect()))
+            .collect();
+        assert_eq!(
+            entries,
+            [
+                ("a.b", vec!["1", "0"]),
+                ("data.a.d", vec!["-"]),
+                (r#"module.m["x y"].a.c["it's \"q\" $${x}"]"#, vec![]),
+                (r#"module.m["x y"].a.c[0]"#, vec!["2"]),
+            ]
+        );
+    }
+
+    #[test]
+    fn no_state_has_nothing_and_no_text_is_taken_for_one() {
+        assert_eq!(ids_shown("\n").unwrap(), BTreeMap::new());
+        assert!(ids_shown("{").is_err());
+        assert!(ids_shown("[]").is_err());
     }
 }

@@ -20,7 +20,7 @@ use super::progress::{MARKERS, Progress};
 use super::strategy::Strategy;
 use super::version::version_of;
 use super::{
-    access, by_hand, default_command, evaluated, operations, precedence, sighting, stand_in, stored,
+    access, by_hand, default_command, evaluated, operations, precedence, sighting, stand_in,
 };
 use crate::identity::user_name;
 use crate::lock::LockInfo;
@@ -236,7 +236,7 @@ impl Telling for Terraform {
     }
 
     async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
-        stored::read(&self.pull_text(host).await?, &by_hand::program(self))
+        self.pull_ids(host).await.map(Stored)
     }
 
     fn import_by_hand(&self, address: &str, id: &str) -> String {

@@ -1,5 +1,6 @@
 //! A state that Terraform could not store, and left in a file beside the configuration.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -18,7 +19,7 @@ use super::helper::helper_command;
 use super::place::Terraform;
 use super::precedence::{ENCRYPTED_STEP, PLAIN_STEP, serial_to_store};
 use super::program::is_opentofu;
-use super::state_file::{StateFile, is_encrypted, lowered, with_serial};
+use super::state_file::{StateFile, ids_shown, is_encrypted, lowered, with_serial};
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 use crate::tools::quoted::quoted;
@@ -140,14 +141,25 @@ impl Terraform {
     }
 
     async fn pull(&self, host: &impl Host) -> Result<StateFile, ToolError> {
-        let text = self.pull_text(host).await?;
-        StateFile::read(&text).map_err(|reason| ToolError::NotComparable {
+        StateFile::read(&self.pull_text(host).await?).map_err(|reason| self.unreadable(&reason))
+    }
+
+    /// The ids of all that is stored, by address.
+    pub(super) async fn pull_ids(
+        &self,
+        host: &impl Host,
+    ) -> Result<BTreeMap<String, Vec<String>>, ToolError> {
+        ids_shown(&self.pull_text(host).await?).map_err(|reason| self.unreadable(&reason))
+    }
+
+    fn unreadable(&self, reason: &str) -> ToolError {
+        ToolError::NotComparable {
             reason: format!("what {} state pull shows is {reason}", program(self)),
-        })
+        }
     }
 
     /// The stored state. The deploy has used it, so asking creates nothing.
-    pub(super) async fn pull_text(&self, host: &impl Host) -> Result<String, ToolError> {
+    async fn pull_text(&self, host: &impl Host) -> Result<String, ToolError> {
         let command = self.command_in_place(&["state", "pull", "-no-color"])?;
         let helped = host
             .run_helper_that_says(command, LIMIT_OF_A_CALL, MOST_OF_A_STATE)
