@@ -134,7 +134,7 @@ impl CredentialOptions {
         let given = |value: &Option<String>| {
             variables::given(value.clone()).filter(|value| !value.trim().starts_with('$'))
         };
-        let federation = Federation::lay_out(&credentials::Wanted {
+        let federation = Federation::lay_out(&credentials::Exchange {
             aws_role: given(&self.aws_oidc_role_arn),
             google_configuration: given(&self.google_oidc_config_file),
             azure_application: given(&self.azure_app_id),

@@ -1,6 +1,6 @@
 //! AWS: a role is assumed by `AssumeRoleWithWebIdentity`.
 
-use super::wanted::{Place, Variables, Wanted, text};
+use super::exchange::{Exchange, Place, Variables, text};
 
 /// Keys go before a token, in every SDK of AWS.
 const KEYS: [&str; 3] = [
@@ -12,7 +12,7 @@ const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
 /// AWS takes no longer name.
 const LONGEST_SESSION_NAME: usize = 64;
 
-pub(super) fn variables(wanted: &Wanted, place: &Place) -> Option<Variables> {
+pub(super) fn variables(wanted: &Exchange, place: &Place) -> Option<Variables> {
     let role = wanted.aws_role.clone()?;
     let session = text(SESSION_NAME).unwrap_or_else(|| {
         session_name(

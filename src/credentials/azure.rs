@@ -1,9 +1,9 @@
 //! Azure: the token stands for a client's secret. Where it is, is read by the backend `azurerm` and
 //! by the providers alike.
 
-use super::wanted::{Place, Variables, Wanted};
+use super::exchange::{Exchange, Place, Variables};
 
-pub(super) fn variables(wanted: &Wanted, place: &Place) -> Option<Variables> {
+pub(super) fn variables(wanted: &Exchange, place: &Place) -> Option<Variables> {
     let (application, tenant) = (
         wanted.azure_application.clone()?,
         wanted.azure_tenant.clone()?,
@@ -30,10 +30,10 @@ mod tests {
 
     #[test]
     fn azure_is_told_who_asks_and_where_the_token_is() {
-        let wanted = Wanted {
+        let wanted = Exchange {
             azure_application: Some("application".to_owned()),
             azure_tenant: Some("tenant".to_owned()),
-            ..Wanted::default()
+            ..Exchange::default()
         };
         let place = Place {
             token: PathBuf::from("/private/token"),
@@ -48,6 +48,6 @@ mod tests {
         ];
         let set = set.map(|(name, value)| (name, value.to_owned()));
         assert_eq!(found.set, set);
-        assert_eq!(variables(&Wanted::default(), &place), None);
+        assert_eq!(variables(&Exchange::default(), &place), None);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::wanted::{Place, Variables, Wanted, text};
+use super::exchange::{Exchange, Place, Variables, text};
 use super::{aws, azure, google};
 use crate::private;
 
@@ -21,7 +21,7 @@ pub(crate) struct Federation {
 
 impl Federation {
     /// Lays the token out where something is asked for, or says what stands in the way.
-    pub(crate) fn lay_out(wanted: &Wanted) -> Result<Option<Self>, String> {
+    pub(crate) fn lay_out(wanted: &Exchange) -> Result<Option<Self>, String> {
         let Some(asked_by) = wanted.asked_by()? else {
             return Ok(None);
         };

@@ -7,14 +7,14 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::wanted::{Place, Variables, Wanted};
+use super::exchange::{Exchange, Place, Variables};
 use crate::private;
 
 const NAME: &str = "GOOGLE_OIDC_CONFIG_FILE";
 /// The `type` of a configuration that names no key, but a source of tokens.
 const FEDERATED: &str = "external_account";
 
-pub(super) fn variables(wanted: &Wanted, place: &Place) -> Result<Option<Variables>, String> {
+pub(super) fn variables(wanted: &Exchange, place: &Place) -> Result<Option<Variables>, String> {
     let Some(given) = &wanted.google_configuration else {
         return Ok(None);
     };
@@ -79,9 +79,9 @@ mod tests {
             token: PathBuf::from("/private/token"),
             google: scratch.path().join("google.json"),
         };
-        let wanted = Wanted {
+        let wanted = Exchange {
             google_configuration: Some(given.to_owned()),
-            ..Wanted::default()
+            ..Exchange::default()
         };
         let variables = variables(&wanted, &place)?.unwrap();
         let (name, file) = &variables.set[0];

@@ -6,9 +6,9 @@
 
 mod aws;
 mod azure;
+mod exchange;
 mod federation;
 mod google;
-mod wanted;
 
+pub(crate) use exchange::Exchange;
 pub(crate) use federation::Federation;
-pub(crate) use wanted::Wanted;

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::story::conclusion::Conclusion;
 use crate::story::remains::{Heard, Left, Remains};
-use crate::tools::progress::Stage;
+use crate::tools::progress::Fate;
 
 /// Of what form the file is. A field may come with the same number, and none goes.
 const VERSION: u32 = 1;
@@ -48,12 +48,12 @@ impl<'a> From<&'a Left> for Row<'a> {
             address: &resource.address,
             action: resource.action.word(),
             stage: match resource.stage {
-                Stage::NotBegun => "not_begun",
-                Stage::InFlight => "in_flight",
-                Stage::Complete => "complete",
-                Stage::Failed => "failed",
-                Stage::GivenUp => "may_exist",
-                Stage::InDoubt => "in_doubt",
+                Fate::NotBegun => "not_begun",
+                Fate::InFlight => "in_flight",
+                Fate::Complete => "complete",
+                Fate::Failed => "failed",
+                Fate::GivenUp => "may_exist",
+                Fate::InDoubt => "in_doubt",
             },
             id: resource.id.as_deref(),
             old_id: resource.old_id.as_deref(),

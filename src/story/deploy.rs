@@ -27,8 +27,8 @@ use crate::story::hearing::Hearing;
 use crate::story::places::enter;
 use crate::story::remains::Remains;
 use crate::story::stage::Stage;
-use crate::story::told::Told;
 use crate::story::used::Used;
+use crate::story::warned::Warned;
 use crate::supervisor::{Audience, Ending, Grounds, Phase, Seen};
 use crate::tools::{Job, Locking, Prepared, Processes, StateKeeper, StateKeeping, Tool, ToolError};
 
@@ -61,8 +61,8 @@ pub(crate) struct Story<'a, S> {
 impl<S: Stage> Story<'_, S> {
     /// Runs the deploy, and leaves no lock of its own behind.
     pub(crate) async fn run(&self) -> Conclusion {
-        let mut told = match self.ensure_access() {
-            Ok(told) => told,
+        let mut warned = match self.ensure_access() {
+            Ok(warned) => warned,
             Err(why) => return Conclusion::not_begun(Exit::BadVariable, Locks::default(), why),
         };
         self.stage.enter(Phase::LookBefore);
@@ -84,7 +84,7 @@ impl<S: Stage> Story<'_, S> {
         let mut used = Used::default();
         let hearing = Hearing::of(self.tool);
         let audience = hearing.audience.as_ref();
-        let ending = self.supervise(&mut used, &mut told, audience).await;
+        let ending = self.supervise(&mut used, &mut warned, audience).await;
         let (outcome, exit) = conclude(&ending);
         let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
         if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
@@ -136,7 +136,7 @@ impl<S: Stage> Story<'_, S> {
             );
             after_script::run(self.stage, script, paths, &conclusion).await;
         }
-        told.explain(outcome);
+        warned.explain(outcome);
         saved_plan::explain(&self.deploy.job, outcome);
         conclusion
     }
@@ -145,7 +145,7 @@ impl<S: Stage> Story<'_, S> {
     async fn supervise(
         &self,
         used: &mut Used,
-        told: &mut Told,
+        warned: &mut Warned,
         audience: Option<&Audience>,
     ) -> io::Result<Ending> {
         let prepared = self.command().map_err(io::Error::other)?;
@@ -157,7 +157,7 @@ impl<S: Stage> Story<'_, S> {
         };
         let note = |seen: Seen| {
             if let Some(place) = used.note(self.tool, &seen) {
-                told.tell(place);
+                warned.tell(place);
             }
         };
         let command = prepared.command;

@@ -12,5 +12,5 @@ mod stage;
 pub(crate) mod status;
 #[cfg(test)]
 mod stories_table;
-mod told;
 mod used;
+mod warned;

@@ -1,6 +1,6 @@
 //! What a deploy has made and not made, as a value: whatever tells of it is a view of this.
 
-use crate::tools::progress::{Action, Resource, Stage};
+use crate::tools::progress::{Action, Fate, Resource};
 
 /// What is known at the end of a deploy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +53,14 @@ pub(crate) enum Kind {
 impl Left {
     pub(crate) fn kind(&self) -> Kind {
         match (self.resource.stage, self.is_stored) {
-            (Stage::Complete, Some(true)) => Kind::Complete,
-            (Stage::Complete, Some(false)) => Kind::NotStored,
-            (Stage::Complete, None) => Kind::PerhapsStored,
-            (Stage::InFlight, _) => Kind::InFlight,
-            (Stage::GivenUp, _) => Kind::MayExist,
-            (Stage::Failed, _) => Kind::Failed,
-            (Stage::InDoubt, _) => Kind::InDoubt,
-            (Stage::NotBegun, _) => Kind::NotBegun,
+            (Fate::Complete, Some(true)) => Kind::Complete,
+            (Fate::Complete, Some(false)) => Kind::NotStored,
+            (Fate::Complete, None) => Kind::PerhapsStored,
+            (Fate::InFlight, _) => Kind::InFlight,
+            (Fate::GivenUp, _) => Kind::MayExist,
+            (Fate::Failed, _) => Kind::Failed,
+            (Fate::InDoubt, _) => Kind::InDoubt,
+            (Fate::NotBegun, _) => Kind::NotBegun,
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) struct Resource {
     pub(crate) unit: Option<String>,
     pub(crate) address: String,
     pub(crate) action: Action,
-    pub(crate) stage: Stage,
+    pub(crate) stage: Fate,
     /// The id that it was given, where that was told.
     pub(crate) id: Option<String>,
     /// The id of what was in its place and is destroyed.
@@ -65,9 +65,9 @@ pub(crate) enum Action {
     Read,
 }
 
-/// How far an action has come.
+/// What became of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum Fate {
     NotBegun,
     /// It was begun, and no end of it was told.
     InFlight,
@@ -95,7 +95,7 @@ impl Action {
 
 impl Resource {
     pub(crate) fn is_begun(&self) -> bool {
-        self.stage != Stage::NotBegun
+        self.stage != Fate::NotBegun
     }
 
     /// What was only read has left nothing.
@@ -105,7 +105,7 @@ impl Resource {
 
     /// Whether nothing is left to say about it where the deploy has succeeded.
     pub(crate) fn is_settled(&self) -> bool {
-        !matches!(self.stage, Stage::InFlight | Stage::Failed | Stage::GivenUp)
+        !matches!(self.stage, Fate::InFlight | Fate::Failed | Fate::GivenUp)
     }
 }
 
@@ -125,7 +125,7 @@ impl Stored {
     pub(crate) fn knows(&self, resource: &Resource) -> Option<bool> {
         match resource.action {
             Action::Create | Action::Replace | Action::Import => Some(self.has(resource)),
-            Action::Destroy if resource.stage == Stage::Complete => Some(!self.has(resource)),
+            Action::Destroy if resource.stage == Fate::Complete => Some(!self.has(resource)),
             Action::Destroy | Action::Update | Action::Read => None,
         }
     }

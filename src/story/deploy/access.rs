@@ -4,7 +4,7 @@ use tracing::error;
 
 use super::Story;
 use crate::story::stage::Stage;
-use crate::story::told::Told;
+use crate::story::warned::Warned;
 use crate::tools::Locking;
 use crate::tools::access::{Barred, Want};
 
@@ -16,8 +16,8 @@ const BETWEEN_WORDS: &[char] = &[
 impl<S: Stage> Story<'_, S> {
     /// Says what may not be read or written. Nothing is begun that would fail for that, or whose
     /// state could be lost: then it says why. A command may work elsewhere.
-    pub(super) fn ensure_access(&self) -> Result<Told, String> {
-        let mut told = Told::default();
+    pub(super) fn ensure_access(&self) -> Result<Warned, String> {
+        let mut warned = Warned::default();
         let barred = self.tool.barred();
         let stops = |barred: &&Barred| {
             self.deploy.command.is_empty()
@@ -32,15 +32,15 @@ impl<S: Stage> Story<'_, S> {
                 self.deploy.directory.display()
             ));
         }
-        told.tell_all(barred);
+        warned.tell_all(barred);
         let scripts = self.deploy.command.iter().chain(&self.deploy.after_script);
         for word in scripts.flat_map(|script| script.split(BETWEEN_WORDS)) {
             let path = self.deploy.directory.join(word);
             // What lies elsewhere is the image's, and its programs need not be readable.
             if path.starts_with(&self.deploy.directory) && path.is_file() {
-                told.tell_all(Barred::find(&path, Want::Read, ""));
+                warned.tell_all(Barred::find(&path, Want::Read, ""));
             }
         }
-        Ok(told)
+        Ok(warned)
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::line::Id;
-use crate::tools::progress::{Action, Resource, Stage, Told};
+use crate::tools::progress::{Action, Fate, Resource, Told};
 
 /// How many resources are kept.
 const LIMIT: usize = 10_000;
@@ -39,7 +39,7 @@ struct Entry {
 #[derive(Debug)]
 struct Step {
     action: Action,
-    stage: Stage,
+    stage: Fate,
     /// How many were begun and are not complete: a resource may have deposed objects.
     open: u8,
     id: Option<Box<str>>,
@@ -75,9 +75,9 @@ impl Ledger {
             entry.push(Step {
                 action,
                 stage: if is_cut {
-                    Stage::InDoubt
+                    Fate::InDoubt
                 } else {
-                    Stage::InFlight
+                    Fate::InFlight
                 },
                 open: 1,
                 id: text_of(id),
@@ -86,15 +86,15 @@ impl Ledger {
         };
         step.open = step.open.saturating_add(1);
         match step.stage {
-            Stage::Complete if action == Action::Create && !is_replaced => {
-                step.stage = Stage::InDoubt;
+            Fate::Complete if action == Action::Create && !is_replaced => {
+                step.stage = Fate::InDoubt;
             }
-            Stage::InDoubt => {}
+            Fate::InDoubt => {}
             _ => {
                 step.stage = if is_cut {
-                    Stage::InDoubt
+                    Fate::InDoubt
                 } else {
-                    Stage::InFlight
+                    Fate::InFlight
                 }
             }
         }
@@ -108,11 +108,11 @@ impl Ledger {
             return;
         };
         match entry.step(action) {
-            Some(step) if step.stage == Stage::Complete => step.stage = Stage::InDoubt,
+            Some(step) if step.stage == Fate::Complete => step.stage = Fate::InDoubt,
             Some(_) => {}
             None => entry.push(Step {
                 action,
-                stage: Stage::InDoubt,
+                stage: Fate::InDoubt,
                 open: 1,
                 id: None,
             }),
@@ -127,7 +127,7 @@ impl Ledger {
         let Some(step) = entry.step(action) else {
             entry.push(Step {
                 action,
-                stage: Stage::InDoubt,
+                stage: Fate::InDoubt,
                 open: 0,
                 id: text_of(id),
             });
@@ -135,19 +135,19 @@ impl Ledger {
         };
         let told = text_of(id);
         match step.stage {
-            Stage::InFlight => {
+            Fate::InFlight => {
                 step.open = step.open.saturating_sub(1);
                 if step.open == 0 {
                     step.stage = if is_cut {
-                        Stage::InDoubt
+                        Fate::InDoubt
                     } else {
-                        Stage::Complete
+                        Fate::Complete
                     };
                 }
             }
             // The same line twice is a line that passes twice.
-            Stage::Complete if told == step.id || action == Action::Destroy => {}
-            _ => step.stage = Stage::InDoubt,
+            Fate::Complete if told == step.id || action == Action::Destroy => {}
+            _ => step.stage = Fate::InDoubt,
         }
         // That something is gone is told without its id.
         if told.is_some() {
@@ -238,7 +238,7 @@ impl Ledger {
 
     /// Drops complete ones, or else what nobody has begun.
     fn make_room(&mut self) -> bool {
-        for least in [Stage::Complete, Stage::NotBegun] {
+        for least in [Fate::Complete, Fate::NotBegun] {
             let before = self.entries.len();
             let mut left = AT_ONCE;
             self.entries.retain(|_, entry| {
@@ -269,12 +269,12 @@ impl Entry {
 
     fn fail(&mut self, is_canceled: bool) {
         for step in &mut self.steps {
-            let canceled = is_canceled && step.stage == Stage::Failed;
-            if step.stage == Stage::InFlight || canceled {
+            let canceled = is_canceled && step.stage == Fate::Failed;
+            if step.stage == Fate::InFlight || canceled {
                 step.stage = if is_canceled {
-                    Stage::GivenUp
+                    Fate::GivenUp
                 } else {
-                    Stage::Failed
+                    Fate::Failed
                 };
             }
         }
@@ -282,7 +282,7 @@ impl Entry {
 
     fn is_destroyed(&self) -> bool {
         let mut steps = self.steps.iter();
-        steps.any(|step| step.action == Action::Destroy && step.stage == Stage::Complete)
+        steps.any(|step| step.action == Action::Destroy && step.stage == Fate::Complete)
     }
 
     fn action(&self) -> Action {
@@ -301,22 +301,22 @@ impl Entry {
 
     /// The stage of the whole: the one that says most. A replacement is complete when both of its
     /// halves are.
-    fn stage(&self) -> Stage {
+    fn stage(&self) -> Fate {
         let by_weight = [
-            Stage::InDoubt,
-            Stage::GivenUp,
-            Stage::InFlight,
-            Stage::Failed,
-            Stage::Complete,
+            Fate::InDoubt,
+            Fate::GivenUp,
+            Fate::InFlight,
+            Fate::Failed,
+            Fate::Complete,
         ];
-        let has = |stage: &Stage| self.steps.iter().any(|step| step.stage == *stage);
-        let stage = by_weight.into_iter().find(has).unwrap_or(Stage::NotBegun);
+        let has = |stage: &Fate| self.steps.iter().any(|step| step.stage == *stage);
+        let stage = by_weight.into_iter().find(has).unwrap_or(Fate::NotBegun);
         let steps = match self.planned {
             Some(Action::Replace) => 2,
             _ => 1,
         };
-        if stage == Stage::Complete && self.steps.len() < steps {
-            Stage::InFlight
+        if stage == Fate::Complete && self.steps.len() < steps {
+            Fate::InFlight
         } else {
             stage
         }

@@ -7,7 +7,7 @@ use proptest::sample::select;
 use super::progress_table::read;
 use super::*;
 use crate::mutation::{at_least, mutated};
-use crate::tools::progress::Stage;
+use crate::tools::progress::Fate;
 
 const TEXTS: &[&str] = &[
     include_str!("../../../../test/fixtures/progress/terraform-1.11/plain-second.txt"),
@@ -66,15 +66,15 @@ proptest! {
         let of = |address: &str| told.resources.iter().find(|one| one.address == address);
         let made = of("a.b").unwrap();
         match made.stage {
-            Stage::Complete => {
+            Fate::Complete => {
                 prop_assert_eq!(made.id.as_deref(), Some("true"), "{}", lines.join("\n"));
             }
             // What was begun twice and has ended once is in flight, which claims less.
-            Stage::InDoubt | Stage::InFlight => {}
+            Fate::InDoubt | Fate::InFlight => {}
             _ => prop_assert!(false, "{:?}: {}", made.stage, lines.join("\n")),
         }
         let not_begun = of("a.c").unwrap().stage;
-        prop_assert!(not_begun != Stage::Failed && not_begun != Stage::GivenUp);
+        prop_assert!(not_begun != Fate::Failed && not_begun != Fate::GivenUp);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::tools::progress::{Action, Resource, Stage};
+use crate::tools::progress::{Action, Fate, Resource};
 
 const TEXTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/progress");
 
@@ -38,7 +38,7 @@ pub(super) fn find<'a>(told: &'a Told, address: &str) -> &'a Resource {
     found.unwrap_or_else(|| panic!("{address} is not among {told:#?}"))
 }
 
-fn is(told: &Told, address: &str, action: Action, stage: Stage) {
+fn is(told: &Told, address: &str, action: Action, stage: Fate) {
     let resource = find(told, address);
     assert_eq!(
         (resource.action, resource.stage),
@@ -62,9 +62,9 @@ fn what_each_version_makes_for_the_first_time_is_known_with_its_id() {
                 let id = resource.id.as_deref().unwrap_or_default();
                 match (resource.action, address) {
                     (Action::Read, _) => continue,
-                    (_, "slow_object.bad") => assert_eq!(stage, Stage::Failed, "{version} {mode}"),
+                    (_, "slow_object.bad") => assert_eq!(stage, Fate::Failed, "{version} {mode}"),
                     _ => {
-                        assert_eq!(stage, Stage::Complete, "{version} {mode}: {resource:?}");
+                        assert_eq!(stage, Fate::Complete, "{version} {mode}: {resource:?}");
                         assert!(id.starts_with("obj-"), "{version} {mode}: {resource:?}");
                         made += 1;
                     }
@@ -95,10 +95,10 @@ fn changes_replacements_and_ends_are_told_from_each_other() {
                 continue;
             };
             let told = read(&text);
-            is(&told, "slow_object.plain", Action::Update, Stage::Complete);
-            is(&told, "slow_object.slow", Action::Update, Stage::Complete);
+            is(&told, "slow_object.plain", Action::Update, Fate::Complete);
+            is(&told, "slow_object.slow", Action::Update, Fate::Complete);
             for address in ["slow_object.kind", "slow_object.kind_first"] {
-                is(&told, address, Action::Replace, Stage::Complete);
+                is(&told, address, Action::Replace, Fate::Complete);
                 let replaced = find(&told, address);
                 assert!(
                     replaced.id.is_some() && replaced.old_id.is_some(),
@@ -106,12 +106,12 @@ fn changes_replacements_and_ends_are_told_from_each_other() {
                 );
                 assert_ne!(replaced.id, replaced.old_id);
             }
-            is(&told, "slow_object.bad", Action::Create, Stage::GivenUp);
+            is(&told, "slow_object.bad", Action::Create, Fate::GivenUp);
             if version.starts_with("terraform-0") {
-                is(&told, "slow_object.gone", Action::Destroy, Stage::Complete);
+                is(&told, "slow_object.gone", Action::Destroy, Fate::Complete);
             } else {
-                is(&told, "data.slow_fact.late", Action::Read, Stage::Complete);
-                is(&told, "slow_object.there", Action::Update, Stage::Complete);
+                is(&told, "data.slow_fact.late", Action::Read, Fate::Complete);
+                is(&told, "slow_object.there", Action::Update, Fate::Complete);
                 assert_eq!(
                     find(&told, "slow_object.there").id.as_deref(),
                     Some("obj-there")
@@ -125,7 +125,7 @@ fn changes_replacements_and_ends_are_told_from_each_other() {
 fn an_import_is_complete_when_it_is_said() {
     for version in ["terraform-1.11", "opentofu-1.12"] {
         let told = read(&recorded(version, "plain-second").unwrap());
-        is(&told, "slow_object.taken", Action::Import, Stage::Complete);
+        is(&told, "slow_object.taken", Action::Import, Fate::Complete);
         assert_eq!(
             find(&told, "slow_object.taken").id.as_deref(),
             Some("obj-taken")
@@ -142,7 +142,7 @@ fn a_saved_plan_prints_no_plan_when_it_is_applied() {
             // There was nothing left to do, and an output looks like a line of Terraform's.
             assert!(told.is_nothing(), "{version}: {told:?}");
         } else {
-            is(&told, "slow_object.bad", Action::Create, Stage::GivenUp);
+            is(&told, "slow_object.bad", Action::Create, Fate::GivenUp);
         }
     }
 }
@@ -161,19 +161,19 @@ fn what_is_planned_and_what_is_made_at_any_moment_is_known() {
         planned
             .resources
             .iter()
-            .all(|resource| resource.stage == Stage::NotBegun || resource.action == Action::Read)
+            .all(|resource| resource.stage == Fate::NotBegun || resource.action == Action::Read)
     );
     is(
         &planned,
         "slow_object.kind",
         Action::Replace,
-        Stage::NotBegun,
+        Fate::NotBegun,
     );
     is(
         &planned,
         "slow_object.taken",
         Action::Import,
-        Stage::NotBegun,
+        Fate::NotBegun,
     );
 
     let between_halves = until("slow_object.kind: Destruction complete after 0s");
@@ -181,22 +181,22 @@ fn what_is_planned_and_what_is_made_at_any_moment_is_known() {
         &between_halves,
         "slow_object.kind",
         Action::Replace,
-        Stage::InFlight,
+        Fate::InFlight,
     );
     is(
         &between_halves,
         "slow_object.kind_first",
         Action::Replace,
-        Stage::InFlight,
+        Fate::InFlight,
     );
 
     let still = until("10s elapsed]");
-    is(&still, "slow_object.slow", Action::Update, Stage::InFlight);
+    is(&still, "slow_object.slow", Action::Update, Fate::InFlight);
     is(
         &still,
         "slow_object.kind_first",
         Action::Replace,
-        Stage::Complete,
+        Fate::Complete,
     );
 }
 
@@ -226,9 +226,9 @@ fn what_a_wrapper_puts_before_the_words_is_no_part_of_them() {
             &told,
             "module.a[\"x y\"].b.c",
             Action::Create,
-            Stage::Complete,
+            Fate::Complete,
         );
-        is(&told, "b.d", Action::Create, Stage::Failed);
+        is(&told, "b.d", Action::Create, Fate::Failed);
         let made = find(&told, "module.a[\"x y\"].b.c");
         assert_eq!(made.id.as_deref(), Some("a: b"));
         assert_eq!(made.unit.as_deref(), unit);
@@ -241,14 +241,14 @@ fn an_address_of_two_units_is_two_resources() {
     let told = read(
         "[a] b.c: Creating...\n[d] b.c: Creating...\n[a] b.c: Creation complete after 1s [id=1]\n",
     );
-    let stages: Vec<(Option<&str>, Stage)> = told
+    let stages: Vec<(Option<&str>, Fate)> = told
         .resources
         .iter()
         .map(|resource| (resource.unit.as_deref(), resource.stage))
         .collect();
     assert_eq!(
         stages,
-        [(Some("a"), Stage::Complete), (Some("d"), Stage::InFlight)]
+        [(Some("a"), Fate::Complete), (Some("d"), Fate::InFlight)]
     );
 }
 
@@ -261,7 +261,7 @@ fn only_an_id_is_taken_for_an_id() {
         ("Creation complete after 0s", None),
     ] {
         let told = read(&format!("a.b: Creating...\na.b: {words}\n"));
-        is(&told, "a.b", Action::Create, Stage::Complete);
+        is(&told, "a.b", Action::Create, Fate::Complete);
         assert_eq!(find(&told, "a.b").id.as_deref(), id, "{words}");
     }
 }
@@ -274,61 +274,61 @@ fn words_of_somebody_else_make_nothing_complete() {
         (
             "a.x (local-exec): a.b: Creation complete after 0s [id=f]",
             "a.b",
-            Stage::InFlight,
+            Fate::InFlight,
         ),
         (
             "[u] a.x (remote-exec): a.b: Creation complete after 0s [id=f]",
             "a.b",
-            Stage::InFlight,
+            Fate::InFlight,
         ),
         // A part of a longer word, of a key, or of a sentence.
         (
             "xa.b.c: Creation complete after 0s [id=f]",
             "a.b",
-            Stage::InFlight,
+            Fate::InFlight,
         ),
         (
             "a.b: Creation complete after 0s [id=f] or so",
             "a.b",
-            Stage::InDoubt,
+            Fate::InDoubt,
         ),
         (
             "a.x[\"a.b: Creation complete after 0s\"]: Creating...",
             "a.b",
-            Stage::InFlight,
+            Fate::InFlight,
         ),
-        ("        # a.b will be destroyed", "a.b", Stage::InFlight),
-        ("Error: a.b", "a.b", Stage::InFlight),
-        ("  with a.b,", "a.b", Stage::InFlight),
-        ("Warning: old\n  with a.b,", "a.b", Stage::InFlight),
+        ("        # a.b will be destroyed", "a.b", Fate::InFlight),
+        ("Error: a.b", "a.b", Fate::InFlight),
+        ("  with a.b,", "a.b", Fate::InFlight),
+        ("Warning: old\n  with a.b,", "a.b", Fate::InFlight),
         // What was not begun cannot be complete, and what nobody has heard of cannot be anything.
         (
             "a.d: Creation complete after 0s [id=f]",
             "a.d",
-            Stage::InDoubt,
+            Fate::InDoubt,
         ),
         // It goes on in flight after it was said to be complete, or is complete twice.
         (
             "a.b: Creation complete after 0s [id=f]\na.b: Still creating... [10s elapsed]",
             "a.b",
-            Stage::InDoubt,
+            Fate::InDoubt,
         ),
         (
             "a.b: Creation complete after 0s [id=f]\na.b: Creation complete after 9s [id=g]",
             "a.b",
-            Stage::InDoubt,
+            Fate::InDoubt,
         ),
         (
             "a.b: Creation complete after 0s [id=f]\na.b: Creating...",
             "a.b",
-            Stage::InDoubt,
+            Fate::InDoubt,
         ),
         // An id with a line break in it.
         (
             "a.x: Creating...\na.x: Creation complete after 0s [id=one\n\
              a.b: Creation complete after 0s [id=f]",
             "a.b",
-            Stage::InDoubt,
+            Fate::InDoubt,
         ),
     ] {
         let told = read(&format!("{begun}{forged}\n"));
@@ -379,7 +379,7 @@ fn ten_thousand_resources_are_kept_and_of_more_the_complete_ones_are_dropped_fir
     let in_flight = told
         .resources
         .iter()
-        .filter(|one| one.stage == Stage::InFlight);
+        .filter(|one| one.stage == Fate::InFlight);
     assert_eq!(in_flight.count(), 120);
     assert!(
         progress.ledger.bytes() < 4_000_000,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// What is asked for, by the names that Bitbucket's own pipes have for it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct Exchange {
     /// AWS_OIDC_ROLE_ARN.
     pub(crate) aws_role: Option<String>,
     /// GOOGLE_OIDC_CONFIG_FILE.
@@ -24,7 +24,7 @@ pub(crate) struct Variables {
     pub(crate) removed: Vec<&'static str>,
 }
 
-impl Wanted {
+impl Exchange {
     /// The variable that asks for something, if any does.
     pub(super) fn asked_by(&self) -> Result<Option<&'static str>, String> {
         match (&self.azure_application, &self.azure_tenant) {
@@ -65,25 +65,25 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_named_and_half_of_azures_names_is_an_error() {
         let some = || Some("x".to_owned());
-        assert_eq!(Wanted::default().asked_by(), Ok(None));
-        let azure = Wanted {
+        assert_eq!(Exchange::default().asked_by(), Ok(None));
+        let azure = Exchange {
             azure_application: some(),
             azure_tenant: some(),
-            ..Wanted::default()
+            ..Exchange::default()
         };
         assert_eq!(azure.asked_by(), Ok(Some("AZURE_APP_ID")));
-        let both = Wanted {
+        let both = Exchange {
             aws_role: some(),
             ..azure.clone()
         };
         assert_eq!(both.asked_by(), Ok(Some("AWS_OIDC_ROLE_ARN")));
-        let without_tenant = Wanted {
+        let without_tenant = Exchange {
             azure_tenant: None,
             ..azure.clone()
         };
         let error = without_tenant.asked_by().unwrap_err();
         assert!(error.ends_with("AZURE_TENANT_ID is not"), "{error}");
-        let without_application = Wanted {
+        let without_application = Exchange {
             azure_application: None,
             ..azure
         };

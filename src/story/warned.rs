@@ -11,9 +11,9 @@ use crate::tools::{Locking, Tool};
 
 /// It is said once of each.
 #[derive(Debug, Default)]
-pub(crate) struct Told(BTreeSet<PathBuf>);
+pub(crate) struct Warned(BTreeSet<PathBuf>);
 
-impl Told {
+impl Warned {
     /// Says what may not be read or written in a place that is seen in use.
     pub(crate) fn tell(&mut self, place: &Tool) {
         self.tell_all(place.barred());
