@@ -3,6 +3,7 @@
 mod options;
 mod parse;
 mod plan;
+mod planning;
 mod saved_plan;
 mod target;
 mod token;

@@ -83,13 +83,13 @@ pub(crate) enum Work {
     ///
     /// No lock is held while they do. `softstop deploy` with the same --plan-file applies just that.
     #[command(after_long_help = EPILOGUE)]
-    Plan(PlanOptions),
+    Plan(CommonOptions),
     /// Release the locks that finished builds have left behind
     ///
     /// For the `final:` step of the same pipeline, a scheduled pipeline, or a person. A lock is
     /// released only where its holder is proved to be over.
     #[command(after_long_help = EPILOGUE)]
-    Release(ReleaseOptions),
+    Release(CommonOptions),
     /// Say who holds the locks, whether the holders are alive, and what a release would do
     #[command(after_long_help = EPILOGUE)]
     Status(StatusOptions),
@@ -113,31 +113,12 @@ pub(crate) struct DeployOptions {
     pub(super) report_file: Option<String>,
 
     #[command(flatten)]
-    pub(super) target: Target,
-
-    #[command(flatten)]
-    pub(super) recovery: RecoveryOptions,
-
-    #[command(flatten)]
-    pub(super) general: General,
+    pub(super) common: CommonOptions,
 }
 
-/// What a plan can be told.
+/// What a deploy, a plan and a release can be told.
 #[derive(Args, Debug)]
-pub(crate) struct PlanOptions {
-    #[command(flatten)]
-    pub(super) target: Target,
-
-    #[command(flatten)]
-    pub(super) recovery: RecoveryOptions,
-
-    #[command(flatten)]
-    pub(super) general: General,
-}
-
-/// What a release can be told.
-#[derive(Args, Debug)]
-pub(crate) struct ReleaseOptions {
+pub(crate) struct CommonOptions {
     #[command(flatten)]
     pub(super) target: Target,
 

@@ -5,16 +5,17 @@ use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use super::options::{
-    CredentialOptions, DeployOptions, General, PlanOptions, RecoveryOptions, ReleaseOptions,
-    StatusOptions, Target, Work,
+    CommonOptions, CredentialOptions, DeployOptions, General, RecoveryOptions, StatusOptions,
+    Target, Work,
 };
 use super::parse::Refusal;
+use super::planning::Planning;
 use super::saved_plan::SavedPlan;
 use crate::bitbucket::api::Api;
 use crate::credentials::{self, Federation};
 use crate::pipe::variables::{self, Variables};
 use crate::pipe::{Image, Misspelt};
-use crate::story::deploy::Deploy;
+use crate::story::deploy::{Deploy, Runs};
 use crate::story::places::Place;
 use crate::story::release::Release;
 use crate::supervisor::{forget, remember};
@@ -59,70 +60,64 @@ pub(crate) enum Task {
 pub(crate) fn plan(work: Work, image: Image) -> Result<Plan, Refusal> {
     let variables = Variables::of_environment(image);
     let wrong_lists = variables.wrong_lists();
-    let mut reasons: Vec<String> = wrong_lists.map(|error| error.to_string()).collect();
-    let passes_tokens = match &work {
-        Work::Deploy(options) => options.recovery.pass_tokens,
-        Work::Plan(options) => options.recovery.pass_tokens,
-        Work::Release(options) => options.recovery.pass_tokens,
-        Work::Status(_) => false,
+    let mut planning = Planning {
+        variables,
+        chosen: None,
+        reasons: wrong_lists.map(|error| error.to_string()).collect(),
     };
-    let api = work.general().api(variables).unwrap_or_else(|reason| {
-        reasons.push(reason);
-        None
-    });
+    let general = work.general();
+    let (grace_period, debug) = (general.grace_period, general.debug);
+    let signs_locks = general.sign_locks;
+    let api = planning.take_in(general.api(variables));
     // All of this before the environment is noted in which Terraform will run.
-    if !passes_tokens {
+    if !work.passes_tokens() {
         forget(&SECRETS);
     }
-    let federation = work
-        .general()
-        .credentials
-        .federate()
-        .unwrap_or_else(|reason| {
-            reasons.push(reason);
-            None
-        });
-    let mut chosen = work.target().chosen().unwrap_or_else(|reason| {
-        reasons.push(reason);
-        None
-    });
-    let (general, task) = match work {
-        Work::Deploy(options) => options.plan(variables, &mut chosen, &mut reasons),
-        Work::Plan(options) => options.plan(variables, &mut chosen, &mut reasons),
-        Work::Release(options) => options.plan(variables, &mut chosen, &mut reasons),
-        Work::Status(options) => options.plan(variables, &mut chosen, &mut reasons),
+    let federation = planning.take_in(general.credentials.federate());
+    planning.chosen = planning.take_in(work.target().chosen());
+    let task = match work {
+        Work::Deploy(options) => options.deploy(&mut planning),
+        Work::Plan(options) => options.plan(&mut planning),
+        Work::Release(options) => Some(options.release(&mut planning)),
+        Work::Status(options) => Some(options.status(&mut planning)),
     };
     match task {
-        Some(task) if reasons.is_empty() => Ok(Plan {
+        Some(task) if planning.reasons.is_empty() => Ok(Plan {
             task,
             api,
-            grace_period: general.grace_period,
-            debug: general.debug,
-            signs_locks: general.sign_locks,
+            grace_period,
+            debug,
+            signs_locks,
             misspelt: Misspelt::in_environment(image),
             federation,
-            chosen,
+            chosen: planning.chosen,
         }),
-        _ => Err(Refusal::Invalid(reasons)),
+        _ => Err(Refusal::Invalid(planning.reasons)),
     }
 }
 
 impl Work {
     fn general(&self) -> &General {
         match self {
-            Self::Deploy(options) => &options.general,
-            Self::Plan(options) => &options.general,
-            Self::Release(options) => &options.general,
+            Self::Deploy(options) => &options.common.general,
+            Self::Plan(common) | Self::Release(common) => &common.general,
             Self::Status(options) => &options.general,
         }
     }
 
     fn target(&self) -> &Target {
         match self {
-            Self::Deploy(options) => &options.target,
-            Self::Plan(options) => &options.target,
-            Self::Release(options) => &options.target,
+            Self::Deploy(options) => &options.common.target,
+            Self::Plan(common) | Self::Release(common) => &common.target,
             Self::Status(options) => &options.target,
+        }
+    }
+
+    fn passes_tokens(&self) -> bool {
+        match self {
+            Self::Deploy(options) => options.common.recovery.pass_tokens,
+            Self::Plan(common) | Self::Release(common) => common.recovery.pass_tokens,
+            Self::Status(_) => false,
         }
     }
 }
@@ -151,186 +146,108 @@ impl CredentialOptions {
 }
 
 impl DeployOptions {
-    fn plan(
-        self,
-        variables: Variables<'_>,
-        chosen: &mut Option<Chosen>,
-        reasons: &mut Vec<String>,
-    ) -> (General, Option<Task>) {
-        let command = self.command_line(variables, reasons);
-        let saved = if command.is_empty() {
-            reasons.extend(variables.unheeded("COMMAND", "the command behind `--`"));
-            self.target.expect_workspace(variables, reasons);
-            self.target.expect_plan_file(variables, reasons);
+    fn deploy(self, planning: &mut Planning<'_>) -> Option<Task> {
+        let CommonOptions {
+            target, recovery, ..
+        } = &self.common;
+        let command = self.command_line(planning);
+        let saved = if command.is_none() {
+            planning.expect(None, "COMMAND", "the command behind `--`");
+            target.expect_workspace(planning);
+            target.expect_plan_file(planning);
             SavedPlan::Deployed
         } else {
-            if variables::given(self.target.plan_file.clone()).is_some() {
-                reasons.push(
+            if variables::given(target.plan_file.clone()).is_some() {
+                planning.reasons.push(
                     "PLAN_FILE and a command are both given: leave the one out that is not meant"
                         .to_owned(),
                 );
             }
             SavedPlan::Unread
         };
-        let after_script = self.recovery.after_script(variables, reasons);
-        let report_file = report_file(variables::given(self.report_file.clone()), reasons);
-        let lock_timeout = self.recovery.lock_timeout;
-        let needs_work = command.is_empty();
-        let places = self
-            .target
-            .places(needs_work, saved, variables, chosen, reasons);
-        let place = one_place(places, "deploy", reasons);
-        let task = place.map(|place| {
-            let deploy = Deploy {
-                command,
-                job: match self.target.plan_file(&place.directory) {
-                    Some(file) => Job::ApplyPlan(file),
-                    None => Job::Apply,
-                },
-                directory: place.directory,
-                after_script,
-                lock_timeout,
-                report_file,
-            };
-            Task::Deploy(deploy, place.tool)
-        });
-        (self.general, task)
+        let after_script = recovery.after_script(planning);
+        let report_file = planning.take_in(report_file(self.report_file.clone()));
+        let place = target.place("deploy", command.is_none(), saved, planning)?;
+        let job = || match target.plan_file(&place.directory) {
+            Some(file) => Job::ApplyPlan(file),
+            None => Job::Apply,
+        };
+        let deploy = Deploy {
+            runs: command.unwrap_or_else(|| Runs::Job(job())),
+            directory: place.directory.clone(),
+            after_script,
+            lock_timeout: recovery.lock_timeout,
+            report_file,
+        };
+        Some(Task::Deploy(deploy, place.tool))
     }
 
-    /// The command line to run; empty for the default.
-    fn command_line(&self, variables: Variables<'_>, reasons: &mut Vec<String>) -> Vec<String> {
-        if !self.program.is_empty() {
-            return self.program.clone();
+    /// The command line to run, where it is not the default.
+    fn command_line(&self, planning: &mut Planning<'_>) -> Option<Runs> {
+        if let Some((program, arguments)) = self.program.split_first() {
+            return Some(Runs::Command(program.clone(), arguments.to_vec()));
         }
-        match script(self.command.as_ref(), "COMMAND", variables, reasons) {
-            Some(script) => ["/bin/sh", "-ec", &script].map(str::to_owned).to_vec(),
-            None => Vec::new(),
-        }
+        let script = planning.script(self.command.as_ref(), "COMMAND")?;
+        let arguments = vec!["-ec".to_owned(), script];
+        Some(Runs::Command("/bin/sh".to_owned(), arguments))
     }
 }
 
-impl PlanOptions {
-    fn plan(
-        self,
-        variables: Variables<'_>,
-        chosen: &mut Option<Chosen>,
-        reasons: &mut Vec<String>,
-    ) -> (General, Option<Task>) {
-        self.target.expect_workspace(variables, reasons);
-        self.target.expect_plan_file(variables, reasons);
-        let after_script = self.recovery.after_script(variables, reasons);
-        let lock_timeout = self.recovery.lock_timeout;
-        let places = self
+impl CommonOptions {
+    fn plan(self, planning: &mut Planning<'_>) -> Option<Task> {
+        self.target.expect_workspace(planning);
+        self.target.expect_plan_file(planning);
+        let after_script = self.recovery.after_script(planning);
+        let place = self
             .target
-            .places(true, SavedPlan::Unread, variables, chosen, reasons);
-        let place = one_place(places, "plan", reasons);
-        let task = place.map(|place| {
-            let deploy = Deploy {
-                command: Vec::new(),
-                job: Job::Plan(self.target.plan_to_make(&place.directory)),
-                directory: place.directory,
-                after_script,
-                lock_timeout,
-                report_file: None,
-            };
-            Task::Deploy(deploy, place.tool)
-        });
-        (self.general, task)
+            .place("plan", true, SavedPlan::Unread, planning)?;
+        let deploy = Deploy {
+            runs: Runs::Job(Job::Plan(self.target.plan_to_make(&place.directory))),
+            directory: place.directory,
+            after_script,
+            lock_timeout: self.recovery.lock_timeout,
+            report_file: None,
+        };
+        Some(Task::Deploy(deploy, place.tool))
     }
-}
 
-impl RecoveryOptions {
-    fn after_script(&self, variables: Variables<'_>, reasons: &mut Vec<String>) -> Option<String> {
-        script(
-            self.after_script.as_ref(),
-            "AFTER_SCRIPT",
-            variables,
-            reasons,
-        )
-    }
-}
-
-impl ReleaseOptions {
-    fn plan(
-        self,
-        variables: Variables<'_>,
-        chosen: &mut Option<Chosen>,
-        reasons: &mut Vec<String>,
-    ) -> (General, Option<Task>) {
-        self.target.expect_workspace(variables, reasons);
-        let places = self
-            .target
-            .places(true, SavedPlan::LookedAfter, variables, chosen, reasons);
+    fn release(self, planning: &mut Planning<'_>) -> Task {
+        self.target.expect_workspace(planning);
+        let places = self.target.places(true, SavedPlan::LookedAfter, planning);
         let release = Release {
-            after_script: self.recovery.after_script(variables, reasons),
+            after_script: self.recovery.after_script(planning),
             lock_timeout: self.recovery.lock_timeout,
         };
-        (self.general, Some(Task::Release(places, release)))
+        Task::Release(places, release)
     }
 }
 
 impl StatusOptions {
-    fn plan(
-        self,
-        variables: Variables<'_>,
-        chosen: &mut Option<Chosen>,
-        reasons: &mut Vec<String>,
-    ) -> (General, Option<Task>) {
-        self.target.expect_workspace(variables, reasons);
-        let places = self
-            .target
-            .places(true, SavedPlan::LookedAfter, variables, chosen, reasons);
+    fn status(self, planning: &mut Planning<'_>) -> Task {
+        self.target.expect_workspace(planning);
+        let places = self.target.places(true, SavedPlan::LookedAfter, planning);
         let json = self.json;
-        (self.general, Some(Task::Status { places, json }))
+        Task::Status { places, json }
     }
 }
 
-/// The one directory in which something is run.
-fn one_place(places: Vec<Place>, mode: &str, reasons: &mut Vec<String>) -> Option<Place> {
-    match <[Place; 1]>::try_from(places) {
-        Ok([place]) => Some(place),
-        Err(places) => {
-            let names: Vec<String> = places.into_iter().map(|place| place.name).collect();
-            if !names.is_empty() {
-                reasons.push(format!(
-                    "WORKING_DIR is {names:?}: {mode} takes one directory"
-                ));
-            }
-            None
-        }
+impl RecoveryOptions {
+    fn after_script(&self, planning: &mut Planning<'_>) -> Option<String> {
+        planning.script(self.after_script.as_ref(), "AFTER_SCRIPT")
     }
 }
 
 /// Where the report is to be written, as a path that is the same from everywhere.
-fn report_file(given: Option<String>, reasons: &mut Vec<String>) -> Option<PathBuf> {
-    let name = given?;
-    let path = match path::absolute(&name) {
-        Ok(path) => path,
-        Err(problem) => {
-            reasons.push(format!("REPORT_FILE is {name:?}: {problem}"));
-            return None;
-        }
+fn report_file(given: Option<String>) -> Result<Option<PathBuf>, String> {
+    let Some(name) = variables::given(given) else {
+        return Ok(None);
     };
+    let path =
+        path::absolute(&name).map_err(|problem| format!("REPORT_FILE is {name:?}: {problem}"))?;
     if path.is_dir() || !path.parent().is_some_and(Path::is_dir) {
-        reasons.push(format!(
+        return Err(format!(
             "REPORT_FILE is {name:?}: expected a file in a directory that is there"
         ));
-        return None;
     }
-    Some(path)
-}
-
-/// A script from the command line, or else from the environment, where it can be a list of lines.
-fn script(
-    given: Option<&String>,
-    variable: &str,
-    variables: Variables<'_>,
-    reasons: &mut Vec<String>,
-) -> Option<String> {
-    variables::given(given.cloned()).or_else(|| {
-        variables.script(variable).unwrap_or_else(|error| {
-            reasons.push(error.to_string());
-            None
-        })
-    })
+    Ok(Some(path))
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::options::Target;
-use crate::pipe::variables::{self, Variables};
+use super::planning::Planning;
+use crate::pipe::variables;
 
 /// The plan where none is named.
 const DEFAULT: &str = "softstop.tfplan";
@@ -52,9 +53,7 @@ impl Target {
     }
 
     /// A plan has to be told by a name that is softstop's own, where it decides what is deployed.
-    pub(super) fn expect_plan_file(&self, variables: Variables<'_>, reasons: &mut Vec<String>) {
-        if variables::given(self.plan_file.clone()).is_none() {
-            reasons.extend(variables.unheeded("PLAN_FILE", "--plan-file"));
-        }
+    pub(super) fn expect_plan_file(&self, planning: &mut Planning<'_>) {
+        planning.expect(self.plan_file.as_ref(), "PLAN_FILE", "--plan-file");
     }
 }

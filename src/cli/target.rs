@@ -4,8 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::options::Target;
+use super::planning::Planning;
 use super::saved_plan::SavedPlan;
-use crate::pipe::variables::{self, Variables};
+use crate::pipe::variables;
 use crate::story::places::{Place, logical};
 use crate::supervisor::remember;
 use crate::tools::access::{Barred, Want};
@@ -17,13 +18,11 @@ impl Target {
         &self,
         needs_work: bool,
         saved: SavedPlan,
-        variables: Variables<'_>,
-        chosen: &mut Option<Chosen>,
-        reasons: &mut Vec<String>,
+        planning: &mut Planning<'_>,
     ) -> Vec<Place> {
-        let mut listed = |given: &[String], name| given_or_listed(given, name, variables, reasons);
-        let backend_config = listed(&self.backend_config, "BACKEND_CONFIG").unwrap_or_default();
-        let names = match listed(&self.working_dir, "WORKING_DIR") {
+        let backend_config = planning.list(&self.backend_config, "BACKEND_CONFIG");
+        let backend_config = backend_config.unwrap_or_default();
+        let names = match planning.list(&self.working_dir, "WORKING_DIR") {
             Some(names) if names.is_empty() => vec![".".to_owned()],
             names => names.unwrap_or_default(),
         };
@@ -37,20 +36,39 @@ impl Target {
                     program: variables::given(self.terraform_bin.clone()),
                     plan: saved.file(self, &directory)?,
                     needs_work,
-                    chosen: chosen.as_mut(),
+                    chosen: planning.chosen.as_mut(),
                 })?;
-                Ok(Place {
+                Ok(Some(Place {
                     name,
                     directory,
                     tool,
-                })
+                }))
             });
-            match place {
-                Ok(place) => places.push(place),
-                Err(reason) => reasons.push(reason),
-            }
+            places.extend(planning.take_in(place));
         }
         places
+    }
+
+    /// The one directory in which something is run.
+    pub(super) fn place(
+        &self,
+        mode: &str,
+        needs_work: bool,
+        saved: SavedPlan,
+        planning: &mut Planning<'_>,
+    ) -> Option<Place> {
+        match <[Place; 1]>::try_from(self.places(needs_work, saved, planning)) {
+            Ok([place]) => Some(place),
+            Err(places) => {
+                let names: Vec<String> = places.into_iter().map(|place| place.name).collect();
+                if !names.is_empty() {
+                    planning.reasons.push(format!(
+                        "WORKING_DIR is {names:?}: {mode} takes one directory"
+                    ));
+                }
+                None
+            }
+        }
     }
 
     /// The version that is chosen.
@@ -74,25 +92,9 @@ impl Target {
     }
 
     /// Where nothing but softstop chooses the workspace, it has to be told by a name that is its own.
-    pub(super) fn expect_workspace(&self, variables: Variables<'_>, reasons: &mut Vec<String>) {
-        if variables::given(self.workspace.clone()).is_none() {
-            reasons.extend(variables.unheeded("WORKSPACE", "--workspace"));
-        }
+    pub(super) fn expect_workspace(&self, planning: &mut Planning<'_>) {
+        planning.expect(self.workspace.as_ref(), "WORKSPACE", "--workspace");
     }
-}
-
-/// A list from the command line, or else from the environment; nothing where it cannot be read.
-fn given_or_listed(
-    given: &[String],
-    variable: &str,
-    variables: Variables<'_>,
-    reasons: &mut Vec<String>,
-) -> Option<Vec<String>> {
-    if !given.is_empty() {
-        return Some(given.to_vec());
-    }
-    let listed = variables.list(variable);
-    listed.map_err(|error| reasons.push(error.to_string())).ok()
 }
 
 fn directory(name: &str) -> Result<PathBuf, String> {

@@ -37,14 +37,37 @@ const KILLED: i32 = 128 + nix::libc::SIGKILL;
 
 /// What the user wants done.
 pub(crate) struct Deploy {
-    /// What to run; the tool's own command for the job where it is empty.
-    pub(crate) command: Vec<String>,
-    pub(crate) job: Job,
+    pub(crate) runs: Runs,
     pub(crate) directory: PathBuf,
     pub(crate) after_script: Option<String>,
     pub(crate) lock_timeout: Duration,
     /// Where the report is written to, if anywhere.
     pub(crate) report_file: Option<PathBuf>,
+}
+
+/// What a deploy runs.
+pub(crate) enum Runs {
+    /// A program of the user's own, with these arguments.
+    Command(String, Vec<String>),
+    /// What the tool itself runs for this.
+    Job(Job),
+}
+
+impl Runs {
+    /// The words of a command of the user's own; none of the tool's.
+    fn words(&self) -> Vec<String> {
+        match self {
+            Self::Command(program, arguments) => {
+                let words = [program].into_iter().chain(arguments);
+                words.cloned().collect()
+            }
+            Self::Job(_) => Vec::new(),
+        }
+    }
+
+    fn is_the_tools(&self) -> bool {
+        matches!(self, Self::Job(_))
+    }
 }
 
 /// Everybody who has a part in the story.
@@ -137,7 +160,9 @@ impl<S: Stage> Story<'_, S> {
             after_script::run(self.stage, script, paths, &conclusion).await;
         }
         warned.explain(outcome);
-        saved_plan::explain(&self.deploy.job, outcome);
+        if let Runs::Job(job) = &self.deploy.runs {
+            saved_plan::explain(job, outcome);
+        }
         conclusion
     }
 
@@ -190,14 +215,9 @@ impl<S: Stage> Story<'_, S> {
     }
 
     fn command(&self) -> Result<Prepared, ToolError> {
-        let mut prepared = match self.deploy.command.split_first() {
-            None => {
-                let Deploy {
-                    job, lock_timeout, ..
-                } = self.deploy;
-                self.tool.default_command(job, *lock_timeout)?
-            }
-            Some((program, arguments)) => {
+        let mut prepared = match &self.deploy.runs {
+            Runs::Job(job) => self.tool.default_command(job, self.deploy.lock_timeout)?,
+            Runs::Command(program, arguments) => {
                 let mut command = Command::new(program);
                 command.args(arguments);
                 self.tool.own_command(command)?

@@ -20,7 +20,7 @@ impl<S: Stage> Story<'_, S> {
         let mut warned = Warned::default();
         let barred = self.tool.barred();
         let stops = |barred: &&Barred| {
-            self.deploy.command.is_empty()
+            self.deploy.runs.is_the_tools()
                 && (barred.wants(Want::Read) || barred.path() == self.deploy.directory)
         };
         if barred.iter().any(|barred| stops(&barred)) {
@@ -33,7 +33,8 @@ impl<S: Stage> Story<'_, S> {
             ));
         }
         warned.tell_all(barred);
-        let scripts = self.deploy.command.iter().chain(&self.deploy.after_script);
+        let words = self.deploy.runs.words();
+        let scripts = words.iter().chain(&self.deploy.after_script);
         for word in scripts.flat_map(|script| script.split(BETWEEN_WORDS)) {
             let path = self.deploy.directory.join(word);
             // What lies elsewhere is the image's, and its programs need not be readable.

@@ -50,8 +50,8 @@ impl<S: Stage> Story<'_, S> {
 
     /// Whether the command, or the directory, speaks of the tool.
     fn is_spoken_of(&self) -> bool {
-        self.deploy.command.is_empty()
-            || self.tool.is_named_in(&self.deploy.command)
+        self.deploy.runs.is_the_tools()
+            || self.tool.is_named_in(&self.deploy.runs.words())
             || self.tool.has_work()
     }
 

@@ -34,7 +34,7 @@ impl<S: Stage> Story<'_, S> {
             obstacle: None,
             told: None,
         };
-        if self.tool.takes_no_lock(&self.deploy.command) {
+        if self.tool.takes_no_lock(&self.deploy.runs.words()) {
             debug!("The command takes no lock, so none was looked at.");
             return before;
         }
@@ -42,7 +42,7 @@ impl<S: Stage> Story<'_, S> {
             info!("There is no configuration here, and so no lock to look after.");
             return before;
         }
-        if self.deploy.command.is_empty()
+        if self.deploy.runs.is_the_tools()
             && let Some(caveat) = self.tool.caveat()
         {
             warn!("{caveat}");

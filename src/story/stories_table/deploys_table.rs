@@ -213,7 +213,7 @@ async fn a_deploy_of_which_no_tool_was_seen_leaves_the_lock_unknown() {
     let conclusion = world.deploy().await;
     assert_eq!(conclusion.locks, Locks(vec![LockState::Unknown]));
     let mut world = World::showing(Look::Free);
-    world.deploy.command = vec!["fake".to_owned(), "version".to_owned()];
+    world.deploy.runs = Runs::Command("fake".to_owned(), vec!["version".to_owned()]);
     world.deploy().await;
     let looks = world.backend.looked.get();
     assert_eq!(

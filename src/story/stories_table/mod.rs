@@ -21,7 +21,7 @@ use crate::inquiry::Inquiry;
 use crate::lock::{LockInfo, Owner};
 use crate::report::json;
 use crate::story::conclusion::{Conclusion, LockState, Locks};
-use crate::story::deploy::{Deploy, Story};
+use crate::story::deploy::{Deploy, Runs, Story};
 use crate::story::places::Place;
 use crate::story::release::{self, Release};
 use crate::story::stage::Stage;
@@ -31,7 +31,7 @@ use crate::tools::fake::{
     FakeBackend, FakeHost, FakePlace, FakeTool, Moments, SIGNATURE, Slip, VERSION, not_given_back,
     seen,
 };
-use crate::tools::{Host, Job, Look, Tool, ToolError, Unstored};
+use crate::tools::{Host, Look, Tool, ToolError, Unstored};
 
 /// The step that asks, in its second run.
 const ASKER: &str = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
@@ -147,8 +147,7 @@ impl World {
             backend,
             moments,
             deploy: Deploy {
-                command: vec!["fake".to_owned()],
-                job: Job::Apply,
+                runs: Runs::Command("fake".to_owned(), Vec::new()),
                 directory: PathBuf::from("/"),
                 after_script: Some("true".to_owned()),
                 lock_timeout: Duration::ZERO,
