@@ -9,11 +9,15 @@ use serde_json::Value;
 
 use crate::support::project::thing;
 use crate::support::proxy::Fault;
-use crate::support::{Finished, Kind, Project, Softstop, Step, each};
+use crate::support::{Finished, Kind, Program, Project, Softstop, Step, each};
 
 /// A project whose resource `a` exists, with serial 1.
 fn begun() -> Project {
-    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    begun_by(Program::Terraform)
+}
+
+fn begun_by(program: Program) -> Project {
+    let project = Project::of(program, Kind::HttpStrict, &thing("a", ""));
     project.run_terraform(&["init", "-input=false"]);
     project.run_terraform(&["apply", "-auto-approve"]);
     assert_eq!(serial_of(&project.store.state().unwrap()), 1);
@@ -38,9 +42,10 @@ fn deploy_in_vain(
     project.write("main.tf", &project.with_gates(resources));
     let run = Softstop::deploy(project)
         .script(&format!(
-            "terraform init -input=false; terraform apply -auto-approve || status=$?
+            "{program} init -input=false; {program} apply -auto-approve || status=$?
              {}; exit $status",
-            project.wait_at("after")
+            project.wait_at("after"),
+            program = project.program.command(),
         ))
         .start();
     if is_interrupted {
@@ -73,6 +78,19 @@ fn a_state_that_could_not_be_stored_is_stored_once_the_lock_is_free() {
     assert_eq!(project.store.lock(), None, "{finished}");
     assert_eq!(project.store.resources(), ["a"], "{finished}");
     Softstop::deploy(&project).finish().expect_code(0);
+}
+
+#[test]
+fn a_state_that_follows_on_the_stored_one_is_stored_whichever_program_has_left_it() {
+    each(&Program::ALL, |program| {
+        let project = begun_by(program);
+        let resources = thing("a", "") + &thing("b", "");
+        let finished = deploy_in_vain(&project, &resources, false, || {});
+        finished
+            .expect_code(1)
+            .expect_said("The state is stored now");
+        assert_eq!(project.store.resources(), ["a", "b"], "{finished}");
+    });
 }
 
 #[test]
@@ -134,8 +152,13 @@ fn a_state_push_that_hangs_is_killed_in_time_and_leaves_no_lock() {
 
 #[test]
 fn a_state_never_takes_the_place_of_what_somebody_else_has_stored_since() {
-    each(&[false, true], |is_interrupted| {
-        let project = begun();
+    let rows = [
+        (Program::Terraform, false),
+        (Program::Terraform, true),
+        (Program::OpenTofu, false),
+    ];
+    each(&rows, |(program, is_interrupted)| {
+        let project = begun_by(program);
         let rival = || project.start_rival().finish();
         let finished = deploy_in_vain(&project, &a_and_b(), is_interrupted, rival);
         finished

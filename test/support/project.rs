@@ -16,7 +16,7 @@ use super::{Kind, Program, Step, Store, lock_of, prepared, until};
 /// A configuration, its backend, and the gates of its resources.
 pub struct Project {
     scratch: TempDir,
-    program: Program,
+    pub program: Program,
     pub directory: PathBuf,
     pub store: Store,
 }

@@ -17,7 +17,7 @@ use super::diagnostics::essence;
 use super::expired::expired;
 use super::helper::helper_command;
 use super::place::Terraform;
-use super::precedence::{ENCRYPTED_STEP, PLAIN_STEP, serial_to_store};
+use super::precedence::{serial_to_store, step};
 use super::program::is_opentofu;
 use super::state_file::{StateFile, ids_shown, is_encrypted, lowered, with_serial};
 use crate::tools::error::ToolError;
@@ -79,7 +79,9 @@ impl Terraform {
 
     /// What a person can do with a state that nobody has compared with the stored one.
     pub(super) fn advice(&self, state: &UnsavedState) -> String {
-        if state.since == Since::TriedOnce && !state.is_of_several {
+        // What OpenTofu leaves has a serial that passes over what somebody else has stored since.
+        let is_next = state.since == Since::TriedOnce && !is_opentofu(&self.binary);
+        if is_next && !state.is_of_several {
             self.push_by_hand(state)
         } else {
             self.compare_by_hand(state)
@@ -116,11 +118,7 @@ impl Terraform {
                     .to_owned(),
             );
         }
-        let step = if is_encrypted {
-            ENCRYPTED_STEP
-        } else {
-            PLAIN_STEP
-        };
+        let step = step(is_opentofu(&self.binary));
         match serial_to_store(&stored, &unsaved, state.since, step) {
             Err(difference) => Compared::Forked(ToolError::Forked {
                 difference: difference.to_string(),
