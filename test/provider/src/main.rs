@@ -6,6 +6,7 @@
 
 mod object;
 mod stop;
+mod texts;
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,15 +17,14 @@ use std::time::Duration;
 use anyhow::Result;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tf_provider::schema::{
-    Attribute, AttributeConstraint, AttributeType, Block, Description, Schema,
-};
+use tf_provider::schema::{AttributeConstraint, Schema};
 use tf_provider::value::{Value, ValueEmpty, ValueString};
 use tf_provider::{
     AttributePath, Diagnostics, DynamicDataSource, DynamicResource, Provider, Resource, map, serve,
 };
 
 use object::{Object, WORLD};
+use texts::texts;
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct State<'a> {
@@ -97,27 +97,16 @@ impl Resource for Thing {
     type ProviderMetaState<'a> = ValueEmpty;
 
     fn schema(&self, _: &mut Diagnostics) -> Option<Schema> {
-        let text = |constraint| Attribute {
-            attr_type: AttributeType::String,
-            description: Description::plain(""),
-            constraint,
-            ..Default::default()
-        };
-        Some(Schema {
-            version: 1,
-            block: Block {
-                version: 1,
-                description: Description::plain("Takes as long as the test wants"),
-                attributes: map! {
-                    "name" => text(AttributeConstraint::Required),
-                    "plan_gate" => text(AttributeConstraint::Optional),
-                    "create_gate" => text(AttributeConstraint::Optional),
-                    "create_time" => text(AttributeConstraint::Optional),
-                    "record" => text(AttributeConstraint::Optional),
-                },
-                ..Default::default()
-            },
-        })
+        Some(texts(
+            "Takes as long as the test wants",
+            [
+                ("name", AttributeConstraint::Required),
+                ("plan_gate", AttributeConstraint::Optional),
+                ("create_gate", AttributeConstraint::Optional),
+                ("create_time", AttributeConstraint::Optional),
+                ("record", AttributeConstraint::Optional),
+            ],
+        ))
     }
 
     async fn read<'a>(
@@ -217,19 +206,7 @@ impl Provider for Slow {
     type MetaState<'a> = ValueEmpty;
 
     fn schema(&self, _: &mut Diagnostics) -> Option<Schema> {
-        Some(Schema {
-            version: 1,
-            block: Block {
-                attributes: map! {
-                    "world" => Attribute {
-                        attr_type: AttributeType::String,
-                        constraint: AttributeConstraint::Optional,
-                        ..Default::default()
-                    },
-                },
-                ..Default::default()
-            },
-        })
+        Some(texts("", [("world", AttributeConstraint::Optional)]))
     }
 
     async fn configure<'a>(

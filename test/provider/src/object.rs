@@ -11,13 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tf_provider::schema::{
-    Attribute, AttributeConstraint, AttributeType, Block, Description, Schema,
-};
+use tf_provider::schema::{AttributeConstraint, Schema};
 use tf_provider::value::{Value, ValueEmpty, ValueString};
-use tf_provider::{AttributePath, Diagnostics, Resource, map};
+use tf_provider::{AttributePath, Diagnostics, Resource};
 
 use crate::stop::is_stopped;
+use crate::texts::texts;
 use crate::{pass, take};
 
 /// Where the world is, as the configuration of the provider says.
@@ -116,32 +115,21 @@ impl Resource for Object {
     type ProviderMetaState<'a> = ValueEmpty;
 
     fn schema(&self, _: &mut Diagnostics) -> Option<Schema> {
-        let text = |constraint| Attribute {
-            attr_type: AttributeType::String,
-            description: Description::plain(""),
-            constraint,
-            ..Default::default()
-        };
-        Some(Schema {
-            version: 1,
-            block: Block {
-                version: 1,
-                description: Description::plain("Is there whatever Terraform knows of it"),
-                attributes: map! {
-                    "id" => text(AttributeConstraint::Computed),
-                    "name" => text(AttributeConstraint::Optional),
-                    "kind" => text(AttributeConstraint::Optional),
-                    "label" => text(AttributeConstraint::Optional),
-                    "wanted_id" => text(AttributeConstraint::Optional),
-                    "create_gate" => text(AttributeConstraint::Optional),
-                    "create_time" => text(AttributeConstraint::Optional),
-                    "destroy_gate" => text(AttributeConstraint::Optional),
-                    "fails" => text(AttributeConstraint::Optional),
-                    "on_stop" => text(AttributeConstraint::Optional),
-                },
-                ..Default::default()
-            },
-        })
+        Some(texts(
+            "Is there whatever Terraform knows of it",
+            [
+                ("id", AttributeConstraint::Computed),
+                ("name", AttributeConstraint::Optional),
+                ("kind", AttributeConstraint::Optional),
+                ("label", AttributeConstraint::Optional),
+                ("wanted_id", AttributeConstraint::Optional),
+                ("create_gate", AttributeConstraint::Optional),
+                ("create_time", AttributeConstraint::Optional),
+                ("destroy_gate", AttributeConstraint::Optional),
+                ("fails", AttributeConstraint::Optional),
+                ("on_stop", AttributeConstraint::Optional),
+            ],
+        ))
     }
 
     async fn read<'a>(
