@@ -14,7 +14,8 @@ use crate::story::stage::Stage;
 pub(crate) async fn run(
     stage: &impl Stage,
     script: &str,
-    (directory, report_file): (&Path, Option<&Path>),
+    directory: &Path,
+    report_file: Option<&Path>,
     conclusion: &Conclusion,
 ) {
     info!("Running AFTER_SCRIPT.");

@@ -150,14 +150,12 @@ impl<S: Stage> Story<'_, S> {
                 lacked_memory,
             },
         };
-        let remains = self.remains(&hearing, &used, outcome).await;
+        let remains = self.remains(&hearing, &used, &places, outcome).await;
         (self.report)(&conclusion, &remains);
         if let Some(script) = &self.deploy.after_script {
-            let paths = (
-                self.deploy.directory.as_path(),
-                self.deploy.report_file.as_deref(),
-            );
-            after_script::run(self.stage, script, paths, &conclusion).await;
+            let report_file = self.deploy.report_file.as_deref();
+            let directory = &self.deploy.directory;
+            after_script::run(self.stage, script, directory, report_file, &conclusion).await;
         }
         warned.explain(outcome);
         if let Runs::Job(job) = &self.deploy.runs {

@@ -46,7 +46,7 @@ pub(crate) async fn run<S: Stage>(
             for recovery in found.iter().flatten() {
                 if let Recovery::Released(..) = recovery {
                     let killed = of_the_killed(recovery);
-                    after_script::run(stage, script, (&place.directory, None), &killed).await;
+                    after_script::run(stage, script, &place.directory, None, &killed).await;
                 }
             }
         }

@@ -8,6 +8,7 @@ use crate::story::hearing::Hearing;
 use crate::story::remains::{Heard, Kind, Left, Remains};
 use crate::story::stage::Stage;
 use crate::story::used::Used;
+use crate::tools::Tool;
 use crate::tools::progress::{Resource, Stored, Telling};
 
 /// How many commands for a person are made.
@@ -19,6 +20,7 @@ impl<S: Stage> Story<'_, S> {
         &self,
         hearing: &Hearing,
         used: &Used,
+        places: &[&Tool],
         outcome: Outcome,
     ) -> Remains {
         let told = hearing.told();
@@ -37,7 +39,7 @@ impl<S: Stage> Story<'_, S> {
         let stored = if is_plain || !is_begun {
             None
         } else {
-            self.stored(used).await
+            self.stored(places).await
         };
         let left = |resource| Left {
             is_stored: stored.as_ref().and_then(|stored| stored.knows(&resource)),
@@ -51,15 +53,14 @@ impl<S: Stage> Story<'_, S> {
             dropped: told.dropped,
             next_steps: Vec::new(),
         };
-        remains.next_steps = self.next_steps(&remains, used);
+        remains.next_steps = self.next_steps(&remains, places);
         remains
     }
 
     /// What the state has that the deploy has used; nothing where it used several, which may have the
     /// same addresses, or where it cannot be read in time.
-    async fn stored(&self, used: &Used) -> Option<Stored> {
-        let places = used.places();
-        let [place] = places.as_slice() else {
+    async fn stored(&self, places: &[&Tool]) -> Option<Stored> {
+        let [place] = places else {
             return None;
         };
         match place.teller()?.stored(self.stage).await {
@@ -72,8 +73,7 @@ impl<S: Stage> Story<'_, S> {
     }
 
     /// What a person has to do before the next deploy.
-    fn next_steps(&self, remains: &Remains, used: &Used) -> Vec<String> {
-        let places = used.places();
+    fn next_steps(&self, remains: &Remains, places: &[&Tool]) -> Vec<String> {
         let place = places.first().copied().unwrap_or(self.tool);
         let imports = remains.of(Kind::NotStored).filter_map(|left| {
             let id = left.resource.id.as_deref()?;
