@@ -17,8 +17,8 @@ pub(crate) fn directory() -> io::Result<TempDir> {
 }
 
 /// Writes a new file.
-pub(crate) fn write(file: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write(file: &Path, text: impl AsRef<[u8]>) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
-    options.open(file)?.write_all(text.as_bytes())
+    options.open(file)?.write_all(text.as_ref())
 }

@@ -3,15 +3,16 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, getuid};
 use tracing::{debug, warn};
 
 use crate::pipe::Image;
+use crate::private;
 use crate::supervisor::set_variable;
 use crate::tools::access::{Barred, Want};
 
@@ -101,12 +102,13 @@ fn lend(step: &Path, directory: &Path) -> Ssh {
         DirBuilder::new().mode(0o700).create(directory)?;
         if let Some(key) = key {
             let lent_key = directory.join(LENT_KEY);
-            write(&lent_key, &key)?;
+            // ssh takes no key that others could read.
+            private::write(&lent_key, key)?;
             let config = format!("IdentityFile {}\n", lent_key.display());
-            write(&directory.join("config"), config.as_bytes())?;
+            private::write(&directory.join("config"), config)?;
         }
         if let Some(known_hosts) = known_hosts {
-            write(&directory.join(KNOWN_HOSTS), &known_hosts)?;
+            private::write(&directory.join(KNOWN_HOSTS), known_hosts)?;
         }
         Ok(true)
     };
@@ -115,17 +117,6 @@ fn lend(step: &Path, directory: &Path) -> Ssh {
         Ok(false) => Ssh::Untouched("the step has no key and no known hosts"),
         Err(error) => Ssh::Failed(format!("{} cannot be set up: {error}", directory.display())),
     }
-}
-
-/// ssh takes no key that others could read.
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub(super) fn variables(wanted: &Exchange, place: &Place) -> Result<Option<Varia
         "credential_source".to_owned(),
         json!({"file": place.token, "format": {"type": "text"}}),
     );
-    private::write(&place.google, &Value::from(configuration).to_string())
+    private::write(&place.google, Value::from(configuration).to_string())
         .map_err(|problem| format!("what {NAME} says cannot be written to a file: {problem}"))?;
     Ok(Some(Variables {
         set: vec![(

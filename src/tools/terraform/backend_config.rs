@@ -51,7 +51,7 @@ fn write_setting(file: &Path, name: &str, value: &str) -> io::Result<()> {
             .replace("%{", "%%{");
         format!("\"{escaped}\"")
     };
-    private::write(file, &format!("{name} = (\n{value}\n)\n"))
+    private::write(file, format!("{name} = (\n{value}\n)\n"))
 }
 
 /// Whether Terraform takes NAME=VALUE of this setting for an expression, whichever backend is meant.
