@@ -37,6 +37,7 @@ RUN install -D --target-directory /program/usr/local/bin \
     "target/$(uname -m)-unknown-linux-musl/release/softstop" \
   && install -D --mode 644 --target-directory /program/usr/share/doc/softstop \
     LICENSE softstop.cdx.json \
+  && install -D --mode 644 --target-directory /program/usr/share/keyrings keyrings/*.gpg \
   && install -D --mode 644 --target-directory /roots/etc/ssl/certs \
     /etc/ssl/certs/ca-certificates.crt \
   && find /program /roots -exec touch --date "@$SOURCE_DATE_EPOCH" {} +
@@ -72,7 +73,7 @@ RUN find /terraform -exec touch --date "@$SOURCE_DATE_EPOCH" {} +
 FROM ${DEBIAN} AS surroundings
 ARG SOURCE_DATE_EPOCH
 # What Debian has mended since its image was made comes in too. Modules are fetched by git, over https
-# and ssh. That needs neither Perl's modules nor git's servers and ssh's smart cards, which are two
+# and ssh, and gpgv checks a version that TERRAFORM_VERSION chooses. That needs neither Perl's modules nor git's servers and ssh's smart cards, which are two
 # thirds of all that would be installed. dpkg leaves them out as it leaves manuals out of a slim
 # Debian, so it can go on installing and upgrading here. Nobody changes users here either, so no
 # program needs more rights than whoever starts it has.
@@ -90,7 +91,7 @@ RUN touch /began \
   && apt-get update \
   && DEBIAN_FRONTEND=noninteractive apt-get upgrade --yes \
   && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-    ca-certificates git openssh-client \
+    ca-certificates git gpgv openssh-client \
   && apt-get clean \
   && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
   && mkdir --parents /usr/share/doc/softstop \

@@ -52,6 +52,25 @@ fn the_pipe_has_what_terraform_needs_to_fetch_modules_and_no_tools_to_build() {
 }
 
 #[test]
+fn every_image_in_which_a_version_can_be_chosen_can_check_its_signature() {
+    for image in [PIPE, BARE, OPENTOFU] {
+        let said = shell_in(
+            image,
+            "gpgv --version | head -n 1
+             cd /usr/share/keyrings; stat --format '%n %a' hashicorp.gpg opentofu.gpg
+             cd /tmp; echo 'terraform {}' >main.tf
+             TERRAFORM_VERSION=9.8.7 TERRAFORM_MIRROR=http://127.0.0.1:1 \\
+               softstop --pipe status 2>&1 || echo \"code $?\"",
+        );
+        let lines: Vec<&str> = said.lines().collect();
+        assert!(lines[0].starts_with("gpgv (GnuPG)"), "{image}: {said}");
+        assert_eq!(lines[1..3], ["hashicorp.gpg 644", "opentofu.gpg 644"]);
+        assert!(said.contains("could not be reached"), "{image}: {said}");
+        assert_eq!(lines.last(), Some(&"code 2"), "{image}: {said}");
+    }
+}
+
+#[test]
 fn every_image_says_what_it_is_in_the_words_of_the_package_and_under_which_licences() {
     let pipe: Value = serde_yaml::from_str(include_str!("../pipe.yml")).unwrap();
     for (image, others) in [
