@@ -86,6 +86,7 @@ fn release(project: &Project, clone: &Path, step: &Step) {
     let status = release
         .current_dir(clone)
         .envs(step.sibling().variables())
+        .env("BITBUCKET_CLONE_DIR", clone)
         .env("TF_CLI_CONFIG_FILE", project.cli_config())
         .status();
     assert!(status.unwrap().success());

@@ -35,6 +35,8 @@ fn an_encrypted_state_is_looked_at_and_released_as_any_other() {
         Kind::HttpStrict,
         Kind::S3Lockfile,
         Kind::S3DynamoDb,
+        Kind::Gcs,
+        Kind::Kubernetes,
         Kind::Postgres,
     ];
     each(&kinds, |kind| {

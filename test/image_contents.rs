@@ -27,7 +27,7 @@ fn the_binary_is_small_and_needs_nothing_else() {
 #[test]
 fn the_pipe_is_small_beside_terraform_and_debian() {
     let added = size(PIPE) - size("softstop-test/terraform") - size("softstop-test/slim");
-    assert!(added <= 42_000_000, "{added} bytes");
+    assert!(added <= 44_000_000, "{added} bytes");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixListener;
 
 use crate::support::project::thing;
-use crate::support::{Answer, Bitbucket, Container, Kind, Project, Softstop, Step};
+use crate::support::{Answer, Bitbucket, Container, Kind, Program, Project, Softstop, Step, each};
 
 /// The name that the kernel keeps for the slow provider.
 const PROVIDER: &str = "terraform-provi";
@@ -25,21 +25,27 @@ fn expect_seen(project: &Project, host: &str, asker: &Step, bitbucket: &Bitbucke
 
 #[test]
 fn a_deploy_that_outlives_its_step_on_the_same_host_keeps_its_lock() {
-    let project = Project::slow(Kind::HttpLax);
-    let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
-    step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
-    let deploy = Softstop::deploy(&project).in_step(&step);
-    let host = deploy.host().to_owned();
-    let run = deploy.start();
-    let gate = project.gate("a.gate");
-    gate.wait_until_reached();
-    for asker in [step.sibling(), step.run_again(), Step::of_a_new_pipeline()] {
-        expect_seen(&project, &host, &asker, &bitbucket);
-    }
-    // Its mark is seen from elsewhere too, as from a machine that runs it in a container.
-    expect_seen(&project, "elsewhere", &step.sibling(), &bitbucket);
-    gate.open();
-    run.finish().expect_code(0);
+    let rows = [
+        (Program::Terraform, Kind::HttpLax),
+        (Program::OpenTofu, Kind::S3DynamoDb),
+    ];
+    each(&rows, |(program, kind)| {
+        let project = Project::slow_of(program, kind);
+        let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+        step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
+        let deploy = Softstop::deploy(&project).in_step(&step);
+        let host = deploy.host().to_owned();
+        let run = deploy.start();
+        let gate = project.gate("a.gate");
+        gate.wait_until_reached();
+        for asker in [step.sibling(), step.run_again(), Step::of_a_new_pipeline()] {
+            expect_seen(&project, &host, &asker, &bitbucket);
+        }
+        // Its mark is seen from elsewhere too, as from a machine that runs it in a container.
+        expect_seen(&project, "elsewhere", &step.sibling(), &bitbucket);
+        gate.open();
+        run.finish().expect_code(0);
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use nix::sys::signal::{Signal, kill};
 
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Softstop, Step, Store, each, prepared};
+use crate::support::{Kind, Program, Project, Softstop, Step, Store, each, prepared};
 
 /// A configuration whose state is encrypted, or nothing is stored.
 pub(crate) const ENCRYPTED: &str = "terraform {
@@ -327,6 +327,56 @@ fn a_backend_block_with_variables_is_evaluated_in_a_fresh_clone() {
             .finish();
         released.expect_code(0).expect_said("1 released");
         assert_eq!(project.store.lock(), None, "{released}");
+    }
+}
+
+#[test]
+fn a_database_that_variables_name_is_the_one_that_is_asked() {
+    let project = Project::slow_of(Program::OpenTofu, Kind::Postgres);
+    let block = project
+        .store
+        .block()
+        .replace("sslmode=disable", "sslmode=${var.mode}");
+    project.write(
+        "backend.tf",
+        &format!("variable \"mode\" {{}}\nterraform {{\n{block}}}\n"),
+    );
+    let run = Softstop::deploy(&project)
+        .env("TF_VAR_mode", "disable")
+        .start();
+    project.gate("a.gate").wait_until_reached();
+    let status = || {
+        Softstop::status(&project)
+            .env("TF_VAR_mode", "disable")
+            .finish()
+    };
+    let meanwhile = status();
+    meanwhile.expect_code(0).expect_said("1 of 1 held");
+    project.gate("a.gate").open();
+    run.finish().expect_code(0);
+    status().expect_code(0).expect_said("0 of 1 held");
+}
+
+#[test]
+fn the_lines_that_opentofu_quotes_of_a_backend_block_are_never_said() {
+    let project = Project::of(Program::OpenTofu, Kind::HttpStrict, "");
+    for broken in ["${local.nowhere}", "${nonsense(1)}", "${var.part.x}"] {
+        let password = format!("  password = \"s3cret{broken}\"\n}}\n");
+        let block = project.store.block().replace("}\n", &password);
+        project.write(
+            "backend.tf",
+            &format!("variable \"part\" {{}}\nterraform {{\n{block}}}\n"),
+        );
+        for mode in ["status", "release"] {
+            let finished = noting(&project, mode)
+                .env("TF_VAR_part", "ate")
+                .env("SOFTSTOP_DEBUG", "true")
+                .finish();
+            finished
+                .expect_code(4)
+                .expect_said("softstop cannot know its values: OpenTofu said");
+            assert!(!finished.stderr.contains("s3cret"), "{finished}");
+        }
     }
 }
 

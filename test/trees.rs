@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use nix::sys::signal::{Signal, kill};
 
 use crate::support::run::marked;
-use crate::support::{Kind, Project, Softstop, each};
+use crate::support::{Kind, Program, Project, Softstop, each};
 
 #[test]
 fn terraform_is_interrupted_wherever_it_is_in_the_tree() {
@@ -205,8 +205,13 @@ fn a_terraform_that_a_successful_command_leaves_behind_is_stopped_and_its_lock_f
 
 #[test]
 fn everything_works_as_pid_1_too() {
-    each(&[Kind::HttpStrict, Kind::S3Lockfile], |kind| {
-        let project = Project::slow(kind);
+    let rows = [
+        (Program::Terraform, Kind::HttpStrict),
+        (Program::Terraform, Kind::S3Lockfile),
+        (Program::OpenTofu, Kind::S3DynamoDb),
+    ];
+    each(&rows, |(program, kind)| {
+        let project = Project::slow_of(program, kind);
         let run = Softstop::as_pid_1(&project).start();
         project.gate("a.gate").wait_until_reached();
         let pid_1 = run.supervisor();

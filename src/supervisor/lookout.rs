@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
@@ -35,6 +36,8 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// watched for programs that arrive later: the kernel gives a user only so many watches.
 const WALK_LIMIT: usize = 200_000;
 const DIRECTORIES: usize = 1_000;
+/// What it takes to close a file.
+const STACK: usize = 64 * 1024;
 
 /// A process that runs a tool, as it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +129,20 @@ impl Lookout {
             if self.look(&mut notice) || may_run {
                 attentive_until = Instant::now() + ATTENTION;
             }
+        }
+    }
+}
+
+/// To close what has watches keeps whoever does it waiting for 10 ms and more, as `bench/run start`
+/// shows. There is better to be done then: to look at the lock.
+impl Drop for Lookout {
+    fn drop(&mut self) {
+        if let Some(inotify) = self.inotify.take() {
+            let Events(inotify) = inotify.into_inner();
+            // Where there is no thread to be had, it is closed here.
+            let _ = thread::Builder::new()
+                .stack_size(STACK)
+                .spawn(move || drop(inotify));
         }
     }
 }

@@ -39,9 +39,9 @@ pub struct Softstop {
 impl Softstop {
     /// `softstop deploy` in the project's directory.
     pub fn deploy(project: &Project) -> Self {
-        let mut softstop = Self::in_directory(&project.directory, project.scratch());
-        softstop.command.envs(project.variables());
-        softstop.arguments(["deploy"])
+        Self::in_directory(&project.directory, project.scratch())
+            .variables_of(project)
+            .arguments(["deploy"])
     }
 
     /// `softstop release` in a fresh clone: a directory with nothing but the repository's files.
@@ -55,9 +55,7 @@ impl Softstop {
     }
 
     fn in_a_clone(project: &Project) -> Self {
-        let mut softstop = Self::in_directory(&project.clone_files(), project.scratch());
-        softstop.command.envs(project.variables());
-        softstop
+        Self::in_directory(&project.clone_files(), project.scratch()).variables_of(project)
     }
 
     /// `softstop release` under this host name, as in a container that is still there.
@@ -69,7 +67,7 @@ impl Softstop {
     pub fn release_by(project: &Project, host: &str, starter: &[&str]) -> Self {
         let clone = project.clone_files();
         Self::in_container(&[], host, starter, &clone, project.scratch())
-            .env("TF_CLI_CONFIG_FILE", project.cli_config())
+            .variables_of(project)
             .arguments(["release"])
     }
 
@@ -82,7 +80,7 @@ impl Softstop {
             &project.directory,
             project.scratch(),
         )
-        .env("TF_CLI_CONFIG_FILE", project.cli_config())
+        .variables_of(project)
         .arguments(["deploy"])
     }
 
@@ -110,8 +108,13 @@ impl Softstop {
     pub fn as_pid_1_by(project: &Project, host: &str, starter: &[&str]) -> Self {
         let pid_1 = ["--pid", "--fork", "--mount-proc", "--kill-child"];
         Self::in_container(&pid_1, host, starter, &project.directory, project.scratch())
-            .env("TF_CLI_CONFIG_FILE", project.cli_config())
+            .variables_of(project)
             .arguments(["deploy"])
+    }
+
+    fn variables_of(mut self, project: &Project) -> Self {
+        self.command.envs(project.variables());
+        self
     }
 
     /// Gives softstop a host name, and mounts /etc/hostname from a directory that is named after
@@ -145,9 +148,7 @@ impl Softstop {
     pub fn on_a_shared_host(project: &Project) -> Self {
         let [program, option] = HEEDING_HANGUPS;
         let mut command = Command::new(program);
-        command
-            .arg(option)
-            .env("TF_CLI_CONFIG_FILE", project.cli_config());
+        command.arg(option).envs(project.variables());
         Self::with(command, "", &project.directory, project.scratch()).arguments(["deploy"])
     }
 
