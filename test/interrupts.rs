@@ -67,6 +67,51 @@ fn an_interrupt_during_init_leaves_nothing_and_starts_no_apply() {
 }
 
 #[test]
+fn an_interrupt_before_the_deploy_takes_no_lock_any_more_to_ask_about_it() {
+    // What is asked before a look takes the lock, and how it is taken.
+    let rows = [
+        (Kind::HttpStrict, "GET /state", "LOCK /state"),
+        (Kind::S3DynamoDb, "GetItem", "PutItem"),
+        (Kind::S3Both, "GetItem", "PutItem"),
+    ];
+    each(&rows, |(kind, asked, taken)| {
+        let project = Project::new(kind, &thing("a", ""));
+        let proxy = project.store.proxy.as_ref().unwrap();
+        proxy.hold(asked);
+        let mut run = Softstop::deploy(&project)
+            .env("SOFTSTOP_DEBUG", "true")
+            .start();
+        proxy.wait_until_held();
+        run.signal(Signal::SIGTERM);
+        run.wait_for_stderr("SIGTERM has come.");
+        proxy.let_go();
+        let finished = run.finish();
+        finished
+            .expect_code(143)
+            .expect_said("Stopped by SIGTERM before the deploy began");
+        let said = proxy.said();
+        let is_taken = |said: &Vec<u8>| String::from_utf8_lossy(said).contains(taken);
+        assert!(!said.iter().any(is_taken), "{kind:?} {finished}");
+        assert_eq!(project.store.lock(), None, "{kind:?} {finished}");
+    });
+}
+
+#[test]
+fn a_look_that_could_not_give_its_lock_back_before_the_deploy_is_told_of() {
+    let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.hold("DeleteItem");
+    let mut run = Softstop::deploy(&project).start();
+    proxy.wait_until_held();
+    run.signal(Signal::SIGTERM);
+    proxy.wait_until_given_up();
+    let finished = run.finish();
+    finished
+        .expect_code(143)
+        .expect_said("ended before it could give it back");
+}
+
+#[test]
 fn an_interrupt_during_plan_leaves_no_lock() {
     everywhere(&KINDS, |kind, signal| {
         let project = Project::new(kind, &thing("a", "plan_gate = \"GATES/plan.gate\""));

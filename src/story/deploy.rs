@@ -93,6 +93,9 @@ impl<S: Stage> Story<'_, S> {
         let before = self.free_before().await;
         if let Some(interrupt) = self.stage.interrupt() {
             self.stage.kill_tree().await;
+            if let Some((_, why)) = before.obstacle {
+                warn!("Nothing was deployed{why}");
+            }
             let when = " before the deploy began";
             return Conclusion::stopped(interrupt.signal, when, before.locks);
         }

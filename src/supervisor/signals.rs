@@ -7,6 +7,7 @@ use nix::sys::signal::{SigSet, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::debug;
 
 use super::kernel;
 
@@ -86,6 +87,7 @@ pub(super) fn listen() -> io::Result<watch::Receiver<Interrupts>> {
         tokio::task::spawn_local(async move {
             while stream.recv().await.is_some() {
                 sender.send_modify(|interrupts| interrupts.add(number, Instant::now()));
+                debug!("{number} has come.");
             }
         });
     }

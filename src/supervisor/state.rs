@@ -67,6 +67,12 @@ impl Supervisor {
         })
     }
 
+    /// Whether softstop was asked to stop before anything was begun.
+    pub(crate) fn is_in_vain(&self) -> bool {
+        let budget = self.budget();
+        budget.is_some_and(|budget| matches!(budget.phase, Phase::LookBefore))
+    }
+
     /// The signal that asked softstop to stop, if one did.
     pub(crate) fn interrupt(&self) -> Option<Interrupt> {
         self.interrupts.borrow().first

@@ -72,6 +72,10 @@ pub(crate) enum ToolError {
         /// nothing to do.
         advice: String,
     },
+    #[error(
+        "softstop was asked to stop before anything was begun, and takes no lock any more to ask about it"
+    )]
+    InVain,
     /// The lock of the look may be there.
     #[error(
         "a look at the lock, which takes it for a moment, was ended before it could give it back: {0}. Where a lock for the operation `untaint` is left there, release it by hand"

@@ -29,6 +29,9 @@ pub(crate) trait Host {
     /// Waits until there is one.
     async fn next_interrupt(&self) -> Interrupt;
 
+    /// Whether there was one before anything was begun, so that nobody needs an answer any more.
+    fn is_in_vain(&self) -> bool;
+
     /// Who else could sign a lock as a deploy with these programs does.
     fn neighbours(&self, programs: &Programs) -> io::Result<Neighbours>;
 
@@ -60,6 +63,10 @@ impl Host for Supervisor {
 
     async fn next_interrupt(&self) -> Interrupt {
         Supervisor::next_interrupt(self).await
+    }
+
+    fn is_in_vain(&self) -> bool {
+        Supervisor::is_in_vain(self)
     }
 
     fn neighbours(&self, programs: &Programs) -> io::Result<Neighbours> {

@@ -96,6 +96,7 @@ impl Before {
                 let why = format!(", because {}", error.sentence());
                 self.obstacle = Some((Exit::Unanswered, why));
             }
+            ToolError::InVain => debug!("No lock was looked at: {error}."),
             // The deploy makes it, or uses another one.
             ToolError::NoState(reason) => debug!("No lock was looked at: {reason}."),
             error @ (ToolError::Unknown { .. } | ToolError::Incomplete { .. }) => {

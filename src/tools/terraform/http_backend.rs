@@ -193,6 +193,9 @@ impl<H: Host> Locked for HttpLock<'_, H> {
         if let Some(holder) = self.read().await? {
             return Ok(Look::Held(holder));
         }
+        if self.host.is_in_vain() {
+            return Err(ToolError::InVain);
+        }
         // What has had no answer, and may have been carried out.
         let mut lost: Vec<LockInfo> = Vec::new();
         let mut problem = String::new();

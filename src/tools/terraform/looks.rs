@@ -137,7 +137,12 @@ impl<H: Host> LockView<'_, H> {
 
     /// Looks by `untaint`, which may meet a lock that it has taken itself: where the answer to that is
     /// lost, the SDK asks again. Nothing else gives that lock back.
+    ///
+    /// Once nobody needs the answer, the little time that is left is too short to give it back.
     async fn look_by_untaint(&self) -> Result<Look, ToolError> {
+        if self.host.is_in_vain() {
+            return Err(ToolError::InVain);
+        }
         match self.untaint().await? {
             // A release that compares nothing might take somebody else's.
             Untaint::OwnLook(lock) if !self.is_watched() && !self.end().is_blind() => {
