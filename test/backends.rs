@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::project::thing;
 use crate::support::run::expect_release;
-use crate::support::{Kind, Project, Softstop, each};
+use crate::support::{Kind, Program, Project, Softstop, each};
 
 #[test]
 fn settings_of_the_backend_come_from_files_and_pairs() {
@@ -223,4 +223,23 @@ fn a_look_needs_no_provider_of_the_state() {
         .env("TF_CLI_CONFIG_FILE", "/dev/null")
         .finish();
     told.expect_code(0).expect_said("The lock is free");
+}
+
+#[test]
+fn a_state_that_the_table_has_not_heard_of_stops_every_deploy_and_keeps_no_lock() {
+    each(&Program::ALL, |program| {
+        let project = Project::of(program, Kind::S3DynamoDb, &thing("a", ""));
+        Softstop::deploy(&project).finish().expect_code(0);
+        project.store.set_digest(Some(&"0".repeat(32)));
+        let refused = Softstop::deploy(&project).finish();
+        refused.expect_code(1).expect_said("the lock is free");
+        assert!(
+            refused
+                .stderr
+                .contains("does not have the expected content"),
+            "{refused}"
+        );
+        project.store.set_digest(None);
+        Softstop::deploy(&project).finish().expect_code(0);
+    });
 }

@@ -96,16 +96,32 @@ fn an_interrupt_before_the_deploy_takes_no_lock_any_more_to_ask_about_it() {
     });
 }
 
-#[test]
-fn a_look_that_could_not_give_its_lock_back_before_the_deploy_is_told_of() {
-    let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
+/// A deploy that was stopped while its look could not give its lock back.
+fn stopped_in_its_look(project: &Project) -> Run {
     let proxy = project.store.proxy.as_ref().unwrap();
     proxy.hold("DeleteItem");
-    let mut run = Softstop::deploy(&project).start();
+    let mut run = Softstop::deploy(project).start();
     proxy.wait_until_held();
     run.signal(Signal::SIGTERM);
     proxy.wait_until_given_up();
+    run
+}
+
+#[test]
+fn what_a_look_has_taken_that_was_killed_is_taken_back() {
+    let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
+    let run = stopped_in_its_look(&project);
+    project.store.proxy.as_ref().unwrap().let_go();
     let finished = run.finish();
+    finished.expect_code(143);
+    assert!(!finished.stderr.contains("by hand"), "{finished}");
+    assert_eq!(project.store.lock(), None, "{finished}");
+}
+
+#[test]
+fn what_a_look_has_taken_and_cannot_give_back_is_told_of() {
+    let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
+    let finished = stopped_in_its_look(&project).finish();
     finished
         .expect_code(143)
         .expect_said("ended before it could give it back");

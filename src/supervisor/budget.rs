@@ -138,8 +138,8 @@ impl Budget {
         self.ends() - kept.min(self.ends().saturating_duration_since(began) / 2)
     }
 
-    /// When the after-script is killed, with just enough time left to bury the dead.
-    pub(super) fn after_script_ends(self) -> Instant {
+    /// When the last work is killed, the after-script's too, with just enough time left to bury the dead.
+    pub(super) fn last_work_ends(self) -> Instant {
         self.ends() - BURIAL.min(self.period / 2)
     }
 }
@@ -205,7 +205,7 @@ mod tests {
             let ends = [
                 budget.tree_ends(),
                 budget.helpers_end(),
-                budget.after_script_ends(),
+                budget.last_work_ends(),
             ];
             assert_eq!(
                 ends.map(|end| after_the_signal(budget, end)),

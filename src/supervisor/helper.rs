@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, killpg};
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::budget::BURIAL;
+use super::budget::{BURIAL, Budget};
 use super::children::Death;
 use super::state::Supervisor;
 
@@ -60,6 +60,28 @@ impl Supervisor {
     /// Runs a helper of whose output so much is read.
     pub(crate) async fn run_helper_that_says(
         &self,
+        command: Command,
+        limit: Duration,
+        output_limit: u64,
+    ) -> Result<Helped, HelperError> {
+        self.run_until(Budget::helpers_end, command, limit, output_limit)
+            .await
+    }
+
+    /// Runs a helper that makes good what another one has left that was killed, and for which there is
+    /// time until the dead must be buried.
+    pub(crate) async fn run_amends(
+        &self,
+        command: Command,
+        limit: Duration,
+    ) -> Result<Helped, HelperError> {
+        self.run_until(Budget::last_work_ends, command, limit, OUTPUT_LIMIT)
+            .await
+    }
+
+    async fn run_until(
+        &self,
+        end: fn(Budget) -> Instant,
         mut command: Command,
         limit: Duration,
         output_limit: u64,
@@ -84,7 +106,7 @@ impl Supervisor {
                 program: program.clone(),
                 source,
             })?;
-        let death = self.limited(limit, &mut child.death).await;
+        let death = self.limited_by(end, limit, &mut child.death).await;
         let Some(Ok(Death { status, .. })) = death else {
             // The helper leads a session, and so a group, of its own, and is not reaped yet.
             let _ = killpg(child.pid, Signal::SIGKILL);
@@ -112,13 +134,22 @@ impl Supervisor {
         limit: Duration,
         work: impl Future<Output = T>,
     ) -> Option<T> {
+        self.limited_by(Budget::helpers_end, limit, work).await
+    }
+
+    async fn limited_by<T>(
+        &self,
+        end: fn(Budget) -> Instant,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let deadline = Instant::now() + limit;
         let mut interrupts = self.interrupts.clone();
         tokio::pin!(work);
         loop {
             let end = self
                 .budget()
-                .map_or(deadline, |budget| budget.helpers_end().min(deadline));
+                .map_or(deadline, |budget| end(budget).min(deadline));
             tokio::select! {
                 biased;
                 done = &mut work => return Some(done),

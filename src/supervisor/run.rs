@@ -110,7 +110,7 @@ impl Supervisor {
         self.next_interrupt().await;
         self.wait_for_no_reader();
         if let Some(budget) = self.budget() {
-            tokio::time::sleep_until(budget.after_script_ends()).await;
+            tokio::time::sleep_until(budget.last_work_ends()).await;
         }
     }
 }

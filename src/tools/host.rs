@@ -20,6 +20,10 @@ pub(crate) trait Host {
         output_limit: u64,
     ) -> Result<Helped, HelperError>;
 
+    /// Runs a helper that makes good what another one has left that was killed: it may need all time that
+    /// there is until softstop must have ended.
+    async fn run_amends(&self, command: Command, limit: Duration) -> Result<Helped, HelperError>;
+
     /// Does `work`, unless `limit`, or all time that there is, is over before.
     async fn limited<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T>;
 
@@ -51,6 +55,10 @@ impl Host for Supervisor {
         output_limit: u64,
     ) -> Result<Helped, HelperError> {
         Supervisor::run_helper_that_says(self, command, limit, output_limit).await
+    }
+
+    async fn run_amends(&self, command: Command, limit: Duration) -> Result<Helped, HelperError> {
+        Supervisor::run_amends(self, command, limit).await
     }
 
     async fn limited<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {

@@ -225,6 +225,17 @@ impl Store {
         aws::dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
     }
 
+    /// Lets the table speak of another content of the state than it has, or of none.
+    pub fn set_digest(&self, digest: Option<&str>) {
+        let mut item = json!({"LockID": {"S": format!("{}-md5", self.lock_path())}});
+        if let Some(digest) = digest {
+            item["Digest"] = json!({"S": digest});
+            aws::dynamodb("PutItem", &json!({"TableName": self.name, "Item": item}));
+        } else {
+            aws::dynamodb("DeleteItem", &json!({"TableName": self.name, "Key": item}));
+        }
+    }
+
     /// Whether the table has a lock, whatever is kept of it.
     pub fn has_item(&self) -> bool {
         self.item()["Item"].is_object()

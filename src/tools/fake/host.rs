@@ -104,6 +104,10 @@ impl Host for FakeHost {
         panic!("nothing is started here");
     }
 
+    async fn run_amends(&self, _: Command, _: Duration) -> Result<Helped, HelperError> {
+        panic!("nothing is started here");
+    }
+
     async fn limited<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         timeout(limit, work).await.ok()
     }

@@ -1,6 +1,7 @@
 //! Looks at a lock through Terraform, and releases it.
 
 use std::future;
+use std::process::Command;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,14 +24,20 @@ use crate::tools::signing::Signing;
 
 /// How long a release may take, at a backend that has just answered.
 const LIMIT_OF_RELEASE: Duration = Duration::from_secs(20);
-/// How much time a look has at the least that takes the lock: who is killed does not give it back.
-const TO_GIVE_BACK: Duration = Duration::from_secs(5);
+/// How much time a look has at the least that takes the lock: who is killed does not give it back. A
+/// state on S3 that the table has not heard of keeps Terraform waiting for 10 s, with the lock
+/// (`a_state_that_the_table_has_not_heard_of_stops_every_deploy_and_keeps_no_lock`).
+const TO_GIVE_BACK: Duration = Duration::from_secs(15);
 /// Within what time an `untaint` ends that nothing keeps waiting.
 const WITHIN: Duration = Duration::from_secs(1);
+/// What is the ID of no lock.
+const NO_ID: &str = "0";
 /// An address that no state holds, for a look by `untaint`.
 const NO_RESOURCE: &str = "softstop_look.none";
 /// What `untaint -allow-missing` says of it once it had the lock.
 const NOT_FOUND: &str = "No such resource instance";
+/// What it says where it had the lock, and could not read the state.
+const NOT_LOADED: &str = "Failed to load state";
 
 /// What `untaint` has shown.
 enum Untaint {
@@ -68,7 +75,7 @@ impl<H: Host> Locked for LockView<'_, H> {
     }
 
     async fn release(&self, lock: &LockInfo) -> Result<Reply, ToolError> {
-        let unlock = self.state_command(&["force-unlock", "-no-color", "-force", "--", &lock.id]);
+        let unlock = self.unlock(&lock.id);
         let helped = self.host.run_helper(unlock, LIMIT_OF_RELEASE).await?;
         if helped.status.success() {
             return Ok(Reply::Released);
@@ -113,8 +120,7 @@ impl<H: Host> LockView<'_, H> {
     }
 
     async fn look_by_wrong_id(&self, words: WrongId) -> Result<Look, ToolError> {
-        let command = self.state_command(&["force-unlock", "-no-color", "-force", "0"]);
-        let helped = self.ask(command).await?;
+        let helped = self.ask(self.unlock(NO_ID)).await?;
         let is_opentofu = is_opentofu(&self.place.binary);
         if let Some(lock) = lock_info(&helped.stderr) {
             Ok(Look::Held(lock))
@@ -167,6 +173,26 @@ impl<H: Host> LockView<'_, H> {
         }
     }
 
+    /// Releases the lock of a look that was killed, where a wrong ID shows it.
+    async fn take_back(&self, look_began: Timestamp, why: HelperError) -> ToolError {
+        let amend = async |command| self.host.run_amends(command, LIMIT_OF_RELEASE).await.ok();
+        if let ByTerraform::WrongId(_) = self.strategy
+            && let Some(shown) = amend(self.unlock(NO_ID)).await
+            && let Some(lock) = lock_info(&shown.stderr)
+            && is_own_look(&lock, look_began)
+            && self.is_ours(&lock)
+            && let Some(released) = amend(self.unlock(&lock.id)).await
+            && released.status.success()
+        {
+            return ToolError::Helper(why);
+        }
+        ToolError::CutShort(why)
+    }
+
+    fn unlock(&self, id: &str) -> Command {
+        self.state_command(&["force-unlock", "-no-color", "-force", "--", id])
+    }
+
     async fn untaint(&self) -> Result<Untaint, ToolError> {
         let command = self.state_command(&[
             OF_A_LOOK,
@@ -180,12 +206,14 @@ impl<H: Host> LockView<'_, H> {
             Err(error @ (HelperError::TimedOut { .. } | HelperError::Killed { .. }))
                 if !self.is_watched() =>
             {
-                return Err(ToolError::CutShort(error));
+                return Err(self.take_back(began, error).await);
             }
             helped => helped?,
         };
         // A program that ends well and says nothing of what Terraform says has not looked.
-        if helped.status.success() && helped.stdout.contains(NOT_FOUND) {
+        if helped.status.success() && helped.stdout.contains(NOT_FOUND)
+            || helped.stderr.contains(NOT_LOADED)
+        {
             return Ok(Untaint::Done(Look::Free));
         }
         match lock_info(&helped.stderr) {
