@@ -29,6 +29,14 @@ pub(crate) struct Credentials {
     pub(crate) exports: Vec<String>,
 }
 
+/// Whether a variable of this name may hold credentials, and does not only say where to use them.
+pub(crate) fn may_hold_credentials(name: &str) -> bool {
+    BEGINNINGS
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
+        && !name.ends_with("REGION")
+}
+
 impl Credentials {
     pub(super) fn read(step: &Node) -> Self {
         let script = step.get("script").map(Node::items).unwrap_or_default();
