@@ -19,6 +19,7 @@ mod documents;
 mod encryption;
 mod examples;
 mod exit_codes;
+mod expired;
 mod faults;
 mod first_signals;
 mod guard;
