@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tracing::debug;
 
 use crate::bitbucket::ApiError;
 use crate::bitbucket::api::{Api, MOST_REQUESTS, Question};
@@ -104,7 +105,9 @@ impl<'a, H: Host> Inquiry<'a, H> {
             (None, Some(holder)) => self.answer(holder).await,
             _ => Answer::NoToken,
         };
-        Ok(judge(lock, &evidence, &answer))
+        let verdict = judge(lock, &evidence, &answer);
+        debug!("{lock}.\n  {evidence}\n  Bitbucket: {answer}.\n  So {verdict}.");
+        Ok(verdict)
     }
 
     /// What the order of steps says of the step that holds the lock.
@@ -159,11 +162,14 @@ impl<'a, H: Host> Inquiry<'a, H> {
         let Some(id) = holder.container() else {
             return Sighting::Nothing;
         };
-        let reason = match self
+        let found = self
             .host
             .limited(LIMIT_OF_A_QUESTION, self.daemon.look_for(id))
-            .await
-        {
+            .await;
+        if let Some(found) = &found {
+            debug!("Docker was asked about the container {id}: {found}.");
+        }
+        let reason = match found {
             Some(Container::Running) => return Sighting::Alive(Life::Container),
             Some(Container::NotRunning | Container::NoDaemon) => return Sighting::Nothing,
             Some(Container::Unknown(reason)) => reason,
@@ -245,7 +251,9 @@ impl<'a, H: Host> Inquiry<'a, H> {
             operations: finished.operations,
             others: self.others(tool).map_err(ToolError::Hidden)?,
         };
-        Ok(judge_own(lock, &run))
+        let verdict = judge_own(lock, &run);
+        debug!("{lock}.\n  {run}\n  So {verdict}.");
+        Ok(verdict)
     }
 
     /// What is left of a deploy among the processes that can be seen.

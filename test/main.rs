@@ -31,6 +31,7 @@ mod interrupts;
 mod lifecycle;
 mod limits;
 mod living_holders;
+mod logs;
 mod old_terraforms;
 mod opentofu;
 mod output;
