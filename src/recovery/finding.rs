@@ -49,8 +49,8 @@ impl Recovery {
     }
 }
 
-/// What was found, whose it is and since when; on a second line, why it was judged like this; and what a
-/// person can paste, alone on a third one.
+/// What was found, whose it is and since when; on a second line, why it was judged like this; and last,
+/// alone on its line, what a person can paste.
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,12 +67,14 @@ impl fmt::Display for Finding {
             Self::Alive(None, life) => {
                 write!(formatter, "The lock is held. Its holder is alive: {life}.")
             }
-            Self::Doubtful(Some(lock), doubt, by_hand) => write!(
-                formatter,
-                "{lock}.\n  It is left alone: {doubt}.{} If you are sure that its holder is over, \
-                 release it by hand:\n  {by_hand}",
-                step_of(lock)
-            ),
+            Self::Doubtful(Some(lock), doubt, by_hand) => {
+                let step = step_of(lock);
+                write!(
+                    formatter,
+                    "{lock}.\n  It is left alone: {doubt}.{step}\n  If you are sure that its holder is \
+                     over, release it by hand:\n  {by_hand}"
+                )
+            }
             Self::Doubtful(None, doubt, _) => {
                 write!(formatter, "The lock is held. It is left alone: {doubt}.")
             }
@@ -89,11 +91,14 @@ impl fmt::Display for Recovery {
                 let step = step_of(lock);
                 write!(formatter, "{lock}.\n  It was released: {proof}.{step}")
             }
-            Self::Stuck(lock, proof, reason, by_hand) => write!(
-                formatter,
-                "{lock}.\n  It was to be released, because {proof}, but is still there.{reason} When the \
-                 backend can be asked again, release it by hand:\n  {by_hand}"
-            ),
+            Self::Stuck(lock, proof, reason, by_hand) => {
+                let step = step_of(lock);
+                write!(
+                    formatter,
+                    "{lock}.\n  It was to be released, because {proof}, but is still there.{reason}{step}\n  \
+                     When the backend can be asked again, release it by hand:\n  {by_hand}"
+                )
+            }
         }
     }
 }
@@ -161,10 +166,10 @@ mod tests {
         let doubtful = Finding::Doubtful(Some(anna), Doubt::NoBuild, command.to_owned());
         for words in [stuck.to_string(), doubtful.to_string()] {
             let lines: Vec<&str> = words.lines().collect();
-            assert_eq!(lines.len(), 3, "{words}");
+            assert_eq!(lines.len(), 4, "{words}");
             assert!(lines[0].contains("held by anna@macbook for OperationTypeApply since"));
-            assert!(lines[1].ends_with("release it by hand:"), "{words}");
-            assert_eq!(lines[2].trim_start(), command);
+            assert!(lines[2].ends_with(" release it by hand:"), "{words}");
+            assert_eq!(lines[3].trim_start(), command);
         }
     }
 }
