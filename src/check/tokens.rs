@@ -5,7 +5,7 @@ use super::recovery::{MOST_COMPARISONS, releases};
 use super::remark::{Remark, Severity};
 use super::remedy;
 use crate::pipelines::calls::{Call, Means, Softstop, What};
-use crate::pipelines::credentials::may_hold_credentials;
+use crate::pipelines::credentials::{may_hold_credentials, may_set_credentials};
 use crate::pipelines::pipeline::{Deploy, Pipeline, Pipelines, Step};
 
 /// Finds the releases whose step asks for no token.
@@ -61,7 +61,7 @@ fn without_token(step: &Step, call: &Call, deploys: &[Deploy<'_>]) -> Option<Rem
     }
     let first = deploys
         .first()
-        .filter(|_| !has_credentials(step, softstop))?;
+        .filter(|_| !has_credentials(step, call, softstop))?;
     Some(Remark {
         position: call.position,
         // What is set for the whole repository is in no file.
@@ -77,7 +77,14 @@ fn without_token(step: &Step, call: &Call, deploys: &[Deploy<'_>]) -> Option<Rem
 }
 
 /// Whether a release names credentials of its own.
-fn has_credentials(step: &Step, softstop: &Softstop) -> bool {
+fn has_credentials(step: &Step, call: &Call, softstop: &Softstop) -> bool {
+    let mut settings = call
+        .targets
+        .iter()
+        .flat_map(|target| &target.backend_config);
+    if settings.any(|item| may_set_credentials(item)) {
+        return true;
+    }
     match &softstop.means {
         Means::Pipe { variables, .. } => {
             variables.iter().any(|(name, _)| may_hold_credentials(name))

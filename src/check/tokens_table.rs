@@ -20,7 +20,7 @@ fn a_release_after_a_deploy_by_the_token_of_its_step_needs_one_too() {
     const KEY: &str = "AWS_ACCESS_KEY_ID: $KEY";
     const NO_TOKEN: &[&str] = &["11:13 this release exchanges the token of its step"];
     const NOTHING: &[&str] = &["(11:13 the deploy in line 6 gets its credentials by the token"];
-    let rows: [(&str, &str, &str, &str, &[&str]); 8] = [
+    let rows: [(&str, &str, &str, &str, &[&str]); 10] = [
         (OIDC, ROLE, OIDC, ROLE, &[]),
         (OIDC, ROLE, OTHER, ROLE, NO_TOKEN),
         (OIDC, ROLE, OTHER, "SOFTSTOP_AZURE_APP_ID: $ID", NO_TOKEN),
@@ -33,6 +33,20 @@ fn a_release_after_a_deploy_by_the_token_of_its_step_needs_one_too() {
         ),
         (OIDC, ROLE, OTHER, "TF_LOG: info", NOTHING),
         (OIDC, ROLE, OTHER, KEY, &[]),
+        (
+            OIDC,
+            "BACKEND_CONFIG: [key=a], AWS_OIDC_ROLE_ARN: $ROLE",
+            OTHER,
+            "BACKEND_CONFIG: [key=a]",
+            NOTHING,
+        ),
+        (
+            OIDC,
+            "BACKEND_CONFIG: [password=$PASSWORD], AWS_OIDC_ROLE_ARN: $ROLE",
+            OTHER,
+            "BACKEND_CONFIG: [password=$PASSWORD]",
+            &[],
+        ),
         (OIDC, "TF_LOG: info", OTHER, "TF_LOG: info", &[]),
         (OTHER, KEY, OTHER, KEY, &[]),
     ];
