@@ -22,6 +22,8 @@ pub(super) fn find(pipelines: &Pipelines, findings: &mut Vec<Remark>) {
                 continue;
             }
             for call in releases(step) {
+                // What is beyond is not compared, as where a release is looked for.
+                let deploys: &[Deploy<'_>] = if comparisons_left > 0 { deploys } else { &[] };
                 let mut cleans_up_after = |deploy: &&Deploy<'_>| {
                     call.targets.iter().any(|release| {
                         let cost = release.size() * deploy.target.size();
