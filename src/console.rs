@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber, info};
 
 /// The target of an event that is the last line of a run that went well.
 pub(crate) const SUCCESS: &str = "softstop::success";
@@ -29,9 +29,17 @@ pub(crate) fn start(debug: bool, write: impl Fn(&[u8]) + Send + Sync + 'static) 
     let _ = tracing::subscriber::set_global_default(console);
 }
 
+/// Says which softstop this is, and what it works with.
+pub(crate) fn introduce(what: &str) {
+    info!(
+        concat!("softstop ", env!("CARGO_PKG_VERSION"), ": {}."),
+        what
+    );
+}
+
 /// Says why nothing was run, where no console is open yet.
 pub(crate) fn refuse(reasons: &[String]) {
-    let title = paint(RED, "✖ Validation errors:".to_owned(), wants_colour());
+    let title = paint(RED, "✖ Validation errors:", wants_colour());
     let text = format!("{title}\n  {}\n", reasons.join("\n  "));
     // There is nobody left to tell where this fails.
     let _ = io::stderr().write_all(text.as_bytes());
@@ -39,7 +47,7 @@ pub(crate) fn refuse(reasons: &[String]) {
 
 /// Says a last line where no console is open.
 pub(crate) fn fail(message: &str) {
-    let text = paint(RED, format!("✖ {message}"), wants_colour());
+    let text = paint(RED, &format!("✖ {message}"), wants_colour());
     // There is nobody left to tell where this fails.
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -49,12 +57,16 @@ fn wants_colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-fn paint(colour: u8, text: String, wanted: bool) -> String {
-    if wanted {
-        format!("\x1b[{colour}m{text}\x1b[0m")
-    } else {
-        text
+/// Whoever shows a log may do so line by line, so each line has its colour.
+fn paint(colour: u8, text: &str, wanted: bool) -> String {
+    if !wanted {
+        return text.to_owned();
     }
+    let lines: Vec<String> = text
+        .split('\n')
+        .map(|line| format!("\x1b[{colour}m{line}\x1b[0m"))
+        .collect();
+    lines.join("\n")
 }
 
 /// Turns each event into a line. There are no spans here: what happens is told when it happens.
@@ -82,7 +94,7 @@ impl<W: Fn(&[u8]) + 'static> Subscriber for Console<W> {
             (_, Level::INFO) => (BLUE, "INFO: "),
             _ => (GREY, "DEBUG: "),
         };
-        let text = paint(colour, format!("{prefix}{}", message.0), self.colour);
+        let text = paint(colour, &format!("{prefix}{}", message.0), self.colour);
         (self.write)(format!("{text}\n").as_bytes());
     }
 
@@ -108,5 +120,17 @@ impl Visit for Message {
         if field.name() == "message" {
             self.0 = format!("{value:?}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_has_its_colour_and_none_where_nobody_wants_it() {
+        let coloured = paint(RED, "one\n  two", true);
+        assert_eq!(coloured, "\x1b[31mone\x1b[0m\n\x1b[31m  two\x1b[0m");
+        assert_eq!(paint(RED, "one\n  two", false), "one\n  two");
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod docker_table;
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -47,6 +47,17 @@ pub(crate) enum Container {
     /// The daemon gave no answer to go by, for this reason.
     Unknown(String),
     NoDaemon,
+}
+
+impl Display for Container {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running => formatter.write_str("it runs"),
+            Self::NotRunning => formatter.write_str("it does not run there"),
+            Self::Unknown(reason) => write!(formatter, "no answer: {reason}"),
+            Self::NoDaemon => formatter.write_str("there is no daemon"),
+        }
+    }
 }
 
 impl Daemon {

@@ -1,6 +1,6 @@
 //! Gathers what is known of the holder of a lock, and asks nobody for what is not needed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tracing::{debug, warn};
 
 use crate::bitbucket::ApiError;
 use crate::bitbucket::api::{Api, MOST_REQUESTS, Question};
@@ -46,6 +47,7 @@ pub(crate) struct Inquiry<'a, H> {
     began: Timestamp,
     answers: RefCell<HashMap<String, Rc<Mutex<Option<Given>>>>>,
     allowance: RefCell<Allowance>,
+    has_told_of_lost_name: Cell<bool>,
 }
 
 /// An answer of Bitbucket's about one holder.
@@ -74,6 +76,7 @@ impl<'a, H: Host> Inquiry<'a, H> {
             began: Timestamp::now(),
             answers: RefCell::default(),
             allowance: RefCell::default(),
+            has_told_of_lost_name: Cell::default(),
         }
     }
 
@@ -104,7 +107,9 @@ impl<'a, H: Host> Inquiry<'a, H> {
             (None, Some(holder)) => self.answer(holder).await,
             _ => Answer::NoToken,
         };
-        Ok(judge(lock, &evidence, &answer))
+        let verdict = judge(lock, &evidence, &answer);
+        debug!("{lock}.\n  {evidence}\n  Bitbucket: {answer}.\n  So {verdict}.");
+        Ok(verdict)
     }
 
     /// What the order of steps says of the step that holds the lock.
@@ -159,11 +164,14 @@ impl<'a, H: Host> Inquiry<'a, H> {
         let Some(id) = holder.container() else {
             return Sighting::Nothing;
         };
-        let reason = match self
+        let found = self
             .host
             .limited(LIMIT_OF_A_QUESTION, self.daemon.look_for(id))
-            .await
-        {
+            .await;
+        if let Some(found) = &found {
+            debug!("Docker was asked about the container {id}: {found}.");
+        }
+        let reason = match found {
             Some(Container::Running) => return Sighting::Alive(Life::Container),
             Some(Container::NotRunning | Container::NoDaemon) => return Sighting::Nothing,
             Some(Container::Unknown(reason)) => reason,
@@ -234,6 +242,7 @@ impl<'a, H: Host> Inquiry<'a, H> {
         finished: &Finished<'_>,
     ) -> Result<Verdict, ToolError> {
         let signature = tool.signature();
+        self.tell_of_lost_name(lock, &signature);
         let version = tool.version(self.host).await?;
         let run = Run {
             who: &signature,
@@ -245,7 +254,25 @@ impl<'a, H: Host> Inquiry<'a, H> {
             operations: finished.operations,
             others: self.others(tool).map_err(ToolError::Hidden)?,
         };
-        Ok(judge_own(lock, &run))
+        let verdict = judge_own(lock, &run);
+        debug!("{lock}.\n  {run}\n  So {verdict}.");
+        Ok(verdict)
+    }
+
+    /// A program that is built with cgo asks the C library for its user, and signs as nobody where
+    /// /etc/passwd has no entry, whatever USER says.
+    fn tell_of_lost_name(&self, lock: &LockInfo, signature: &str) {
+        let is_nobodys = lock.who.starts_with('@') && lock.who != signature;
+        let is_lost = is_nobodys && signature.ends_with(&lock.who);
+        if is_lost && !self.has_told_of_lost_name.replace(true) {
+            warn!(
+                "The lock {} is signed as {:?}, and not as {signature:?}: a program that is built with \
+                 cgo does not take its user's name from USER. Its locks cannot be told from another \
+                 one's. Use one that is built without cgo, as those that are published, or give the \
+                 user an entry in /etc/passwd.",
+                lock.id, lock.who
+            );
+        }
     }
 
     /// What is left of a deploy among the processes that can be seen.

@@ -31,7 +31,7 @@ use std::os::fd::AsFd;
 use anyhow::Context;
 use dlmalloc::GlobalDlmalloc;
 use tokio::task::LocalSet;
-use tracing::warn;
+use tracing::{info, warn};
 
 use bitbucket::build::Build;
 use cli::{Mode, Plan, Refusal, Task};
@@ -117,6 +117,9 @@ fn supervise(plan: Plan, image: Image, shell: Option<&str>) -> anyhow::Result<Ex
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
     let words = stderr.clone();
     console::start(plan.debug, move |message| words.say(message));
+    if image == Image::Pipe {
+        info!("Executing the pipe...");
+    }
     for misspelt in &plan.misspelt {
         warn!("{misspelt}");
     }

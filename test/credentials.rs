@@ -16,10 +16,10 @@ const ROLE: &str = "arn:aws:iam::123456789012:role/deployer";
 /// What Bitbucket signs for a step.
 const STEPS_TOKEN: &str = "s3cret-header.s3cret-claims.s3cret-signature";
 /// When the token was over that the stand-in of a cloud refuses.
-const OVER: &str = "2021-07-13T15:51:09Z";
+pub(crate) const OVER: &str = "2021-07-13T15:51:09Z";
 
 /// Takes the keys out of the backend block, and leads the requests for others to `address`.
-fn without_keys(project: &Project) {
+pub(crate) fn without_keys(project: &Project) {
     let block = project.store.block();
     let lines = block
         .lines()
@@ -33,7 +33,7 @@ fn without_keys(project: &Project) {
 }
 
 /// softstop in a step that says `oidc: true`, whose role is assumed at this address.
-fn by_role(softstop: Softstop, project: &Project, sts: SocketAddr) -> Softstop {
+pub(crate) fn by_role(softstop: Softstop, project: &Project, sts: SocketAddr) -> Softstop {
     let temporary = project.scratch().join("temporary");
     fs::create_dir_all(&temporary).unwrap();
     softstop

@@ -107,13 +107,15 @@ fn two_directories_with_one_state_do_not_release_each_others_looks() {
         .env("WORKING_DIR_COUNT", "2")
         .env("WORKING_DIR_0", ".")
         .env("WORKING_DIR_1", project.clone_files())
+        .env("SOFTSTOP_DEBUG", "true")
         .start();
-    // One of them holds the lock and cannot give it back; the other one has said so by now.
-    run.wait_for_stderr("Its holder is alive");
+    // One of them holds the lock and cannot give it back; the other one has judged it by now.
+    run.wait_for_stderr("So wait for it, because a look of softstop's own holds it");
     proxy.let_go();
     let finished = run.finish();
     finished
         .expect_code(0)
+        .expect_said("Its holder is alive")
         .expect_said("1 free, 1 held by somebody alive");
     assert_eq!(project.store.lock(), None, "{finished}");
 }

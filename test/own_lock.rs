@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::project::thing;
 use crate::support::{Kind, Project, Run, Softstop, each, until};
@@ -255,4 +255,25 @@ fn a_lock_that_nobody_is_named_for_is_left_alone() {
         .expect_code(137)
         .expect_said("The lock is held. It is left alone: the backend does not say who holds it");
     assert!(project.store.lock().is_some());
+}
+
+/// As a program signs that is built with cgo, where /etc/passwd does not have the user.
+#[test]
+fn a_program_that_signs_without_the_name_of_its_user_is_told_of_once() {
+    let project = Project::slow(Kind::HttpStrict);
+    let run = Softstop::deploy(&project).start();
+    let gate = project.gate("a.gate");
+    gate.wait_until_reached();
+    let mut lock: Value = serde_json::from_str(&project.store.lock().unwrap()).unwrap();
+    let who = lock["Who"].as_str().unwrap().to_owned();
+    let (_, host) = who.rsplit_once('@').unwrap();
+    lock["Who"] = format!("@{host}").into();
+    project.store.set_lock(&lock);
+    let finished = run.kill_terraform_at(&gate);
+    finished
+        .expect_code(137)
+        .expect_said(&format!("is signed as \"@{host}\", and not as \"{who}\""))
+        .expect_said("is left alone: another user or host holds it");
+    assert_eq!(finished.stderr.matches("is signed as").count(), 1);
+    assert!(project.store.lock().is_some(), "{finished}");
 }

@@ -10,6 +10,9 @@ use crate::support::proxy::Fault;
 use crate::support::tls::Tls;
 use crate::support::{Finished, Kind, Project, Softstop, Store, each, lock_of, prepared};
 
+/// What stands before a command that releases a lock, which is alone on its line.
+const BY_HAND: &str = "release it by hand:\n  ";
+
 /// What is printed behind these words, until the end of the line.
 #[track_caller]
 pub(crate) fn printed<'a>(finished: &'a Finished, words: &str) -> &'a str {
@@ -45,7 +48,7 @@ pub(crate) fn paste(command: &str, directory: &Path, variables: &[(&str, &str)],
 fn release_and_paste(project: &Project, softstop: Softstop, typed: &str) -> String {
     let finished = softstop.finish();
     finished.expect_code(3);
-    let command = printed(&finished, "release it by hand: ").to_owned();
+    let command = printed(&finished, BY_HAND).to_owned();
     let cli_config = project.cli_config().display().to_string();
     let variables = [("TF_CLI_CONFIG_FILE", cli_config.as_str())];
     paste(&command, &project.clone_files(), &variables, typed);
@@ -101,7 +104,7 @@ fn the_lock_of_a_workspace_is_released_from_above_whatever_the_directory_is_call
                 .env("TF_CLI_CONFIG_FILE", project.cli_config())
                 .finish();
             finished.expect_code(3);
-            let command = printed(&finished, "release it by hand: ");
+            let command = printed(&finished, BY_HAND);
             let cli_config = project.cli_config().display().to_string();
             let variables = [("TF_CLI_CONFIG_FILE", cli_config.as_str())];
             paste(command, &checkouts[1], &variables, "");
@@ -246,7 +249,7 @@ fn release_http(
     let with = |softstop: Softstop, (name, value): &(&str, &str)| softstop.env(name, value);
     let finished = variables.iter().fold(softstop, with).finish();
     finished.expect_code(3);
-    let command = printed(&finished, "release it by hand: ");
+    let command = printed(&finished, BY_HAND);
     paste(command, project.scratch(), pasted_with, typed);
     assert_eq!(project.store.lock(), None, "{command}");
     command.to_owned()

@@ -133,7 +133,7 @@ fn without_a_token_another_pipelines_lock_is_left_alone() {
         finished
             .expect_code(3)
             .expect_said("there is no token to ask Bitbucket")
-            .expect_said("release it by hand: curl");
+            .expect_said("release it by hand:\n  curl");
         expect_untouched(&project, lock.as_ref(), &finished);
     }
 }

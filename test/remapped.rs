@@ -129,6 +129,44 @@ fn a_directory_that_cannot_be_read_is_told_with_its_owner() {
     }
 }
 
+/// As `artifacts:` bring a file into the clone of another step: with its mode, and of its user.
+fn pass_on(project: &Project, name: &str, to: &str) {
+    let [from, to] = [name, to].map(|name| project.directory.join(name));
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(&from, &to).unwrap();
+    chown(to, Some(0), Some(0)).unwrap();
+    fs::remove_file(from).unwrap();
+}
+
+#[test]
+fn a_plan_is_applied_by_the_pipe_of_another_step_and_named_where_that_may_not_read_it() {
+    let project = project(Kind::HttpStrict);
+    let plan = |mode: &str| {
+        let pipe = pipe(&project).env("MODE", mode);
+        pipe.env("PLAN_FILE", "plans/softstop.tfplan")
+    };
+    let planned = pipe(&project).env("MODE", "plan").finish();
+    planned.expect_code(0).expect_said("✔ Plan succeeded.");
+    pass_on(&project, "softstop.tfplan", "plans/softstop.tfplan");
+    for (name, mode) in [("plans/softstop.tfplan", 0o600), ("plans/", 0o700)] {
+        close(&project, name, mode);
+        for mode_of_softstop in ["deploy", "release"] {
+            let finished = plan(mode_of_softstop).finish();
+            let path = format!("{CLONE}/{}", name.trim_end_matches('/'));
+            finished.expect_code(2).expect_said(&format!(
+                "PLAN_FILE cannot be used: {path} cannot be read: {NOT_OURS} {mode:o}"
+            ));
+            assert!(project.store.resources().is_empty(), "{finished}");
+            if mode_of_softstop == "release" {
+                obey(&project, &finished);
+            }
+        }
+    }
+    let applied = plan("deploy").finish();
+    applied.expect_code(0).expect_said("✔ Deploy succeeded.");
+    assert_eq!(project.store.resources(), ["a"], "{applied}");
+}
+
 #[test]
 fn what_may_do_no_harm_is_a_warning() {
     let project = project(Kind::HttpStrict);

@@ -42,6 +42,12 @@ fn by_version(softstop: Softstop, project: &Project, mirror: SocketAddr) -> Soft
         .env("XDG_CACHE_HOME", "")
 }
 
+/// The first line of a run with this program on S3.
+fn introduction(program: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("INFO: softstop {version}: {program} in ., backend s3, workspace default.")
+}
+
 /// How the published program was called.
 fn calls(project: &Project) -> Vec<String> {
     let notes = fs::read_to_string(project.scratch().join("notes")).unwrap_or_default();
@@ -64,7 +70,7 @@ fn the_version_that_is_chosen_is_fetched_once_and_runs_in_every_mode() {
     finished
         .expect_code(0)
         .expect_said("INFO: Fetching terraform 9.8.7, as TERRAFORM_VERSION says.")
-        .expect_said("INFO: Terraform 9.8.7 runs here.");
+        .expect_said(&introduction("Terraform 9.8.7"));
     assert_eq!(project.store.resources(), ["a"], "{finished}");
     assert!(
         calls(&project).contains(&"terraform apply".to_owned()),
@@ -93,7 +99,7 @@ fn a_directory_of_opentofu_gets_that_version_of_opentofu() {
     let finished = deploy(&project, Some(&key.keyring()), mirror.address).finish();
     finished
         .expect_code(0)
-        .expect_said("INFO: OpenTofu 9.8.7 runs here.");
+        .expect_said(&introduction("OpenTofu 9.8.7"));
     assert!(!finished.stderr.contains("WARNING"), "{finished}");
     assert_eq!(project.store.resources(), ["a"], "{finished}");
     assert!(
@@ -211,7 +217,7 @@ fn the_version_that_is_installed_anyway_needs_no_network() {
         .finish();
     finished
         .expect_code(0)
-        .expect_said(&format!("INFO: Terraform {version} runs here."));
+        .expect_said(&introduction(&format!("Terraform {version}")));
     assert_eq!(project.store.resources(), ["a"], "{finished}");
 }
 

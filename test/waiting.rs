@@ -93,7 +93,8 @@ fn a_living_holder_is_waited_for_no_longer_than_lock_timeout_with_a_line_every_3
         .finish();
     finished
         .expect_code(3)
-        .expect_said("✖ Nothing was deployed. There is lock");
+        .expect_said("WARNING: Lock ")
+        .expect_said("✖ Nothing was deployed. The lock is held, and stays held.");
     let lines = finished.stderr.matches("Waiting for it, for up to").count();
     assert_eq!(lines, 2, "{finished}");
     assert_eq!(
@@ -114,7 +115,7 @@ fn an_interrupt_while_softstop_waits_for_a_lock_ends_the_run_at_once() {
         .env("LOCK_TIMEOUT", "10m")
         .script("touch ran")
         .start();
-    run.wait_for_stderr("release it by hand: curl");
+    run.wait_for_stderr("release it by hand:\n  curl");
     run.signal(Signal::SIGTERM);
     let finished = run.finish();
     finished

@@ -11,6 +11,9 @@ mod rules_pipelines_table;
 mod rules_properties;
 #[cfg(test)]
 mod rules_table;
+mod tokens;
+#[cfg(test)]
+mod tokens_table;
 #[cfg(test)]
 mod ways_table;
 

@@ -10,7 +10,7 @@ use crate::pipelines::target::Target;
 
 /// How many texts of deploys and releases are compared in a file at most. No file that is not made
 /// for it has so many; what is beyond counts as released, and that is said.
-const MOST_COMPARISONS: usize = 1 << 20;
+pub(super) const MOST_COMPARISONS: usize = 1 << 20;
 
 /// The search for deploys that nobody releases.
 pub(super) struct Recovery<'a> {
@@ -146,7 +146,7 @@ impl<'a> Recovery<'a> {
     }
 }
 
-fn releases(step: &Step) -> impl Iterator<Item = &Call> {
+pub(super) fn releases(step: &Step) -> impl Iterator<Item = &Call> {
     let calls = step.calls.iter();
     calls.filter(|call| matches!(call.what, What::Release(_)))
 }

@@ -34,6 +34,11 @@ pub(super) fn scheduled(deploys: &[Deploy<'_>], column: u32) -> String {
     at(column, lines)
 }
 
+/// The lines of a step that releases the locks of these deploys, at this column.
+pub(super) fn lines_of_step(deploys: &[Deploy<'_>], column: u32) -> String {
+    at(column, step(deploys))
+}
+
 /// The items of a script that release the locks of these deploys, at this column.
 pub(super) fn releases(deploys: &[Deploy<'_>], column: u32) -> String {
     at(column, items(deploys))

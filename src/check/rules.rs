@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::recovery::Recovery;
 use super::remark::{Remark, Severity};
+use super::tokens;
 use crate::pipe::variables;
 use crate::pipelines::calls::{Call, Effect, GracePeriod, Means, What};
 use crate::pipelines::misspelt::Mistake;
@@ -31,6 +32,7 @@ pub(super) fn find(pipelines: &Pipelines) -> Vec<Remark> {
         side_by_side(pipeline, &mut findings);
     }
     Recovery::new(pipelines).find(&mut findings);
+    tokens::find(pipelines, &mut findings);
     findings.extend(imports(pipelines));
     triggers(pipelines, &mut findings);
     findings.sort();

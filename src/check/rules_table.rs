@@ -92,6 +92,23 @@ fn a_deploy_needs_a_final_step_with_the_same_lock() {
 }
 
 #[test]
+fn a_plan_that_is_killed_leaves_a_lock_too() {
+    let plan = format!("{PIPE}\n  variables: {{MODE: plan, WORKING_DIR: infra, COMMAND: make}}");
+    let unreleased = pipeline(&plan, "");
+    expect(
+        &unreleased,
+        &["2:3 the pipeline `default` deploys…(line 5)…no `final:`"],
+    );
+    let fix = findings(&unreleased).remove(0).fix;
+    assert!(fix.contains("WORKING_DIR: \"infra\""), "{fix}");
+    expect(&pipeline(&plan, &fix), &[]);
+    expect(
+        &pipeline("- exec softstop plan --working-dir infra", &released("")),
+        &["6:7 `final:` does not release…line 5, which is in `infra`"],
+    );
+}
+
+#[test]
 fn a_command_is_released_by_a_command_in_the_same_image() {
     let text = "pipelines:
   branches:

@@ -1,5 +1,7 @@
 //! A plan that is saved, looked at by people, and applied later.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::options::Target;
@@ -29,13 +31,21 @@ impl SavedPlan {
             Self::Deployed | Self::LookedAfter => target.plan_file(directory),
         };
         match named {
-            Some(file) if !file.is_file() && self == Self::Deployed => Err(format!(
+            Some(file) if !may_be_there(&file) && self == Self::Deployed => Err(format!(
                 "PLAN_FILE is \"{}\": there is no such file; the step that makes it passes it on by \
                  `artifacts:`",
                 file.display()
             )),
-            named => Ok(named.filter(|file| file.is_file())),
+            named => Ok(named.filter(|file| may_be_there(file))),
         }
+    }
+}
+
+/// Whether a file is there, or lies where we are not let in, which whoever reads it has to say.
+fn may_be_there(file: &Path) -> bool {
+    match fs::metadata(file) {
+        Ok(found) => found.is_file(),
+        Err(problem) => problem.kind() == ErrorKind::PermissionDenied,
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use super::evidence::{Answer, Evidence, Others, Siblings, Sighting};
 use super::info::LockInfo;
+use super::own_run::Run;
 use super::owner::Holder;
 use super::reasons::{Doubt, Life, Proof};
+use super::verdict::Verdict;
 
 impl fmt::Display for LockInfo {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -12,24 +15,18 @@ impl fmt::Display for LockInfo {
             "" => "unknown".to_owned(),
             text => text.to_owned(),
         };
-        let holder = Holder::of(self);
-        let name = holder
-            .as_ref()
-            .map_or_else(|| or_unknown(&self.who), Holder::to_string);
+        let name =
+            Holder::of(self).map_or_else(|| or_unknown(&self.who), |holder| holder.to_string());
         write!(
             formatter,
-            "lock {}, held by {name} for {} since {}",
+            "Lock {}, held by {name} for {} since {}",
             self.id,
             or_unknown(&self.operation),
             self.created
                 .map_or("an unknown time".to_owned(), |created| format!(
                     "{created:.0}"
                 )),
-        )?;
-        match holder {
-            Some(Holder { owner, .. }) => write!(formatter, " ({})", owner.link()),
-            None => Ok(()),
-        }
+        )
     }
 }
 
@@ -168,6 +165,107 @@ impl fmt::Display for Doubt {
     }
 }
 
+/// What is known of a holder, one piece a line.
+impl fmt::Display for Evidence<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asker = self
+            .asker
+            .map_or_else(|| "no step".to_owned(), ToString::to_string);
+        write!(
+            formatter,
+            "Asked by {asker}, which signs as {}. Who else does so: {}.\n  Processes and containers: {}.\n  \
+             Order of steps: {}.",
+            self.signature, self.others, self.sighting, self.siblings
+        )
+    }
+}
+
+impl fmt::Display for Others {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Impossible => "nobody anywhere",
+            Self::NotHere => "nobody here",
+            Self::Running => "another deploy that runs",
+            Self::Hidden => "not known",
+        })
+    }
+}
+
+impl fmt::Display for Sighting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => formatter.write_str("nothing was seen of the holder"),
+            Self::Alive(life) => life.fmt(formatter),
+            Self::Unclear(doubt) => doubt.fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Display for Siblings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Over => formatter.write_str("all others of this pipeline are over"),
+            Self::Open { reason: None } => formatter.write_str("it tells nothing"),
+            Self::Open {
+                reason: Some(reason),
+            } => write!(formatter, "it tells nothing: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoToken => formatter.write_str("it was not asked"),
+            Self::Silence { reason, .. } => write!(formatter, "no answer: {reason}"),
+            Self::Unusable { reason } => write!(formatter, "no answer that can be used: {reason}"),
+            Self::Step(step) => {
+                write!(formatter, "the step is {}", step.state)?;
+                let result = step.result.iter().chain(&step.stage);
+                for detail in result {
+                    write!(formatter, ", {detail}")?;
+                }
+                if let Some(run) = step.run {
+                    write!(formatter, ", run {run}")?;
+                }
+                match step.completed {
+                    Some(completed) => write!(formatter, ", completed on {completed}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Run<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (gone, killed) = (
+            if self.processes_gone { "gone" } else { "alive" },
+            if self.tool_was_killed {
+                "was killed"
+            } else {
+                "ended by itself"
+            },
+        );
+        write!(
+            formatter,
+            "This run signs as {}, version {}. Who else does so: {}.\n  It went from {} to {}, its tool {killed}, \
+             its processes are {gone}.",
+            self.who, self.version, self.others, self.started, self.ended
+        )
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Release(proof) => write!(formatter, "release it, because {proof}"),
+            Self::Wait(life) => write!(formatter, "wait for it, because {life}"),
+            Self::Refuse(doubt) => write!(formatter, "leave it alone, because {doubt}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::owner::tests::STAMP;
@@ -181,12 +279,12 @@ mod tests {
         };
         assert_eq!(
             lock.to_string(),
-            "lock 7, held by unknown for unknown since an unknown time"
+            "Lock 7, held by unknown for unknown since an unknown time"
         );
     }
 
     #[test]
-    fn a_lock_of_a_build_is_described_by_its_build_with_a_link() {
+    fn a_lock_of_a_build_is_described_by_its_build() {
         let lock = LockInfo {
             id: "7".to_owned(),
             operation: "OperationTypeApply".to_owned(),
@@ -196,9 +294,8 @@ mod tests {
         };
         assert_eq!(
             lock.to_string(),
-            "lock 7, held by build 42 of acme/infra on d5c1f0a2b3c4 for OperationTypeApply since \
-             2026-11-23T00:09:13Z (https://bitbucket.org/acme/infra/pipelines/results/42/steps/\
-             %7B22222222-2222-4222-8222-222222222222%7D)"
+            "Lock 7, held by build 42 of acme/infra on d5c1f0a2b3c4 for OperationTypeApply since \
+             2026-11-23T00:09:13Z"
         );
     }
 }

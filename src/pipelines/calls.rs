@@ -31,6 +31,8 @@ pub(crate) struct Softstop {
     pub(crate) grace_period: Option<GracePeriod>,
     /// Whether it can ask Bitbucket about a step of another pipeline.
     pub(crate) has_token: bool,
+    /// Whether it exchanges the token of its step for credentials of a cloud.
+    pub(crate) exchanges_token: bool,
     pub(crate) mistakes: Vec<Mistake>,
 }
 

@@ -18,6 +18,9 @@ const BEGINNINGS: [&str; 10] = [
     "TF_HTTP_",
 ];
 
+/// What the names of settings have in them that hold credentials of a backend.
+const IN_SETTINGS: [&str; 5] = ["access_key", "credentials", "password", "secret", "token"];
+
 /// What a step does for its credentials.
 #[derive(Debug, Default)]
 pub(crate) struct Credentials {
@@ -27,6 +30,20 @@ pub(crate) struct Credentials {
     pub(crate) handing_on: Vec<String>,
     /// Those that give credentials to what runs in the script, which a pipe does not see.
     pub(crate) exports: Vec<String>,
+}
+
+/// Whether this item of BACKEND_CONFIG may hold credentials, as a file of settings may.
+pub(crate) fn may_set_credentials(item: &str) -> bool {
+    let name = item.split_once('=').map(|(name, _)| name);
+    name.is_none_or(|name| IN_SETTINGS.iter().any(|part| name.contains(part)))
+}
+
+/// Whether a variable of this name may hold credentials, and does not only say where to use them.
+pub(crate) fn may_hold_credentials(name: &str) -> bool {
+    BEGINNINGS
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
+        && !name.ends_with("REGION")
 }
 
 impl Credentials {

@@ -15,6 +15,14 @@ use crate::pipe::{Image, Variable};
 /// What lets softstop ask Bitbucket.
 const TOKENS: [&str; 2] = ["BITBUCKET_ACCESS_TOKEN", "ATLASSIAN_API_TOKEN"];
 
+/// What exchanges the token of a step for credentials, as an option and as a variable.
+const EXCHANGES: [(&str, &str); 4] = [
+    ("--aws-oidc-role-arn", "AWS_OIDC_ROLE_ARN"),
+    ("--google-oidc-config-file", "GOOGLE_OIDC_CONFIG_FILE"),
+    ("--azure-app-id", "AZURE_APP_ID"),
+    ("--azure-tenant-id", "AZURE_TENANT_ID"),
+];
+
 impl Reader {
     /// A pipe, which is a container of its own.
     pub(crate) fn pipe(&mut self, item: &Node, name: &str) {
@@ -66,6 +74,7 @@ impl Reader {
         let mode = given("MODE").pop();
         let softstop = Softstop {
             has_token: TOKENS.iter().any(|token| !given(token).is_empty()),
+            exchanges_token: EXCHANGES.iter().any(|(_, name)| !given(name).is_empty()),
             means: Means::Pipe {
                 name: name.to_owned(),
                 variables,
@@ -181,6 +190,9 @@ impl Reader {
         let grace_period = listed("--grace-period", "GRACE_PERIOD").pop();
         let program = listed("--terraform-bin", "TERRAFORM_BIN").pop();
         let script = listed("--command", "COMMAND").pop().unwrap_or_default();
+        let exchanges_token = EXCHANGES
+            .iter()
+            .any(|(option, name)| !listed(option, name).is_empty());
         let mode = mode.map(str::to_owned).or_else(|| listed("", "MODE").pop());
         let remedy = match self.shell.exported("GRACE_PERIOD") {
             Some(_) => "export GRACE_PERIOD=\"9s\"",
@@ -200,6 +212,7 @@ impl Reader {
             has_token: TOKENS
                 .iter()
                 .any(|token| self.shell.exported(token).is_some()),
+            exchanges_token,
             mistakes: mem::take(&mut self.mistakes),
         };
         let script = match arguments.get(rest) {

@@ -19,7 +19,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// Until when to wait for a lock, and for whose.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Patience<'a> {
+    /// Where it is waited, for people, where several places may be looked after.
+    pub(crate) place: Option<&'a str>,
     pub(crate) until: Instant,
     /// Whether a holder of whom nobody can tell whether it is alive is waited for too.
     pub(crate) also_in_doubt: bool,
@@ -32,7 +34,7 @@ pub(crate) async fn recover_with_patience(
     lock: &impl Locked,
     look: Look,
     judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
-    patience: Patience,
+    patience: Patience<'_>,
 ) -> Result<Recovery, ToolError> {
     let mut looked_at = Instant::now();
     let mut speak_at = looked_at;
@@ -45,10 +47,11 @@ pub(crate) async fn recover_with_patience(
         }
         if now >= speak_at {
             let left = Duration::from_secs((patience.until - now).as_secs());
-            info!(
-                "{recovery} Waiting for it, for up to {}.",
-                format_duration(left)
-            );
+            let left = format_duration(left);
+            let place = patience
+                .place
+                .map_or_else(String::new, |place| format!("{place}: "));
+            info!("{place}{recovery}\n  Waiting for it, for up to {left}.");
             speak_at = now + SILENCE;
         }
         let next = looked_at + BETWEEN_LOOKS;
@@ -62,7 +65,7 @@ pub(crate) async fn recover_with_patience(
     }
 }
 
-impl Patience {
+impl Patience<'_> {
     fn waits_for(&self, recovery: &Recovery) -> bool {
         match recovery {
             Recovery::Untouched(Finding::Alive(..)) => true,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::finding::{ByHand, Finding, Recovery};
 use crate::lock::{Doubt, Life, LockInfo, Verdict};
@@ -74,6 +74,7 @@ pub(super) async fn recover_from(
             return Err(error);
         }
         look = lock.look().await?;
+        debug!("After the release the backend says: {look}.");
         if is_held(&look, &holder) {
             let reason = said(answer).map(|said| format!(" {said}."));
             let by_hand = lock.release_by_hand(&holder);
@@ -124,6 +125,7 @@ async fn find(
     look: Look,
     judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
 ) -> Result<Finding, ToolError> {
+    debug!("The backend says: {look}.");
     let (holder, verdict) = match look {
         Look::Free => return Ok(Finding::Free),
         Look::Held(holder) if lock.end() == End::Death => {

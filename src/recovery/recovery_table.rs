@@ -264,6 +264,7 @@ async fn wait(backend: &FakeBackend, time: u64, also_in_doubt: bool) -> (Recover
     let host = FakeHost::with(&Moments::undisturbed());
     let (lock, began) = (FakeLock(backend), Instant::now());
     let patience = Patience {
+        place: None,
         until: began + Duration::from_secs(time),
         also_in_doubt,
     };
@@ -313,6 +314,7 @@ async fn nobody_waits_once_there_is_a_request_to_stop() {
         let backend = FakeBackend::showing(&moments, held("alive"));
         let (lock, began) = (FakeLock(&backend), Instant::now());
         let patience = Patience {
+            place: None,
             until: began + Duration::from_secs(600),
             also_in_doubt: false,
         };

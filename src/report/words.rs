@@ -22,16 +22,17 @@ pub(crate) fn conclude(conclusion: &Conclusion) {
 pub(crate) fn tell(looked: &Looked) {
     let place = &looked.place;
     match &looked.found {
-        Ok(finding) => info!("{place}: {finding} {}", forecast(finding)),
+        Ok(finding) => info!("{place}: {finding}{}", forecast(finding)),
         Err(error) => warn!("{place}: {}", unknown(error)),
     }
 }
 
+/// What follows on a line of its own where the finding has several.
 fn forecast(finding: &Finding) -> &'static str {
     match finding {
-        Finding::Free | Finding::NeverLocked => "There is nothing to release.",
-        Finding::Over(..) => "`softstop release` would release it.",
-        Finding::Alive(..) => "`softstop release` would leave it, and wait for LOCK_TIMEOUT.",
-        Finding::Doubtful(..) => "(`softstop release` would not do it.)",
+        Finding::Free | Finding::NeverLocked => " There is nothing to release.",
+        Finding::Over(..) => "\n  `softstop release` would release it.",
+        Finding::Alive(..) => "\n  `softstop release` would leave it, and wait for LOCK_TIMEOUT.",
+        Finding::Doubtful(..) => "\n  (`softstop release` would not do it.)",
     }
 }

@@ -1,5 +1,7 @@
 //! The locks of a place, and what their recovery means for a conclusion.
 
+use tracing::debug;
+
 use crate::exit_code::Exit;
 use crate::recovery::{Finding, Recovery};
 use crate::story::conclusion::LockState;
@@ -11,6 +13,7 @@ pub(super) async fn each_lock<'a, H: Host, T: From<Finding>>(
     tool: &'a Tool,
     work: impl AsyncFn(Lock<'a, H>) -> Result<T, ToolError>,
 ) -> Vec<Result<T, ToolError>> {
+    debug!("Looking at the lock: {}.", tool.description());
     let locks = match tool.find_locks(host).await {
         Ok(locks) if locks.is_empty() => return vec![Ok(Finding::NeverLocked.into())],
         Ok(locks) => locks,

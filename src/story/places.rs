@@ -9,7 +9,8 @@ use std::process::Command;
 
 use futures_util::{StreamExt, stream};
 
-use crate::tools::Tool;
+use crate::console;
+use crate::tools::{Locking, Tool};
 
 /// How many places are looked at side by side: each look may run a Terraform.
 const SIDE_BY_SIDE: usize = 8;
@@ -20,6 +21,18 @@ pub(crate) struct Place {
     pub(crate) name: String,
     pub(crate) directory: PathBuf,
     pub(crate) tool: Tool,
+}
+
+/// Says in one line with which softstop what is looked after.
+pub(super) fn introduce(places: &[Place]) {
+    match places {
+        [place] => console::introduce(&place.tool.description()),
+        places => {
+            let names: Vec<&str> = places.iter().map(|place| place.name.as_str()).collect();
+            let (count, names) = (names.len(), names.join(", "));
+            console::introduce(&format!("{count} directories: {names}"));
+        }
+    }
 }
 
 /// Does this for all places, a few side by side, and gives what came of it in their order.

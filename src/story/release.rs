@@ -13,7 +13,7 @@ use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
-use crate::story::places::{Place, side_by_side};
+use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
 use crate::tools::{Locked, StateKeeper, StateKeeping, ToolError, Unstored};
 
@@ -32,15 +32,18 @@ pub(crate) async fn run<S: Stage>(
     places: &[Place],
     release: &Release,
 ) -> Conclusion {
+    introduce(places);
     let found = side_by_side(places, async |place| {
         let found = free(stage, inquiry, place, release.lock_timeout).await;
-        for found in &found {
-            say(&place.name, found);
-        }
         save_left(stage, place, &found).await;
         found
     })
     .await;
+    for (place, found) in places.iter().zip(&found) {
+        for found in found {
+            say(&place.name, found);
+        }
+    }
     if let Some(script) = &release.after_script {
         for (place, found) in places.iter().zip(&found) {
             for recovery in found.iter().flatten() {
@@ -78,6 +81,7 @@ async fn free<S: Stage>(
         };
         let look = lock.look().await?;
         let patience = Patience {
+            place: Some(&place.name),
             until: Instant::now() + lock_timeout,
             also_in_doubt: false,
         };

@@ -7,7 +7,7 @@ use crate::recovery::{Finding, examine};
 use crate::story::conclusion::LockState;
 use crate::story::conclusion::{Conclusion, Locks, Reason};
 use crate::story::locks::{each_lock, state_of};
-use crate::story::places::{Place, side_by_side};
+use crate::story::places::{Place, introduce, side_by_side};
 use crate::tools::{Host, ToolError};
 
 pub(crate) type Found = Result<Finding, ToolError>;
@@ -24,6 +24,7 @@ pub(crate) async fn run<H: Host>(
     inquiry: &Inquiry<'_, H>,
     places: &[Place],
 ) -> (Vec<Looked>, Conclusion) {
+    introduce(places);
     let looked = side_by_side(places, |place| ask(host, inquiry, place)).await;
     let looked: Vec<Looked> = looked.into_iter().flatten().collect();
     let locks = looked.iter().filter_map(Looked::state).collect();

@@ -150,6 +150,10 @@ impl Locking for FakeTool {
         self.0.name.to_owned()
     }
 
+    fn description(&self) -> String {
+        format!("fake in {}", self.0.name)
+    }
+
     fn is_same_place(&self, other: &Self) -> bool {
         self.0.name == other.0.name
     }

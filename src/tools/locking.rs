@@ -1,5 +1,6 @@
 //! Locks, however a tool asks about them: what a look shows, and what a release guarantees and does.
 
+use std::fmt;
 use std::path::Path;
 
 use super::access::Barred;
@@ -18,6 +19,9 @@ pub(crate) trait Locking: Clone {
 
     /// The directory, and what else tells one place from another, for people.
     fn place_name(&self) -> String;
+
+    /// The program, the directory, and what else decides which state is used there, for people.
+    fn description(&self) -> String;
 
     /// Whether both mean the same state at the same backend.
     fn is_same_place(&self, other: &Self) -> bool;
@@ -60,6 +64,16 @@ pub(crate) enum Look {
     Held(LockInfo),
     /// Somebody holds it, and the backend does not say who.
     HeldBySomebody,
+}
+
+impl fmt::Display for Look {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Free => formatter.write_str("nobody holds the lock"),
+            Self::Held(lock) => lock.fmt(formatter),
+            Self::HeldBySomebody => formatter.write_str("somebody holds the lock who is not named"),
+        }
+    }
 }
 
 /// How a lock goes whose holder is over.

@@ -160,6 +160,10 @@ impl Locking for Tool {
         ask!(self, tool => tool.place_name())
     }
 
+    fn description(&self) -> String {
+        ask!(self, tool => tool.description())
+    }
+
     fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Terraform(one), Self::Terraform(other)) => one.is_same_place(other),

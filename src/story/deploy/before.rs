@@ -55,6 +55,7 @@ impl<S: Stage> Story<'_, S> {
     }
 
     async fn look_before(&self, before: &mut Before) -> Result<(), ToolError> {
+        debug!("Looking at the lock: {}.", self.tool.description());
         let began = Instant::now();
         let locks = self.tool.find_locks(self.stage).await?;
         before.cost.learn_opening(began.elapsed());
@@ -69,6 +70,7 @@ impl<S: Stage> Story<'_, S> {
         before.cost.learn_question(began.elapsed());
         let judge = async |holder: &LockInfo| self.inquiry.judge(self.tool, holder).await;
         let patience = Patience {
+            place: None,
             until: Instant::now() + self.deploy.lock_timeout,
             also_in_doubt: true,
         };
@@ -79,7 +81,9 @@ impl<S: Stage> Story<'_, S> {
                 Recovery::Untouched(Finding::Free) => {}
                 Recovery::Released(..) => info!("{recovery}"),
                 locked => {
-                    before.obstacle = Some((exit_of_held(&locked), format!(". {locked}")));
+                    warn!("{locked}");
+                    let why = ". The lock is held, and stays held.".to_owned();
+                    before.obstacle = Some((exit_of_held(&locked), why));
                     break;
                 }
             }

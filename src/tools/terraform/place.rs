@@ -1,5 +1,6 @@
 //! A place of Terraform: what decides which state is used there.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -176,6 +177,40 @@ impl Terraform {
         if let Some(workspace) = &self.workspace {
             command.env("TF_WORKSPACE", workspace);
         }
+    }
+
+    /// The directory, as seen from where softstop was started.
+    pub(super) fn directory_name(&self) -> String {
+        let here = env::current_dir().unwrap_or_default();
+        let directory = self.directory.strip_prefix(&here);
+        match directory.unwrap_or(&self.directory).to_string_lossy() {
+            name if name.is_empty() => ".".to_owned(),
+            name => name.into_owned(),
+        }
+    }
+
+    /// Where this is, for people: of the backend only its kind, because its settings hold secrets.
+    pub(super) fn whereabouts(&self) -> String {
+        let kind = self.kind_of_backend();
+        format!(
+            "in {}, backend {}, workspace {}",
+            self.directory_name(),
+            kind.unwrap_or_else(|_| "not known yet".to_owned()),
+            self.workspace()
+        )
+    }
+
+    fn kind_of_backend(&self) -> Result<String, ToolError> {
+        let configuration = self.configuration();
+        let named = match &self.backend {
+            Some(backend) => Some(backend.clone()),
+            None => configuration.block()?,
+        };
+        let used = match named {
+            None => configuration.initialised()?,
+            named => named,
+        };
+        Ok(used.map_or_else(|| "local".to_owned(), |backend| backend.kind))
     }
 
     /// The workspace whose state the deploy uses.

@@ -1,6 +1,5 @@
 //! Terraform as one of the tools: which part of it answers which question.
 
-use std::env;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -22,6 +21,7 @@ use super::version::version_of;
 use super::{
     access, by_hand, default_command, evaluated, operations, precedence, sighting, stand_in,
 };
+use crate::console::introduce;
 use crate::identity::user_name;
 use crate::lock::LockInfo;
 use crate::supervisor::{Programs, SeenTool};
@@ -84,6 +84,8 @@ impl Processes for Terraform {
     async fn introduce(&self, host: &impl Host) {
         if self.has_work() {
             self.say_version(host).await;
+        } else {
+            introduce(&format!("in {}", self.directory_name()));
         }
     }
 
@@ -128,19 +130,15 @@ impl Locking for Terraform {
     }
 
     fn place_name(&self) -> String {
-        let here = env::current_dir().unwrap_or_default();
-        let directory = self
-            .directory
-            .strip_prefix(&here)
-            .unwrap_or(&self.directory);
-        let directory = match directory.to_string_lossy() {
-            name if name.is_empty() => ".".to_owned(),
-            name => name.into_owned(),
-        };
+        let directory = self.directory_name();
         match self.workspace().as_str() {
             "default" => directory,
             workspace => format!("{directory} (workspace {workspace})"),
         }
+    }
+
+    fn description(&self) -> String {
+        format!("{} {}", by_hand::program(self), self.whereabouts())
     }
 
     fn is_same_place(&self, other: &Self) -> bool {

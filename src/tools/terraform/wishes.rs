@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use semver::Version;
 use serde_json::value::RawValue;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::constraint::allows;
 use super::files::{is_json, read};
@@ -16,8 +16,10 @@ use super::place::Terraform;
 use super::program::is_opentofu;
 use super::shadow::Shadow;
 use super::version::version_of;
+use crate::console::introduce;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
+use crate::tools::locking::Locking;
 
 /// What the root of a configuration says of itself.
 const TERRAFORM: Wanted = Wanted {
@@ -32,14 +34,17 @@ impl Terraform {
         let version = match self.version_in_shadow(host).await {
             Ok(version) => version,
             // Whatever runs it will say it too.
-            Err(error) => return debug!("The version of the program is not known: {error}."),
+            Err(error) => {
+                introduce(&self.description());
+                return debug!("The version of the program is not known: {error}.");
+            }
         };
         let name = if is_opentofu(&self.binary) {
             "OpenTofu"
         } else {
             "Terraform"
         };
-        info!("{name} {version} runs here.");
+        introduce(&format!("{name} {version} {}", self.whereabouts()));
         let Ok(version) = version.parse() else { return };
         let wished = wished(&self.binary, &self.directory);
         if let Some((file, wished)) = wished.filter(|(_, wished)| *wished != version) {
