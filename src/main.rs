@@ -11,6 +11,8 @@ mod exit_code;
 mod http_client;
 mod identity;
 mod inquiry;
+#[allow(dead_code, unused_imports)]
+mod journal;
 mod lock;
 #[cfg(test)]
 mod mutation;
