@@ -10,8 +10,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 
 /// Begins a client that trusts the machine's certificates and, where there are none, Mozilla's.
 pub(crate) fn builder() -> reqwest::Result<ClientBuilder> {
-    // Only a second provider could be refused, and this is the one we want.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    provide_encryption();
     let mut roots = Vec::new();
     for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         roots.push(Certificate::from_der(root)?);
@@ -19,11 +18,32 @@ pub(crate) fn builder() -> reqwest::Result<ClientBuilder> {
     Ok(Client::builder().tls_certs_merge(roots))
 }
 
+/// Begins a client for servers to which nothing is encrypted. It trusts nobody, and so reads no
+/// certificates, which takes longer than all the rest.
+pub(crate) fn plain_builder() -> ClientBuilder {
+    provide_encryption();
+    Client::builder().tls_certs_only([])
+}
+
+/// A client cannot be built without it, whatever it is for.
+fn provide_encryption() {
+    // Only a second provider could be refused, and this is the one we want.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// Reads an answer; there is none where it is too long, since half an answer can mislead.
-pub(crate) async fn body(mut response: Response) -> reqwest::Result<Option<String>> {
+pub(crate) async fn body(response: Response) -> reqwest::Result<Option<String>> {
+    body_within(BODY_LIMIT, response).await
+}
+
+/// The same, where an answer may be longer or must be shorter.
+pub(crate) async fn body_within(
+    limit: usize,
+    mut response: Response,
+) -> reqwest::Result<Option<String>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if bytes.len() + chunk.len() > BODY_LIMIT {
+        if bytes.len() + chunk.len() > limit {
             return Ok(None);
         }
         bytes.extend_from_slice(&chunk);

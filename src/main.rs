@@ -11,7 +11,7 @@ mod exit_code;
 mod http_client;
 mod identity;
 mod inquiry;
-#[allow(dead_code, unused_imports)]
+#[expect(dead_code, unused_imports, reason = "no deploy keeps a journal yet")]
 mod journal;
 mod lock;
 #[cfg(test)]

@@ -8,5 +8,11 @@ pub(crate) mod api;
 mod api_table;
 pub(crate) mod build;
 mod error;
+#[expect(dead_code, reason = "no deploy keeps a journal yet")]
+pub(crate) mod insights;
+mod insights_error;
+#[cfg(test)]
+mod insights_table;
 
 pub(crate) use error::ApiError;
+pub(crate) use insights_error::InsightsError;

@@ -9,7 +9,6 @@ use tracing::warn;
 
 use crate::story::conclusion::Conclusion;
 use crate::story::remains::{Heard, Left, Remains};
-use crate::tools::progress::Fate;
 
 /// Of what form the file is. A field may come with the same number, and none goes.
 const VERSION: u32 = 1;
@@ -47,14 +46,7 @@ impl<'a> From<&'a Left> for Row<'a> {
             unit: resource.unit.as_deref(),
             address: &resource.address,
             action: resource.action.word(),
-            stage: match resource.stage {
-                Fate::NotBegun => "not_begun",
-                Fate::InFlight => "in_flight",
-                Fate::Complete => "complete",
-                Fate::Failed => "failed",
-                Fate::GivenUp => "may_exist",
-                Fate::InDoubt => "in_doubt",
-            },
+            stage: resource.stage.word(),
             id: resource.id.as_deref(),
             old_id: resource.old_id.as_deref(),
             in_state: left.is_stored,

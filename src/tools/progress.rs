@@ -93,6 +93,20 @@ impl Action {
     }
 }
 
+impl Fate {
+    /// The word for it in reports that machines read.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::NotBegun => "not_begun",
+            Self::InFlight => "in_flight",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::GivenUp => "may_exist",
+            Self::InDoubt => "in_doubt",
+        }
+    }
+}
+
 impl Resource {
     pub(crate) fn is_begun(&self) -> bool {
         self.stage != Fate::NotBegun

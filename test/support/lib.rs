@@ -12,6 +12,7 @@ pub mod bitbucket;
 pub mod container;
 pub mod gcs;
 pub mod http_server;
+pub mod insights;
 pub mod kind;
 pub mod kubernetes;
 pub mod pipelines;
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 
 pub use bitbucket::{Answer, Bitbucket};
 pub use container::Container;
+pub use insights::{CodeInsights, InsightsFault, InsightsRequest};
 pub use kind::{Kind, Program};
 pub use pipelines::Step;
 pub use project::Project;

@@ -1,0 +1,462 @@
+//! A record as a report with annotations, and back.
+//!
+//! Whoever may write to the repository may write a report, so what is read is a claim. It is taken for
+//! one only where its id is the one that softstop gives to what it says it is about.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::record::{Entry, PlaceName, Record, Stand};
+use crate::bitbucket::insights::{
+    About, Annotation, AnnotationKind, AnnotationResult, Field, FieldValue, MOST_ANNOTATIONS,
+    Report, ReportResult, Severity,
+};
+use crate::lock::Owner;
+use crate::tools::progress::{Action, Fate, Resource};
+
+/// With which the ids of softstop's reports begin.
+const BEGINNING: &str = "softstop-";
+const REPORTER: &str = "softstop";
+/// How long texts may be. Bitbucket does not say what it counts, so the longer count counts: that of
+/// UTF-16.
+const LONGEST_TITLE: usize = 450;
+const LONGEST_DETAILS: usize = 2_000;
+const LONGEST_SUMMARY: usize = 450;
+/// No limit is published for it; this is how long other short texts may be.
+const LONGEST_VALUE: usize = 450;
+
+const STAMP: &str = "Stamp";
+const DIRECTORY: &str = "Directory";
+const WORKSPACE: &str = "Workspace";
+const BACKEND: &str = "Backend";
+const LISTED: &str = "Resources";
+const NOT_LISTED: &str = "Not listed";
+const HAS_PLAN: &str = "Plan known";
+
+const ACTIONS: [Action; 6] = [
+    Action::Create,
+    Action::Update,
+    Action::Replace,
+    Action::Destroy,
+    Action::Import,
+    Action::Read,
+];
+const STAGES: [Fate; 6] = [
+    Fate::NotBegun,
+    Fate::InFlight,
+    Fate::Complete,
+    Fate::Failed,
+    Fate::GivenUp,
+    Fate::InDoubt,
+];
+
+/// What tells one resource of a record from the others.
+pub(super) type Key = (Option<String>, String);
+
+/// What a report alone says of a record.
+pub(super) struct Head {
+    /// Its entries are in the annotations.
+    record: Record,
+    /// How many of the annotations count. There may be others, of an earlier time.
+    seats: usize,
+}
+
+/// One resource, as an annotation has it for machines.
+#[derive(Debug, Deserialize, Serialize)]
+struct Kept {
+    address: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<String>,
+    action: String,
+    stage: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    old_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begun: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    in_state: Option<bool>,
+}
+
+/// The id of the report of one run of a step, of one place.
+pub(super) fn id(owner: &Owner, place: &PlaceName) -> String {
+    let PlaceName {
+        directory,
+        workspace,
+        backend,
+    } = place;
+    // No name has a NUL in it that Terraform or the kernel would take.
+    let name = format!("{directory}\0{workspace}\0{backend}");
+    let hash = digest(&SHA256, name.as_bytes());
+    let hash = hash.as_ref().iter().take(8);
+    let hash = hash.fold(0, |hash: u64, byte| hash << 8 | u64::from(*byte));
+    format!("{BEGINNING}{}-{}-{hash:016x}", owner.step(), owner.run())
+}
+
+/// Whether a report is one of softstop's by its id.
+pub(super) fn is_ours(report: &Value) -> bool {
+    report["external_id"]
+        .as_str()
+        .is_some_and(|id| id.starts_with(BEGINNING))
+}
+
+pub(super) fn key(entry: &Entry) -> Key {
+    (entry.resource.unit.clone(), entry.resource.address.clone())
+}
+
+/// The record with no more entries than a report can have: what is most needed afterwards stays, and
+/// the others are counted.
+pub(super) fn limited(record: &Record) -> Record {
+    let mut entries: Vec<&Entry> = record.entries.iter().filter(|entry| fits(entry)).collect();
+    if entries.len() > MOST_ANNOTATIONS {
+        entries.sort_by_key(|entry| rank(entry));
+        entries.truncate(MOST_ANNOTATIONS);
+    }
+    Record {
+        dropped: record.dropped + record.entries.len() - entries.len(),
+        entries: entries.into_iter().cloned().collect(),
+        owner: record.owner.clone(),
+        commit: record.commit.clone(),
+        place: record.place.clone(),
+        ..*record
+    }
+}
+
+/// What may be there and is not known to the state comes first.
+fn rank(entry: &Entry) -> u8 {
+    let resource = &entry.resource;
+    match (resource.stage, entry.is_stored) {
+        _ if !resource.leaves_something() => 4,
+        (Fate::InFlight | Fate::GivenUp | Fate::InDoubt, _)
+        | (Fate::Complete | Fate::Failed, Some(false)) => 0,
+        (Fate::Complete | Fate::Failed, None) => 1,
+        (Fate::NotBegun, _) => 2,
+        (Fate::Complete | Fate::Failed, Some(true)) => 3,
+    }
+}
+
+fn fits(entry: &Entry) -> bool {
+    // So short it is whatever it is made of, since no byte takes more than six in JSON.
+    const SHORT: usize = 300;
+    let Resource { unit, address, .. } = &entry.resource;
+    address.len() + unit.as_ref().map_or(0, String::len) <= SHORT || kept(entry).is_some()
+}
+
+/// The report of a record that is limited. Nothing where its place has a name that is too long.
+pub(super) fn report(record: &Record) -> Option<Report> {
+    let PlaceName {
+        directory,
+        workspace,
+        backend,
+    } = &record.place;
+    let text = |title, text: &str| Field {
+        title,
+        value: FieldValue::Text(text.to_owned()),
+    };
+    let number = |title, number| Field {
+        title,
+        value: FieldValue::Number(number),
+    };
+    let names = [directory, workspace, backend];
+    let is_short = |name: &String| !name.is_empty() && length(name) <= LONGEST_VALUE;
+    names.into_iter().all(is_short).then(|| Report {
+        external_id: id(&record.owner, &record.place),
+        reporter: REPORTER,
+        title: shortened(
+            &format!("Deploy of {directory} (workspace {workspace})"),
+            LONGEST_TITLE,
+        ),
+        details: cut(details(record), LONGEST_DETAILS),
+        about: About::Test,
+        result: match record.stand {
+            Stand::Running => ReportResult::Pending,
+            Stand::Unfinished => ReportResult::Failed,
+            Stand::Settled => ReportResult::Passed,
+        },
+        link: record.owner.link(),
+        data: [
+            text(STAMP, &record.owner.to_string()),
+            text(DIRECTORY, directory),
+            text(WORKSPACE, workspace),
+            text(BACKEND, backend),
+            number(LISTED, record.entries.len()),
+            number(NOT_LISTED, record.dropped),
+            Field {
+                title: HAS_PLAN,
+                value: FieldValue::Boolean(record.has_plan),
+            },
+        ],
+    })
+}
+
+/// What people read on the commit.
+fn details(record: &Record) -> String {
+    let build = record.owner.build();
+    let stand = match record.stand {
+        Stand::Running => "is deploying, or was killed: it has not told of its end",
+        Stand::Unfinished => "has ended, and left something that is not settled",
+        Stand::Settled => "has ended, and nothing is left to be settled",
+    };
+    let mut lines = vec![format!("Build {build} {stand}.")];
+    let of = |stage: Fate| {
+        let entries = record.entries.iter();
+        entries.filter(move |entry| entry.resource.stage == stage)
+    };
+    for (title, stage) in [
+        ("In flight", Fate::InFlight),
+        ("May exist", Fate::GivenUp),
+        ("In doubt", Fate::InDoubt),
+        ("Failed", Fate::Failed),
+    ] {
+        lines.extend(list(title, of(stage)));
+    }
+    let is_missing = |entry: &&Entry| entry.is_stored == Some(false);
+    let missing = of(Fate::Complete).filter(is_missing);
+    lines.extend(list("Complete, and not in the state", missing));
+    let counts = [
+        ("Complete", of(Fate::Complete).count()),
+        ("Not begun", of(Fate::NotBegun).count()),
+        ("Not listed", record.dropped),
+    ];
+    let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+    lines.extend(counts.map(|(title, count)| format!("{title}: {count}.")));
+    lines.join("\n")
+}
+
+/// A line of names, where there are any. It stays short, so that the lines after it are seen.
+fn list<'a>(title: &str, entries: impl Iterator<Item = &'a Entry>) -> Option<String> {
+    const LONGEST_LIST: usize = 300;
+    let names: Vec<&str> = entries
+        .map(|entry| entry.resource.address.as_str())
+        .collect();
+    let text = shortened(&names.join(", "), LONGEST_LIST);
+    (!names.is_empty()).then(|| format!("{title}: {text}."))
+}
+
+/// The annotation that has this seat in a report. Nothing where the resource does not fit.
+pub(super) fn annotation(
+    owner: &Owner,
+    report: &str,
+    seat: usize,
+    entry: &Entry,
+) -> Option<Annotation> {
+    let resource = &entry.resource;
+    let (words, result, severity) = match (resource.stage, entry.is_stored) {
+        (Fate::InFlight, _) => ("In flight", AnnotationResult::Failed, Severity::High),
+        (Fate::GivenUp, _) => ("May exist", AnnotationResult::Failed, Severity::High),
+        (Fate::InDoubt, _) => ("In doubt", AnnotationResult::Failed, Severity::High),
+        (Fate::Complete, Some(false)) => (
+            "Complete, and not in the state",
+            AnnotationResult::Failed,
+            Severity::High,
+        ),
+        (Fate::Failed, _) => ("Failed", AnnotationResult::Failed, Severity::Medium),
+        (Fate::Complete, _) => ("Complete", AnnotationResult::Passed, Severity::Low),
+        (Fate::NotBegun, _) => ("Not begun", AnnotationResult::Skipped, Severity::Low),
+    };
+    let (action, address) = (resource.action.word(), &resource.address);
+    let unit = resource.unit.as_deref();
+    let unit = unit.map(|unit| format!(" in {unit}")).unwrap_or_default();
+    Some(Annotation {
+        external_id: format!("{report}-{seat}"),
+        kind: match result {
+            AnnotationResult::Failed => AnnotationKind::Bug,
+            AnnotationResult::Passed | AnnotationResult::Skipped => AnnotationKind::CodeSmell,
+        },
+        summary: shortened(
+            &format!("{words}: {action} {address}{unit}"),
+            LONGEST_SUMMARY,
+        ),
+        details: kept(entry)?,
+        result,
+        severity,
+        link: owner.link(),
+    })
+}
+
+/// An entry for machines: an id that is too long is none, and without its address it is none itself.
+fn kept(entry: &Entry) -> Option<String> {
+    let resource = &entry.resource;
+    let all = Kept {
+        address: resource.address.clone(),
+        unit: resource.unit.clone(),
+        action: resource.action.word().to_owned(),
+        stage: resource.stage.word().to_owned(),
+        id: resource.id.clone(),
+        old_id: resource.old_id.clone(),
+        begun: entry.begun,
+        in_state: entry.is_stored,
+    };
+    let text = serde_json::to_string(&all).ok()?;
+    if length(&text) <= LONGEST_DETAILS {
+        return Some(text);
+    }
+    let without = Kept {
+        old_id: None,
+        ..all
+    };
+    let text = serde_json::to_string(&without).ok()?;
+    if length(&text) <= LONGEST_DETAILS {
+        return Some(text);
+    }
+    let without = Kept {
+        id: None,
+        ..without
+    };
+    let text = serde_json::to_string(&without).ok()?;
+    (length(&text) <= LONGEST_DETAILS).then_some(text)
+}
+
+impl Head {
+    /// Reads what a report on `commit` says. Nothing where it is none of softstop's, or says less, or
+    /// something else, than its id.
+    pub(super) fn read(report: &Value, commit: &str) -> Option<Self> {
+        let fields = report["data"].as_array()?;
+        let field = |title: &str| {
+            let field = fields.iter().find(|field| field["title"] == title)?;
+            Some(&field["value"])
+        };
+        let text = |title| field(title)?.as_str().map(str::to_owned);
+        let number = |title| whole(field(title)?);
+        let owner = Owner::parse(&text(STAMP)?)?;
+        let place = PlaceName {
+            directory: text(DIRECTORY)?,
+            workspace: text(WORKSPACE)?,
+            backend: text(BACKEND)?,
+        };
+        let stand = match report["result"].as_str()? {
+            "PENDING" => Stand::Running,
+            "FAILED" => Stand::Unfinished,
+            "PASSED" => Stand::Settled,
+            _ => return None,
+        };
+        let seats = number(LISTED)?;
+        let agrees = report["external_id"] == id(&owner, &place).as_str();
+        (agrees && seats <= MOST_ANNOTATIONS).then_some(())?;
+        Some(Self {
+            record: Record {
+                owner,
+                commit: commit.to_owned(),
+                place,
+                stand,
+                entries: Vec::new(),
+                dropped: number(NOT_LISTED)?,
+                has_plan: field(HAS_PLAN)?.as_bool()?,
+            },
+            seats,
+        })
+    }
+
+    pub(super) fn id(&self) -> String {
+        id(&self.record.owner, &self.record.place)
+    }
+
+    pub(super) fn owner(&self) -> &Owner {
+        &self.record.owner
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.record.stand == Stand::Settled
+    }
+
+    /// The record without its entries, which are counted.
+    pub(super) fn without_entries(self) -> Record {
+        self.with(&[]).0
+    }
+
+    /// The record with what its annotations say, and which seat each resource has. What cannot be
+    /// read is counted.
+    pub(super) fn with(self, annotations: &[Value]) -> (Record, Vec<Option<Key>>) {
+        let Self { mut record, seats } = self;
+        let beginning = format!("{}-", id(&record.owner, &record.place));
+        let mut seated: BTreeMap<usize, Entry> = BTreeMap::new();
+        for annotation in annotations {
+            let seat = annotation["external_id"].as_str();
+            let seat = seat.and_then(|id| id.strip_prefix(&beginning)?.parse().ok());
+            let seat = seat.filter(|seat| *seat < seats);
+            if let Some((seat, entry)) = seat.zip(entry(annotation)) {
+                seated.insert(seat, entry);
+            }
+        }
+        let keys = (0..seats).map(|seat| seated.get(&seat).map(key)).collect();
+        record.dropped = record.dropped.saturating_add(seats - seated.len());
+        let mut entries: BTreeMap<Key, Entry> = BTreeMap::new();
+        for entry in seated.into_values() {
+            let known = entries.entry(key(&entry)).or_insert_with(|| entry.clone());
+            if *known != entry {
+                known.resource.stage = Fate::InDoubt;
+            }
+        }
+        record.entries = entries.into_values().collect();
+        (record, keys)
+    }
+}
+
+/// What an annotation says of a resource, where all of it is known.
+fn entry(annotation: &Value) -> Option<Entry> {
+    let kept: Kept = serde_json::from_str(annotation["details"].as_str()?).ok()?;
+    let action = ACTIONS.into_iter().find(|one| one.word() == kept.action)?;
+    let stage = STAGES.into_iter().find(|one| one.word() == kept.stage)?;
+    Some(Entry {
+        resource: Resource {
+            unit: kept.unit,
+            address: kept.address,
+            action,
+            stage,
+            id: kept.id,
+            old_id: kept.old_id,
+        },
+        begun: kept.begun,
+        is_stored: kept.in_state,
+    })
+}
+
+/// A server may say `3.0` of what was written as `3`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is checked before"
+)]
+fn whole(value: &Value) -> Option<usize> {
+    let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..1e9).contains(number);
+    let number = value.as_f64().filter(is_whole)?;
+    Some(number as usize)
+}
+
+/// As long as Bitbucket may take it for.
+fn length(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+/// A foreign text on one line, and no longer than it may be.
+fn shortened(text: &str, limit: usize) -> String {
+    let clean = |character: char| {
+        if character.is_control() {
+            ' '
+        } else {
+            character
+        }
+    };
+    let clean: String = text.chars().map(clean).collect();
+    cut(clean, limit)
+}
+
+fn cut(text: String, limit: usize) -> String {
+    if length(&text) <= limit {
+        return text;
+    }
+    let mut left = limit - 1;
+    let fits = |character: &char| {
+        let fits = character.len_utf16() <= left;
+        left = left.saturating_sub(character.len_utf16());
+        fits
+    };
+    let mut short: String = text.chars().take_while(fits).collect();
+    short.push('…');
+    short
+}

@@ -1,0 +1,195 @@
+//! Keeps the journal while a deploy runs.
+//!
+//! The deploy never waits for it, and nothing that goes wrong with it changes the deploy.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::debug;
+
+use super::form::{Key, key};
+use super::record::Record;
+use super::store::Store;
+use crate::bitbucket::InsightsError;
+
+/// How often is written at most, and how often where nobody has the time for it.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often is looked at most at what was heard: who looks has to wait for who listens.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// How long is kept quiet at most where it was asked for.
+const LONGEST_QUIET: Duration = Duration::from_secs(3_600);
+/// How long is waited before the last record is tried again.
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Where a journal can be written.
+pub(crate) trait Journal {
+    async fn write(&self, record: &Record) -> Result<(), InsightsError>;
+}
+
+impl Journal for Store {
+    async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+        self.write(record).await
+    }
+}
+
+/// Writes what a deploy does.
+pub(crate) struct Keeper<J, S> {
+    journal: J,
+    /// The present record, where there is one already.
+    source: S,
+    /// Is told whenever something was heard.
+    heard: Arc<Notify>,
+    /// When each resource was first seen begun.
+    begun: RefCell<HashMap<Key, Timestamp>>,
+    is_there: Cell<bool>,
+    is_in_trouble: Cell<bool>,
+}
+
+/// When may be written again.
+struct Pace {
+    pause: Duration,
+    next: Instant,
+}
+
+impl<J: Journal, S: Fn() -> Option<Record>> Keeper<J, S> {
+    pub(crate) fn new(journal: J, source: S, heard: Arc<Notify>) -> Self {
+        Self {
+            journal,
+            source,
+            heard,
+            begun: RefCell::default(),
+            is_there: Cell::new(true),
+            is_in_trouble: Cell::default(),
+        }
+    }
+
+    /// Writes what is heard. It never ends, and may be dropped at any time.
+    pub(crate) async fn keep(&self) {
+        let mut pace = Pace::new();
+        while self.is_there.get() {
+            self.heard.notified().await;
+            self.write_present(&mut pace).await;
+        }
+        future::pending::<()>().await;
+    }
+
+    /// Writes the last record, as far as that can be done within `limit`, and tells whether it was.
+    pub(crate) async fn finish(&self, mut record: Record, limit: Duration) -> bool {
+        if !self.is_there.get() {
+            return false;
+        }
+        self.note(&mut record);
+        let end = Instant::now() + limit;
+        let write = async {
+            let mut pause = LAST_PAUSE;
+            while let Err(error) = self.write(&record).await {
+                pause = pause.max(quiet(&error));
+                if !error.may_pass() || Instant::now() + pause >= end {
+                    return false;
+                }
+                sleep(pause).await;
+                pause *= 2;
+            }
+            true
+        };
+        timeout(limit, write).await.unwrap_or(false)
+    }
+
+    /// Writes what there is to be written by the time at which that may be done.
+    async fn write_present(&self, pace: &mut Pace) {
+        while self.is_there.get() {
+            let Some(record) = self.present() else {
+                return;
+            };
+            if Instant::now() < pace.next {
+                tokio::select! {
+                    () = sleep_until(pace.next) => {}
+                    // Somebody has to see when a resource is begun.
+                    () = self.next_look() => {}
+                }
+                continue;
+            }
+            let began = Instant::now();
+            let done = self.write(&record).await;
+            pace.go_on(began.elapsed(), &done);
+            if done.is_ok() {
+                return;
+            }
+        }
+    }
+
+    async fn next_look(&self) {
+        sleep(BETWEEN_LOOKS).await;
+        self.heard.notified().await;
+    }
+
+    async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+        let done = self.journal.write(record).await;
+        let was_in_trouble = self.is_in_trouble.replace(done.is_err());
+        if let Err(error) = &done {
+            if !was_in_trouble {
+                debug!("The journal could not be written: {error}.");
+            }
+            // It does not come into being while a step runs.
+            self.is_there.set(*error != InsightsError::NotThere);
+        }
+        done
+    }
+
+    fn present(&self) -> Option<Record> {
+        // Whatever was heard until now is in it.
+        let _ = self.heard.notified().now_or_never();
+        let mut record = (self.source)()?;
+        self.note(&mut record);
+        Some(record)
+    }
+
+    /// Notes which resources are begun, and since when.
+    fn note(&self, record: &mut Record) {
+        let now = Timestamp::now();
+        let mut begun = self.begun.borrow_mut();
+        let entries = record.entries.iter_mut();
+        for entry in entries.filter(|entry| entry.resource.is_begun()) {
+            let since = begun.entry(key(entry)).or_insert(now);
+            entry.begun.get_or_insert(*since);
+        }
+    }
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            pause: SHORTEST_PAUSE,
+            next: Instant::now(),
+        }
+    }
+
+    /// Takes note of what became of a write. Whoever takes longer than we wait is asked too often.
+    fn go_on(&mut self, took: Duration, done: &Result<(), InsightsError>) {
+        let is_slow = took > self.pause || done.is_err();
+        let pause = if is_slow {
+            self.pause * 2
+        } else {
+            self.pause / 2
+        };
+        self.pause = pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let quiet = done.as_ref().err().map(quiet).unwrap_or_default();
+        self.next = Instant::now() + self.pause.max(quiet);
+    }
+}
+
+/// How long we were asked to keep quiet.
+fn quiet(error: &InsightsError) -> Duration {
+    match error {
+        InsightsError::TooManyRequests { wait: Some(wait) } => (*wait).min(LONGEST_QUIET),
+        _ => Duration::ZERO,
+    }
+}

@@ -1,0 +1,301 @@
+//! The keeper with a journal that is played, in a time that passes by itself.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::keeper::{Journal, Keeper};
+use super::record::{Entry, PlaceName, Record, Stand};
+use crate::bitbucket::InsightsError;
+use crate::lock::Owner;
+use crate::tools::progress::{Action, Fate, Resource};
+
+const SECOND: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(3_600);
+const TOO_MANY: InsightsError = InsightsError::TooManyRequests { wait: None };
+
+/// A journal that plays what it is told, and notes when what was written.
+#[derive(Clone, Default)]
+struct Played {
+    /// What goes wrong with the next writes, the last one first.
+    failures: Rc<RefCell<Vec<InsightsError>>>,
+    /// How long each write takes.
+    takes: Rc<Cell<Duration>>,
+    /// When each write began, and how many resources were in it.
+    writes: Rc<RefCell<Vec<(Instant, usize)>>>,
+    last: Rc<RefCell<Option<Record>>>,
+}
+
+impl Journal for Played {
+    async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+        let count = record.entries.len();
+        self.writes.borrow_mut().push((Instant::now(), count));
+        sleep(self.takes.get()).await;
+        if let Some(error) = self.failures.borrow_mut().pop() {
+            return Err(error);
+        }
+        *self.last.borrow_mut() = Some(record.clone());
+        Ok(())
+    }
+}
+
+/// A deploy that is played, whose keeper runs.
+struct Stage {
+    journal: Played,
+    record: Rc<RefCell<Option<Record>>>,
+    heard: Arc<Notify>,
+    began: Instant,
+}
+
+type Source = Box<dyn Fn() -> Option<Record>>;
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            journal: Played::default(),
+            record: Rc::default(),
+            heard: Arc::default(),
+            began: Instant::now(),
+        }
+    }
+
+    fn keeper(&self) -> Keeper<Played, Source> {
+        let record = Rc::clone(&self.record);
+        let source: Source = Box::new(move || record.borrow().clone());
+        Keeper::new(self.journal.clone(), source, Arc::clone(&self.heard))
+    }
+
+    /// Lets one more resource be heard of.
+    fn hear(&self, stage: Fate) {
+        let mut record = self.record.borrow_mut();
+        let record = record.get_or_insert_with(empty);
+        let number = record.entries.len();
+        record.entries.push(entry(&format!("a.b[{number}]"), stage));
+        self.heard.notify_one();
+    }
+
+    /// When was written, in milliseconds from the beginning, and how much.
+    fn writes(&self) -> Vec<(u128, usize)> {
+        let writes = self.journal.writes.borrow();
+        let since = |at: &Instant| (*at - self.began).as_millis();
+        writes
+            .iter()
+            .map(|(at, count)| (since(at), *count))
+            .collect()
+    }
+}
+
+fn empty() -> Record {
+    let owner = Owner::new(
+        "acme",
+        "infra",
+        42,
+        Uuid::from_u128(1),
+        Uuid::from_u128(2),
+        1,
+    );
+    Record {
+        owner: owner.unwrap(),
+        commit: "0123456789ab".to_owned(),
+        place: PlaceName {
+            directory: ".".to_owned(),
+            workspace: "default".to_owned(),
+            backend: "s3".to_owned(),
+        },
+        stand: Stand::Running,
+        entries: Vec::new(),
+        dropped: 0,
+        has_plan: true,
+    }
+}
+
+fn entry(address: &str, stage: Fate) -> Entry {
+    Entry {
+        resource: Resource {
+            unit: None,
+            address: address.to_owned(),
+            action: Action::Create,
+            stage,
+            id: None,
+            old_id: None,
+        },
+        begun: None,
+        is_stored: None,
+    }
+}
+
+fn too_many(times: usize) -> Vec<InsightsError> {
+    (0..times).map(|_| TOO_MANY).collect()
+}
+
+/// Plays this beside a keeper that runs meanwhile.
+async fn beside<J: Journal, S: Fn() -> Option<Record>>(
+    keeper: &Keeper<J, S>,
+    play: impl Future<Output = ()>,
+) {
+    tokio::select! {
+        () = keeper.keep() => unreachable!("it never ends"),
+        () = play => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_heard_first_is_written_at_once_and_the_rest_together_a_second_later() {
+    let stage = Stage::new();
+    beside(&stage.keeper(), async {
+        stage.hear(Fate::NotBegun);
+        sleep(Duration::from_millis(10)).await;
+        for _ in 0..50 {
+            stage.hear(Fate::InFlight);
+            sleep(Duration::from_millis(10)).await;
+        }
+        sleep(LONG).await;
+    })
+    .await;
+    assert_eq!(stage.writes(), [(0, 1), (1_000, 51)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_heard_nothing_is_done() {
+    let stage = Stage::new();
+    beside(&stage.keeper(), sleep(LONG)).await;
+    stage.heard.notify_one();
+    beside(&stage.keeper(), sleep(LONG)).await;
+    assert_eq!(stage.writes(), [], "there is no record yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_in_trouble_is_asked_ever_less_often_and_then_more_often_again() {
+    let stage = Stage::new();
+    *stage.journal.failures.borrow_mut() = vec![TOO_MANY, InsightsError::TimedOut, TOO_MANY];
+    beside(&stage.keeper(), async {
+        for _ in 0..40 {
+            stage.hear(Fate::InFlight);
+            sleep(SECOND).await;
+        }
+    })
+    .await;
+    let times: Vec<u128> = stage
+        .writes()
+        .into_iter()
+        .map(|(at, _)| at / 1_000)
+        .collect();
+    assert_eq!(times[..8], [0, 2, 6, 14, 18, 20, 21, 22]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_never_longer_than_a_minute_unless_it_was_asked_for() {
+    let stage = Stage::new();
+    let wait = Some(Duration::from_secs(300));
+    let mut failures = too_many(10);
+    failures.insert(0, InsightsError::TooManyRequests { wait });
+    *stage.journal.failures.borrow_mut() = failures;
+    beside(&stage.keeper(), async {
+        stage.hear(Fate::InFlight);
+        sleep(LONG).await;
+    })
+    .await;
+    let times: Vec<u128> = stage
+        .writes()
+        .into_iter()
+        .map(|(at, _)| at / 1_000)
+        .collect();
+    assert_eq!(
+        times,
+        [0, 2, 6, 14, 30, 62, 122, 182, 242, 302, 362, 662],
+        "also where nothing more is heard"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answers_slowly_is_asked_less_often() {
+    let stage = Stage::new();
+    stage.journal.takes.set(Duration::from_secs(3));
+    beside(&stage.keeper(), async {
+        for _ in 0..30 {
+            stage.hear(Fate::InFlight);
+            sleep(SECOND).await;
+        }
+    })
+    .await;
+    let times: Vec<u128> = stage
+        .writes()
+        .into_iter()
+        .map(|(at, _)| at / 1_000)
+        .collect();
+    assert_eq!(times[..3], [0, 5, 12]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_no_proxy_nobody_asks_again() {
+    let stage = Stage::new();
+    *stage.journal.failures.borrow_mut() = vec![InsightsError::NotThere];
+    let keeper = stage.keeper();
+    let play = async {
+        for _ in 0..10 {
+            stage.hear(Fate::InFlight);
+            sleep(SECOND).await;
+        }
+    };
+    beside(&keeper, play).await;
+    assert!(!keeper.finish(empty(), SECOND).await);
+    assert_eq!(stage.writes(), [(0, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_record_is_tried_again_within_its_time() {
+    let stage = Stage::new();
+    *stage.journal.failures.borrow_mut() = vec![TOO_MANY, InsightsError::TimedOut];
+    assert!(stage.keeper().finish(empty(), SECOND * 5).await);
+    assert_eq!(stage.writes(), [(0, 0), (500, 0), (1_500, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_record_keeps_nobody_longer_than_it_may() {
+    for (failures, takes, expected) in [
+        (vec![], LONG, 5_000),
+        (too_many(20), Duration::ZERO, 3_500),
+        (
+            vec![InsightsError::TooManyRequests { wait: Some(LONG) }],
+            Duration::ZERO,
+            0,
+        ),
+        (vec![InsightsError::Malformed], Duration::ZERO, 0),
+    ] {
+        let stage = Stage::new();
+        *stage.journal.failures.borrow_mut() = failures;
+        stage.journal.takes.set(takes);
+        assert!(!stage.keeper().finish(empty(), SECOND * 5).await);
+        assert_eq!(stage.began.elapsed().as_millis(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_begun_is_noted_once_also_while_nothing_may_be_written() {
+    let stage = Stage::new();
+    *stage.journal.failures.borrow_mut() = vec![InsightsError::TooManyRequests {
+        wait: Some(Duration::from_secs(30)),
+    }];
+    let keeper = stage.keeper();
+    let play = async {
+        stage.hear(Fate::NotBegun);
+        sleep(SECOND * 2).await;
+        stage.hear(Fate::InFlight);
+        sleep(SECOND * 60).await;
+    };
+    beside(&keeper, play).await;
+    let first = stage.journal.last.borrow().clone().unwrap();
+    assert_eq!(first.entries[0].begun, None);
+    let begun = first.entries[1].begun;
+    assert!(begun.is_some());
+    let mut last = stage.record.borrow().clone().unwrap();
+    last.entries[1].resource.stage = Fate::Complete;
+    assert!(keeper.finish(last, SECOND).await);
+    let last = stage.journal.last.borrow().clone().unwrap();
+    assert_eq!(last.entries[1].begun, begun);
+}

@@ -1,0 +1,133 @@
+//! Secrets, in what is written where others read it.
+//!
+//! Bitbucket masks the values of secured variables in logs, and nowhere else.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::form::{Key, key};
+use super::record::{Entry, PlaceName, Record};
+
+/// A variable's value is a secret where its name has one of these in it,
+const IN_NAMES: &[&str] = &[
+    "TOKEN",
+    "SECRET",
+    "PASSW",
+    "PASSPHRASE",
+    "CREDENTIAL",
+    "PRIVATE",
+];
+/// where a word of it ends with one of these,
+const ENDS_OF_WORDS: &[&str] = &["KEY", "KEYS"];
+/// and where one of these is a word of it.
+const WORDS: &[&str] = &[
+    "AUTH",
+    "COOKIE",
+    "DSN",
+    "PASS",
+    "PAT",
+    "PWD",
+    "SALT",
+    "SIGNATURE",
+];
+/// What sounds like it and is none.
+const NO_SECRETS: &[&str] = &["BITBUCKET_PROJECT_KEY", "OLDPWD", "PWD"];
+/// A shorter value is a word that stands everywhere.
+const SHORTEST: usize = 8;
+const MASK: &str = "***";
+
+/// The texts that nobody may read.
+pub(crate) struct Masks(Vec<SecretString>);
+
+impl Masks {
+    /// What looks like a secret among these variables, and what softstop was given as one.
+    pub(crate) fn new<'a>(
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+        given: impl IntoIterator<Item = SecretString>,
+    ) -> Self {
+        let variables = variables.into_iter();
+        let looks_secret = variables.filter(|(name, _)| sounds_secret(name));
+        let mut texts: BTreeSet<String> = BTreeSet::new();
+        for (_, value) in looks_secret {
+            texts.extend(lines(value));
+        }
+        for secret in given {
+            texts.extend(lines(secret.expose_secret()));
+        }
+        let mut texts: Vec<String> = texts.into_iter().collect();
+        // One that has another in it would be left in part.
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        Self(texts.into_iter().map(SecretString::from).collect())
+    }
+
+    /// The record as others may read it. Resources that can no longer be told apart are counted.
+    pub(crate) fn hide(&self, record: Record) -> Record {
+        let mut seen: BTreeSet<Key> = BTreeSet::new();
+        let count = record.entries.len();
+        let entries = record.entries.into_iter().map(|entry| self.entry(entry));
+        let entries: Vec<Entry> = entries.filter(|entry| seen.insert(key(entry))).collect();
+        Record {
+            dropped: record.dropped + count - entries.len(),
+            entries,
+            place: self.place(&record.place),
+            ..record
+        }
+    }
+
+    /// The name under which a place is kept.
+    pub(super) fn place(&self, place: &PlaceName) -> PlaceName {
+        PlaceName {
+            directory: self.text(&place.directory),
+            workspace: self.text(&place.workspace),
+            backend: self.text(&place.backend),
+        }
+    }
+
+    fn entry(&self, mut entry: Entry) -> Entry {
+        let resource = &mut entry.resource;
+        resource.address = self.text(&resource.address);
+        resource.unit = resource.unit.take().map(|unit| self.text(&unit));
+        // What is left of an id would be the id of something else.
+        resource.id = resource.id.take().filter(|id| self.is_harmless(id));
+        resource.old_id = resource.old_id.take().filter(|id| self.is_harmless(id));
+        entry
+    }
+
+    fn text(&self, text: &str) -> String {
+        let masked =
+            |text: String, secret: &SecretString| text.replace(secret.expose_secret(), MASK);
+        self.0.iter().fold(text.to_owned(), masked)
+    }
+
+    fn is_harmless(&self, text: &str) -> bool {
+        !self
+            .0
+            .iter()
+            .any(|secret| text.contains(secret.expose_secret()))
+    }
+}
+
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let is_secret =
+        |word: &str| WORDS.contains(&word) || ENDS_OF_WORDS.iter().any(|end| word.ends_with(end));
+    !NO_SECRETS.contains(&name.as_str())
+        && (IN_NAMES.iter().any(|part| name.contains(part))
+            || name.split(['_', '-', '.']).any(is_secret))
+}
+
+/// A key comes on several lines, and no name has a line break in it.
+fn lines(value: &str) -> impl Iterator<Item = String> {
+    let lines = value.lines().map(str::trim);
+    lines
+        .filter(|line| line.len() >= SHORTEST)
+        .map(str::to_owned)
+}
+
+impl fmt::Debug for Masks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} masks", self.0.len())
+    }
+}

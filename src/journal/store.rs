@@ -1,0 +1,183 @@
+//! Where records are kept: on the commits of a repository.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tracing::debug;
+
+use super::form::{self, Head, Key, key};
+use super::masked::Masks;
+use super::record::{Entry, PlaceName, Record};
+use crate::bitbucket::InsightsError;
+use crate::bitbucket::insights::{AT_ONCE, Annotation, Insights, Report};
+use crate::lock::Owner;
+
+/// The records of one repository.
+#[derive(Debug)]
+pub(crate) struct Store {
+    insights: Insights,
+    masks: Masks,
+    /// What is known to be in each report.
+    written: RefCell<HashMap<String, Written>>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    report: Option<Report>,
+    seats: Vec<Seat>,
+}
+
+/// The place of one resource in a report. A report can have so many of them and no more, and what has
+/// come into it stays; so who goes leaves the seat to another one.
+#[derive(Debug, Default)]
+struct Seat {
+    resource: Option<Key>,
+    written: Option<Annotation>,
+}
+
+impl Store {
+    pub(crate) fn new(insights: Insights, masks: Masks) -> Self {
+        Self {
+            insights,
+            masks,
+            written: RefCell::default(),
+        }
+    }
+
+    /// Writes what has changed since it was written last.
+    pub(crate) async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+        let record = self.masks.hide(form::limited(record));
+        let commit = record.commit.as_str();
+        let report = form::report(&record).ok_or_else(|| {
+            let why = "the name of the place is empty, or too long for a report";
+            InsightsError::Unusable(why.to_owned())
+        })?;
+        let id = report.external_id.clone();
+        let changed = self.changed(&id, &record);
+        // First the report, since nothing can be noted in one that is not there. It says how many
+        // seats count, so whoever reads it before the rest is written sees that some are missing.
+        if self.known(&id, |known| known.report.as_ref() != Some(&report)) {
+            self.insights.put_report(commit, &report).await?;
+            self.known(&id, |known| known.report = Some(report));
+        }
+        for some in changed.chunks(AT_ONCE) {
+            let annotations: Vec<&Annotation> = some.iter().map(|(_, one)| one).collect();
+            let done = self.insights.post_annotations(commit, &id, &annotations);
+            done.await?;
+            self.known(&id, |known| {
+                for (seat, annotation) in some {
+                    known.seats[*seat].written = Some(annotation.clone());
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// The record of this run of a step, of this place.
+    pub(crate) async fn of_step(
+        &self,
+        commit: &str,
+        owner: &Owner,
+        place: &PlaceName,
+    ) -> Result<Option<Record>, InsightsError> {
+        let id = form::id(owner, &self.masks.place(place));
+        let Some(report) = self.insights.report(commit, &id).await? else {
+            return Ok(None);
+        };
+        let head = self.head(&report, commit).ok_or(InsightsError::Malformed)?;
+        if head.id() != id {
+            return Err(InsightsError::Malformed);
+        }
+        Ok(Some(self.whole(commit, head).await?))
+    }
+
+    /// All records on this commit. Of those that are settled the entries are only counted.
+    pub(crate) async fn on_commit(&self, commit: &str) -> Result<Vec<Record>, InsightsError> {
+        let mut records = Vec::new();
+        for report in self.insights.reports(commit).await? {
+            if !form::is_ours(&report) {
+                continue;
+            }
+            match self.head(&report, commit) {
+                Some(head) if head.is_settled() => records.push(head.without_entries()),
+                Some(head) => records.push(self.whole(commit, head).await?),
+                None => debug!("A report on commit {commit} is not what softstop writes."),
+            }
+        }
+        Ok(records)
+    }
+
+    /// What a report says, where it is about this repository.
+    fn head(&self, report: &serde_json::Value, commit: &str) -> Option<Head> {
+        let head = Head::read(report, commit)?;
+        let is_here = head.owner().workspace() == self.insights.workspace()
+            && head.owner().repository() == self.insights.repository();
+        is_here.then_some(head)
+    }
+
+    async fn whole(&self, commit: &str, head: Head) -> Result<Record, InsightsError> {
+        let id = head.id();
+        let annotations = self.insights.annotations(commit, &id).await?;
+        let (record, seated) = head.with(&annotations);
+        let seats = seated.into_iter().map(|resource| Seat {
+            resource,
+            written: None,
+        });
+        // What is written next keeps the seats.
+        self.known(&id, |known| known.seats = seats.collect());
+        Ok(record)
+    }
+
+    /// Seats the resources of a record, and gives the annotations that are not written yet.
+    fn changed(&self, id: &str, record: &Record) -> Vec<(usize, Annotation)> {
+        let entries: BTreeMap<Key, &Entry> =
+            record.entries.iter().map(|one| (key(one), one)).collect();
+        self.known(id, |known| {
+            seat(&mut known.seats, &entries);
+            let seats = known.seats.iter().enumerate();
+            let annotations = seats.filter_map(|(number, seat)| {
+                let entry = entries.get(seat.resource.as_ref()?)?;
+                let annotation = form::annotation(&record.owner, id, number, entry)?;
+                (seat.written.as_ref() != Some(&annotation)).then_some((number, annotation))
+            });
+            annotations.collect()
+        })
+    }
+
+    fn known<R>(&self, id: &str, use_it: impl FnOnce(&mut Written) -> R) -> R {
+        let mut written = self.written.borrow_mut();
+        use_it(written.entry(id.to_owned()).or_default())
+    }
+}
+
+/// Gives each of these a seat, as many as they are, and those who have one keep it where they can.
+fn seat(seats: &mut Vec<Seat>, entries: &BTreeMap<Key, &Entry>) {
+    let mut seated: BTreeSet<Key> = BTreeSet::new();
+    for seat in seats.iter_mut() {
+        let stays = |key: &Key| entries.contains_key(key) && seated.insert(key.clone());
+        seat.resource = seat.resource.take().filter(stays);
+    }
+    let mut standing = entries.keys().filter(|key| !seated.contains(*key)).cloned();
+    for seat in seats.iter_mut().filter(|seat| seat.resource.is_none()) {
+        seat.resource = standing.next();
+    }
+    let new = standing.map(|key| Seat {
+        resource: Some(key),
+        written: None,
+    });
+    seats.extend(new);
+    // Those on the last seats move up to the empty ones. What is on a seat that nobody has any more
+    // does not count.
+    let (mut kept, mut moving) = (Vec::new(), Vec::new());
+    for (number, seat) in std::mem::take(seats).into_iter().enumerate() {
+        if number < entries.len() {
+            kept.push(seat);
+        } else {
+            moving.extend(seat.resource);
+        }
+    }
+    for seat in kept.iter_mut().filter(|seat| seat.resource.is_none()) {
+        seat.resource = moving.pop();
+    }
+    *seats = kept;
+}
