@@ -72,13 +72,6 @@ pub(super) struct Limits {
     pub(super) first_pause: Duration,
 }
 
-struct Reply {
-    status: StatusCode,
-    /// How long Bitbucket asks us to keep quiet.
-    wait: Option<Duration>,
-    json: Option<Value>,
-}
-
 impl Api {
     pub(crate) fn new(address: &str, credentials: &Credentials) -> Result<Self, String> {
         Self::limited(address, credentials, LIMITS)
@@ -138,17 +131,11 @@ impl Api {
     }
 
     async fn ask(&self, question: Question<'_>, limit: Duration) -> Result<StepReport, ApiError> {
-        self.sent.set(self.sent.get() + 1);
         let deadline = Instant::now() + limit;
         let place = || self.place();
-        let response = match timeout_at(deadline, self.request(question).send()).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                return Err(ApiError::Unreachable {
-                    place: place(),
-                    reason: self.clean(&innermost(&error)),
-                });
-            }
+        let request = self.send(self.authorized(self.address_of(question)));
+        let response = match timeout_at(deadline, request).await {
+            Ok(response) => response?,
             Err(_) => return Err(ApiError::TimedOut { place: place() }),
         };
         let (status, wait) = (response.status(), wait(&response));
@@ -164,24 +151,50 @@ impl Api {
             // What an error says besides is not needed.
             _ => String::new(),
         };
-        let json = serde_json::from_str(&body).ok();
-        let json = json.map(|json| self.cleaned(json));
-        self.conclude(question, Reply { status, wait, json })
+        if !status.is_success() {
+            return Err(self.refusal(question, status, wait, &body));
+        }
+        match self.json(&body) {
+            Some(json) => answer::read(&json, without_braces(question.step)),
+            None => Err(ApiError::NotJson {
+                place: place(),
+                step: without_braces(question.step).to_owned(),
+            }),
+        }
     }
 
-    fn request(&self, question: Question<'_>) -> RequestBuilder {
-        self.client
-            .get(self.address_of(question))
+    /// Sends a request, and counts it.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, ApiError> {
+        self.sent.set(self.sent.get() + 1);
+        request.send().await.map_err(|error| ApiError::Unreachable {
+            place: self.place(),
+            reason: self.clean(&innermost(&error)),
+        })
+    }
+
+    pub(super) fn authorized(&self, address: Url) -> RequestBuilder {
+        self.unauthorized(address)
             .header(AUTHORIZATION, self.authorization.clone())
     }
 
-    fn conclude(&self, question: Question<'_>, answer: Reply) -> Result<StepReport, ApiError> {
-        let Reply { status, wait, json } = answer;
+    pub(super) fn unauthorized(&self, address: Url) -> RequestBuilder {
+        self.client.get(address)
+    }
+
+    /// What an answer means that is no success.
+    pub(super) fn refusal(
+        &self,
+        question: Question<'_>,
+        status: StatusCode,
+        wait: Option<Duration>,
+        body: &str,
+    ) -> ApiError {
+        let json = self.json(body);
         let place = self.place();
         let step = without_braces(question.step).to_owned();
         let repository = format!("{}/{}", question.workspace, question.repository);
         let said = Said(json.as_ref().and_then(message));
-        Err(match status {
+        match status {
             StatusCode::UNAUTHORIZED => ApiError::Refused { place, said },
             StatusCode::FORBIDDEN => ApiError::Forbidden {
                 place,
@@ -201,17 +214,18 @@ impl Api {
                 status,
                 said,
             },
-            status if !status.is_success() => ApiError::Unexpected {
+            status => ApiError::Unexpected {
                 place,
                 step,
                 status,
                 said,
             },
-            _ => match json {
-                Some(json) => return answer::read(&json, &step),
-                None => ApiError::NotJson { place, step },
-            },
-        })
+        }
+    }
+
+    fn json(&self, body: &str) -> Option<Value> {
+        let json = serde_json::from_str(body).ok()?;
+        Some(self.cleaned(json))
     }
 
     pub(super) fn address_of(&self, question: Question<'_>) -> Url {
@@ -339,7 +353,8 @@ pub(super) fn pause(
         .filter(|pause| *pause < left)
 }
 
-fn wait(response: &Response) -> Option<Duration> {
+/// How long Bitbucket asks us to keep quiet.
+pub(super) fn wait(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     seconds.trim().parse().ok().map(Duration::from_secs)
 }

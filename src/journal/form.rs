@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::record::{Entry, PlaceName, Record, Stand};
+use super::words::{self, LONGEST_DETAILS, length};
 use crate::bitbucket::insights::{
     About, Annotation, AnnotationKind, AnnotationResult, Field, FieldValue, MOST_ANNOTATIONS,
     Report, ReportResult, Severity,
@@ -21,11 +22,6 @@ use crate::tools::progress::{Action, Fate, Resource};
 /// With which the ids of softstop's reports begin.
 const BEGINNING: &str = "softstop-";
 const REPORTER: &str = "softstop";
-/// How long texts may be. Bitbucket does not say what it counts, so the longer count counts: that of
-/// UTF-16.
-const LONGEST_TITLE: usize = 450;
-const LONGEST_DETAILS: usize = 2_000;
-const LONGEST_SUMMARY: usize = 450;
 /// No limit is published for it; this is how long other short texts may be.
 const LONGEST_VALUE: usize = 450;
 
@@ -167,11 +163,8 @@ pub(super) fn report(record: &Record) -> Option<Report> {
     names.into_iter().all(is_short).then(|| Report {
         external_id: id(&record.owner, &record.place),
         reporter: REPORTER,
-        title: shortened(
-            &format!("Deploy of {directory} (workspace {workspace})"),
-            LONGEST_TITLE,
-        ),
-        details: cut(details(record), LONGEST_DETAILS),
+        title: words::title(&record.place),
+        details: words::details(record),
         about: About::Test,
         result: match record.stand {
             Stand::Running => ReportResult::Pending,
@@ -194,50 +187,6 @@ pub(super) fn report(record: &Record) -> Option<Report> {
     })
 }
 
-/// What people read on the commit.
-fn details(record: &Record) -> String {
-    let build = record.owner.build();
-    let stand = match record.stand {
-        Stand::Running => "is deploying, or was killed: it has not told of its end",
-        Stand::Unfinished => "has ended, and left something that is not settled",
-        Stand::Settled => "has ended, and nothing is left to be settled",
-    };
-    let mut lines = vec![format!("Build {build} {stand}.")];
-    let of = |stage: Fate| {
-        let entries = record.entries.iter();
-        entries.filter(move |entry| entry.resource.stage == stage)
-    };
-    for (title, stage) in [
-        ("In flight", Fate::InFlight),
-        ("May exist", Fate::GivenUp),
-        ("In doubt", Fate::InDoubt),
-        ("Failed", Fate::Failed),
-    ] {
-        lines.extend(list(title, of(stage)));
-    }
-    let is_missing = |entry: &&Entry| entry.is_stored == Some(false);
-    let missing = of(Fate::Complete).filter(is_missing);
-    lines.extend(list("Complete, and not in the state", missing));
-    let counts = [
-        ("Complete", of(Fate::Complete).count()),
-        ("Not begun", of(Fate::NotBegun).count()),
-        ("Not listed", record.dropped),
-    ];
-    let counts = counts.into_iter().filter(|(_, count)| *count > 0);
-    lines.extend(counts.map(|(title, count)| format!("{title}: {count}.")));
-    lines.join("\n")
-}
-
-/// A line of names, where there are any. It stays short, so that the lines after it are seen.
-fn list<'a>(title: &str, entries: impl Iterator<Item = &'a Entry>) -> Option<String> {
-    const LONGEST_LIST: usize = 300;
-    let names: Vec<&str> = entries
-        .map(|entry| entry.resource.address.as_str())
-        .collect();
-    let text = shortened(&names.join(", "), LONGEST_LIST);
-    (!names.is_empty()).then(|| format!("{title}: {text}."))
-}
-
 /// The annotation that has this seat in a report. Nothing where the resource does not fit.
 pub(super) fn annotation(
     owner: &Owner,
@@ -245,33 +194,21 @@ pub(super) fn annotation(
     seat: usize,
     entry: &Entry,
 ) -> Option<Annotation> {
-    let resource = &entry.resource;
-    let (words, result, severity) = match (resource.stage, entry.is_stored) {
-        (Fate::InFlight, _) => ("In flight", AnnotationResult::Failed, Severity::High),
-        (Fate::GivenUp, _) => ("May exist", AnnotationResult::Failed, Severity::High),
-        (Fate::InDoubt, _) => ("In doubt", AnnotationResult::Failed, Severity::High),
-        (Fate::Complete, Some(false)) => (
-            "Complete, and not in the state",
-            AnnotationResult::Failed,
-            Severity::High,
-        ),
-        (Fate::Failed, _) => ("Failed", AnnotationResult::Failed, Severity::Medium),
-        (Fate::Complete, _) => ("Complete", AnnotationResult::Passed, Severity::Low),
-        (Fate::NotBegun, _) => ("Not begun", AnnotationResult::Skipped, Severity::Low),
+    let (result, severity) = match (entry.resource.stage, entry.is_stored) {
+        (Fate::InFlight | Fate::GivenUp | Fate::InDoubt, _) | (Fate::Complete, Some(false)) => {
+            (AnnotationResult::Failed, Severity::High)
+        }
+        (Fate::Failed, _) => (AnnotationResult::Failed, Severity::Medium),
+        (Fate::Complete, _) => (AnnotationResult::Passed, Severity::Low),
+        (Fate::NotBegun, _) => (AnnotationResult::Skipped, Severity::Low),
     };
-    let (action, address) = (resource.action.word(), &resource.address);
-    let unit = resource.unit.as_deref();
-    let unit = unit.map(|unit| format!(" in {unit}")).unwrap_or_default();
     Some(Annotation {
         external_id: format!("{report}-{seat}"),
         kind: match result {
             AnnotationResult::Failed => AnnotationKind::Bug,
             AnnotationResult::Passed | AnnotationResult::Skipped => AnnotationKind::CodeSmell,
         },
-        summary: shortened(
-            &format!("{words}: {action} {address}{unit}"),
-            LONGEST_SUMMARY,
-        ),
+        summary: words::summary(entry),
         details: kept(entry)?,
         result,
         severity,
@@ -282,7 +219,7 @@ pub(super) fn annotation(
 /// An entry for machines: an id that is too long is none, and without its address it is none itself.
 fn kept(entry: &Entry) -> Option<String> {
     let resource = &entry.resource;
-    let all = Kept {
+    let mut kept = Kept {
         address: resource.address.clone(),
         unit: resource.unit.clone(),
         action: resource.action.word().to_owned(),
@@ -292,24 +229,19 @@ fn kept(entry: &Entry) -> Option<String> {
         begun: entry.begun,
         in_state: entry.is_stored,
     };
-    let text = serde_json::to_string(&all).ok()?;
-    if length(&text) <= LONGEST_DETAILS {
-        return Some(text);
-    }
-    let without = Kept {
-        old_id: None,
-        ..all
+    let fitting = |kept: &Kept| {
+        let text = serde_json::to_string(kept).ok();
+        text.filter(|text| length(text) <= LONGEST_DETAILS)
     };
-    let text = serde_json::to_string(&without).ok()?;
-    if length(&text) <= LONGEST_DETAILS {
-        return Some(text);
-    }
-    let without = Kept {
-        id: None,
-        ..without
-    };
-    let text = serde_json::to_string(&without).ok()?;
-    (length(&text) <= LONGEST_DETAILS).then_some(text)
+    let text = fitting(&kept);
+    let text = text.or_else(|| {
+        kept.old_id = None;
+        fitting(&kept)
+    });
+    text.or_else(|| {
+        kept.id = None;
+        fitting(&kept)
+    })
 }
 
 impl Head {
@@ -426,37 +358,4 @@ fn whole(value: &Value) -> Option<usize> {
     let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..1e9).contains(number);
     let number = value.as_f64().filter(is_whole)?;
     Some(number as usize)
-}
-
-/// As long as Bitbucket may take it for.
-fn length(text: &str) -> usize {
-    text.encode_utf16().count()
-}
-
-/// A foreign text on one line, and no longer than it may be.
-fn shortened(text: &str, limit: usize) -> String {
-    let clean = |character: char| {
-        if character.is_control() {
-            ' '
-        } else {
-            character
-        }
-    };
-    let clean: String = text.chars().map(clean).collect();
-    cut(clean, limit)
-}
-
-fn cut(text: String, limit: usize) -> String {
-    if length(&text) <= limit {
-        return text;
-    }
-    let mut left = limit - 1;
-    let fits = |character: &char| {
-        let fits = character.len_utf16() <= left;
-        left = left.saturating_sub(character.len_utf16());
-        fits
-    };
-    let mut short: String = text.chars().take_while(fits).collect();
-    short.push('…');
-    short
 }

@@ -131,3 +131,76 @@ impl fmt::Debug for Masks {
         write!(formatter, "{} masks", self.0.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masks(name: &str, value: &str) -> Masks {
+        Masks::new([(name, value)], [])
+    }
+
+    #[test]
+    fn the_values_of_variables_that_sound_secret_are_masked() {
+        for name in [
+            "BITBUCKET_ACCESS_TOKEN",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_ACCESS_KEY_ID",
+            "PGPASSWORD",
+            "TF_VAR_dbpassword",
+            "DB_PWD",
+            "GOOGLE_CREDENTIALS",
+            "PIPELINES_JWT_TOKEN",
+            "APIKEY",
+            "SSH_PRIVATE",
+            "NPM_AUTH",
+        ] {
+            let masks = masks(name, "12345678");
+            assert_eq!(masks.text("a[\"12345678\"].b"), "a[\"***\"].b", "{name}");
+        }
+    }
+
+    #[test]
+    fn other_values_are_not() {
+        for (name, value) in [
+            ("AWS_REGION", "eu-central-1"),
+            ("BITBUCKET_PROJECT_KEY", "PLATFORM"),
+            ("PWD", "/infra/prod"),
+            ("KEYBOARD", "qwertz-de"),
+            ("COMPASS", "north-west"),
+            ("PATH", "/usr/bin:/bin"),
+            ("DB_PASSWORD", "admin"),
+            ("DB_PASSWORD", ""),
+        ] {
+            let text = format!("a[\"{value}\"].b");
+            assert_eq!(masks(name, value).text(&text), text, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_given_as_a_secret_is_masked_whatever_holds_it() {
+        let masks = Masks::new([], [SecretString::from("given-as-secret")]);
+        assert_eq!(masks.text("a.given-as-secret-b"), "a.***-b");
+    }
+
+    #[test]
+    fn of_a_secret_on_several_lines_each_is_one() {
+        let masks = masks(
+            "SSH_KEY",
+            "-----BEGIN KEY-----\n  abcdefgh12345678\r\nAA==\n",
+        );
+        assert_eq!(masks.text("x abcdefgh12345678 AA=="), "x *** AA==");
+    }
+
+    #[test]
+    fn no_end_of_a_secret_that_has_another_in_it_is_left() {
+        let variables = [("A_TOKEN", "12345678"), ("B_TOKEN", "12345678-and-more")];
+        let masks = Masks::new(variables, []);
+        assert_eq!(masks.text("12345678-and-more 12345678"), "*** ***");
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        assert_eq!(format!("{:?}", masks("A_TOKEN", "12345678")), "1 masks");
+    }
+}

@@ -11,6 +11,7 @@ mod record;
 mod store;
 #[cfg(test)]
 mod store_table;
+mod words;
 
 pub(crate) use keeper::Keeper;
 pub(crate) use masked::Masks;

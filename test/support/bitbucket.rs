@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// A running server; it stops with the test process.
 pub struct Bitbucket {
@@ -45,6 +46,7 @@ struct Shared {
     /// The only credentials that are taken, if not all are.
     authorization: Option<String>,
     steps: HashMap<String, Step>,
+    logs: HashMap<String, Log>,
     /// The credentials of all requests.
     authorizations: Vec<Option<String>>,
     /// Connections that wait for ever.
@@ -60,10 +62,23 @@ struct Step {
     answers: Vec<Answer>,
 }
 
+struct Log {
+    bytes: Vec<u8>,
+    /// Where it is, if not here.
+    storage: Option<String>,
+}
+
+/// What was asked for.
+struct Request {
+    path: String,
+    authorization: Option<String>,
+    range: Option<String>,
+}
+
 struct Response {
     status: u16,
     header: String,
-    body: String,
+    body: Vec<u8>,
 }
 
 impl Bitbucket {
@@ -101,9 +116,7 @@ impl Bitbucket {
         step: &str,
         answers: impl IntoIterator<Item = Answer>,
     ) {
-        let path = format!(
-            "/2.0/repositories/{workspace}/{repository}/pipelines/%7B{pipeline}%7D/steps/%7B{step}%7D"
-        );
+        let path = path(workspace, repository, pipeline, step);
         let step = Step {
             pipeline: pipeline.to_owned(),
             uuid: step.to_owned(),
@@ -112,6 +125,32 @@ impl Bitbucket {
             answers: answers.into_iter().collect(),
         };
         self.shared.lock().unwrap().steps.insert(path, step);
+    }
+
+    /// Lets a step have printed this. Whoever asks is sent elsewhere so often before it is there.
+    pub fn set_log(
+        &self,
+        workspace: &str,
+        repository: &str,
+        pipeline: &str,
+        step: &str,
+        bytes: &[u8],
+        redirects: usize,
+    ) {
+        let step = path(workspace, repository, pipeline, step);
+        let mut paths = vec![format!("{step}/log")];
+        let storage = || format!("/storage/{}", Uuid::new_v4());
+        paths.extend(std::iter::repeat_with(storage).take(redirects));
+        let logs = &mut self.shared.lock().unwrap().logs;
+        let mut next = None;
+        for path in paths.into_iter().rev() {
+            let address = format!("{}{path}", self.url());
+            let log = Log {
+                bytes: bytes.to_owned(),
+                storage: next.replace(address),
+            };
+            logs.insert(path, log);
+        }
     }
 
     /// Says this of every step that is known by now.
@@ -133,31 +172,29 @@ impl Bitbucket {
     }
 }
 
+fn path(workspace: &str, repository: &str, pipeline: &str, step: &str) -> String {
+    format!(
+        "/2.0/repositories/{workspace}/{repository}/pipelines/%7B{pipeline}%7D/steps/%7B{step}%7D"
+    )
+}
+
 fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
-    let mut lines = BufReader::new(&stream).lines();
-    let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-    let mut authorization = None;
-    for line in lines {
-        let line = line?;
-        match line.split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
-                authorization = Some(value.to_owned());
-            }
-            Some(_) => {}
-            None => break,
-        }
-    }
+    let request = read(&stream)?;
     let mut shared = shared.lock().unwrap();
-    let path = request.split(' ').nth(1).unwrap_or_default();
-    let answer = shared.answer(path, authorization);
-    let is_half = matches!(answer, Answer::Half);
-    let response = match answer {
-        Answer::Cut => return Ok(()),
-        Answer::Slow => {
-            shared.waiting.push(stream);
-            return Ok(());
+    let mut is_half = false;
+    let response = if let Some(response) = shared.log(&request) {
+        response
+    } else {
+        let answer = shared.answer(&request.path, request.authorization);
+        is_half = matches!(answer, Answer::Half);
+        match answer {
+            Answer::Cut => return Ok(()),
+            Answer::Slow => {
+                shared.waiting.push(stream);
+                return Ok(());
+            }
+            answer => shared.respond(&request.path, answer),
         }
-        answer => shared.respond(path, answer),
     };
     drop(shared);
     let Response {
@@ -168,16 +205,74 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
     let length = body.len() + usize::from(is_half);
     write!(
         &stream,
-        "HTTP/1.1 {status} \r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    )
+        "HTTP/1.1 {status} \r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    )?;
+    (&stream).write_all(&body)
+}
+
+fn read(stream: &TcpStream) -> io::Result<Request> {
+    let mut lines = BufReader::new(stream).lines();
+    let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+    let mut request = Request {
+        path: first.split(' ').nth(1).unwrap_or_default().to_owned(),
+        authorization: None,
+        range: None,
+    };
+    for line in lines {
+        let line = line?;
+        let Some((name, value)) = line.split_once(": ") else {
+            break;
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "authorization" => request.authorization = Some(value.to_owned()),
+            "range" => request.range = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    Ok(request)
 }
 
 impl Shared {
-    fn answer(&mut self, path: &str, authorization: Option<String>) -> Answer {
-        let is_known = match &self.authorization {
-            Some(_) => authorization == self.authorization,
-            None => authorization.is_some(),
+    /// The log that is asked for, or where it is; nothing where something else is asked for.
+    fn log(&mut self, request: &Request) -> Option<Response> {
+        let is_stored = request.path.starts_with("/storage/");
+        if !is_stored && !request.path.ends_with("/log") {
+            return None;
+        }
+        let authorization = request.authorization.clone();
+        // A storage knows by its address who may fetch, and takes no other proof beside that.
+        let refusal = if is_stored {
+            authorization.is_some().then_some(400)
+        } else {
+            (!self.is_known(authorization.as_ref())).then_some(401)
         };
+        self.authorizations.push(authorization);
+        if let Some(status) = refusal {
+            return Some(Response::error(status));
+        }
+        let response = match self.logs.get(&request.path) {
+            None => Response::error(404),
+            Some(Log {
+                storage: Some(address),
+                ..
+            }) => Response {
+                header: format!("Location: {address}\r\n"),
+                ..Response::error(307)
+            },
+            Some(log) => log.end(request.range.as_deref()),
+        };
+        Some(response)
+    }
+
+    fn is_known(&self, authorization: Option<&String>) -> bool {
+        match &self.authorization {
+            Some(_) => authorization == self.authorization.as_ref(),
+            None => authorization.is_some(),
+        }
+    }
+
+    fn answer(&mut self, path: &str, authorization: Option<String>) -> Answer {
+        let is_known = self.is_known(authorization.as_ref());
         self.authorizations.push(authorization);
         if !is_known {
             return Answer::Status(401);
@@ -211,9 +306,22 @@ impl Shared {
                 header: format!("Location: {address}\r\n"),
                 ..Response::error(302)
             },
-            Answer::Html => Response::new(200, "<html><p>Please log in.</p></html>".to_owned()),
+            Answer::Html => Response::new(200, "<html><p>Please log in.</p></html>"),
             Answer::Raw(status, body) => Response::new(status, body),
             Answer::Slow | Answer::Cut => unreachable!("that is no response"),
+        }
+    }
+}
+
+impl Log {
+    /// The last bytes, where so many of them are asked for, and all of them otherwise.
+    fn end(&self, range: Option<&str>) -> Response {
+        let count = range.and_then(|range| range.strip_prefix("bytes=-")?.parse().ok());
+        let count = count.map(|count: usize| count.min(self.bytes.len()));
+        match count {
+            None => Response::new(200, self.bytes.clone()),
+            Some(0) => Response::error(416),
+            Some(count) => Response::new(206, &self.bytes[self.bytes.len() - count..]),
         }
     }
 }
@@ -247,12 +355,11 @@ impl Step {
 }
 
 impl Response {
-    fn new(status: u16, body: String) -> Self {
-        let header = String::new();
+    fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
-            header,
-            body,
+            header: String::new(),
+            body: body.into(),
         }
     }
 
