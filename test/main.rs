@@ -28,6 +28,7 @@ mod http_looks;
 mod image;
 mod image_contents;
 mod interrupts;
+mod journal;
 mod lifecycle;
 mod limits;
 mod living_holders;

@@ -39,6 +39,7 @@ const MOST_PAGES: usize = 100;
 
 /// A report, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "report")]
 pub(crate) struct Report {
     pub(crate) external_id: String,
     pub(crate) reporter: &'static str,
@@ -86,6 +87,7 @@ pub(crate) enum FieldValue {
 
 /// One finding of a report, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "report_annotation")]
 pub(crate) struct Annotation {
     pub(crate) external_id: String,
     #[serde(rename = "annotation_type")]

@@ -194,9 +194,15 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
         Ok(body) => (200, body.to_string()),
         Err(refusal) => refusal.answer(),
     };
+    // There are clients that want to know of which type nothing is.
+    let kind = if body.is_empty() {
+        "text/html"
+    } else {
+        "application/json"
+    };
     write!(
         &stream,
-        "HTTP/1.1 {status} \r\n{header}Content-Type: application/json\r\nContent-Length: {}\r\n\
+        "HTTP/1.1 {status} \r\n{header}Content-Type: {kind}\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{body}",
         body.len()
     )
