@@ -36,7 +36,7 @@ pub(crate) async fn body(response: Response) -> reqwest::Result<Option<String>> 
     body_within(BODY_LIMIT, response).await
 }
 
-/// The same, where an answer may be longer or must be shorter.
+/// The same, where an answer may be longer.
 pub(crate) async fn body_within(
     limit: usize,
     mut response: Response,

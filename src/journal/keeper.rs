@@ -50,6 +50,7 @@ pub(crate) struct Keeper<J, S> {
     /// When each resource was first seen begun.
     begun: RefCell<HashMap<Key, Timestamp>>,
     is_there: Cell<bool>,
+    has_written: Cell<bool>,
     is_in_trouble: Cell<bool>,
 }
 
@@ -67,6 +68,7 @@ impl<J: Journal, S: Fn() -> Option<Record>> Keeper<J, S> {
             heard,
             begun: RefCell::default(),
             is_there: Cell::new(true),
+            has_written: Cell::default(),
             is_in_trouble: Cell::default(),
         }
     }
@@ -138,9 +140,11 @@ impl<J: Journal, S: Fn() -> Option<Record>> Keeper<J, S> {
             if !was_in_trouble {
                 debug!("The journal could not be written: {error}.");
             }
-            // It does not come into being while a step runs.
-            self.is_there.set(*error != InsightsError::NotThere);
+            // What was not there from the beginning does not come into being while a step runs.
+            let is_there = *error != InsightsError::NotThere || self.has_written.get();
+            self.is_there.set(is_there);
         }
+        self.has_written.set(self.has_written.get() || done.is_ok());
         done
     }
 

@@ -248,6 +248,20 @@ async fn where_there_is_no_proxy_nobody_asks_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_proxy_that_was_there_is_asked_again() {
+    let stage = Stage::new();
+    beside(&stage.keeper(), async {
+        stage.hear(Fate::NotBegun);
+        sleep(SECOND * 2).await;
+        *stage.journal.failures.borrow_mut() = vec![InsightsError::NotThere];
+        stage.hear(Fate::InFlight);
+        sleep(SECOND * 10).await;
+    })
+    .await;
+    assert_eq!(stage.writes(), [(0, 1), (2_000, 2), (4_000, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_record_is_tried_again_within_its_time() {
     let stage = Stage::new();
     *stage.journal.failures.borrow_mut() = vec![TOO_MANY, InsightsError::TimedOut];

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde_json::Value;
 use tracing::debug;
 
 use super::form::{self, Head, Key, key};
@@ -57,18 +58,17 @@ impl Store {
         // First the report, since nothing can be noted in one that is not there. It says how many
         // seats count, so whoever reads it before the rest is written sees that some are missing.
         if self.known(&id, |known| known.report.as_ref() != Some(&report)) {
+            // Without an answer, nobody knows which of the two is there.
+            self.known(&id, |known| known.report = None);
             self.insights.put_report(commit, &report).await?;
             self.known(&id, |known| known.report = Some(report));
         }
         for some in changed.chunks(AT_ONCE) {
+            self.known(&id, |known| known.note(some, |_| None));
             let annotations: Vec<&Annotation> = some.iter().map(|(_, one)| one).collect();
             let done = self.insights.post_annotations(commit, &id, &annotations);
             done.await?;
-            self.known(&id, |known| {
-                for (seat, annotation) in some {
-                    known.seats[*seat].written = Some(annotation.clone());
-                }
-            });
+            self.known(&id, |known| known.note(some, |one| Some(one.clone())));
         }
         Ok(())
     }
@@ -108,7 +108,7 @@ impl Store {
     }
 
     /// What a report says, where it is about this repository.
-    fn head(&self, report: &serde_json::Value, commit: &str) -> Option<Head> {
+    fn head(&self, report: &Value, commit: &str) -> Option<Head> {
         let head = Head::read(report, commit)?;
         let is_here = head.owner().workspace() == self.insights.workspace()
             && head.owner().repository() == self.insights.repository();
@@ -124,7 +124,9 @@ impl Store {
             written: None,
         });
         // What is written next keeps the seats.
-        self.known(&id, |known| known.seats = seats.collect());
+        let seats = seats.collect();
+        let report = None;
+        self.known(&id, |known| *known = Written { report, seats });
         Ok(record)
     }
 
@@ -147,6 +149,21 @@ impl Store {
     fn known<R>(&self, id: &str, use_it: impl FnOnce(&mut Written) -> R) -> R {
         let mut written = self.written.borrow_mut();
         use_it(written.entry(id.to_owned()).or_default())
+    }
+}
+
+impl Written {
+    /// Notes what is on these seats by now.
+    fn note(
+        &mut self,
+        some: &[(usize, Annotation)],
+        what: impl Fn(&Annotation) -> Option<Annotation>,
+    ) {
+        for (seat, annotation) in some {
+            if let Some(seat) = self.seats.get_mut(*seat) {
+                seat.written = what(annotation);
+            }
+        }
     }
 }
 

@@ -144,6 +144,22 @@ async fn what_got_no_answer_is_written_again() {
 }
 
 #[tokio::test]
+async fn what_was_written_without_an_answer_is_not_left_where_it_is_taken_back() {
+    let server = CodeInsights::start();
+    let store = store_at(&server.proxy());
+    let begun = record([entry("a.b", Fate::InFlight)]);
+    let failed = record([entry("a.b", Fate::Failed)]);
+    let lost = Some(InsightsFault::LoseAnswer);
+    for faults in [vec![lost], vec![None, lost]] {
+        store.write(&begun).await.unwrap();
+        server.fail(faults);
+        assert!(store.write(&failed).await.is_err());
+        store.write(&begun).await.unwrap();
+        assert_eq!(read(&server, &begun).await.as_ref(), Some(&begun));
+    }
+}
+
+#[tokio::test]
 async fn of_more_resources_than_there_is_room_for_those_in_flight_are_there_at_any_time() {
     let server = CodeInsights::start();
     let store = store_at(&server.proxy());

@@ -57,7 +57,7 @@ struct Shared {
     commits: BTreeMap<String, BTreeMap<String, Report>>,
     requests: Vec<InsightsRequest>,
     /// What goes wrong with the next requests, one after the other.
-    faults: Vec<InsightsFault>,
+    faults: Vec<Option<InsightsFault>>,
     /// And with all after them.
     lasting_fault: Option<InsightsFault>,
     /// Connections that wait for ever.
@@ -97,8 +97,9 @@ impl CodeInsights {
         format!("http://{}", listener.local_addr().unwrap())
     }
 
-    /// Lets this go wrong with the next requests.
-    pub fn fail(&self, faults: impl IntoIterator<Item = InsightsFault>) {
+    /// Lets this go wrong with the next requests, or nothing.
+    pub fn fail(&self, faults: impl IntoIterator<Item = impl Into<Option<InsightsFault>>>) {
+        let faults = faults.into_iter().map(Into::into);
         self.shared.lock().unwrap().faults.extend(faults);
     }
 
@@ -167,7 +168,7 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
     let fault = if shared.faults.is_empty() {
         shared.lasting_fault
     } else {
-        Some(shared.faults.remove(0))
+        shared.faults.remove(0)
     };
     let (mut header, mut answer) = (String::new(), Err(Refusal::TooMany));
     match fault {
