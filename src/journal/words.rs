@@ -93,7 +93,7 @@ pub(super) fn length(text: &str) -> usize {
 }
 
 /// A foreign text on one line, and no longer than it may be.
-pub(super) fn shortened(text: &str, limit: usize) -> String {
+fn shortened(text: &str, limit: usize) -> String {
     let clean = |character: char| {
         if character.is_control() {
             ' '
