@@ -24,8 +24,8 @@ use crate::pipelines::releases;
 use crate::recovery::pace::{Allowance, fresh_for};
 use crate::tools::{Host, Processes, Signing, Tool, ToolError};
 
-/// Marks every process of a deploy with the stamp of its locks, so that one that is left can be
-/// found.
+/// Marks every process of a deploy with the stamp of its locks without the commit, so that one that is
+/// left can be found.
 pub(crate) const STAMP: &str = "SOFTSTOP_STAMP";
 /// The pipelines file, in the clone.
 const PIPELINES_FILE: &str = "bitbucket-pipelines.yml";
@@ -184,8 +184,8 @@ impl<'a, H: Host> Inquiry<'a, H> {
         let Some(api) = &self.api else {
             return Answer::NoToken;
         };
-        let stamp = holder.owner.to_string();
-        let given = Rc::clone(self.answers.borrow_mut().entry(stamp).or_default());
+        let run = holder.owner.name_of_run();
+        let given = Rc::clone(self.answers.borrow_mut().entry(run).or_default());
         let holders = self.answers.borrow().len();
         // Whoever comes with the same question while it is being asked waits for the answer.
         let mut given = given.lock().await;
@@ -278,7 +278,7 @@ impl<'a, H: Host> Inquiry<'a, H> {
     /// What is left of a deploy among the processes that can be seen.
     fn left_of(&self, tool: &Tool, owner: &Owner) -> io::Result<Left> {
         let (stamp, step, run) = (
-            owner.to_string(),
+            owner.name_of_run(),
             owner.step().to_string(),
             owner.run().to_string(),
         );

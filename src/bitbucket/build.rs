@@ -17,6 +17,8 @@ pub(crate) const STEP_RUN_NUMBER: &str = "BITBUCKET_STEP_RUN_NUMBER";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Build {
     pub(crate) owner: Owner,
+    /// The commit that it is about, in full where Bitbucket tells that.
+    pub(crate) commit: Option<String>,
     /// Whether other steps of the pipeline run beside it.
     pub(crate) is_parallel: bool,
     /// Where the clone of the repository is.
@@ -63,8 +65,12 @@ impl Build {
             uuid(STEP_UUID)?,
             run.get(),
         );
+        let owner = owner.ok_or("BITBUCKET_WORKSPACE or BITBUCKET_REPO_SLUG")?;
+        let given_commit = given("BITBUCKET_COMMIT").unwrap_or_default();
+        let owner = owner.on_commit(&given_commit);
         Ok(Some(Self {
-            owner: owner.ok_or("BITBUCKET_WORKSPACE or BITBUCKET_REPO_SLUG")?,
+            commit: owner.commit().map(|_| given_commit),
+            owner,
             is_parallel: given("BITBUCKET_PARALLEL_STEP").is_some()
                 || given("BITBUCKET_PARALLEL_STEP_COUNT").is_some(),
             clone: given("BITBUCKET_CLONE_DIR").map(PathBuf::from),
@@ -118,6 +124,21 @@ mod tests {
              22222222-2222-4222-8222-222222222222/3"
         );
         assert!(!build.is_parallel);
+    }
+
+    #[test]
+    fn a_step_is_named_with_its_commit_where_that_is_told() {
+        let full = "0123456789abcdef0123456789abcdef01234567";
+        for (commit, told) in [
+            (full, true),
+            (&full[..12], true),
+            ("0123", false),
+            ("", false),
+        ] {
+            let build = build_with("BITBUCKET_COMMIT", commit).unwrap().unwrap();
+            assert_eq!(build.commit.as_deref(), told.then_some(commit));
+            assert_eq!(build.owner.commit(), told.then_some(&full[..12]));
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The owner stamp: which step of which build holds a lock.
 //!
 //! Terraform writes `user@host` into every lock. softstop makes the user name of a build carry
-//! `workspace/repository#build/pipeline/step/run`, so that the lock itself says whose it is.
+//! `workspace/repository#build/pipeline/step/run/commit`, so that the lock itself says whose it is,
+//! and where to read about it. Stamps of earlier versions have no commit.
 
 use std::fmt;
 
@@ -9,8 +10,11 @@ use uuid::Uuid;
 
 use super::info::LockInfo;
 
+/// How many hexadecimal digits of a commit a stamp has: so many Bitbucket gives of one everywhere.
+const DIGITS: usize = 12;
+
 /// One run of one step of a build in Bitbucket Pipelines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub(crate) struct Owner {
     workspace: String,
     repository: String,
@@ -18,6 +22,9 @@ pub(crate) struct Owner {
     pipeline: Uuid,
     step: Uuid,
     run: u32,
+    /// The begin of the commit, where it is told. It says where to read about the run, not which one
+    /// it is.
+    commit: Option<String>,
 }
 
 /// Who holds a lock, by what the lock says.
@@ -51,15 +58,29 @@ impl Owner {
             pipeline,
             step,
             run,
+            commit: None,
         })
+    }
+
+    /// The same run, of which it is told on which commit it is. What is no commit tells nothing.
+    pub(crate) fn on_commit(self, commit: &str) -> Self {
+        let is_commit = commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let begin = commit.get(..DIGITS).filter(|_| is_commit);
+        Self {
+            commit: begin.map(str::to_ascii_lowercase),
+            ..self
+        }
     }
 
     /// Reads a stamp, and nothing that only resembles one: there is one way to write each owner.
     pub(crate) fn parse(stamp: &str) -> Option<Self> {
         let (repository, build) = stamp.split_once('#')?;
         let (workspace, repository) = repository.split_once('/')?;
-        let [build, pipeline, step, run]: [&str; 4] =
-            build.split('/').collect::<Vec<_>>().try_into().ok()?;
+        let (build, pipeline, step, run, commit) = match *build.split('/').collect::<Vec<_>>() {
+            [build, pipeline, step, run] => (build, pipeline, step, run, None),
+            [build, pipeline, step, run, commit] => (build, pipeline, step, run, Some(commit)),
+            _ => return None,
+        };
         let owner = Self::new(
             workspace,
             repository,
@@ -68,6 +89,10 @@ impl Owner {
             Uuid::try_parse(step).ok()?,
             run.parse().ok()?,
         )?;
+        let owner = match commit {
+            Some(commit) => owner.on_commit(commit),
+            None => owner,
+        };
         (owner.to_string() == stamp).then_some(owner)
     }
 
@@ -95,6 +120,20 @@ impl Owner {
         self.run
     }
 
+    /// The begin of the commit, where it is told.
+    pub(crate) fn commit(&self) -> Option<&str> {
+        self.commit.as_deref()
+    }
+
+    /// The run alone, in the form of a stamp: whatever is told of its commit, it is the same.
+    pub(crate) fn name_of_run(&self) -> String {
+        let nowhere = Self {
+            commit: None,
+            ..self.clone()
+        };
+        nowhere.to_string()
+    }
+
     /// Whether both are steps of one pipeline.
     pub(crate) fn is_in_pipeline_of(&self, other: &Self) -> bool {
         self.workspace == other.workspace
@@ -117,13 +156,23 @@ impl Owner {
     }
 }
 
+impl PartialEq for Owner {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_step_of(other) && self.run == other.run
+    }
+}
+
 impl fmt::Display for Owner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
             "{}/{}#{}/{}/{}/{}",
             self.workspace, self.repository, self.build, self.pipeline, self.step, self.run
-        )
+        )?;
+        match &self.commit {
+            Some(commit) => write!(formatter, "/{commit}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -229,6 +278,13 @@ pub(super) mod tests {
             &STAMP.replace("4222", "4ABC"),
             &format!("{STAMP}1x"),
             &format!("{STAMP}/1"),
+            &format!("{STAMP}/"),
+            &format!("{STAMP}/0123456789ABCDEF"),
+            &format!("{STAMP}/0123456789AB"),
+            &format!("{STAMP}/0123456789a"),
+            &format!("{STAMP}/0123456789abc"),
+            &format!("{STAMP}/0123456789ag"),
+            &format!("{STAMP}/0123456789ab/1"),
             &format!(" {STAMP}"),
             &format!("{STAMP}\n"),
             &STAMP[..STAMP.len() - 2],
@@ -241,6 +297,30 @@ pub(super) mod tests {
             );
         }
         assert_eq!(Holder::of(&held_by(STAMP)), None, "there is no host");
+    }
+
+    #[test]
+    fn the_commit_says_where_to_read_about_a_run_and_not_which_one_it_is() {
+        const COMMIT: &str = "0123456789ABcdef0123456789abcdef01234567";
+        let told = Owner::parse(&format!("{STAMP}/0123456789ab")).unwrap();
+        let untold = Owner::parse(STAMP).unwrap();
+        assert_eq!(told.commit(), Some("0123456789ab"));
+        assert_eq!(untold.commit(), None);
+        assert_eq!(told, untold);
+        assert_eq!(told.name_of_run(), STAMP);
+        for (commit, is_one) in [
+            (COMMIT, true),
+            (&COMMIT[..12], true),
+            (&COMMIT[..11], false),
+            ("", false),
+            ("main, and more", false),
+            ("0123456789ab\n", false),
+            ("ééééééééé", false),
+        ] {
+            let owner = untold.clone().on_commit(commit);
+            assert_eq!(owner.commit().is_some(), is_one, "{commit:?}");
+            assert_eq!(owner.to_string() == told.to_string(), is_one, "{commit:?}");
+        }
     }
 
     #[test]
@@ -266,9 +346,11 @@ pub(super) mod tests {
             pipeline in 1_u128..,
             step in 1_u128..,
             run in 1_u32..,
+            commit in "|[0-9a-f]{12}",
         ) -> Owner {
             let (pipeline, step) = (Uuid::from_u128(pipeline), Uuid::from_u128(step));
-            Owner::new(&workspace, &repository, build, pipeline, step, run).unwrap()
+            let owner = Owner::new(&workspace, &repository, build, pipeline, step, run);
+            owner.unwrap().on_commit(&commit)
         }
     }
 
@@ -276,7 +358,9 @@ pub(super) mod tests {
         #[test]
         fn every_owner_is_read_back_from_its_stamp(owner in any_owner(), host in "[a-z0-9.-]{1,63}") {
             let lock = held_by(&format!("{owner}@{host}"));
-            prop_assert_eq!(Holder::of(&lock), Some(Holder { owner, host }));
+            let holder = Holder::of(&lock).unwrap();
+            prop_assert_eq!(holder.owner.to_string(), owner.to_string());
+            prop_assert_eq!(holder, Holder { owner, host });
         }
 
         #[test]
@@ -301,7 +385,10 @@ pub(super) mod tests {
             let place = place.index(bytes.len());
             bytes[place] = byte;
             let tampered = String::from_utf8(bytes).unwrap();
-            prop_assert_eq!(Owner::parse(&tampered) == Some(owner), tampered == stamp);
+            let read = Owner::parse(&tampered).map(|owner| owner.to_string());
+            prop_assert_eq!(read == Some(stamp.clone()), tampered == stamp);
+            let is_same_run = tampered.starts_with(&owner.name_of_run());
+            prop_assert!(is_same_run || Owner::parse(&tampered) != Some(owner));
         }
     }
 }

@@ -226,7 +226,7 @@ impl<S: Stage> Story<'_, S> {
         };
         let command = &mut prepared.command;
         if let Some(build) = &self.inquiry.build {
-            command.env(STAMP, build.owner.to_string());
+            command.env(STAMP, build.owner.name_of_run());
         }
         enter(command, &self.deploy.directory);
         Ok(prepared)

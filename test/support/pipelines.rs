@@ -23,6 +23,7 @@ pub struct Step {
     pipeline: Uuid,
     uuid: Uuid,
     run: u32,
+    commit: String,
 }
 
 impl Step {
@@ -33,6 +34,7 @@ impl Step {
             pipeline: Uuid::new_v4(),
             uuid: Uuid::new_v4(),
             run: 1,
+            commit: a_commit(),
         }
     }
 
@@ -52,7 +54,20 @@ impl Step {
         }
     }
 
-    pub fn variables(&self) -> [(&'static str, String); 7] {
+    /// The same step, on this commit.
+    pub fn on_commit(&self, commit: &str) -> Self {
+        Self {
+            commit: commit.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The commit that it is about.
+    pub fn commit(&self) -> &str {
+        &self.commit
+    }
+
+    pub fn variables(&self) -> [(&'static str, String); 8] {
         [
             ("CI", "true".to_owned()),
             ("BITBUCKET_WORKSPACE", "acme".to_owned()),
@@ -61,14 +76,19 @@ impl Step {
             ("BITBUCKET_PIPELINE_UUID", format!("{{{}}}", self.pipeline)),
             ("BITBUCKET_STEP_UUID", format!("{{{}}}", self.uuid)),
             ("BITBUCKET_STEP_RUN_NUMBER", self.run.to_string()),
+            ("BITBUCKET_COMMIT", self.commit.clone()),
         ]
     }
 
     /// The user name that a lock of this step carries.
     pub fn stamp(&self) -> String {
         format!(
-            "acme/infra#{}/{}/{}/{}",
-            self.build, self.pipeline, self.uuid, self.run
+            "acme/infra#{}/{}/{}/{}/{}",
+            self.build,
+            self.pipeline,
+            self.uuid,
+            self.run,
+            &self.commit[..12]
         )
     }
 
@@ -86,4 +106,10 @@ impl Step {
         bitbucket.set_step("acme", "infra", &pipeline, &step, answers);
         bitbucket.set_run(Some(self.run), Some("2099-01-01T00:00:00.123456Z"));
     }
+}
+
+/// A commit that nobody has made.
+fn a_commit() -> String {
+    let digits = Uuid::new_v4().simple().to_string();
+    format!("{digits}{}", &digits[..8])
 }

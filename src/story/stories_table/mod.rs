@@ -174,6 +174,7 @@ impl World {
     fn inquiry(&self) -> Inquiry<'_, FakeHost> {
         let build = Build {
             owner: Owner::parse(ASKER).unwrap(),
+            commit: None,
             is_parallel: false,
             clone: None,
             sections: &[],
