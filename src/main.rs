@@ -11,7 +11,6 @@ mod exit_code;
 mod http_client;
 mod identity;
 mod inquiry;
-#[expect(dead_code, unused_imports, reason = "no deploy keeps a journal yet")]
 mod journal;
 mod lock;
 #[cfg(test)]
@@ -45,8 +44,9 @@ use pipe::Image;
 use report::{file, json, summary, words};
 use story::conclusion::{Conclusion, Locks};
 use story::deploy::Story;
+use story::journal::Journal;
 use story::remains::Remains;
-use story::{release, status};
+use story::{release, resolve, status};
 use supervisor::{
     Guarded, Outlet, Supervisor, ensure_files, guarded, hide_ourselves, hold_signals,
     let_signals_through, shell_in_between,
@@ -143,16 +143,18 @@ fn supervise(plan: Plan, image: Image, shell: Option<&str>) -> anyhow::Result<Ex
         let answers = stdout.clone();
         let supervisor = Supervisor::start(plan.grace_period, stdout, stderr)
             .context("processes cannot be supervised")?;
+        let build = build.unwrap_or_default();
+        let journal = Journal::open(build.as_ref(), plan.journal);
         let inquiry = Inquiry::new(
             &supervisor,
-            build.unwrap_or_default(),
+            build,
             plan.api,
             Daemon::from_environment(|name| env::var(name).ok()),
             !matches!(plan.task, Task::Deploy(..)),
         );
         let conclusion = match refused_version(plan.chosen.as_ref(), &supervisor).await {
             Some(conclusion) => conclusion,
-            None => run(&plan.task, &supervisor, &inquiry, &answers).await,
+            None => run(&plan.task, &supervisor, &inquiry, &journal, &answers).await,
         };
         words::conclude(&conclusion);
         supervisor.flush().await;
@@ -187,6 +189,7 @@ async fn run(
     task: &Task,
     supervisor: &Supervisor,
     inquiry: &Inquiry<'_, Supervisor>,
+    journal: &Journal,
     answers: &Outlet,
 ) -> Conclusion {
     match task {
@@ -202,13 +205,19 @@ async fn run(
                 tool,
                 inquiry,
                 deploy,
+                journal,
                 report: &report,
             };
             story.run().await
         }
-        Task::Release(places, release) => release::run(supervisor, inquiry, places, release).await,
+        Task::Release(places, release) => {
+            release::run(supervisor, inquiry, journal, places, release).await
+        }
+        Task::Resolve(place, addresses) => {
+            resolve::run(supervisor, journal, place, addresses).await
+        }
         Task::Status { places, json } => {
-            let (looked, conclusion) = status::run(supervisor, inquiry, places).await;
+            let (looked, conclusion) = status::run(supervisor, inquiry, journal, places).await;
             if *json {
                 answers.say(json::records(&looked).as_bytes());
             } else {

@@ -18,7 +18,7 @@ const MOST_WORDS_OF_README: usize = 1300;
 /// What holds files that documents name by their path in the repository.
 const ROOMS: [&str; 7] = [".ci", "bench", "demo", "docs", "examples", "src", "test"];
 
-const MODES: [&str; 4] = ["deploy", "plan", "release", "status"];
+const MODES: [&str; 5] = ["deploy", "plan", "release", "status", "resolve"];
 
 /// What `--help` says of this mode.
 fn help(mode: &str) -> String {

@@ -15,12 +15,6 @@ use serde_json::Value;
 use super::insights_error::InsightsError;
 use crate::http_client::{self, innermost};
 
-/// Where the proxy is for a step's own script, and for a pipe. Nothing tells which of them we are,
-/// and where we are in a pipe the first one refuses at once.
-pub(crate) const PROXIES: &[&str] = &[
-    "http://localhost:29418",
-    "http://host.docker.internal:29418",
-];
 /// How many annotations one request may carry.
 pub(crate) const AT_ONCE: usize = 100;
 /// How many annotations a report may have.

@@ -8,7 +8,6 @@ pub(crate) mod api;
 mod api_table;
 pub(crate) mod build;
 mod error;
-#[expect(dead_code, reason = "no deploy keeps a journal yet")]
 pub(crate) mod insights;
 mod insights_error;
 #[cfg(test)]

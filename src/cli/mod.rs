@@ -1,5 +1,6 @@
 //! The command line.
 
+mod journal;
 mod options;
 mod parse;
 mod plan;

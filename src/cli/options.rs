@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::journal::{self, Wish};
 use crate::bitbucket::api;
 use crate::pipe::variables;
 
@@ -16,9 +17,9 @@ environment alone, because a command line can be seen by everybody:
   [env: ATLASSIAN_ACCOUNT_EMAIL] and [env: ATLASSIAN_API_TOKEN]
 
 Every variable can be called by its name with SOFTSTOP_ before it, which goes before the one
-without. COMMAND, DEBUG, MODE, PLAN_FILE, REPORT_FILE, TERRAFORM_VERSION, WORKSPACE and the
-names of clouds are names that repositories use for themselves: outside of the pipe's image they
-count only with SOFTSTOP_.
+without. ADDRESS, COMMAND, DEBUG, MODE, PLAN_FILE, REPORT_FILE, TERRAFORM_VERSION, WORKSPACE
+and the names of clouds are names that repositories use for themselves: outside of the pipe's
+image they count only with SOFTSTOP_.
 
 Exit codes:
   0      done
@@ -93,6 +94,12 @@ pub(crate) enum Work {
     /// Say who holds the locks, whether the holders are alive, and what a release would do
     #[command(after_long_help = EPILOGUE)]
     Status(StatusOptions),
+    /// Strike from the journal what a person has settled by hand
+    ///
+    /// What a killed deploy was making and no state knows stays in the journal until the state has
+    /// it, or until this says that it needs nothing more. Nothing else is changed.
+    #[command(after_long_help = EPILOGUE)]
+    Resolve(ResolveOptions),
 }
 
 /// What a deploy can be told.
@@ -135,6 +142,21 @@ pub(crate) struct StatusOptions {
     /// Print the answer as JSON, to stdout
     #[arg(long)]
     pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) target: Target,
+
+    #[command(flatten)]
+    pub(super) general: General,
+}
+
+/// What a resolution can be told.
+#[derive(Args, Debug)]
+pub(crate) struct ResolveOptions {
+    /// The address of what is settled, as the journal has it; can be given more than once [env:
+    /// ADDRESS, or ADDRESS_COUNT and ADDRESS_0, ADDRESS_1, …]
+    #[arg(value_name = "ADDRESS")]
+    pub(super) address: Vec<String>,
 
     #[command(flatten)]
     pub(super) target: Target,
@@ -231,6 +253,12 @@ pub(super) struct General {
     #[arg(long, value_name = "SWITCH", env = "SIGN_LOCKS", default_value = "true",
           action = ArgAction::Set, value_parser = variables::switch)]
     pub(super) sign_locks: bool,
+
+    /// Whether what a deploy is doing is kept as a report on the commit, or the address of the proxy
+    /// by which it gets there, as http://host:port
+    #[arg(long, value_name = "SWITCH", env = "JOURNAL", default_value = "true",
+          action = ArgAction::Set, value_parser = journal::wish)]
+    pub(super) journal: Wish,
 
     #[command(flatten)]
     pub(super) credentials: CredentialOptions,

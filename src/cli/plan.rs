@@ -5,8 +5,8 @@ use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use super::options::{
-    CommonOptions, CredentialOptions, DeployOptions, General, RecoveryOptions, StatusOptions,
-    Target, Work,
+    CommonOptions, CredentialOptions, DeployOptions, General, RecoveryOptions, ResolveOptions,
+    StatusOptions, Target, Work,
 };
 use super::parse::Refusal;
 use super::planning::Planning;
@@ -16,6 +16,7 @@ use crate::credentials::{self, Federation};
 use crate::pipe::variables::{self, Variables};
 use crate::pipe::{Image, Misspelt};
 use crate::story::deploy::{Deploy, Runs};
+use crate::story::journal::Way;
 use crate::story::places::Place;
 use crate::story::release::Release;
 use crate::supervisor::{forget, remember};
@@ -37,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) task: Task,
     /// Nothing where there is no token.
     pub(crate) api: Option<Api>,
+    /// Nothing where no journal is to be kept.
+    pub(crate) journal: Option<Way>,
     pub(crate) grace_period: Duration,
     pub(crate) debug: bool,
     /// Whether locks carry the name of the build.
@@ -54,6 +57,7 @@ pub(crate) enum Task {
     Deploy(Deploy, Tool),
     Release(Vec<Place>, Release),
     Status { places: Vec<Place>, json: bool },
+    Resolve(Place, Vec<String>),
 }
 
 /// Checks all that can be checked, and gives every reason why something cannot be done.
@@ -69,6 +73,8 @@ pub(crate) fn plan(work: Work, image: Image) -> Result<Plan, Refusal> {
     let (grace_period, debug) = (general.grace_period, general.debug);
     let signs_locks = general.sign_locks;
     let api = planning.take_in(general.api(variables));
+    // With the tokens that are forgotten next.
+    let journal = general.journal.way(image);
     // All of this before the environment is noted in which Terraform will run.
     if !work.passes_tokens() {
         forget(&SECRETS);
@@ -80,11 +86,13 @@ pub(crate) fn plan(work: Work, image: Image) -> Result<Plan, Refusal> {
         Work::Plan(options) => options.plan(&mut planning),
         Work::Release(options) => Some(options.release(&mut planning)),
         Work::Status(options) => Some(options.status(&mut planning)),
+        Work::Resolve(options) => options.resolve(&mut planning),
     };
     match task {
         Some(task) if planning.reasons.is_empty() => Ok(Plan {
             task,
             api,
+            journal,
             grace_period,
             debug,
             signs_locks,
@@ -102,6 +110,7 @@ impl Work {
             Self::Deploy(options) => &options.common.general,
             Self::Plan(common) | Self::Release(common) => &common.general,
             Self::Status(options) => &options.general,
+            Self::Resolve(options) => &options.general,
         }
     }
 
@@ -110,6 +119,7 @@ impl Work {
             Self::Deploy(options) => &options.common.target,
             Self::Plan(common) | Self::Release(common) => &common.target,
             Self::Status(options) => &options.target,
+            Self::Resolve(options) => &options.target,
         }
     }
 
@@ -117,7 +127,7 @@ impl Work {
         match self {
             Self::Deploy(options) => options.common.recovery.pass_tokens,
             Self::Plan(common) | Self::Release(common) => common.recovery.pass_tokens,
-            Self::Status(_) => false,
+            Self::Status(_) | Self::Resolve(_) => false,
         }
     }
 }
@@ -228,6 +238,20 @@ impl StatusOptions {
         let places = self.target.places(true, SavedPlan::LookedAfter, planning);
         let json = self.json;
         Task::Status { places, json }
+    }
+}
+
+impl ResolveOptions {
+    fn resolve(self, planning: &mut Planning<'_>) -> Option<Task> {
+        if self.address.is_empty() {
+            planning.expect(None, "ADDRESS", "the address behind `resolve`");
+        }
+        self.target.expect_workspace(planning);
+        let addresses = planning.list(&self.address, "ADDRESS").unwrap_or_default();
+        let place = self
+            .target
+            .place("resolve", true, SavedPlan::Unread, planning)?;
+        Some(Task::Resolve(place, addresses))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a deploy was doing, kept where a kill does not reach.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod form;
 #[cfg(test)]
 mod form_properties;
@@ -7,7 +9,10 @@ mod keeper;
 #[cfg(test)]
 mod keeper_table;
 mod masked;
+mod past;
 mod record;
+mod shares;
+mod shelf;
 mod store;
 #[cfg(test)]
 mod store_table;
@@ -16,4 +21,6 @@ mod words;
 pub(crate) use keeper::Keeper;
 pub(crate) use masked::Masks;
 pub(crate) use record::{Entry, Past, PlaceName, Record, Stand};
+pub(crate) use shares::Shares;
+pub(crate) use shelf::Shelf;
 pub(crate) use store::Store;

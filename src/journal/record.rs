@@ -3,18 +3,8 @@
 use jiff::Timestamp;
 
 use crate::lock::Owner;
+pub(crate) use crate::tools::progress::PlaceName;
 use crate::tools::progress::Resource;
-
-/// A place as a journal names it. Nothing else of its settings is kept: they always come from the
-/// clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct PlaceName {
-    /// Below the clone; `.` is the clone itself.
-    pub(crate) directory: String,
-    pub(crate) workspace: String,
-    /// The type of the backend.
-    pub(crate) backend: String,
-}
 
 /// What one run of one step has told of one place.
 #[derive(Clone, Debug, PartialEq, Eq)]

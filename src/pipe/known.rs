@@ -32,12 +32,14 @@ pub(crate) struct Variable {
 }
 
 /// All of them.
-pub(super) static VARIABLES: [Variable; 24] = [
+pub(super) static VARIABLES: [Variable; 26] = [
     common("SOFTSTOP_MODE", Holds::One),
     common("SOFTSTOP_COMMAND", Holds::Lines),
     plain("SOFTSTOP_WORKING_DIR", Holds::Many),
     plain("SOFTSTOP_AFTER_SCRIPT", Holds::Lines),
     common("SOFTSTOP_REPORT_FILE", Holds::One),
+    plain("SOFTSTOP_JOURNAL", Holds::One),
+    common("SOFTSTOP_ADDRESS", Holds::Many),
     plain("SOFTSTOP_GRACE_PERIOD", Holds::One),
     plain("SOFTSTOP_LOCK_TIMEOUT", Holds::One),
     plain("SOFTSTOP_BACKEND_CONFIG", Holds::Many),

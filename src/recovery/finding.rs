@@ -39,6 +39,17 @@ impl From<Finding> for Recovery {
     }
 }
 
+impl Finding {
+    /// The lock that is held, as far as it says anything.
+    pub(crate) fn lock(&self) -> Option<&LockInfo> {
+        match self {
+            Self::Free | Self::NeverLocked => None,
+            Self::Over(lock, _) => Some(lock),
+            Self::Alive(lock, _) | Self::Doubtful(lock, ..) => lock.as_ref(),
+        }
+    }
+}
+
 impl Recovery {
     /// Whether nobody holds the lock any more.
     pub(crate) fn is_free(&self) -> bool {

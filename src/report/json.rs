@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::journal::{Entry, Record};
 use crate::lock::{Holder, LockInfo};
 use crate::recovery::Finding;
 use crate::story::status::Looked;
@@ -45,6 +46,7 @@ fn record(looked: &Looked) -> Value {
         "release": release,
         "reason": reason,
         "by_hand": by_hand,
+        "journal": looked.record.as_ref().map(journal),
     })
 }
 
@@ -59,6 +61,26 @@ fn fields(lock: &LockInfo) -> Map<String, Value> {
     let more = lock.more.iter().map(|(name, text)| (*name, json!(text)));
     let all = fields.into_iter().chain(more);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What the holder was heard to do.
+fn journal(record: &Record) -> Value {
+    let resource = |entry: &Entry| {
+        json!({
+            "unit": entry.resource.unit,
+            "address": entry.resource.address,
+            "action": entry.resource.action.word(),
+            "stage": entry.resource.stage.word(),
+            "id": entry.resource.id,
+            "begun": entry.begun,
+        })
+    };
+    json!({
+        "commit": record.commit,
+        "plan": record.has_plan,
+        "resources": record.entries.iter().map(resource).collect::<Vec<_>>(),
+        "dropped": record.dropped,
+    })
 }
 
 fn build(holder: &Holder) -> Value {

@@ -2,10 +2,8 @@
 
 use tracing::{info, warn};
 
-use crate::story::remains::{Heard, Kind, Left, Remains};
+use crate::story::remains::{Heard, Kind, Left, Remains, names};
 
-/// How many resources a line names.
-const NAMED: usize = 5;
 /// How many next steps are printed.
 const STEPS: usize = 5;
 
@@ -83,29 +81,4 @@ fn lines(remains: &Remains) -> Vec<Line> {
         lines.push(line(step.clone(), true));
     }
     lines
-}
-
-fn names(left: &[&Left]) -> String {
-    let named: Vec<String> = left.iter().take(NAMED).map(|left| named(left)).collect();
-    match left.len().checked_sub(NAMED) {
-        None | Some(0) => named.join(", "),
-        Some(more) => format!("{}, and {more} more", named.join(", ")),
-    }
-}
-
-/// A resource, and what else tells it from others: what it is called in the state, where that is not
-/// obvious, and the id where nobody else would know it.
-fn named(left: &Left) -> String {
-    let name = left.name();
-    let id = left.resource.id.as_deref().map(|id| id.escape_debug());
-    match (left.kind(), id, left.is_stored) {
-        (Kind::NotStored | Kind::InDoubt, Some(id), _) => format!("{name} (id {id})"),
-        (Kind::InFlight | Kind::MayExist | Kind::InDoubt, _, Some(true)) => {
-            format!("{name} (the state has it)")
-        }
-        (Kind::InFlight | Kind::MayExist | Kind::InDoubt, _, Some(false)) => {
-            format!("{name} (not in the state)")
-        }
-        _ => name,
-    }
 }

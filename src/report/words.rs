@@ -1,13 +1,19 @@
 //! What a run has found, and how it ended, for people.
 
+use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use crate::console::{FAILURE, SUCCESS};
 use crate::exit_code::Exit;
+use crate::journal::{Entry, Record};
 use crate::recovery::Finding;
 use crate::story::conclusion::Conclusion;
 use crate::story::locks::unknown;
 use crate::story::status::Looked;
+use crate::tools::progress::Fate;
+
+/// How many resources a line names.
+const NAMED: usize = 5;
 
 /// Says how a run of softstop ended, as its last line.
 pub(crate) fn conclude(conclusion: &Conclusion) {
@@ -25,6 +31,40 @@ pub(crate) fn tell(looked: &Looked) {
         Ok(finding) => info!("{place}: {finding}{}", forecast(finding)),
         Err(error) => warn!("{place}: {}", unknown(error)),
     }
+    if let Some(record) = &looked.record {
+        info!("{place}: {}.", doing(record, Timestamp::now()));
+    }
+}
+
+/// What the holder of a lock is doing, or was when it was killed.
+fn doing(record: &Record, now: Timestamp) -> String {
+    let in_flight = record.entries.iter().filter(|entry| is_in_flight(entry));
+    let named: Vec<String> = in_flight.map(|entry| since(entry, now)).collect();
+    if named.is_empty() {
+        return "Nothing was heard to be in flight".to_owned();
+    }
+    let more = match named.len().checked_sub(NAMED) {
+        None | Some(0) => String::new(),
+        Some(more) => format!(", and {more} more"),
+    };
+    let named = &named[..named.len().min(NAMED)];
+    format!("In flight: {}{more}", named.join(", "))
+}
+
+fn is_in_flight(entry: &Entry) -> bool {
+    entry.resource.stage == Fate::InFlight
+}
+
+fn since(entry: &Entry, now: Timestamp) -> String {
+    let address = &entry.resource.address;
+    let Some(begun) = entry.begun else {
+        return address.clone();
+    };
+    let seconds = now.duration_since(begun).as_secs().max(0);
+    match seconds / 60 {
+        0 => format!("{address} for {seconds} s"),
+        minutes => format!("{address} for {minutes} min"),
+    }
 }
 
 /// What follows on a line of its own where the finding has several.
@@ -34,5 +74,57 @@ fn forecast(finding: &Finding) -> &'static str {
         Finding::Over(..) => "\n  `softstop release` would release it.",
         Finding::Alive(..) => "\n  `softstop release` would leave it, and wait for LOCK_TIMEOUT.",
         Finding::Doubtful(..) => "\n  (`softstop release` would not do it.)",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{PlaceName, Stand};
+    use crate::lock::Owner;
+    use crate::tools::progress::{Action, Resource};
+
+    #[test]
+    fn what_is_in_flight_is_named_with_the_time_that_it_takes() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let entry = |address: &str, stage, seconds: Option<i64>| Entry {
+            resource: Resource {
+                unit: None,
+                address: address.to_owned(),
+                action: Action::Create,
+                stage,
+                id: None,
+                old_id: None,
+            },
+            begun: seconds.map(|seconds| Timestamp::from_second(1_800_000_000 - seconds).unwrap()),
+            is_stored: None,
+        };
+        let stamp = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
+            22222222-2222-4222-8222-222222222222/1";
+        let mut record = Record {
+            owner: Owner::parse(stamp).unwrap(),
+            commit: "0123456789ab".to_owned(),
+            place: PlaceName {
+                directory: ".".to_owned(),
+                workspace: "default".to_owned(),
+                backend: "s3".to_owned(),
+            },
+            stand: Stand::Running,
+            entries: vec![
+                entry("a", Fate::InFlight, Some(200)),
+                entry("b", Fate::Complete, Some(300)),
+                entry("c", Fate::InFlight, Some(59)),
+                entry("d", Fate::InFlight, None),
+            ],
+            dropped: 0,
+            has_plan: true,
+        };
+        let words = doing(&record, now);
+        assert_eq!(words, "In flight: a for 3 min, c for 59 s, d");
+        record.entries.clear();
+        assert_eq!(doing(&record, now), "Nothing was heard to be in flight");
+        let many = (0..7).map(|number| entry(&number.to_string(), Fate::InFlight, Some(-1)));
+        record.entries.extend(many);
+        assert!(doing(&record, now).ends_with("4 for 0 s, and 2 more"));
     }
 }

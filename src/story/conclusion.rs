@@ -33,6 +33,8 @@ pub(crate) enum Reason {
     Looked(String),
     /// Not every lock could be asked about.
     Unanswered,
+    /// What is unfinished was resolved, with this result.
+    Resolved(String),
 }
 
 /// What became of one lock.
@@ -182,6 +184,10 @@ impl fmt::Display for Conclusion {
             } => self.tell_of_the_command(*was_a_plan, *lacked_memory, formatter),
             Reason::Looked(result) if exit == Exit::Done => write!(formatter, "Locks: {result}."),
             Reason::Looked(result) => write!(formatter, "Locks: {result} ({exit})."),
+            Reason::Resolved(result) if exit == Exit::Done => {
+                write!(formatter, "Journal: {result}.")
+            }
+            Reason::Resolved(result) => write!(formatter, "Journal: {result} ({exit})."),
             Reason::Unanswered => {
                 write!(formatter, "Not every lock could be asked about ({exit}).")
             }

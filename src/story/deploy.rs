@@ -3,6 +3,7 @@
 mod access;
 mod after;
 mod before;
+mod past;
 mod remains;
 mod saved_plan;
 mod unsaved;
@@ -24,13 +25,18 @@ use crate::inquiry::{Finished, Inquiry, STAMP};
 use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, Locks, Reason};
 use crate::story::hearing::Hearing;
+use crate::story::journal::Journal;
+use crate::story::keeping::Keeping;
+use crate::story::past::name_of;
 use crate::story::places::enter;
 use crate::story::remains::Remains;
 use crate::story::stage::Stage;
 use crate::story::used::Used;
 use crate::story::warned::Warned;
-use crate::supervisor::{Audience, Ending, Grounds, Phase, Seen};
-use crate::tools::{Job, Locking, Prepared, Processes, StateKeeper, StateKeeping, Tool, ToolError};
+use crate::supervisor::{Ending, Grounds, Phase, Seen};
+use crate::tools::{
+    Job, Locking, Prepared, Processes, Purpose, StateKeeper, StateKeeping, Tool, ToolError,
+};
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;
@@ -65,6 +71,11 @@ impl Runs {
         }
     }
 
+    /// Whether it is known before it runs that the place itself may be changed.
+    fn may_change(&self) -> bool {
+        matches!(self, Self::Job(Job::Apply | Job::ApplyPlan(_)))
+    }
+
     fn is_the_tools(&self) -> bool {
         matches!(self, Self::Job(_))
     }
@@ -76,6 +87,7 @@ pub(crate) struct Story<'a, S> {
     pub(crate) tool: &'a Tool,
     pub(crate) inquiry: &'a Inquiry<'a, S>,
     pub(crate) deploy: &'a Deploy,
+    pub(crate) journal: &'a Journal,
     /// Tells how the deploy ended and what it has left, before the after-script is run, which may
     /// want to read it.
     pub(crate) report: &'a dyn Fn(&Conclusion, &Remains),
@@ -103,14 +115,21 @@ impl<S: Stage> Story<'_, S> {
             return Conclusion::not_begun(exit, before.locks, why);
         }
 
+        let past = self.past(&before).await;
+
         let reserve = before.cost.reserve(self.deploy.after_script.is_some());
         self.stage.enter(Phase::Deploy(reserve));
         let started = (Timestamp::now(), SystemTime::now());
         let began = Instant::now();
         let mut used = Used::default();
         let hearing = Hearing::of(self.tool);
-        let audience = hearing.audience.as_ref();
-        let ending = self.supervise(&mut used, &mut warned, audience).await;
+        let keeping = Keeping::of(self.journal, &hearing, &past);
+        if self.deploy.runs.may_change() {
+            keeping.begin(name_of(self.tool));
+        }
+        let ending = self
+            .supervise(&mut used, &mut warned, &hearing, &keeping)
+            .await;
         let (outcome, exit) = conclude(&ending);
         let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
         if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
@@ -155,6 +174,8 @@ impl<S: Stage> Story<'_, S> {
         };
         let remains = self.remains(&hearing, &used, &places, outcome).await;
         (self.report)(&conclusion, &remains);
+        keeping.finish(self.stage, &remains).await;
+        self.settle(past, &places, &hearing, outcome).await;
         if let Some(script) = &self.deploy.after_script {
             let report_file = self.deploy.report_file.as_deref();
             let directory = &self.deploy.directory;
@@ -172,7 +193,8 @@ impl<S: Stage> Story<'_, S> {
         &self,
         used: &mut Used,
         warned: &mut Warned,
-        audience: Option<&Audience>,
+        hearing: &Hearing,
+        keeping: &Keeping<'_>,
     ) -> io::Result<Ending> {
         let prepared = self.command().map_err(io::Error::other)?;
         let programs = self.tool.programs();
@@ -182,15 +204,28 @@ impl<S: Stage> Story<'_, S> {
                 .map_or_else(|| self.deploy.directory.clone(), PathBuf::from),
         };
         let note = |seen: Seen| {
-            if let Some(place) = used.note(self.tool, &seen) {
+            let place = used.note(self.tool, &seen);
+            if let Some(place) = place {
                 warned.tell(place);
+            }
+            let purpose = match &seen {
+                Seen::Tool(seen) => self.tool.purpose(seen),
+                Seen::Hidden(_) => Purpose::Change,
+            };
+            if purpose != Purpose::Other {
+                keeping.note(place.and_then(name_of), purpose == Purpose::Change);
             }
         };
         let command = prepared.command;
-        let ending = self
+        let audience = hearing.audience.as_ref();
+        let deploy = self
             .stage
-            .run_deploy(command, &programs, grounds, note, audience)
-            .await;
+            .run_deploy(command, &programs, grounds, note, audience);
+        let ending = tokio::select! {
+            biased;
+            ending = deploy => ending,
+            never = keeping.keep() => match never {},
+        };
         drop(prepared.files);
         ending
     }

@@ -2,26 +2,64 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::supervisor::Audience;
+use tokio::sync::Notify;
+
+use crate::supervisor::{Audience, Listener};
 use crate::tools::Tool;
 use crate::tools::progress::{Reader, Telling, Told};
 
 /// Who hears what the deploy makes. Nobody, where its tool does not tell.
 pub(crate) struct Hearing {
-    reader: Option<Arc<Mutex<dyn Reader>>>,
+    heard: Heard,
     pub(crate) audience: Option<Audience>,
+}
+
+/// What was heard, and when there is more of it.
+#[derive(Clone)]
+pub(crate) struct Heard {
+    reader: Option<Arc<Mutex<dyn Reader>>>,
+    /// Is told whenever something was heard.
+    pub(crate) news: Arc<Notify>,
+}
+
+/// Hands on each line to the reader, and says so.
+struct Announcing {
+    reader: Arc<Mutex<dyn Reader>>,
+    news: Arc<Notify>,
+}
+
+impl Listener for Announcing {
+    fn hear(&mut self, line: &[u8]) {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.hear(line);
+        self.news.notify_one();
+    }
 }
 
 impl Hearing {
     pub(crate) fn of(tool: &Tool) -> Self {
         let teller = tool.teller();
         let reader = teller.map(|teller| teller.reader());
-        let audience = teller
-            .zip(reader.clone())
-            .map(|(teller, reader)| Audience::new(teller.markers(), reader));
-        Self { reader, audience }
+        let news = Arc::new(Notify::new());
+        let audience = teller.zip(reader.clone()).map(|(teller, reader)| {
+            let news = Arc::clone(&news);
+            let listener = Announcing { reader, news };
+            Audience::new(teller.markers(), Arc::new(Mutex::new(listener)))
+        });
+        let heard = Heard { reader, news };
+        Self { heard, audience }
     }
 
+    pub(crate) fn heard(&self) -> Heard {
+        self.heard.clone()
+    }
+
+    pub(crate) fn told(&self) -> Told {
+        self.heard.told()
+    }
+}
+
+impl Heard {
     pub(crate) fn told(&self) -> Told {
         let reader = self.reader.as_ref();
         let reader = reader.map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,13 +1,19 @@
 //! What softstop does, each story from top to bottom.
 
 mod after_script;
+mod commits;
 pub(crate) mod conclusion;
 pub(crate) mod deploy;
 mod hearing;
+pub(crate) mod journal;
+mod keeping;
 pub(crate) mod locks;
+mod next_steps;
+mod past;
 pub(crate) mod places;
 pub(crate) mod release;
 pub(crate) mod remains;
+pub(crate) mod resolve;
 mod stage;
 pub(crate) mod status;
 #[cfg(test)]

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::exit_code::{Exit, Outcome};
 use crate::inquiry::Inquiry;
-use crate::lock::LockInfo;
+use crate::journal::Past;
+use crate::lock::{Holder, LockInfo};
 use crate::recovery::guarded::Guarded;
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
+use crate::story::journal::Journal;
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
+use crate::story::past::{look_back, name_of};
 use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
 use crate::tools::{Locked, StateKeeper, StateKeeping, ToolError, Unstored};
@@ -29,6 +32,7 @@ pub(crate) struct Release {
 pub(crate) async fn run<S: Stage>(
     stage: &S,
     inquiry: &Inquiry<'_, S>,
+    journal: &Journal,
     places: &[Place],
     release: &Release,
 ) -> Conclusion {
@@ -36,6 +40,7 @@ pub(crate) async fn run<S: Stage>(
     let found = side_by_side(places, async |place| {
         let found = free(stage, inquiry, place, release.lock_timeout).await;
         save_left(stage, place, &found).await;
+        tell_past(stage, journal, place, &found).await;
         found
     })
     .await;
@@ -99,10 +104,8 @@ async fn save_left<S: Stage>(stage: &S, place: &Place, found: &[Found]) {
     let Some(state) = keeper.unsaved_state(None) else {
         return;
     };
-    let noted = found.iter().flatten().find_map(|recovery| match recovery {
-        Recovery::Released(holder, _) => keeper.unsaved_state_of(holder),
-        _ => None,
-    });
+    let mut holders = found.iter().flatten().filter_map(released);
+    let noted = holders.find_map(|holder| keeper.unsaved_state_of(holder));
     let Some(state) = noted else {
         let advice = keeper.save_by_hand(&state);
         warn!(
@@ -119,6 +122,43 @@ async fn save_left<S: Stage>(stage: &S, place: &Place, found: &[Found]) {
             warn!("{name}: It is not stored now, because {reason}.");
             warn!("{name}: {}", state.to_keep(&advice));
         }
+    }
+}
+
+/// Says what the deploys have left that are over, and writes down what became of it.
+async fn tell_past<S: Stage>(stage: &S, journal: &Journal, place: &Place, found: &[Found]) {
+    let Place {
+        name,
+        directory,
+        tool,
+    } = place;
+    let is_free = |found: &Found| found.as_ref().is_ok_and(Recovery::is_free);
+    if stage.interrupt().is_some() || !found.iter().all(is_free) {
+        return;
+    }
+    let released = found.iter().flatten().find_map(released);
+    let was_released = released.is_some();
+    let holder = released.and_then(Holder::of).map(|holder| holder.owner);
+    let place_name = name_of(tool);
+    let (place_name, holder) = (place_name.as_ref(), holder.as_ref());
+    match journal.past(stage, directory, place_name, holder).await {
+        Past::Settled => {}
+        Past::Unfinished(mut records) => {
+            look_back(stage, &format!("{name}: "), tool, &mut records).await;
+            journal.write(stage, &records).await;
+        }
+        Past::NotKnown(why) if was_released => {
+            info!("{name}: What the deploy has made that held the lock is not known: {why}.");
+        }
+        Past::NotKnown(why) => debug!("{name}: What was left is not known: {why}."),
+    }
+}
+
+/// The lock that was released.
+fn released(recovery: &Recovery) -> Option<&LockInfo> {
+    match recovery {
+        Recovery::Released(lock, _) => Some(lock),
+        _ => None,
     }
 }
 

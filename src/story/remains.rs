@@ -2,6 +2,9 @@
 
 use crate::tools::progress::{Action, Fate, Resource};
 
+/// How many resources a line names.
+const NAMED: usize = 5;
+
 /// What is known at the end of a deploy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remains {
@@ -81,6 +84,32 @@ impl Left {
             Some(unit) => format!("[{unit}] {}", self.resource.address),
             None => self.resource.address.clone(),
         }
+    }
+
+    /// The resource, and what else tells it from others: what the state knows of it, where that is not
+    /// obvious, and the id where nobody else would know it.
+    fn named(&self) -> String {
+        let name = self.name();
+        let id = self.resource.id.as_deref().map(|id| id.escape_debug());
+        match (self.kind(), id, self.is_stored) {
+            (Kind::NotStored | Kind::InDoubt, Some(id), _) => format!("{name} (id {id})"),
+            (Kind::InFlight | Kind::MayExist | Kind::InDoubt, _, Some(true)) => {
+                format!("{name} (the state has it)")
+            }
+            (Kind::InFlight | Kind::MayExist | Kind::InDoubt, _, Some(false)) => {
+                format!("{name} (not in the state)")
+            }
+            _ => name,
+        }
+    }
+}
+
+/// The first of these by name, and how many more there are.
+pub(crate) fn names(left: &[&Left]) -> String {
+    let named: Vec<String> = left.iter().take(NAMED).map(|left| left.named()).collect();
+    match left.len().checked_sub(NAMED) {
+        None | Some(0) => named.join(", "),
+        Some(more) => format!("{}, and {more} more", named.join(", ")),
     }
 }
 

@@ -18,7 +18,7 @@ use super::host::Host;
 use super::job::Job;
 use super::locking::Locking;
 use super::processes::{Prepared, Processes, Purpose, Sighting};
-use super::progress::{Reader, Stored, Telling, Told};
+use super::progress::{PlaceName, Reader, Stored, Telling, Told};
 use super::signing::Signing;
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
 use crate::environment::Environment;
@@ -46,6 +46,10 @@ pub(crate) struct FakePlace {
     pub(crate) unsaved: Option<PathBuf>,
     /// Why the state cannot be stored.
     pub(crate) unstored: RefCell<Option<Unstored>>,
+    /// What the stored state has.
+    pub(crate) stored: RefCell<Stored>,
+    /// What a deploy is heard to make.
+    pub(crate) told: Arc<Mutex<Told>>,
     pub(crate) moments: Rc<Moments>,
 }
 
@@ -58,6 +62,8 @@ impl FakePlace {
             others: Vec::new(),
             unsaved: None,
             unstored: RefCell::default(),
+            stored: RefCell::default(),
+            told: Arc::default(),
             moments: Rc::clone(moments),
         }
     }
@@ -207,16 +213,16 @@ impl StateKeeping for FakeTool {
     }
 }
 
-/// Understands nothing.
-struct Deaf;
+/// Knows already what there is to be heard.
+struct Knowing(Arc<Mutex<Told>>);
 
-impl Listener for Deaf {
+impl Listener for Knowing {
     fn hear(&mut self, _: &[u8]) {}
 }
 
-impl Reader for Deaf {
+impl Reader for Knowing {
     fn told(&self) -> Told {
-        Told::default()
+        self.0.lock().unwrap().clone()
     }
 }
 
@@ -226,12 +232,20 @@ impl Telling for FakeTool {
     }
 
     fn reader(&self) -> Arc<Mutex<dyn Reader>> {
-        Arc::new(Mutex::new(Deaf))
+        Arc::new(Mutex::new(Knowing(Arc::clone(&self.0.told))))
     }
 
     async fn stored(&self, _: &impl Host) -> Result<Stored, ToolError> {
         self.0.moments.pass().await;
-        Ok(Stored::default())
+        Ok(self.0.stored.borrow().clone())
+    }
+
+    fn journal_name(&self) -> Option<PlaceName> {
+        Some(PlaceName {
+            directory: self.0.name.to_owned(),
+            workspace: "default".to_owned(),
+            backend: "fake".to_owned(),
+        })
     }
 
     fn import_by_hand(&self, address: &str, id: &str) -> String {

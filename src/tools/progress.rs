@@ -15,7 +15,10 @@ pub(crate) trait Telling {
     /// Understands these lines, of one deploy.
     fn reader(&self) -> Arc<Mutex<dyn Reader>>;
 
-    /// What the stored state has, without taking the lock. To be asked where the deploy has used it,
+    /// How a journal names the place; nothing where it cannot be told from others in every clone.
+    fn journal_name(&self) -> Option<PlaceName>;
+
+    /// What the stored state has, without taking the lock. To be asked where a deploy has used it,
     /// because asking may create it.
     async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError>;
 
@@ -27,6 +30,17 @@ pub(crate) trait Telling {
 pub(crate) trait Reader: Listener {
     /// What was understood so far.
     fn told(&self) -> Told;
+}
+
+/// A place as a journal names it, which is the same in every clone. Nothing else of its settings is
+/// kept: they always come from the clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PlaceName {
+    /// Below the clone; `.` is the clone itself.
+    pub(crate) directory: String,
+    pub(crate) workspace: String,
+    /// The type of the backend.
+    pub(crate) backend: String,
 }
 
 /// What a tool has told of its resources.

@@ -14,7 +14,7 @@ use super::host::Host;
 use super::job::Job;
 use super::locking::{End, Locked, Locking, Look, Reply};
 use super::processes::{Prepared, Processes, Purpose, Sighting};
-use super::progress::{Reader, Stored, Telling};
+use super::progress::{PlaceName, Reader, Stored, Telling};
 use super::signing::Signing;
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
 use super::terraform::{Terraform, TerraformLock};
@@ -245,6 +245,10 @@ impl Telling for Teller<'_> {
 
     fn reader(&self) -> Arc<Mutex<dyn Reader>> {
         ask!(self, tool => tool.reader())
+    }
+
+    fn journal_name(&self) -> Option<PlaceName> {
+        ask!(self, tool => tool.journal_name())
     }
 
     async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {

@@ -22,6 +22,8 @@ pub(super) struct Before {
     pub(super) obstacle: Option<(Exit, String)>,
     /// Why nothing is known of the locks, as it was told.
     pub(super) told: Option<String>,
+    /// The locks of holders that were over.
+    pub(super) released: Vec<LockInfo>,
 }
 
 impl<S: Stage> Story<'_, S> {
@@ -33,6 +35,7 @@ impl<S: Stage> Story<'_, S> {
             locks: Locks::default(),
             obstacle: None,
             told: None,
+            released: Vec::new(),
         };
         if self.tool.takes_no_lock(&self.deploy.runs.words()) {
             debug!("The command takes no lock, so none was looked at.");
@@ -79,7 +82,10 @@ impl<S: Stage> Story<'_, S> {
             before.locks.0.extend(state_of(recovery.clone()));
             match recovery {
                 Recovery::Untouched(Finding::Free) => {}
-                Recovery::Released(..) => info!("{recovery}"),
+                Recovery::Released(ref lock, _) => {
+                    info!("{recovery}");
+                    before.released.push(lock.clone());
+                }
                 locked => {
                     warn!("{locked}");
                     let why = ". The lock is held, and stays held.".to_owned();

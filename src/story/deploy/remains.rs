@@ -5,14 +5,12 @@ use tracing::debug;
 use super::Story;
 use crate::exit_code::Outcome;
 use crate::story::hearing::Hearing;
-use crate::story::remains::{Heard, Kind, Left, Remains};
+use crate::story::next_steps::next_steps;
+use crate::story::remains::{Heard, Left, Remains};
 use crate::story::stage::Stage;
 use crate::story::used::Used;
 use crate::tools::Tool;
 use crate::tools::progress::{Resource, Stored, Telling};
-
-/// How many commands for a person are made.
-const COMMANDS: usize = 20;
 
 impl<S: Stage> Story<'_, S> {
     /// What a deploy with this outcome has left.
@@ -53,7 +51,8 @@ impl<S: Stage> Story<'_, S> {
             dropped: told.dropped,
             next_steps: Vec::new(),
         };
-        remains.next_steps = self.next_steps(&remains, places);
+        let place = places.first().copied().unwrap_or(self.tool);
+        remains.next_steps = next_steps(&remains.resources, place);
         remains
     }
 
@@ -70,34 +69,5 @@ impl<S: Stage> Story<'_, S> {
                 None
             }
         }
-    }
-
-    /// What a person has to do before the next deploy.
-    fn next_steps(&self, remains: &Remains, places: &[&Tool]) -> Vec<String> {
-        let place = places.first().copied().unwrap_or(self.tool);
-        let imports = remains.of(Kind::NotStored).filter_map(|left| {
-            let id = left.resource.id.as_deref()?;
-            let command = place.teller()?.import_by_hand(&left.resource.address, id);
-            Some(format!(
-                "Before the next deploy, which would make it again, bring it into the state: {command}"
-            ))
-        });
-        let mut steps: Vec<String> = imports.take(COMMANDS).collect();
-        let unknown = remains
-            .resources
-            .iter()
-            .filter(|left| left.may_be_made_again());
-        let names: Vec<String> = unknown.map(Left::name).collect();
-        match names.as_slice() {
-            [] => {}
-            [name] => steps.push(format!(
-                "Before the next deploy, which may make it again, look whether {name} is there."
-            )),
-            names => steps.push(format!(
-                "Before the next deploy, which may make them again, look which of these {} are there.",
-                names.len()
-            )),
-        }
-        steps
     }
 }

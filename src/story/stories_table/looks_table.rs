@@ -124,7 +124,8 @@ async fn a_status_tells_what_a_release_would_do_and_does_nothing() {
         let world = World::showing(Look::Free);
         world.backend.then([look]);
         let places = world.places(&[&world.backend]);
-        let (looked, conclusion) = status::run(&world.host, &world.inquiry(), &places).await;
+        let (inquiry, journal) = (world.inquiry(), world.journal());
+        let (looked, conclusion) = status::run(&world.host, &inquiry, &journal, &places).await;
         assert_eq!(
             (conclusion.exit, conclusion.to_string().as_str()),
             (exit, words)

@@ -1,6 +1,7 @@
 //! The stories from top to bottom, with a tool, a host and a stage that are played.
 
 mod deploys_table;
+mod journals_table;
 mod looks_table;
 
 use std::io;
@@ -18,14 +19,17 @@ use crate::docker::Daemon;
 use crate::exit_code::{Exit, Outcome};
 use crate::identity::{Left, Neighbours};
 use crate::inquiry::Inquiry;
+use crate::journal::Shelf;
+use crate::journal::fake::{FakeShelf, Mood};
 use crate::lock::{LockInfo, Owner};
 use crate::report::json;
 use crate::story::conclusion::{Conclusion, LockState, Locks};
 use crate::story::deploy::{Deploy, Runs, Story};
+use crate::story::journal::{Journal, Kept};
 use crate::story::places::Place;
 use crate::story::release::{self, Release};
 use crate::story::stage::Stage;
-use crate::story::status;
+use crate::story::{resolve, status};
 use crate::supervisor::{Audience, Ending, Grounds, Phase, Programs, Seen};
 use crate::tools::fake::{
     FakeBackend, FakeHost, FakePlace, FakeTool, Moments, SIGNATURE, Slip, VERSION, not_given_back,
@@ -36,6 +40,8 @@ use crate::tools::{Host, Look, Tool, ToolError, Unstored};
 /// The step that asks, in its second run.
 const ASKER: &str = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
     22222222-2222-4222-8222-222222222222/2";
+/// The commit of its pipeline.
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// Somebody of whom nobody can tell whether he is over.
 const PERSON: &str = "anna@macbook";
 
@@ -126,6 +132,8 @@ struct World {
     backend: Rc<FakeBackend>,
     place: FakePlace,
     deploy: Deploy,
+    /// Where records lie; nobody can reach it where no test says so.
+    shelf: Rc<FakeShelf>,
 }
 
 impl World {
@@ -146,6 +154,7 @@ impl World {
             },
             backend,
             moments,
+            shelf: FakeShelf::that_is(Mood::NotThere),
             deploy: Deploy {
                 runs: Runs::Command("fake".to_owned(), Vec::new()),
                 directory: PathBuf::from("/"),
@@ -172,8 +181,13 @@ impl World {
     }
 
     fn inquiry(&self) -> Inquiry<'_, FakeHost> {
+        self.inquiry_of(ASKER)
+    }
+
+    /// Of the step with this stamp.
+    fn inquiry_of(&self, stamp: &str) -> Inquiry<'_, FakeHost> {
         let build = Build {
-            owner: Owner::parse(ASKER).unwrap(),
+            owner: Owner::parse(stamp).unwrap(),
             commit: None,
             is_parallel: false,
             clone: None,
@@ -182,15 +196,24 @@ impl World {
         Inquiry::new(&self.host, Some(build), None, Daemon::Nowhere, true)
     }
 
+    fn journal(&self) -> Journal {
+        Journal::Kept(Box::new(Kept {
+            shelf: Shelf::Fake(Rc::clone(&self.shelf)),
+            owner: Owner::parse(ASKER).unwrap(),
+            commit: COMMIT.to_owned(),
+        }))
+    }
+
     async fn deploy(&mut self) -> Conclusion {
         let nothing = FakePlace::with(&self.moments, &[]);
         let tool = tool(std::mem::replace(&mut self.place, nothing));
-        let inquiry = self.inquiry();
+        let (inquiry, journal) = (self.inquiry(), self.journal());
         let story = Story {
             stage: &self.host,
             tool: &tool,
             inquiry: &inquiry,
             deploy: &self.deploy,
+            journal: &journal,
             report: &|_, _| {},
         };
         story.run().await
@@ -215,7 +238,14 @@ impl World {
             lock_timeout: Duration::ZERO,
         };
         let places = self.places(backends);
-        release::run(&self.host, &self.inquiry(), &places, &release).await
+        release::run(
+            &self.host,
+            &self.inquiry(),
+            &self.journal(),
+            &places,
+            &release,
+        )
+        .await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ pub(crate) struct FakeHost {
     pub(crate) moments: Rc<Moments>,
     pub(crate) neighbours: Neighbours,
     pub(crate) left: Left,
+    /// The last commits of the clone.
+    pub(crate) commits: Vec<String>,
     /// What the tools of the deploy are seen to do.
     pub(crate) seen: Vec<Seen>,
     pub(crate) act: RefCell<Option<Act>>,
@@ -77,6 +79,7 @@ impl FakeHost {
             moments: Rc::clone(moments),
             neighbours: Neighbours::NonePossible,
             left: Left::Nobody,
+            commits: Vec::new(),
             seen: Vec::new(),
             act: RefCell::default(),
             ending: RefCell::default(),
@@ -91,8 +94,13 @@ impl FakeHost {
 }
 
 impl Host for FakeHost {
-    async fn run_helper(&self, _: Command, _: Duration) -> Result<Helped, HelperError> {
-        panic!("nothing is started here");
+    async fn run_helper(&self, command: Command, _: Duration) -> Result<Helped, HelperError> {
+        assert_eq!(command.get_program(), "git", "nothing else is started here");
+        Ok(Helped {
+            status: ExitStatus::default(),
+            stdout: self.commits.join("\n"),
+            stderr: String::new(),
+        })
     }
 
     async fn run_helper_that_says(

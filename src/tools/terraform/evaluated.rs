@@ -12,6 +12,7 @@ use super::configuration::Resolved;
 use super::helper::helper_command;
 use super::initialise::initialise;
 use super::place::Terraform;
+use super::program::is_opentofu;
 use super::shadow::Shadow;
 use super::static_part::StaticPart;
 use crate::tools::error::ToolError;
@@ -20,8 +21,19 @@ use crate::tools::host::Host;
 /// How long `init` may take.
 const LIMIT_OF_INIT: Duration = Duration::from_secs(20);
 
+/// The backend of a place, whether its block is literal or not.
+pub(super) async fn resolved(host: &impl Host, place: &Terraform) -> Result<Resolved, ToolError> {
+    match place.resolved() {
+        // OpenTofu takes variables in a backend block.
+        Err(ToolError::NoLiteral { .. }) if is_opentofu(&place.binary) => {
+            resolve(host, place).await
+        }
+        resolved => resolved,
+    }
+}
+
 /// The backend of a place whose block is not literal.
-pub(super) async fn resolve(host: &impl Host, place: &Terraform) -> Result<Resolved, ToolError> {
+async fn resolve(host: &impl Host, place: &Terraform) -> Result<Resolved, ToolError> {
     let configuration = place.configuration();
     let part = StaticPart::of(&configuration)?;
     if let Some(word) = part.place_of_backend() {

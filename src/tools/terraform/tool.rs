@@ -14,12 +14,12 @@ use super::http_backend::HttpLock;
 use super::lock::TerraformLock;
 use super::lock_view::LockView;
 use super::place::{ERRORED_STATE, Terraform};
-use super::program::is_opentofu;
 use super::progress::{MARKERS, Progress};
 use super::strategy::Strategy;
 use super::version::version_of;
 use super::{
-    access, by_hand, default_command, evaluated, operations, precedence, sighting, stand_in,
+    access, by_hand, default_command, evaluated, operations, place_name, precedence, shown_state,
+    sighting, stand_in,
 };
 use crate::console::introduce;
 use crate::identity::user_name;
@@ -31,7 +31,7 @@ use crate::tools::host::Host;
 use crate::tools::job::Job;
 use crate::tools::locking::Locking;
 use crate::tools::processes::{Prepared, Processes, Purpose, Sighting};
-use crate::tools::progress::{Reader, Stored, Telling};
+use crate::tools::progress::{PlaceName, Reader, Stored, Telling};
 use crate::tools::quoted::quoted;
 use crate::tools::signing::Signing;
 use crate::tools::state_keeping::{StateKeeping, UnsavedState, Unstored};
@@ -170,13 +170,7 @@ impl Locking for Terraform {
         &'a self,
         host: &'a H,
     ) -> Result<Vec<TerraformLock<'a, H>>, ToolError> {
-        let resolved = match self.resolved() {
-            // OpenTofu takes variables in a backend block.
-            Err(ToolError::NoLiteral { .. }) if is_opentofu(&self.binary) => {
-                evaluated::resolve(host, self).await?
-            }
-            resolved => resolved?,
-        };
+        let resolved = evaluated::resolved(host, self).await?;
         for note in &resolved.notes {
             warn!("{note}");
         }
@@ -233,8 +227,18 @@ impl Telling for Terraform {
         Arc::new(Mutex::new(Progress::default()))
     }
 
+    fn journal_name(&self) -> Option<PlaceName> {
+        place_name::place_name(self)
+    }
+
     async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
-        self.pull_ids(host).await.map(Stored)
+        // Only a Terraform that was seen has surely initialised the directory.
+        let ids = if self.is_seen {
+            self.pull_ids(host).await
+        } else {
+            shown_state::ids(host, self).await
+        };
+        ids.map(Stored)
     }
 
     fn import_by_hand(&self, address: &str, id: &str) -> String {

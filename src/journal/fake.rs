@@ -1,0 +1,75 @@
+//! A shelf that tests play.
+
+use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::rc::Rc;
+
+use super::record::{PlaceName, Record};
+use crate::bitbucket::InsightsError;
+use crate::lock::Owner;
+
+/// A shelf that is a value.
+#[derive(Debug, Default)]
+pub(crate) struct FakeShelf {
+    /// The last that was written of each.
+    pub(crate) records: RefCell<Vec<Record>>,
+    pub(crate) mood: Cell<Mood>,
+    /// Every commit that was asked about.
+    pub(crate) asked: RefCell<Vec<String>>,
+}
+
+/// How a shelf answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mood {
+    #[default]
+    Well,
+    NotThere,
+    Hangs,
+}
+
+impl FakeShelf {
+    pub(crate) fn that_is(mood: Mood) -> Rc<Self> {
+        let fake = Self::default();
+        fake.mood.set(mood);
+        Rc::new(fake)
+    }
+
+    pub(super) async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+        self.answer().await?;
+        let is_other = |other: &Record| {
+            other.owner != record.owner
+                || other.place != record.place
+                || other.commit != record.commit
+        };
+        let mut records = self.records.borrow_mut();
+        records.retain(is_other);
+        records.push(record.clone());
+        Ok(())
+    }
+
+    pub(super) async fn of_step(
+        &self,
+        commit: &str,
+        owner: &Owner,
+        place: &PlaceName,
+    ) -> Result<Option<Record>, InsightsError> {
+        let mut records = self.on_commit(commit).await?.into_iter();
+        Ok(records.find(|record| record.owner == *owner && record.place == *place))
+    }
+
+    pub(super) async fn on_commit(&self, commit: &str) -> Result<Vec<Record>, InsightsError> {
+        self.asked.borrow_mut().push(commit.to_owned());
+        self.answer().await?;
+        let records = self.records.borrow();
+        let here = records.iter().filter(|one| one.commit.starts_with(commit));
+        Ok(here.cloned().collect())
+    }
+
+    async fn answer(&self) -> Result<(), InsightsError> {
+        match self.mood.get() {
+            Mood::Well => Ok(()),
+            Mood::NotThere => Err(InsightsError::NotThere),
+            Mood::Hangs => pending().await,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What is left of earlier deploys that no state knows, and when it is settled.
+
+use super::record::{Entry, Record, Stand};
+use crate::tools::progress::{Action, Fate, PlaceName, Resource, Stored, Told};
+
+impl Entry {
+    /// Whether something may exist that no state knows, and that the next deploy would make again.
+    ///
+    /// What was changed or destroyed shows in the next plan. What has failed the tool itself has told,
+    /// and has kept what was there of it.
+    pub(crate) fn is_open(&self) -> bool {
+        let is_made = matches!(self.resource.action, Action::Create | Action::Replace);
+        let may_exist = match self.resource.stage {
+            Fate::Complete | Fate::InFlight | Fate::GivenUp | Fate::InDoubt => true,
+            Fate::NotBegun | Fate::Failed => false,
+        };
+        is_made && may_exist && self.is_stored != Some(true)
+    }
+
+    /// Takes in what the state has, as it stands before anybody deploys again.
+    fn compare(&mut self, stored: &Stored) {
+        let resource = &self.resource;
+        let is_stored = match (resource.action, &resource.id, &resource.old_id) {
+            // What the state has by now somebody else may have made.
+            (_, None, _) if self.is_stored == Some(false) => return,
+            // Under its address may stand what was to be replaced.
+            (Action::Replace, None, None) if stored.0.contains_key(&resource.address) => None,
+            (Action::Replace, None, Some(old)) => {
+                let ids = stored.0.get(&resource.address);
+                Some(ids.is_some_and(|ids| ids.iter().any(|id| id != old)))
+            }
+            _ => stored.knows(resource),
+        };
+        self.is_stored = is_stored.or(self.is_stored);
+    }
+}
+
+impl Record {
+    /// Whether it holds something that no state knows.
+    pub(crate) fn is_open(&self) -> bool {
+        self.entries.iter().any(Entry::is_open)
+    }
+
+    /// Takes in what the state has, as it stands before anybody deploys again.
+    pub(crate) fn compare(&mut self, stored: &Stored) {
+        for entry in &mut self.entries {
+            entry.compare(stored);
+        }
+    }
+
+    /// Takes in what the state has after a deploy that has told this. What that has made is not what
+    /// this record lacks.
+    pub(crate) fn compare_after(&mut self, told: &Told, stored: &Stored) {
+        for entry in &mut self.entries {
+            let is_nameless = entry.resource.id.is_none();
+            let is_again = |other: &Resource| {
+                other.address == entry.resource.address
+                    && other.is_begun()
+                    && matches!(other.action, Action::Create | Action::Replace)
+            };
+            if entry.is_open() && is_nameless && told.resources.iter().any(is_again) {
+                entry.is_stored = Some(false);
+            }
+            entry.compare(stored);
+        }
+    }
+
+    /// How it stands once its deploy is over.
+    pub(crate) fn end(&mut self) {
+        self.stand = if self.is_open() {
+            Stand::Unfinished
+        } else {
+            Stand::Settled
+        };
+    }
+
+    /// Whether it tells something of this place that is not settled. One in which nothing was told may
+    /// be of a deploy that has just begun.
+    pub(crate) fn is_left_at(&self, place: &PlaceName) -> bool {
+        self.place == *place && self.stand != Stand::Settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::lock::Owner;
+
+    pub(super) fn resource(
+        action: Action,
+        stage: Fate,
+        id: Option<&str>,
+        old: Option<&str>,
+    ) -> Resource {
+        Resource {
+            unit: None,
+            address: "x.y".to_owned(),
+            action,
+            stage,
+            id: id.map(str::to_owned),
+            old_id: old.map(str::to_owned),
+        }
+    }
+
+    fn entry(resource: Resource, is_stored: Option<bool>) -> Entry {
+        Entry {
+            resource,
+            begun: None,
+            is_stored,
+        }
+    }
+
+    fn record(entries: Vec<Entry>) -> Record {
+        let stamp = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
+            22222222-2222-4222-8222-222222222222/1/0123456789ab";
+        Record {
+            owner: Owner::parse(stamp).unwrap(),
+            commit: "0123456789ab".to_owned(),
+            place: place("."),
+            stand: Stand::Running,
+            entries,
+            dropped: 0,
+            has_plan: true,
+        }
+    }
+
+    fn place(directory: &str) -> PlaceName {
+        PlaceName {
+            directory: directory.to_owned(),
+            workspace: "default".to_owned(),
+            backend: "s3".to_owned(),
+        }
+    }
+
+    fn stored(ids: &[&str]) -> Stored {
+        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        let all = if ids.is_empty() {
+            BTreeMap::new()
+        } else {
+            BTreeMap::from([("x.y".to_owned(), ids)])
+        };
+        Stored(all)
+    }
+
+    #[test]
+    fn what_may_exist_and_is_in_no_state_is_open() {
+        use Action::{Create, Destroy, Import, Read, Replace, Update};
+        use Fate::{Complete, Failed, GivenUp, InDoubt, InFlight, NotBegun};
+        for (action, stage, is_stored, is_open) in [
+            (Create, Complete, None, true),
+            (Create, Complete, Some(false), true),
+            (Create, Complete, Some(true), false),
+            (Create, InFlight, None, true),
+            (Replace, InFlight, Some(false), true),
+            (Create, GivenUp, None, true),
+            (Create, InDoubt, None, true),
+            (Create, Failed, Some(false), false),
+            (Create, NotBegun, None, false),
+            (Update, InFlight, None, false),
+            (Destroy, InFlight, None, false),
+            (Import, Complete, Some(false), false),
+            (Read, Complete, None, false),
+        ] {
+            let entry = entry(resource(action, stage, None, None), is_stored);
+            assert_eq!(entry.is_open(), is_open, "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_settles_what_it_has_by_address_and_id() {
+        use Action::{Create, Replace};
+        use Fate::{Complete, InFlight};
+        for (action, stage, (id, old), before, ids, expected) in [
+            (
+                Create,
+                Complete,
+                (Some("1"), None),
+                None,
+                &["1"][..],
+                Some(true),
+            ),
+            (
+                Create,
+                Complete,
+                (Some("1"), None),
+                None,
+                &["2"],
+                Some(false),
+            ),
+            (Create, Complete, (Some("1"), None), None, &[], Some(false)),
+            (
+                Create,
+                Complete,
+                (Some("1"), None),
+                Some(false),
+                &["1"],
+                Some(true),
+            ),
+            (Create, InFlight, (None, None), None, &["1"], Some(true)),
+            (Create, InFlight, (None, None), None, &[], Some(false)),
+            // Somebody has made it since.
+            (
+                Create,
+                InFlight,
+                (None, None),
+                Some(false),
+                &["1"],
+                Some(false),
+            ),
+            (
+                Replace,
+                InFlight,
+                (None, Some("1")),
+                None,
+                &["1"],
+                Some(false),
+            ),
+            (
+                Replace,
+                InFlight,
+                (None, Some("1")),
+                None,
+                &["1", "2"],
+                Some(true),
+            ),
+            (Replace, InFlight, (None, Some("1")), None, &[], Some(false)),
+            (Replace, InFlight, (None, None), None, &["1"], None),
+            (Replace, InFlight, (None, None), None, &[], Some(false)),
+        ] {
+            let mut record = record(vec![entry(resource(action, stage, id, old), before)]);
+            record.compare(&stored(ids));
+            assert_eq!(record.entries[0].is_stored, expected, "{record:?} {ids:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_later_deploy_makes_again_does_not_settle_what_was_in_flight() {
+        let in_flight = || entry(resource(Action::Create, Fate::InFlight, None, None), None);
+        let again = Told {
+            resources: vec![resource(Action::Create, Fate::Complete, Some("2"), None)],
+            ..Told::default()
+        };
+        for (told, is_open) in [(again, true), (Told::default(), false)] {
+            let mut record = record(vec![in_flight()]);
+            record.compare_after(&told, &stored(&["2"]));
+            assert_eq!(record.is_open(), is_open, "{told:?}");
+            record.end();
+            assert_eq!(record.stand == Stand::Unfinished, is_open);
+        }
+    }
+
+    #[test]
+    fn a_record_is_left_at_its_own_place_until_it_is_settled() {
+        let mut record = record(Vec::new());
+        assert!(record.is_left_at(&place(".")));
+        assert!(!record.is_left_at(&place("other")));
+        record.stand = Stand::Settled;
+        assert!(!record.is_left_at(&place(".")));
+    }
+}

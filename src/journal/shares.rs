@@ -1,0 +1,157 @@
+//! What of all that a deploy has told belongs to which of its places.
+//!
+//! Two places may have the same addresses, and only a wrapper says before each line which of them it
+//! is about. So of several places without a wrapper, only what was told before the second one was
+//! seen is known to be of the first; the rest is nobody's.
+
+use std::path::Path;
+
+use crate::tools::progress::{PlaceName, Resource, Told};
+
+/// The places of one deploy.
+#[derive(Debug, Default)]
+pub(crate) struct Shares {
+    /// In the order in which they were seen; nothing for one that has no name.
+    places: Vec<Option<PlaceName>>,
+    /// What was told before the second one was seen.
+    of_the_first: Told,
+}
+
+impl Shares {
+    /// Takes in that this place is used, and what was told so far.
+    pub(crate) fn note(&mut self, place: Option<PlaceName>, told: impl FnOnce() -> Told) {
+        if place.is_some() && self.places.contains(&place) {
+            return;
+        }
+        if self.places.len() == 1 {
+            self.of_the_first = told();
+        }
+        self.places.push(place);
+    }
+
+    /// What of all that was told is known to be about this place.
+    pub(crate) fn of(&self, place: &PlaceName, told: Told) -> Told {
+        let is_first = |known: &Option<PlaceName>| known.as_ref() == Some(place);
+        match self.places.as_slice() {
+            [] => told,
+            [only] if is_first(only) => told,
+            [_] => Told::default(),
+            [first, ..] => {
+                let by_unit = |resource: &Resource| {
+                    let unit = resource.unit.as_deref();
+                    unit.is_some_and(|unit| self.is_of_alone(unit, place))
+                };
+                let mut resources = told.resources;
+                resources.retain(by_unit);
+                if is_first(first) {
+                    let early = self.of_the_first.resources.iter();
+                    resources.extend(early.filter(|early| early.unit.is_none()).cloned());
+                }
+                Told {
+                    resources,
+                    dropped: 0,
+                    has_plan: false,
+                }
+            }
+        }
+    }
+
+    /// Whether a wrapper's unit is this place and no other one.
+    fn is_of_alone(&self, unit: &str, place: &PlaceName) -> bool {
+        let named = self.places.iter().flatten();
+        let mut meant = named.filter(|known| is_of(unit, known));
+        meant.next() == Some(place) && meant.next().is_none()
+    }
+}
+
+/// A wrapper names a unit by its directory, as seen from wherever it was started.
+fn is_of(unit: &str, place: &PlaceName) -> bool {
+    let unit = unit.trim_start_matches("./");
+    !unit.is_empty() && Path::new(&place.directory).ends_with(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::progress::{Action, Fate};
+
+    fn place(directory: &str) -> PlaceName {
+        PlaceName {
+            directory: directory.to_owned(),
+            workspace: "default".to_owned(),
+            backend: "s3".to_owned(),
+        }
+    }
+
+    /// Each as `[unit] address`, or without a unit.
+    fn told(names: &[&str]) -> Told {
+        let resource = |name: &&str| {
+            let (unit, address) = match name.split_once(' ') {
+                Some((unit, address)) => (Some(unit), address),
+                None => (None, *name),
+            };
+            Resource {
+                unit: unit.map(|unit| unit.trim_matches(['[', ']']).to_owned()),
+                address: address.to_owned(),
+                action: Action::Create,
+                stage: Fate::InFlight,
+                id: None,
+                old_id: None,
+            }
+        };
+        Told {
+            resources: names.iter().map(resource).collect(),
+            dropped: 0,
+            has_plan: true,
+        }
+    }
+
+    fn addresses(told: &Told) -> Vec<&str> {
+        told.resources
+            .iter()
+            .map(|one| one.address.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn all_is_about_the_only_place() {
+        let mut shares = Shares::default();
+        assert_eq!(shares.of(&place("a"), told(&["x"])), told(&["x"]));
+        shares.note(Some(place("a")), || unreachable!());
+        shares.note(Some(place("a")), || unreachable!());
+        assert_eq!(shares.of(&place("a"), told(&["x"])), told(&["x"]));
+        assert_eq!(shares.of(&place("b"), told(&["x"])), Told::default());
+    }
+
+    #[test]
+    fn of_several_places_only_what_came_before_the_second_is_surely_of_the_first() {
+        for second in [Some(place("b")), None] {
+            let mut shares = Shares::default();
+            shares.note(Some(place("a")), Told::default);
+            shares.note(second, || told(&["x"]));
+            shares.note(Some(place("c")), || unreachable!());
+            let all = || told(&["x", "y"]);
+            let first = shares.of(&place("a"), all());
+            assert_eq!(addresses(&first), ["x"]);
+            assert!(
+                !first.has_plan,
+                "what is not listed may be planned all the same"
+            );
+            for other in ["b", "c"] {
+                assert_eq!(addresses(&shares.of(&place(other), all())), [""; 0]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrapper_tells_its_units_apart_where_one_place_alone_is_meant() {
+        let mut shares = Shares::default();
+        let all = || told(&["[net] x", "[./live/app] x", "[app] y", "z"]);
+        for directory in ["live/net", "live/app", "test/app"] {
+            shares.note(Some(place(directory)), Told::default);
+        }
+        assert_eq!(addresses(&shares.of(&place("live/net"), all())), ["x"]);
+        assert_eq!(addresses(&shares.of(&place("live/app"), all())), ["x"]);
+        assert_eq!(addresses(&shares.of(&place("test/app"), all())), [""; 0]);
+    }
+}

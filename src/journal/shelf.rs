@@ -1,0 +1,60 @@
+//! Where records lie: on commits, or with a test.
+
+#[cfg(test)]
+use std::rc::Rc;
+
+#[cfg(test)]
+use super::fake::FakeShelf;
+use super::keeper::Journal;
+use super::record::{PlaceName, Record};
+use super::store::Store;
+use crate::bitbucket::InsightsError;
+use crate::lock::Owner;
+
+/// Where the records of a repository lie.
+#[derive(Debug)]
+pub(crate) enum Shelf {
+    Commits(Store),
+    #[cfg(test)]
+    Fake(Rc<FakeShelf>),
+}
+
+impl Shelf {
+    /// Writes a record, or writes it anew.
+    pub(crate) async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+        match self {
+            Self::Commits(store) => store.write(record).await,
+            #[cfg(test)]
+            Self::Fake(fake) => fake.write(record).await,
+        }
+    }
+
+    /// The record of this run of a step, of this place.
+    pub(crate) async fn of_step(
+        &self,
+        commit: &str,
+        owner: &Owner,
+        place: &PlaceName,
+    ) -> Result<Option<Record>, InsightsError> {
+        match self {
+            Self::Commits(store) => store.of_step(commit, owner, place).await,
+            #[cfg(test)]
+            Self::Fake(fake) => fake.of_step(commit, owner, place).await,
+        }
+    }
+
+    /// All records on this commit.
+    pub(crate) async fn on_commit(&self, commit: &str) -> Result<Vec<Record>, InsightsError> {
+        match self {
+            Self::Commits(store) => store.on_commit(commit).await,
+            #[cfg(test)]
+            Self::Fake(fake) => fake.on_commit(commit).await,
+        }
+    }
+}
+
+impl Journal for &Shelf {
+    async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+        Shelf::write(self, record).await
+    }
+}

@@ -1,0 +1,220 @@
+//! Where the stories write what a deploy does, and find what earlier ones have left.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt, stream};
+use tracing::debug;
+
+use crate::bitbucket::InsightsError;
+use crate::bitbucket::build::Build;
+use crate::bitbucket::insights::Insights;
+use crate::journal::{Masks, Past, PlaceName, Record, Shelf, Stand, Store};
+use crate::lock::Owner;
+use crate::story::commits::recent_commits;
+use crate::tools::Host;
+
+/// How long whatever is read may take in all. Nobody waits longer for what may be nothing.
+const LIMIT_TO_READ: Duration = Duration::from_secs(2);
+/// How long writing one record may take once its deploy is over.
+const LIMIT_TO_WRITE: Duration = Duration::from_secs(2);
+/// The same where somebody has asked us to stop.
+const LIMIT_IN_A_HURRY: Duration = Duration::from_secs(1);
+
+/// By which way a journal gets to Bitbucket, and what nobody may read there.
+pub(crate) struct Way {
+    pub(crate) proxy: String,
+    pub(crate) masks: Masks,
+}
+
+/// Whether a journal is kept.
+pub(crate) enum Journal {
+    Kept(Box<Kept>),
+    /// For this reason there is none.
+    None(String),
+}
+
+/// The journal of a repository, and who writes into it.
+pub(crate) struct Kept {
+    pub(crate) shelf: Shelf,
+    pub(crate) owner: Owner,
+    /// The commit of the own pipeline.
+    pub(crate) commit: String,
+}
+
+impl Journal {
+    /// The journal of the repository of this build, where there is one.
+    pub(crate) fn open(build: Option<&Build>, way: Option<Way>) -> Self {
+        let none = |why: &str| Self::None(why.to_owned());
+        let Some(way) = way else {
+            return none("JOURNAL is false");
+        };
+        let Some(build) = build else {
+            return none("this is no step of Bitbucket Pipelines");
+        };
+        let Some(commit) = build.commit.clone() else {
+            return none("BITBUCKET_COMMIT names no commit");
+        };
+        let owner = build.owner.clone();
+        let (workspace, repository) = (owner.workspace(), owner.repository());
+        match Insights::new(&[&way.proxy], workspace, repository) {
+            Ok(insights) => Self::Kept(Box::new(Kept {
+                shelf: Shelf::Commits(Store::new(insights, way.masks)),
+                owner,
+                commit,
+            })),
+            Err(error) => Self::None(error.to_string()),
+        }
+    }
+
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        match self {
+            Self::Kept(kept) => Some(kept),
+            Self::None(_) => None,
+        }
+    }
+
+    /// What is left of the deploy of `holder` at this place, or else of any. To be asked while nobody
+    /// holds the lock: what somebody is about to do is no past.
+    pub(super) async fn past<H: Host>(
+        &self,
+        host: &H,
+        directory: &Path,
+        place: Option<&PlaceName>,
+        holder: Option<&Owner>,
+    ) -> Past {
+        let kept = match self {
+            Self::Kept(kept) => kept,
+            Self::None(why) => return Past::NotKnown(why.clone()),
+        };
+        let Some(place) = place else {
+            let why = "this place has no name that is the same in every clone";
+            return Past::NotKnown(why.to_owned());
+        };
+        let found: RefCell<Vec<Record>> = RefCell::default();
+        let asked = async {
+            match holder.and_then(|holder| Some((holder, holder.commit()?))) {
+                Some((holder, commit)) => {
+                    let commit = kept.in_full(host, directory, commit).await;
+                    let record = kept.shelf.of_step(&commit, holder, place).await?;
+                    found.borrow_mut().extend(record);
+                    Ok(())
+                }
+                None => kept.search(host, directory, &found).await,
+            }
+        };
+        let asked: Option<Result<(), InsightsError>> = host.limited(LIMIT_TO_READ, asked).await;
+        let mut records = found.into_inner();
+        let was_found = !records.is_empty();
+        records.retain(|record| record.is_left_at(place));
+        match asked {
+            _ if !records.is_empty() => Past::Unfinished(records),
+            Some(Ok(())) => match holder.filter(|_| !was_found) {
+                Some(holder) => Past::NotKnown(format!("build {} has left none", holder.build())),
+                None => Past::Settled,
+            },
+            Some(Err(error)) => Past::NotKnown(error.to_string()),
+            None => Past::NotKnown("there was no time left to ask for it".to_owned()),
+        }
+    }
+
+    /// The record of a holder, whether it goes on or was killed.
+    pub(super) async fn of_holder<H: Host>(
+        &self,
+        host: &H,
+        directory: &Path,
+        place: &PlaceName,
+        holder: &Owner,
+    ) -> Option<Record> {
+        let kept = self.kept()?;
+        let asked = async {
+            let commit = kept.in_full(host, directory, holder.commit()?).await;
+            match kept.shelf.of_step(&commit, holder, place).await {
+                Ok(record) => record,
+                Err(error) => {
+                    debug!("What the holder is doing is not known: {error}.");
+                    None
+                }
+            }
+        };
+        host.limited(LIMIT_TO_READ, asked).await.flatten()
+    }
+
+    /// Writes what is known of deploys that are over. A journal that cannot be written changes nothing.
+    pub(super) async fn write<H: Host>(&self, host: &H, records: &[Record]) {
+        if let Err(why) = self.try_write(host, records).await {
+            debug!("The journal was not written: {why}.");
+        }
+    }
+
+    /// The same, for whoever has to know whether it was written.
+    pub(super) async fn try_write<H: Host>(
+        &self,
+        host: &H,
+        records: &[Record],
+    ) -> Result<(), String> {
+        let kept = match self {
+            Self::Kept(kept) => kept,
+            Self::None(why) => return Err(why.clone()),
+        };
+        let writes = records.iter().map(|record| kept.shelf.write(record));
+        let written = host
+            .limited(limit_to_write(host), try_join_all(writes))
+            .await;
+        match written {
+            Some(written) => written.map(drop).map_err(|error| error.to_string()),
+            None => Err("there was no time left for it".to_owned()),
+        }
+    }
+}
+
+/// How long writing may take at the end of a run.
+pub(super) fn limit_to_write<H: Host>(host: &H) -> Duration {
+    match host.interrupt() {
+        Some(_) => LIMIT_IN_A_HURRY,
+        None => LIMIT_TO_WRITE,
+    }
+}
+
+impl Kept {
+    /// Looks for what was left on the own commit, and on those before it.
+    async fn search<H: Host>(
+        &self,
+        host: &H,
+        directory: &Path,
+        found: &RefCell<Vec<Record>>,
+    ) -> Result<(), InsightsError> {
+        // A deploy that has told nothing yet may just have begun.
+        let is_left = |record: &Record| record.stand != Stand::Running || record.is_open();
+        let ask = async |commit: String| {
+            let records = match self.shelf.on_commit(&commit).await {
+                Err(InsightsError::NotFound) => Vec::new(),
+                records => records?,
+            };
+            found
+                .borrow_mut()
+                .extend(records.into_iter().filter(is_left));
+            Ok(())
+        };
+        // Where nobody answers, nobody is asked fifty times.
+        ask(self.commit.clone()).await?;
+        let mut others = recent_commits(host, directory).await;
+        others.retain(|commit| !commit.starts_with(&self.commit));
+        let side_by_side = others.len().max(1);
+        let answers = stream::iter(others).map(ask).buffer_unordered(side_by_side);
+        let answers: Vec<Result<(), InsightsError>> = answers.collect().await;
+        answers.into_iter().collect()
+    }
+
+    /// A commit of which a stamp has told the begin, as far as the clone knows it.
+    async fn in_full<H: Host>(&self, host: &H, directory: &Path, begin: &str) -> String {
+        if self.commit.starts_with(begin) {
+            return self.commit.clone();
+        }
+        let recent = recent_commits(host, directory).await;
+        let meant = recent.into_iter().find(|commit| commit.starts_with(begin));
+        meant.unwrap_or_else(|| begin.to_owned())
+    }
+}

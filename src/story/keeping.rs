@@ -1,0 +1,206 @@
+//! Keeps a journal of a deploy while it runs: one record for each place that it is seen to change.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::journal::{Entry, Keeper, Past, PlaceName, Record, Shares, Shelf, Stand};
+use crate::story::hearing::{Heard, Hearing};
+use crate::story::journal::{Journal, Kept, limit_to_write};
+use crate::story::remains::{Left, Remains};
+use crate::tools::Host;
+use crate::tools::progress::{Fate, Resource, Told};
+
+/// How long is waited for more once something was heard: a plan is many lines.
+const GATHERING: Duration = Duration::from_millis(50);
+
+/// What is kept of one deploy. Nothing, where no journal is.
+pub(super) struct Keeping<'a> {
+    kept: Option<&'a Kept>,
+    telling: Rc<Teller>,
+    books: RefCell<Vec<Rc<Book<'a>>>>,
+    /// Is told when a place is new.
+    opened: Notify,
+}
+
+/// The record of one place, and who writes it.
+struct Book<'a> {
+    place: PlaceName,
+    heard: Arc<Notify>,
+    keeper: Keeper<&'a Shelf, Box<dyn Fn() -> Option<Record> + 'a>>,
+}
+
+/// What there is to be told of each place.
+struct Teller {
+    heard: Heard,
+    shares: RefCell<Shares>,
+    /// What an earlier deploy of this very run has left: its record is the one that is written now.
+    carried: Vec<Record>,
+}
+
+impl<'a> Keeping<'a> {
+    pub(super) fn of(journal: &'a Journal, hearing: &Hearing, past: &Past) -> Self {
+        let kept = journal.kept();
+        let carried = match (kept, past) {
+            (Some(kept), Past::Unfinished(records)) => {
+                let own = records.iter().filter(|record| record.owner == kept.owner);
+                own.cloned().collect()
+            }
+            _ => Vec::new(),
+        };
+        Self {
+            kept,
+            telling: Rc::new(Teller {
+                heard: hearing.heard(),
+                shares: RefCell::default(),
+                carried,
+            }),
+            books: RefCell::default(),
+            opened: Notify::new(),
+        }
+    }
+
+    /// Begins the record of a place that may be changed.
+    pub(super) fn begin(&self, place: Option<PlaceName>) {
+        let (Some(kept), Some(place)) = (self.kept, place) else {
+            return;
+        };
+        let mut books = self.books.borrow_mut();
+        if books.iter().any(|book| book.place == place) {
+            return;
+        }
+        let heard = Arc::new(Notify::new());
+        // The first record says that a deploy is about to begin.
+        heard.notify_one();
+        let (telling, of) = (Rc::clone(&self.telling), place.clone());
+        let source = move || Some(telling.record(kept, &of));
+        books.push(Rc::new(Book {
+            place,
+            keeper: Keeper::new(&kept.shelf, Box::new(source), Arc::clone(&heard)),
+            heard,
+        }));
+        self.opened.notify_one();
+    }
+
+    /// Takes in that a place is used, and perhaps changed.
+    pub(super) fn note(&self, place: Option<PlaceName>, may_change: bool) {
+        if self.kept.is_none() {
+            return;
+        }
+        let told = || self.telling.heard.told();
+        self.telling.shares.borrow_mut().note(place.clone(), told);
+        if may_change {
+            self.begin(place);
+        }
+    }
+
+    /// Writes what is heard. It never ends, and costs nothing while nothing is heard.
+    pub(super) async fn keep(&self) -> Infallible {
+        let mut keepers = FuturesUnordered::new();
+        loop {
+            let books = self.books.borrow().clone();
+            for book in &books[keepers.len()..] {
+                let book = Rc::clone(book);
+                keepers.push(async move { book.keeper.keep().await });
+            }
+            tokio::select! {
+                () = self.opened.notified() => {}
+                () = self.gather() => books.iter().for_each(|book| book.heard.notify_one()),
+                Some(()) = keepers.next() => {}
+            }
+        }
+    }
+
+    async fn gather(&self) {
+        self.telling.heard.news.notified().await;
+        sleep(GATHERING).await;
+    }
+
+    /// Writes how the deploy has ended, as far as there is time for it.
+    pub(super) async fn finish<H: Host>(&self, host: &H, remains: &Remains) {
+        let Some(kept) = self.kept else {
+            return;
+        };
+        let limit = limit_to_write(host);
+        let books = self.books.borrow().clone();
+        let writes = books.iter().map(|book| {
+            let record = self.telling.last_record(kept, &book.place, remains);
+            book.keeper.finish(record, limit)
+        });
+        host.limited(limit, join_all(writes)).await;
+    }
+}
+
+impl Teller {
+    /// What is known now of a place.
+    fn record(&self, kept: &Kept, place: &PlaceName) -> Record {
+        let told = self.shares.borrow().of(place, self.heard.told());
+        let mut record = Record {
+            owner: kept.owner.clone(),
+            commit: kept.commit.clone(),
+            place: place.clone(),
+            stand: Stand::Running,
+            entries: entries_of(told.clone()),
+            dropped: told.dropped,
+            has_plan: told.has_plan,
+        };
+        for carried in self
+            .carried
+            .iter()
+            .filter(|carried| carried.place == *place)
+        {
+            for entry in carried.entries.iter().filter(|entry| entry.is_open()) {
+                carry(&mut record.entries, entry);
+            }
+        }
+        record
+    }
+
+    /// The same when all is over.
+    fn last_record(&self, kept: &Kept, place: &PlaceName, remains: &Remains) -> Record {
+        let mut record = self.record(kept, place);
+        for entry in &mut record.entries {
+            let is_it = |left: &&Left| left.resource == entry.resource;
+            let is_complete = entry.resource.stage == Fate::Complete;
+            let is_stored = match remains.resources.iter().find(is_it) {
+                // A tool that has ended well has stored its state.
+                Some(_) if remains.is_plain && is_complete => Some(true),
+                Some(left) => left.is_stored,
+                None => None,
+            };
+            entry.is_stored = is_stored.or(entry.is_stored);
+        }
+        record.end();
+        record
+    }
+}
+
+fn entries_of(told: Told) -> Vec<Entry> {
+    let resources = told.resources.into_iter();
+    let resources = resources.filter(Resource::leaves_something);
+    let entry = |resource| Entry {
+        resource,
+        begun: None,
+        is_stored: None,
+    };
+    resources.map(entry).collect()
+}
+
+/// Adds what was left, also in the place of the same resource where nothing is open about that.
+fn carry(entries: &mut Vec<Entry>, left: &Entry) {
+    let (unit, address) = (&left.resource.unit, &left.resource.address);
+    let is_same =
+        |entry: &&mut Entry| entry.resource.unit == *unit && entry.resource.address == *address;
+    match entries.iter_mut().find(is_same) {
+        Some(entry) if entry.is_open() => {}
+        Some(entry) => *entry = left.clone(),
+        None => entries.push(left.clone()),
+    }
+}
