@@ -29,6 +29,7 @@ mod image;
 mod image_contents;
 mod interrupts;
 mod journal;
+mod journal_of_deploys;
 mod lifecycle;
 mod limits;
 mod living_holders;

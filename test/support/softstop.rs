@@ -54,6 +54,11 @@ impl Softstop {
         Self::in_a_clone(project).arguments(["status"])
     }
 
+    /// `softstop resolve` in a fresh clone.
+    pub fn resolve(project: &Project) -> Self {
+        Self::in_a_clone(project).arguments(["resolve"])
+    }
+
     fn in_a_clone(project: &Project) -> Self {
         Self::in_directory(&project.clone_files(), project.scratch()).variables_of(project)
     }

@@ -1,0 +1,327 @@
+//! What a deploy is doing is kept on its commit, where a kill does not reach, and whoever comes after
+//! it says what was left, by real Terraform and OpenTofu.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{
+    CodeInsights, Finished, InsightsFault, Kind, Program, Project, Run, Softstop, Step, until,
+};
+
+/// An object that is there at once, one that is made while somebody waits, and one after it.
+const OBJECTS: &str = r#"
+resource "slow_object" "a" {
+  name = "a"
+}
+resource "slow_object" "b" {
+  name        = "b"
+  create_gate = "GATES/b.gate"
+  depends_on  = [slow_object.a]
+}
+resource "slow_object" "c" {
+  name       = "c"
+  depends_on = [slow_object.b]
+}
+"#;
+
+fn project(program: Program, kind: Kind) -> Project {
+    let project = Project::of(program, kind, "");
+    let gates = project.scratch().display().to_string();
+    let provider = format!(
+        "terraform {{\n  required_providers {{\n    slow = {{ source = \"example.com/test/slow\" }}\n  \
+         }}\n}}\nprovider \"slow\" {{\n  world = \"{gates}/world\"\n}}\n"
+    );
+    project.write("main.tf", &(provider + &OBJECTS.replace("GATES", &gates)));
+    project
+}
+
+fn deploy(project: &Project, step: &Step, insights: &CodeInsights) -> Softstop {
+    Softstop::deploy(project)
+        .in_step(step)
+        .env("JOURNAL", insights.proxy())
+}
+
+/// The `final:` step of the same pipeline.
+fn release(project: &Project, step: &Step, insights: &CodeInsights) -> Softstop {
+    Softstop::release(project)
+        .in_step(&step.sibling())
+        .env("JOURNAL", insights.proxy())
+}
+
+/// The only report on the commit of a step.
+fn report(insights: &CodeInsights, step: &Step) -> Option<Value> {
+    let mut reports = insights.reports("acme", "infra", step.commit());
+    assert!(reports.len() < 2, "{reports:#?}");
+    reports.pop()
+}
+
+/// What the report on the commit of a step says of its resources, as text.
+fn kept(insights: &CodeInsights, step: &Step) -> Vec<String> {
+    let Some(report) = report(insights, step) else {
+        return Vec::new();
+    };
+    let id = report["external_id"].as_str().unwrap();
+    let annotations = insights.annotations("acme", "infra", step.commit(), id);
+    annotations.iter().map(Value::to_string).collect()
+}
+
+fn result(insights: &CodeInsights, step: &Step) -> String {
+    let report = report(insights, step);
+    report.map_or_else(String::new, |report| {
+        report["result"].as_str().unwrap().to_owned()
+    })
+}
+
+/// Kills a deploy and its container at the gate, once the journal says that `b` is in flight.
+fn kill(project: &Project, step: &Step, insights: &CodeInsights, run: Run) {
+    let gate = project.gate("b.gate");
+    gate.wait_until_reached();
+    until("the journal says what is in flight", || {
+        let is_it = |text: &String| text.contains("slow_object.b") && text.contains("in_flight");
+        kept(insights, step).iter().any(is_it)
+    });
+    run.kill_all();
+    gate.forget();
+}
+
+fn id_of(project: &Project, name: &str) -> String {
+    let world = fs::read_to_string(project.scratch().join("world")).unwrap();
+    let lines = world
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut ids = lines.filter(|line| line["name"] == name);
+    ids.next().unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+fn expect_unsaid(finished: &Finished, text: &str) {
+    assert!(!finished.stderr.contains(text), "{finished}");
+}
+
+#[test]
+fn what_a_killed_deploy_was_doing_is_on_the_commit_and_a_release_and_the_next_deploy_say_it() {
+    for (program, kind) in [
+        (Program::Terraform, Kind::HttpStrict),
+        (Program::OpenTofu, Kind::S3Lockfile),
+    ] {
+        let (project, insights) = (project(program, kind), CodeInsights::start());
+        let step = Step::of_a_new_pipeline();
+        let run = deploy(&project, &step, &insights).start();
+        kill(&project, &step, &insights, run);
+        assert_eq!(result(&insights, &step), "PENDING");
+        let of = |name: &str| {
+            let address = format!("slow_object.{name}");
+            let all = kept(&insights, &step);
+            let found = all.into_iter().find(|text| text.contains(&address));
+            found.unwrap_or_else(|| panic!("{address} is not kept"))
+        };
+        let id = id_of(&project, "a");
+        assert!(of("a").contains(&id), "{}", of("a"));
+        assert!(of("c").contains("not_begun"), "{}", of("c"));
+
+        let released = release(&project, &step, &insights).finish();
+        released
+            .expect_code(0)
+            .expect_said("Build 42 was applying 3: 1 complete and NOT in the state, 1 in flight, 1 not begun")
+            .expect_said(&format!("Complete and NOT in the state: slow_object.a (id {id})"))
+            .expect_said("In flight: slow_object.b (not in the state)");
+        assert_eq!(result(&insights, &step), "FAILED");
+
+        project.gate("b.gate").open();
+        let next = step.sibling();
+        let finished = deploy(&project, &next, &insights).finish();
+        finished
+            .expect_code(0)
+            .expect_said("Build 42 was applying 3: 1 complete and NOT in the state, 1 in flight");
+    }
+}
+
+#[test]
+fn a_deploy_that_ends_well_leaves_a_report_that_asks_for_nothing() {
+    let (project, insights) = (
+        project(Program::Terraform, Kind::HttpStrict),
+        CodeInsights::start(),
+    );
+    project.gate("b.gate").open();
+    let step = Step::of_a_new_pipeline();
+    let finished = deploy(&project, &step, &insights).finish();
+    finished.expect_code(0);
+    expect_unsaid(&finished, "ournal");
+    assert_eq!(result(&insights, &step), "PASSED");
+}
+
+#[test]
+fn whatever_is_wrong_with_the_way_to_the_journal_the_deploy_is_as_without_it() {
+    let faults = [
+        None,
+        Some(InsightsFault::TooManyRequests(Some(1))),
+        Some(InsightsFault::Hang),
+        Some(InsightsFault::LoseAnswer),
+        Some(InsightsFault::Refuse(500)),
+    ];
+    for fault in faults {
+        let (project, insights) = (
+            project(Program::Terraform, Kind::HttpStrict),
+            CodeInsights::start(),
+        );
+        insights.fail_always(fault);
+        let proxy = match fault {
+            None => CodeInsights::nobody(),
+            Some(_) => insights.proxy(),
+        };
+        let step = Step::of_a_new_pipeline();
+        let run = deploy(&project, &step, &insights)
+            .env("JOURNAL", &proxy)
+            .start();
+        let gate = project.gate("b.gate");
+        gate.wait_until_reached();
+        run.kill_all();
+        gate.forget();
+        // Nobody knows what was left, and that is said where a lock was.
+        let released = release(&project, &step, &insights)
+            .env("JOURNAL", &proxy)
+            .finish();
+        released
+            .expect_code(0)
+            .expect_said("What the deploy has made that held the lock is not known: ");
+        gate.open();
+        let finished = deploy(&project, &step.sibling(), &insights)
+            .env("JOURNAL", &proxy)
+            .finish();
+        finished.expect_code(0).expect_said("✔ Deploy succeeded.");
+        expect_unsaid(&finished, "not known");
+    }
+}
+
+#[test]
+fn no_journal_is_kept_where_none_is_wanted_or_nobody_could_read_it() {
+    let (project, insights) = (
+        project(Program::Terraform, Kind::HttpStrict),
+        CodeInsights::start(),
+    );
+    project.gate("b.gate").open();
+    let step = Step::of_a_new_pipeline();
+    let unwanted = deploy(&project, &step, &insights).env("JOURNAL", "false");
+    unwanted.finish().expect_code(0);
+    let elsewhere = Softstop::deploy(&project).env("JOURNAL", insights.proxy());
+    let finished = elsewhere.finish();
+    finished.expect_code(0);
+    expect_unsaid(&finished, "ournal");
+    assert_eq!(insights.requests(), []);
+}
+
+#[test]
+fn a_bad_journal_is_refused_before_anything_runs() {
+    let (project, insights) = (
+        project(Program::Terraform, Kind::HttpStrict),
+        CodeInsights::start(),
+    );
+    let step = Step::of_a_new_pipeline();
+    let finished = deploy(&project, &step, &insights)
+        .env("JOURNAL", "perhaps")
+        .finish();
+    finished.expect_code(2).expect_said(
+        "JOURNAL (--journal <SWITCH>) is \"perhaps\": expected true, false, or the address",
+    );
+}
+
+#[test]
+fn deploys_on_one_commit_have_a_report_each() {
+    let insights = CodeInsights::start();
+    let step = Step::of_a_new_pipeline();
+    for step in [step.clone(), step.sibling(), step.run_again()] {
+        let project = project(Program::Terraform, Kind::HttpStrict);
+        project.gate("b.gate").open();
+        deploy(&project, &step, &insights).finish().expect_code(0);
+    }
+    let reports = insights.reports("acme", "infra", step.commit());
+    assert_eq!(reports.len(), 3, "{reports:#?}");
+}
+
+#[test]
+fn what_sounds_like_a_secret_is_in_no_report() {
+    let (project, insights) = (
+        project(Program::Terraform, Kind::HttpStrict),
+        CodeInsights::start(),
+    );
+    let secret = "hunter2hunter2";
+    let file = project.directory.join("main.tf");
+    let text = fs::read_to_string(&file).unwrap();
+    let keyed = format!(
+        "resource \"slow_object\" \"keyed\" {{\n  for_each = toset([\"{secret}\"])\n  name = \"k\"\n}}\n"
+    );
+    project.write("main.tf", &(text + &keyed));
+    project.gate("b.gate").open();
+    let step = Step::of_a_new_pipeline();
+    let finished = deploy(&project, &step, &insights)
+        .env("DATABASE_PASSWORD", secret)
+        .finish();
+    finished.expect_code(0);
+    let all = insights.requests();
+    let sent = all
+        .iter()
+        .map(|request| format!("{} {}", request.path, request.body));
+    let sent: Vec<String> = sent.collect();
+    assert!(
+        sent.iter().any(|text| text.contains("slow_object.keyed")),
+        "{sent:#?}"
+    );
+    assert!(!sent.iter().any(|text| text.contains(secret)), "{sent:#?}");
+}
+
+#[test]
+fn a_person_resolves_what_was_in_flight_and_the_journal_is_settled() {
+    let (project, insights) = (
+        project(Program::Terraform, Kind::HttpStrict),
+        CodeInsights::start(),
+    );
+    let step = Step::of_a_new_pipeline();
+    let run = deploy(&project, &step, &insights).start();
+    kill(&project, &step, &insights, run);
+    release(&project, &step, &insights).finish().expect_code(0);
+    let resolve = |addresses: &str| {
+        Softstop::resolve(&project)
+            .in_step(&step.sibling())
+            .env("JOURNAL", insights.proxy())
+            .arguments(addresses.split_whitespace())
+            .finish()
+    };
+    resolve("slow_object.z")
+        .expect_code(2)
+        .expect_said("what is unfinished is slow_object.a, slow_object.b");
+    resolve("slow_object.b")
+        .expect_code(0)
+        .expect_said("slow_object.b of build 42 needs nothing more.")
+        .expect_said("Journal: 1 resolved, 1 left.");
+    assert_eq!(result(&insights, &step), "FAILED");
+    resolve("slow_object.a")
+        .expect_code(0)
+        .expect_said("Journal: 1 resolved, 0 left.");
+    assert_eq!(result(&insights, &step), "PASSED");
+    resolve("slow_object.a")
+        .expect_code(0)
+        .expect_said("nothing is unfinished");
+}
+
+#[test]
+fn a_status_says_what_a_living_holder_has_in_flight() {
+    let (project, insights) = (
+        project(Program::Terraform, Kind::HttpStrict),
+        CodeInsights::start(),
+    );
+    let step = Step::of_a_new_pipeline();
+    let run = deploy(&project, &step, &insights).start();
+    let gate = project.gate("b.gate");
+    gate.wait_until_reached();
+    until("the journal says what is in flight", || {
+        let is_it = |text: &String| text.contains("slow_object.b") && text.contains("in_flight");
+        kept(&insights, &step).iter().any(is_it)
+    });
+    let status = Softstop::status(&project)
+        .in_step(&step.sibling())
+        .env("JOURNAL", insights.proxy())
+        .finish();
+    status.expect_said("In flight: slow_object.b for ");
+    gate.open();
+    run.finish().expect_code(0);
+}
