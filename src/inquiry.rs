@@ -204,6 +204,27 @@ impl<'a, H: Host> Inquiry<'a, H> {
         given.insert(next).answer.clone()
     }
 
+    /// The end of the log of a step that is over, where there is a token to ask for it with. It is asked
+    /// for once.
+    pub(crate) async fn log_of(&self, owner: &Owner) -> Option<Vec<u8>> {
+        let api = self.api.as_ref()?;
+        let (pipeline, step) = (owner.pipeline().to_string(), owner.step().to_string());
+        let question = Question {
+            workspace: owner.workspace(),
+            repository: owner.repository(),
+            pipeline: &pipeline,
+            step: &step,
+        };
+        let said = self.host.limited(LIMIT_OF_A_QUESTION, api.log(question));
+        match said.await? {
+            Ok(log) => Some(log),
+            Err(error) => {
+                debug!("The log of the step cannot be read: {error}.");
+                None
+            }
+        }
+    }
+
     /// Asks Bitbucket: for the first time with patience, since there is no answer yet that could stand.
     async fn ask(&self, api: &Api, holder: &Holder, is_first: bool) -> Answer {
         let (pipeline, step) = (

@@ -6,7 +6,8 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::{
-    CodeInsights, Finished, InsightsFault, Kind, Program, Project, Run, Softstop, Step, until,
+    Answer, Bitbucket, CodeInsights, Finished, InsightsFault, Kind, Program, Project, Run,
+    Softstop, Step, until,
 };
 
 /// An object that is there at once, one that is made while somebody waits, and one after it.
@@ -324,4 +325,40 @@ fn a_status_says_what_a_living_holder_has_in_flight() {
     status.expect_said("In flight: slow_object.b for ");
     gate.open();
     run.finish().expect_code(0);
+}
+
+#[test]
+fn where_no_journal_is_the_log_of_the_step_says_what_was_made_up_to_its_last_whole_line() {
+    let (project, insights) = (
+        project(Program::Terraform, Kind::HttpStrict),
+        CodeInsights::start(),
+    );
+    let step = Step::of_a_new_pipeline();
+    let run = deploy(&project, &step, &insights)
+        .env("JOURNAL", "false")
+        .start();
+    let gate = project.gate("b.gate");
+    gate.wait_until_reached();
+    run.kill_all();
+    let bitbucket = Bitbucket::start();
+    step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
+    let id = id_of(&project, "a");
+    let log = format!(
+        "+ umask 000\n  # slow_object.a will be created\n  # slow_object.b will be created\n\
+         slow_object.a: Creating...\nslow_object.a: Creation complete after 0s [id={id}]\n\
+         slow_object.b: Creating...\nslow_object.b: Creation complete after 0s [id=ob"
+    );
+    step.has_logged(&bitbucket, &log);
+    let released = Softstop::release(&project)
+        .in_step(&Step::of_a_new_pipeline())
+        .env("JOURNAL", insights.proxy())
+        .asking(&bitbucket)
+        .finish();
+    released
+        .expect_code(0)
+        .expect_said("The log of its step does, which may be about other directories too")
+        .expect_said(&format!(
+            "Complete and NOT in the state: slow_object.a (id {id})"
+        ))
+        .expect_said("In flight: slow_object.b (not in the state)");
 }

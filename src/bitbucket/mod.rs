@@ -12,7 +12,6 @@ pub(crate) mod insights;
 mod insights_error;
 #[cfg(test)]
 mod insights_table;
-#[cfg_attr(not(test), expect(dead_code, reason = "no release reads a log yet"))]
 mod log;
 #[cfg(test)]
 mod log_table;

@@ -14,9 +14,10 @@ use tokio::time::sleep;
 use crate::journal::{Entry, Keeper, Past, PlaceName, Record, Shares, Shelf, Stand};
 use crate::story::hearing::{Heard, Hearing};
 use crate::story::journal::{Journal, Kept, limit_to_write};
+use crate::story::past::entries_of;
 use crate::story::remains::{Left, Remains};
 use crate::tools::Host;
-use crate::tools::progress::{Fate, Resource, Told};
+use crate::tools::progress::Fate;
 
 /// How long is waited for more once something was heard: a plan is many lines.
 const GATHERING: Duration = Duration::from_millis(50);
@@ -147,7 +148,7 @@ impl Teller {
             commit: kept.commit.clone(),
             place: place.clone(),
             stand: Stand::Running,
-            entries: entries_of(told.clone()),
+            entries: entries_of(&told),
             dropped: told.dropped,
             has_plan: told.has_plan,
         };
@@ -180,17 +181,6 @@ impl Teller {
         record.end();
         record
     }
-}
-
-fn entries_of(told: Told) -> Vec<Entry> {
-    let resources = told.resources.into_iter();
-    let resources = resources.filter(Resource::leaves_something);
-    let entry = |resource| Entry {
-        resource,
-        begun: None,
-        is_stored: None,
-    };
-    resources.map(entry).collect()
 }
 
 /// Adds what was left, also in the place of the same resource where nothing is open about that.

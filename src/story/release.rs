@@ -15,7 +15,7 @@ use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
 use crate::story::journal::Journal;
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
-use crate::story::past::{look_back, name_of};
+use crate::story::past::{look_back, name_of, tell_by_log};
 use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
 use crate::tools::{Locked, StateKeeper, StateKeeping, ToolError, Unstored};
@@ -40,7 +40,7 @@ pub(crate) async fn run<S: Stage>(
     let found = side_by_side(places, async |place| {
         let found = free(stage, inquiry, place, release.lock_timeout).await;
         save_left(stage, place, &found).await;
-        tell_past(stage, journal, place, &found).await;
+        tell_past(stage, inquiry, journal, place, &found).await;
         found
     })
     .await;
@@ -126,7 +126,13 @@ async fn save_left<S: Stage>(stage: &S, place: &Place, found: &[Found]) {
 }
 
 /// Says what the deploys have left that are over, and writes down what became of it.
-async fn tell_past<S: Stage>(stage: &S, journal: &Journal, place: &Place, found: &[Found]) {
+async fn tell_past<S: Stage>(
+    stage: &S,
+    inquiry: &Inquiry<'_, S>,
+    journal: &Journal,
+    place: &Place,
+    found: &[Found],
+) {
     let Place {
         name,
         directory,
@@ -141,14 +147,15 @@ async fn tell_past<S: Stage>(stage: &S, journal: &Journal, place: &Place, found:
     let holder = released.and_then(Holder::of).map(|holder| holder.owner);
     let place_name = name_of(tool);
     let (place_name, holder) = (place_name.as_ref(), holder.as_ref());
+    let prefix = format!("{name}: ");
     match journal.past(stage, directory, place_name, holder).await {
         Past::Settled => {}
         Past::Unfinished(mut records) => {
-            look_back(stage, &format!("{name}: "), tool, &mut records).await;
+            look_back(stage, &prefix, tool, &mut records).await;
             journal.write(stage, &records).await;
         }
         Past::NotKnown(why) if was_released => {
-            info!("{name}: What the deploy has made that held the lock is not known: {why}.");
+            tell_by_log(stage, inquiry, &prefix, tool, holder, &why).await;
         }
         Past::NotKnown(why) => debug!("{name}: What was left is not known: {why}."),
     }

@@ -23,7 +23,7 @@ pub(crate) use job::Job;
 pub(crate) use locking::Guarantee;
 pub(crate) use locking::{End, Locked, Locking, Look, Reply};
 pub(crate) use processes::{Prepared, Processes, Purpose, Sighting};
-pub(crate) use registry::{Lock, StateKeeper, Tool};
+pub(crate) use registry::{Lock, StateKeeper, Teller, Tool};
 pub(crate) use signing::Signing;
 pub(crate) use state_keeping::{StateKeeping, UnsavedState, Unstored};
 pub(crate) use terraform::{Chosen, say_installed, stand_in};

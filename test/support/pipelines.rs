@@ -100,6 +100,12 @@ impl Step {
         )
     }
 
+    /// Lets Bitbucket have this as the log of this step.
+    pub fn has_logged(&self, bitbucket: &Bitbucket, log: &str) {
+        let (pipeline, step) = (self.pipeline.to_string(), self.uuid.to_string());
+        bitbucket.set_log("acme", "infra", &pipeline, &step, log.as_bytes(), 1);
+    }
+
     /// Lets Bitbucket answer so about this step, as of a run that ends in the far future.
     pub fn is_answered(&self, bitbucket: &Bitbucket, answers: impl IntoIterator<Item = Answer>) {
         let (pipeline, step) = (self.pipeline.to_string(), self.uuid.to_string());

@@ -8,7 +8,7 @@ use crate::exit_code::Outcome;
 use crate::journal::{Past, Record};
 use crate::lock::Holder;
 use crate::story::hearing::Hearing;
-use crate::story::past::{look_back, name_of, stored_at};
+use crate::story::past::{look_back, name_of, stored_at, tell_by_log};
 use crate::story::stage::Stage;
 use crate::tools::{Locking, Processes, Tool};
 
@@ -37,7 +37,10 @@ impl<S: Stage> Story<'_, S> {
                 debug!("What earlier deploys have left is not known: {why}.");
             }
             Past::NotKnown(why) => {
-                info!("What the deploy has made that held the lock is not known: {why}.");
+                let holder = before.released.iter().find_map(Holder::of);
+                let holder = holder.map(|holder| holder.owner);
+                let (tool, inquiry) = (self.tool, self.inquiry);
+                tell_by_log(self.stage, inquiry, "", tool, holder.as_ref(), why).await;
             }
             Past::Unfinished(records) => {
                 look_back(self.stage, "", self.tool, records).await;
