@@ -152,6 +152,7 @@ fn that_the_step_of_the_holder_is_over_is_noticed_soon() {
     let finished = Softstop::deploy(&project)
         .in_step(&Step::of_a_new_pipeline())
         .asking(&bitbucket)
+        .env("JOURNAL", "false")
         .env("LOCK_TIMEOUT", "60s")
         .script("touch ran")
         .finish();
@@ -175,6 +176,7 @@ fn bitbucket_is_left_alone_for_as_long_as_it_says_while_a_living_holder_is_waite
     let finished = Softstop::release(&project)
         .in_step(&Step::of_a_new_pipeline())
         .asking(&bitbucket)
+        .env("JOURNAL", "false")
         .env("LOCK_TIMEOUT", "60s")
         .finish();
     finished

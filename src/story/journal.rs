@@ -32,6 +32,8 @@ pub(crate) struct Way {
 /// Whether a journal is kept.
 pub(crate) enum Journal {
     Kept(Box<Kept>),
+    /// Nobody wants one.
+    Off,
     /// For this reason there is none.
     None(String),
 }
@@ -49,7 +51,7 @@ impl Journal {
     pub(crate) fn open(build: Option<&Build>, way: Option<Way>) -> Self {
         let none = |why: &str| Self::None(why.to_owned());
         let Some(way) = way else {
-            return none("JOURNAL is false");
+            return Self::Off;
         };
         let Some(build) = build else {
             return none("this is no step of Bitbucket Pipelines");
@@ -72,8 +74,21 @@ impl Journal {
     pub(super) fn kept(&self) -> Option<&Kept> {
         match self {
             Self::Kept(kept) => Some(kept),
-            Self::None(_) => None,
+            Self::Off | Self::None(_) => None,
         }
+    }
+
+    fn expect_kept(&self) -> Result<&Kept, String> {
+        match self {
+            Self::Kept(kept) => Ok(kept),
+            Self::Off => Err("JOURNAL is false".to_owned()),
+            Self::None(why) => Err(why.clone()),
+        }
+    }
+
+    /// Whether nobody wants to hear of one.
+    pub(super) fn is_off(&self) -> bool {
+        matches!(self, Self::Off)
     }
 
     /// What is left of the deploy of `holder` at this place, or else of any. To be asked while nobody
@@ -85,9 +100,9 @@ impl Journal {
         place: Option<&PlaceName>,
         holder: Option<&Owner>,
     ) -> Past {
-        let kept = match self {
-            Self::Kept(kept) => kept,
-            Self::None(why) => return Past::NotKnown(why.clone()),
+        let kept = match self.expect_kept() {
+            Ok(kept) => kept,
+            Err(why) => return Past::NotKnown(why),
         };
         let Some(place) = place else {
             let why = "this place has no name that is the same in every clone";
@@ -155,10 +170,7 @@ impl Journal {
         host: &H,
         records: &[Record],
     ) -> Result<(), String> {
-        let kept = match self {
-            Self::Kept(kept) => kept,
-            Self::None(why) => return Err(why.clone()),
-        };
+        let kept = self.expect_kept()?;
         let writes = records.iter().map(|record| kept.shelf.write(record));
         let written = host
             .limited(limit_to_write(host), try_join_all(writes))

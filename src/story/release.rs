@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 use crate::exit_code::{Exit, Outcome};
 use crate::inquiry::Inquiry;
 use crate::journal::Past;
-use crate::lock::{Holder, LockInfo};
+use crate::lock::{Holder, LockInfo, Owner};
 use crate::recovery::guarded::Guarded;
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::story::after_script;
@@ -40,14 +40,20 @@ pub(crate) async fn run<S: Stage>(
     let found = side_by_side(places, async |place| {
         let found = free(stage, inquiry, place, release.lock_timeout).await;
         save_left(stage, place, &found).await;
-        tell_past(stage, inquiry, journal, place, &found).await;
-        found
+        let unknown = tell_past(stage, journal, place, &found).await;
+        (found, unknown)
     })
     .await;
+    let (found, unknown): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     for (place, found) in places.iter().zip(&found) {
         for found in found {
             say(&place.name, found);
         }
+    }
+    if !journal.is_off()
+        && let Some(unknown) = unknown.into_iter().flatten().next()
+    {
+        tell_unknown(stage, inquiry, places, &unknown).await;
     }
     if let Some(script) = &release.after_script {
         for (place, found) in places.iter().zip(&found) {
@@ -125,14 +131,19 @@ async fn save_left<S: Stage>(stage: &S, place: &Place, found: &[Found]) {
     }
 }
 
+/// Of a deploy whose lock was released, no journal tells what it has made.
+struct Unknown {
+    holder: Option<Owner>,
+    why: String,
+}
+
 /// Says what the deploys have left that are over, and writes down what became of it.
 async fn tell_past<S: Stage>(
     stage: &S,
-    inquiry: &Inquiry<'_, S>,
     journal: &Journal,
     place: &Place,
     found: &[Found],
-) {
+) -> Option<Unknown> {
     let Place {
         name,
         directory,
@@ -140,24 +151,39 @@ async fn tell_past<S: Stage>(
     } = place;
     let is_free = |found: &Found| found.as_ref().is_ok_and(Recovery::is_free);
     if stage.interrupt().is_some() || !found.iter().all(is_free) {
-        return;
+        return None;
     }
     let released = found.iter().flatten().find_map(released);
     let was_released = released.is_some();
     let holder = released.and_then(Holder::of).map(|holder| holder.owner);
     let place_name = name_of(tool);
-    let (place_name, holder) = (place_name.as_ref(), holder.as_ref());
-    let prefix = format!("{name}: ");
-    match journal.past(stage, directory, place_name, holder).await {
+    let past = journal.past(stage, directory, place_name.as_ref(), holder.as_ref());
+    match past.await {
         Past::Settled => {}
         Past::Unfinished(mut records) => {
-            look_back(stage, &prefix, tool, &mut records).await;
+            look_back(stage, &format!("{name}: "), tool, &mut records).await;
             journal.write(stage, &records).await;
         }
-        Past::NotKnown(why) if was_released => {
-            tell_by_log(stage, inquiry, &prefix, tool, holder, &why).await;
-        }
+        Past::NotKnown(why) if was_released => return Some(Unknown { holder, why }),
         Past::NotKnown(why) => debug!("{name}: What was left is not known: {why}."),
+    }
+    None
+}
+
+/// Says once that it is not known what was left. The log of a step says of no line which of several
+/// places it is about.
+async fn tell_unknown<S: Stage>(
+    stage: &S,
+    inquiry: &Inquiry<'_, S>,
+    places: &[Place],
+    unknown: &Unknown,
+) {
+    let Unknown { holder, why } = unknown;
+    if let [Place { name, tool, .. }] = places {
+        let prefix = format!("{name}: ");
+        tell_by_log(stage, inquiry, &prefix, tool, holder.as_ref(), why).await;
+    } else {
+        info!("What the deploys have made that held these locks is not known: {why}.");
     }
 }
 

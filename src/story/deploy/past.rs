@@ -33,7 +33,7 @@ impl<S: Stage> Story<'_, S> {
         }
         match &mut past {
             Past::Settled => {}
-            Past::NotKnown(why) if before.released.is_empty() => {
+            Past::NotKnown(why) if before.released.is_empty() || self.journal.is_off() => {
                 debug!("What earlier deploys have left is not known: {why}.");
             }
             Past::NotKnown(why) => {
