@@ -202,13 +202,10 @@ impl Terraform {
 
     fn kind_of_backend(&self) -> Result<String, ToolError> {
         let configuration = self.configuration();
-        let named = match &self.backend {
-            Some(backend) => Some(backend.clone()),
-            None => configuration.block()?,
-        };
-        let used = match named {
-            None => configuration.initialised()?,
-            named => named,
+        let used = match (&self.backend, configuration.initialised()?) {
+            (Some(backend), _) => Some(backend.clone()),
+            (None, Some(initialised)) if self.is_seen => Some(initialised),
+            (None, initialised) => configuration.block()?.or(initialised),
         };
         Ok(used.map_or_else(|| "local".to_owned(), |backend| backend.kind))
     }
