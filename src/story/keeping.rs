@@ -113,8 +113,12 @@ impl<'a> Keeping<'a> {
             }
             tokio::select! {
                 () = self.opened.notified() => {}
-                () = self.gather() => books.iter().for_each(|book| book.heard.notify_one()),
+                () = self.gather() => {}
                 Some(()) = keepers.next() => {}
+            }
+            // Whatever has cut the gathering short.
+            for book in &books {
+                book.heard.notify_one();
             }
         }
     }

@@ -146,6 +146,16 @@ pub(super) fn entries_of(told: &Told) -> Vec<Entry> {
     resources.map(entry).collect()
 }
 
+/// Says what a person can do about what stays in the journal.
+pub(super) fn tell_way_out(prefix: &str, records: &[Record]) {
+    if records.iter().any(Record::is_open) {
+        info!(
+            "{prefix}It stays in the journal until the state has it, or until `softstop resolve \
+             ADDRESS` says that it needs nothing more."
+        );
+    }
+}
+
 /// Says what a deploy was doing, as far as somebody has to know it.
 fn tell(prefix: &str, place: &Tool, record: &Record) {
     let left: Vec<Left> = record.entries.iter().map(left_of).collect();
@@ -164,6 +174,9 @@ fn tell(prefix: &str, place: &Tool, record: &Record) {
     for step in next_steps(&left, place).iter().take(STEPS) {
         warn!("{prefix}{step}");
     }
+    info!(
+        "{prefix}What needs nothing more is struck from the journal by `softstop resolve ADDRESS`."
+    );
 }
 
 /// What a deploy was doing, in numbers.

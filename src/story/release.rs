@@ -15,7 +15,7 @@ use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
 use crate::story::journal::Journal;
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
-use crate::story::past::{look_back, name_of, tell_by_log};
+use crate::story::past::{look_back, name_of, tell_by_log, tell_way_out};
 use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
 use crate::tools::{Locked, StateKeeper, StateKeeping, ToolError, Unstored};
@@ -161,7 +161,9 @@ async fn tell_past<S: Stage>(
     match past.await {
         Past::Settled => {}
         Past::Unfinished(mut records) => {
-            look_back(stage, &format!("{name}: "), tool, &mut records).await;
+            let prefix = format!("{name}: ");
+            look_back(stage, &prefix, tool, &mut records).await;
+            tell_way_out(&prefix, &records);
             journal.write(stage, &records).await;
         }
         Past::NotKnown(why) if was_released => return Some(Unknown { holder, why }),

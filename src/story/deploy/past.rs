@@ -8,7 +8,7 @@ use crate::exit_code::Outcome;
 use crate::journal::{Past, Record};
 use crate::lock::Holder;
 use crate::story::hearing::Hearing;
-use crate::story::past::{look_back, name_of, stored_at, tell_by_log};
+use crate::story::past::{look_back, name_of, stored_at, tell_by_log, tell_way_out};
 use crate::story::stage::Stage;
 use crate::tools::{Locking, Processes, Tool};
 
@@ -27,7 +27,9 @@ impl<S: Stage> Story<'_, S> {
         };
         let mut past = ask(None).await;
         for holder in before.released.iter().filter_map(Holder::of) {
-            if !is_in(&past, &holder) {
+            // Where nobody has answered, nobody is waited for a second time.
+            let is_answered = !matches!(past, Past::NotKnown(_));
+            if is_answered && !is_in(&past, &holder) {
                 past = both(ask(Some(&holder)).await, past);
             }
         }
@@ -44,6 +46,7 @@ impl<S: Stage> Story<'_, S> {
             }
             Past::Unfinished(records) => {
                 look_back(self.stage, "", self.tool, records).await;
+                tell_way_out("", records);
                 self.journal.write(self.stage, records).await;
                 records.retain(Record::is_open);
                 if records.is_empty() {
@@ -103,7 +106,7 @@ fn is_in(past: &Past, holder: &Holder) -> bool {
     }
 }
 
-/// What is known of the one whose lock was released, and of the others.
+/// What is known of the one whose lock was released, and of the others, who have answered.
 fn both(of_holder: Past, of_others: Past) -> Past {
     match (of_holder, of_others) {
         (Past::Unfinished(mut records), Past::Unfinished(others)) => {
