@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{
     Answer, Bitbucket, CodeInsights, Finished, InsightsFault, Kind, Program, Project, Run,
-    Softstop, Step, until,
+    Softstop, Step, each, until,
 };
 
 /// An object that is there at once, one that is made while somebody waits, and one after it.
@@ -361,4 +361,37 @@ fn where_no_journal_is_the_log_of_the_step_says_what_was_made_up_to_its_last_who
             "Complete and NOT in the state: slow_object.a (id {id})"
         ))
         .expect_said("In flight: slow_object.b (not in the state)");
+}
+
+#[test]
+fn what_a_state_has_by_now_is_settled_whatever_the_backend() {
+    let kinds = [
+        Kind::HttpLax,
+        Kind::S3Both,
+        Kind::Postgres,
+        Kind::Gcs,
+        Kind::Kubernetes,
+    ];
+    each(&kinds, |kind| {
+        let (project, insights) = (project(Program::Terraform, kind), CodeInsights::start());
+        let step = Step::of_a_new_pipeline();
+        let run = deploy(&project, &step, &insights).start();
+        kill(&project, &step, &insights, run);
+        let released = release(&project, &step, &insights).finish();
+        released
+            .expect_code(0)
+            .expect_said("Build 42 was applying 3: 1 complete and NOT in the state, 1 in flight");
+        let id = id_of(&project, "a");
+        project.run_terraform(&["import", "-no-color", "slow_object.a", &id]);
+        let again = release(&project, &step, &insights).finish();
+        again
+            .expect_code(0)
+            .expect_said("Build 42 was applying 3: 1 complete and stored, 1 in flight");
+        assert_eq!(result(&insights, &step), "FAILED", "{again}");
+        project.gate("b.gate").open();
+        project.run_terraform(&["apply", "-no-color", "-auto-approve"]);
+        // Whether that is the one that was in flight nobody can tell.
+        let again = release(&project, &step, &insights).finish();
+        again.expect_said("In flight: slow_object.b (not in the state)");
+    });
 }

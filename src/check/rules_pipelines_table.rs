@@ -33,6 +33,7 @@ fn parallel_deploys_that_do_not_meet_are_no_mistake() {
         ("deployment: test", "deployment: production"),
         ("concurrency-group: a", "concurrency-group: a"),
         ("name: $a", "script: [softstop status]"),
+        ("name: $a", "script: [softstop resolve aws_eip.a]"),
     ];
     for (first, second) in rows {
         let both = parallel(
@@ -40,7 +41,9 @@ fn parallel_deploys_that_do_not_meet_are_no_mistake() {
             &format!("{second}, {deploy}"),
         );
         expect(
-            &both.replace("status], script: [softstop deploy", "status"),
+            &both
+                .replace("status], script: [softstop deploy", "status")
+                .replace("aws_eip.a], script: [softstop deploy", "aws_eip.a"),
             &[],
         );
     }
