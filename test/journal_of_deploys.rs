@@ -123,7 +123,7 @@ fn what_a_killed_deploy_was_doing_is_on_the_commit_and_a_release_and_the_next_de
         let released = release(&project, &step, &insights).finish();
         released
             .expect_code(0)
-            .expect_said("Build 42 was applying 3: 1 complete and NOT in the state, 1 in flight, 1 not begun")
+            .expect_said("Build 42 was applying 3: 1 complete and NOT in the state, 1 in flight, 1 not heard to have begun")
             .expect_said(&format!("Complete and NOT in the state: slow_object.a (id {id})"))
             .expect_said("In flight: slow_object.b (not in the state)");
         assert_eq!(result(&insights, &step), "FAILED");

@@ -19,8 +19,14 @@ use super::record::Record;
 use super::store::Store;
 use crate::bitbucket::InsightsError;
 
-/// How often is written at most, and how often where nobody has the time for it.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// How many writes may follow one another at once: what a killed deploy has said last is worth most.
+const AT_ONCE: u32 = 60;
+/// How much time each of them has to itself in the long run: it takes up to two requests, and
+/// Bitbucket's API allows 1,000 in an hour.
+const FOR_EACH: Duration = Duration::from_secs(8);
+/// How long a write may take, and for how long nobody is asked where it takes longer or fails.
+const SLOW: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often is looked at most at what was heard: who looks has to wait for who listens.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -57,6 +63,8 @@ pub(crate) struct Keeper<J, S> {
 /// When may be written again.
 struct Pace {
     pause: Duration,
+    /// Until when all time is given to writes that were made.
+    given: Instant,
     next: Instant,
 }
 
@@ -171,22 +179,25 @@ impl<J: Journal, S: Fn() -> Option<Record>> Keeper<J, S> {
 impl Pace {
     fn new() -> Self {
         Self {
-            pause: SHORTEST_PAUSE,
+            pause: Duration::ZERO,
+            given: Instant::now(),
             next: Instant::now(),
         }
     }
 
-    /// Takes note of what became of a write. Whoever takes longer than we wait is asked too often.
+    /// Takes note of what became of a write. Whoever takes long is asked too often.
     fn go_on(&mut self, took: Duration, done: &Result<(), InsightsError>) {
-        let is_slow = took > self.pause || done.is_err();
-        let pause = if is_slow {
-            self.pause * 2
-        } else {
-            self.pause / 2
+        let now = Instant::now();
+        let is_slow = took > self.pause.max(SLOW) || done.is_err();
+        self.pause = match self.pause / 2 {
+            _ if is_slow => (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
+            half if half < FIRST_PAUSE => Duration::ZERO,
+            half => half,
         };
-        self.pause = pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        self.given = self.given.max(now) + FOR_EACH;
+        let in_advance = self.given.checked_sub(FOR_EACH * AT_ONCE).unwrap_or(now);
         let quiet = done.as_ref().err().map(quiet).unwrap_or_default();
-        self.next = Instant::now() + self.pause.max(quiet);
+        self.next = in_advance.max(now + self.pause.max(quiet));
     }
 }
 

@@ -28,7 +28,8 @@ const KINDS: [(Kind, &str, bool); 8] = [
     (Kind::MayExist, "given up by their provider", true),
     (Kind::InDoubt, "in doubt", true),
     (Kind::Failed, "failed", false),
-    (Kind::NotBegun, "not begun", false),
+    // Who was killed may have begun it all the same, and have had no time to say so.
+    (Kind::NotBegun, "not heard to have begun", false),
 ];
 
 /// How a journal names this place.
