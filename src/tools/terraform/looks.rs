@@ -211,9 +211,7 @@ impl<H: Host> LockView<'_, H> {
             helped => helped?,
         };
         // A program that ends well and says nothing of what Terraform says has not looked.
-        if helped.status.success() && helped.stdout.contains(NOT_FOUND)
-            || helped.stderr.contains(NOT_LOADED)
-        {
+        if helped.status.success() && helped.stdout.contains(NOT_FOUND) {
             return Ok(Untaint::Done(Look::Free));
         }
         match lock_info(&helped.stderr) {
@@ -223,6 +221,7 @@ impl<H: Host> LockView<'_, H> {
             Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
             None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
             None if lacks_table(&helped.stderr) => self.without_state().map(Untaint::Done),
+            None if helped.stderr.contains(NOT_LOADED) => Ok(Untaint::Done(Look::Free)),
             None => Err(self.failed(OF_A_LOOK, &helped)),
         }
     }
