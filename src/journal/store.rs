@@ -55,13 +55,15 @@ impl Store {
         })?;
         let id = report.external_id.clone();
         let changed = self.changed(&id, &record);
-        // First the report, since nothing can be noted in one that is not there. It says how many
-        // seats count, so whoever reads it before the rest is written sees that some are missing.
-        if self.known(&id, |known| known.report.as_ref() != Some(&report)) {
-            // Without an answer, nobody knows which of the two is there.
-            self.known(&id, |known| known.report = None);
-            self.insights.put_report(commit, &report).await?;
-            self.known(&id, |known| known.report = Some(report));
+        // Nothing can be noted in a report that is not there. And it says how many seats count, so
+        // whoever reads it before the rest is written sees that some are missing. Otherwise what has
+        // become of each resource comes first: a kill may come before the second request.
+        let is_new = self.known(&id, |known| {
+            let there = known.report.as_ref();
+            there.is_none_or(|there| there.data != report.data)
+        });
+        if is_new {
+            self.put(commit, &report).await?;
         }
         for some in changed.chunks(AT_ONCE) {
             self.known(&id, |known| known.note(some, |_| None));
@@ -70,6 +72,18 @@ impl Store {
             done.await?;
             self.known(&id, |known| known.note(some, |one| Some(one.clone())));
         }
+        if self.known(&id, |known| known.report.as_ref() != Some(&report)) {
+            self.put(commit, &report).await?;
+        }
+        Ok(())
+    }
+
+    async fn put(&self, commit: &str, report: &Report) -> Result<(), InsightsError> {
+        let id = &report.external_id;
+        // Without an answer, nobody knows which of the two is there.
+        self.known(id, |known| known.report = None);
+        self.insights.put_report(commit, report).await?;
+        self.known(id, |known| known.report = Some(report.clone()));
         Ok(())
     }
 

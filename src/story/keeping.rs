@@ -20,7 +20,7 @@ use crate::tools::Host;
 use crate::tools::progress::Fate;
 
 /// How long is waited for more once something was heard: a plan is many lines.
-const GATHERING: Duration = Duration::from_millis(50);
+const GATHERING: Duration = Duration::from_millis(10);
 
 /// What is kept of one deploy. Nothing, where no journal is.
 pub(super) struct Keeping<'a> {
