@@ -204,6 +204,11 @@ impl<'a, H: Host> Inquiry<'a, H> {
         given.insert(next).answer.clone()
     }
 
+    /// Whom to ask, where there is a token.
+    pub(crate) fn api(&self) -> Option<&Api> {
+        self.api.as_ref()
+    }
+
     /// The end of the log of a step that is over, where there is a token to ask for it with. It is asked
     /// for once.
     pub(crate) async fn log_of(&self, owner: &Owner) -> Option<Vec<u8>> {

@@ -143,15 +143,20 @@ fn supervise(plan: Plan, image: Image, shell: Option<&str>) -> anyhow::Result<Ex
         let answers = stdout.clone();
         let supervisor = Supervisor::start(plan.grace_period, stdout, stderr)
             .context("processes cannot be supervised")?;
-        let build = build.unwrap_or_default();
-        let journal = Journal::open(build.as_ref(), plan.journal);
         let inquiry = Inquiry::new(
             &supervisor,
-            build,
+            build.unwrap_or_default(),
             plan.api,
             Daemon::from_environment(|name| env::var(name).ok()),
             !matches!(plan.task, Task::Deploy(..)),
         );
+        let journal = match &plan.task {
+            Task::Resolve(place, _) if inquiry.build.is_none() => {
+                let (directory, api) = (&place.directory, inquiry.api());
+                Journal::open_elsewhere(&supervisor, directory, api, plan.journal).await
+            }
+            _ => Journal::open(inquiry.build.as_ref(), plan.journal),
+        };
         let conclusion = match refused_version(plan.chosen.as_ref(), &supervisor).await {
             Some(conclusion) => conclusion,
             None => run(&plan.task, &supervisor, &inquiry, &journal, &answers).await,

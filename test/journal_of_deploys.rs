@@ -2,9 +2,11 @@
 //! it says what was left, by real Terraform and OpenTofu.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::softstop::TOKEN;
 use crate::support::{
     Answer, Bitbucket, CodeInsights, Finished, InsightsFault, Kind, Program, Project, Run,
     Softstop, Step, each, until,
@@ -394,4 +396,50 @@ fn what_a_state_has_by_now_is_settled_whatever_the_backend() {
         let again = release(&project, &step, &insights).finish();
         again.expect_said("In flight: slow_object.b (not in the state)");
     });
+}
+
+#[test]
+fn outside_of_pipelines_a_resolution_takes_a_token_and_a_clone_of_bitbuckets() {
+    let (project, insights) = (
+        project(Program::Terraform, Kind::HttpStrict),
+        CodeInsights::start(),
+    );
+    let git = |arguments: &str| {
+        let output = Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@b"])
+            .args(arguments.split(' '))
+            .current_dir(&project.directory)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    git("init --quiet");
+    git("commit --quiet --allow-empty --message=first");
+    let step = Step::of_a_new_pipeline().on_commit(&git("rev-parse HEAD"));
+    git("commit --quiet --allow-empty --message=second");
+    let run = deploy(&project, &step, &insights).start();
+    kill(&project, &step, &insights, run);
+    release(&project, &step, &insights).finish().expect_code(0);
+    let resolve = || {
+        Softstop::in_directory(&project.directory, project.scratch())
+            .env("TF_CLI_CONFIG_FILE", project.cli_config())
+            .env("BITBUCKET_API_URL", insights.proxy())
+            .arguments(["resolve", "slow_object.a", "slow_object.b"])
+    };
+    resolve()
+        .finish()
+        .expect_code(4)
+        .expect_said("outside of Pipelines it takes a token");
+    let with_token = || resolve().env("BITBUCKET_ACCESS_TOKEN", TOKEN);
+    with_token()
+        .finish()
+        .expect_code(4)
+        .expect_said("git names no `origin` at bitbucket.org here");
+    git("remote add origin git@bitbucket.org:acme/infra.git");
+    with_token()
+        .finish()
+        .expect_code(0)
+        .expect_said("Journal: 2 resolved, 0 left.");
+    assert_eq!(result(&insights, &step), "PASSED");
 }

@@ -243,6 +243,11 @@ impl Api {
         address
     }
 
+    /// The header that carries the credentials.
+    pub(super) fn authorization(&self) -> HeaderValue {
+        self.authorization.clone()
+    }
+
     /// The address as it is shown.
     pub(super) fn place(&self) -> String {
         self.address.as_str().trim_end_matches('/').to_owned()

@@ -1,17 +1,19 @@
 //! Code Insights: reports on the commits of one repository, and their annotations.
 //!
 //! Inside of Pipelines, requests go through a proxy that adds what proves who asks. So there is no
-//! token here, and the way to the proxy is not encrypted.
+//! token there, and the way to the proxy is not encrypted. From elsewhere they go to the API.
 
 use std::cell::Cell;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Proxy, Response, StatusCode, Url};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::api::Api;
+use super::error::Said;
 use super::insights_error::InsightsError;
 use crate::http_client::{self, innermost};
 
@@ -123,6 +125,10 @@ pub(crate) struct Insights {
     ways: Vec<Client>,
     /// The first that may lead there.
     way: Cell<usize>,
+    /// Below which all repositories are.
+    address: String,
+    /// Whether a token proves who asks.
+    has_token: bool,
     workspace: String,
     repository: String,
 }
@@ -145,6 +151,33 @@ impl Insights {
         Ok(Self {
             ways: ways.map_err(|error| InsightsError::Unusable(innermost(&error)))?,
             way: Cell::default(),
+            address: ADDRESS.to_owned(),
+            has_token: false,
+            workspace: workspace.to_owned(),
+            repository: repository.to_owned(),
+        })
+    }
+
+    /// By the API, with its token, from anywhere.
+    pub(crate) fn by_api(
+        api: &Api,
+        workspace: &str,
+        repository: &str,
+    ) -> Result<Self, InsightsError> {
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, api.authorization())]);
+        let client = http_client::builder().and_then(|builder| {
+            builder
+                .redirect(Policy::none())
+                .timeout(LIMIT)
+                .user_agent(concat!("softstop/", env!("CARGO_PKG_VERSION")))
+                .default_headers(headers)
+                .build()
+        });
+        Ok(Self {
+            ways: vec![client.map_err(|error| InsightsError::Unusable(innermost(&error)))?],
+            way: Cell::default(),
+            address: format!("{}/2.0/repositories", api.place()),
+            has_token: true,
             workspace: workspace.to_owned(),
             repository: repository.to_owned(),
         })
@@ -269,20 +302,34 @@ impl Insights {
                 Err(InsightsError::NotThere) => {}
                 answer => {
                     self.way.set(way);
-                    return answer;
+                    return answer.map_err(|error| self.fit_to_be_shown(error));
                 }
             }
         }
-        Err(InsightsError::NotThere)
+        Err(self.fit_to_be_shown(InsightsError::NotThere))
+    }
+
+    /// A server that was told a token may repeat it, and where there is one there is no proxy.
+    fn fit_to_be_shown(&self, error: InsightsError) -> InsightsError {
+        match error {
+            InsightsError::Refused { status, .. } if self.has_token => InsightsError::Refused {
+                status,
+                said: Said(None),
+            },
+            InsightsError::NotThere if self.has_token => {
+                InsightsError::Unusable(format!("{} cannot be reached", self.address))
+            }
+            error => error,
+        }
     }
 
     /// The address of something that belongs to a commit.
     fn address(&self, path: &[&str]) -> Result<Url, InsightsError> {
         let unusable = |error: &dyn ToString| InsightsError::Unusable(error.to_string());
-        let mut address = Url::parse(ADDRESS).map_err(|error| unusable(&error))?;
+        let mut address = Url::parse(&self.address).map_err(|error| unusable(&error))?;
         address
             .path_segments_mut()
-            .map_err(|()| unusable(&ADDRESS))?
+            .map_err(|()| unusable(&self.address))?
             .extend([self.workspace.as_str(), &self.repository, "commit"])
             .extend(path);
         Ok(address)

@@ -9,11 +9,13 @@ use futures_util::{StreamExt, stream};
 use tracing::debug;
 
 use crate::bitbucket::InsightsError;
+use crate::bitbucket::api::Api;
 use crate::bitbucket::build::Build;
 use crate::bitbucket::insights::Insights;
 use crate::journal::{Masks, Past, PlaceName, Record, Shelf, Stand, Store};
 use crate::lock::Owner;
 use crate::story::commits::recent_commits;
+use crate::story::repository::repository;
 use crate::tools::Host;
 
 /// How long whatever is read may take in all. Nobody waits longer for what may be nothing.
@@ -41,8 +43,14 @@ pub(crate) enum Journal {
 /// The journal of a repository, and who writes into it.
 pub(crate) struct Kept {
     pub(crate) shelf: Shelf,
+    /// Nothing outside of Pipelines, where nothing is deployed that anybody could know again.
+    pub(crate) own: Option<Own>,
+}
+
+/// A step that deploys.
+pub(crate) struct Own {
     pub(crate) owner: Owner,
-    /// The commit of the own pipeline.
+    /// The commit of its pipeline.
     pub(crate) commit: String,
 }
 
@@ -64,14 +72,50 @@ impl Journal {
         match Insights::new(&[&way.proxy], workspace, repository) {
             Ok(insights) => Self::Kept(Box::new(Kept {
                 shelf: Shelf::Commits(Store::new(insights, way.masks)),
-                owner,
-                commit,
+                own: Some(Own { owner, commit }),
             })),
             Err(error) => Self::None(error.to_string()),
         }
     }
 
-    pub(super) fn kept(&self) -> Option<&Kept> {
+    /// The same outside of Pipelines, for a person who has a token.
+    pub(crate) async fn open_elsewhere<H: Host>(
+        host: &H,
+        directory: &Path,
+        api: Option<&Api>,
+        way: Option<Way>,
+    ) -> Self {
+        let none = |why: &str| Self::None(why.to_owned());
+        let Some(way) = way else {
+            return Self::Off;
+        };
+        let Some(api) = api else {
+            return none(
+                "outside of Pipelines it takes a token that may read and write reports \
+                 (BITBUCKET_ACCESS_TOKEN, or ATLASSIAN_ACCOUNT_EMAIL and ATLASSIAN_API_TOKEN)",
+            );
+        };
+        let Some(repository) = repository(host, directory).await else {
+            return none("git names no `origin` at bitbucket.org here");
+        };
+        match Insights::by_api(api, &repository.workspace, &repository.name) {
+            Ok(insights) => Self::Kept(Box::new(Kept {
+                shelf: Shelf::Commits(Store::new(insights, way.masks)),
+                own: None,
+            })),
+            Err(error) => Self::None(error.to_string()),
+        }
+    }
+
+    /// Where the own deploy is written down, and as whose.
+    pub(super) fn own(&self) -> Option<(&Shelf, &Own)> {
+        match self {
+            Self::Kept(kept) => Some((&kept.shelf, kept.own.as_ref()?)),
+            Self::Off | Self::None(_) => None,
+        }
+    }
+
+    fn kept(&self) -> Option<&Kept> {
         match self {
             Self::Kept(kept) => Some(kept),
             Self::Off | Self::None(_) => None,
@@ -210,10 +254,16 @@ impl Kept {
                 .extend(records.into_iter().filter(is_left));
             Ok(())
         };
-        // Where nobody answers, nobody is asked fifty times.
-        ask(self.commit.clone()).await?;
         let mut others = recent_commits(host, directory).await;
-        others.retain(|commit| !commit.starts_with(&self.commit));
+        let first = match &self.own {
+            Some(own) => Some(own.commit.clone()),
+            None => others.first().cloned(),
+        };
+        // Where nobody answers, nobody is asked fifty times.
+        if let Some(first) = first {
+            others.retain(|commit| !commit.starts_with(&first));
+            ask(first).await?;
+        }
         let side_by_side = others.len().max(1);
         let answers = stream::iter(others).map(ask).buffer_unordered(side_by_side);
         let answers: Vec<Result<(), InsightsError>> = answers.collect().await;
@@ -222,8 +272,9 @@ impl Kept {
 
     /// A commit of which a stamp has told the begin, as far as the clone knows it.
     async fn in_full<H: Host>(&self, host: &H, directory: &Path, begin: &str) -> String {
-        if self.commit.starts_with(begin) {
-            return self.commit.clone();
+        let own = self.own.as_ref().map(|own| &own.commit);
+        if let Some(own) = own.filter(|own| own.starts_with(begin)) {
+            return own.clone();
         }
         let recent = recent_commits(host, directory).await;
         let meant = recent.into_iter().find(|commit| commit.starts_with(begin));

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::journal::{Entry, Keeper, Past, PlaceName, Record, Shares, Shelf, Stand};
 use crate::story::hearing::{Heard, Hearing};
-use crate::story::journal::{Journal, Kept, limit_to_write};
+use crate::story::journal::{Journal, Own, limit_to_write};
 use crate::story::past::entries_of;
 use crate::story::remains::{Left, Remains};
 use crate::tools::Host;
@@ -24,7 +24,7 @@ const GATHERING: Duration = Duration::from_millis(10);
 
 /// What is kept of one deploy. Nothing, where no journal is.
 pub(super) struct Keeping<'a> {
-    kept: Option<&'a Kept>,
+    own: Option<(&'a Shelf, &'a Own)>,
     telling: Rc<Teller>,
     books: RefCell<Vec<Rc<Book<'a>>>>,
     /// Is told when a place is new.
@@ -48,16 +48,16 @@ struct Teller {
 
 impl<'a> Keeping<'a> {
     pub(super) fn of(journal: &'a Journal, hearing: &Hearing, past: &Past) -> Self {
-        let kept = journal.kept();
-        let carried = match (kept, past) {
-            (Some(kept), Past::Unfinished(records)) => {
-                let own = records.iter().filter(|record| record.owner == kept.owner);
-                own.cloned().collect()
+        let own = journal.own();
+        let carried = match (own, past) {
+            (Some((_, own)), Past::Unfinished(records)) => {
+                let of_own = records.iter().filter(|record| record.owner == own.owner);
+                of_own.cloned().collect()
             }
             _ => Vec::new(),
         };
         Self {
-            kept,
+            own,
             telling: Rc::new(Teller {
                 heard: hearing.heard(),
                 shares: RefCell::default(),
@@ -70,7 +70,7 @@ impl<'a> Keeping<'a> {
 
     /// Begins the record of a place that may be changed.
     pub(super) fn begin(&self, place: Option<PlaceName>) {
-        let (Some(kept), Some(place)) = (self.kept, place) else {
+        let (Some((shelf, own)), Some(place)) = (self.own, place) else {
             return;
         };
         let mut books = self.books.borrow_mut();
@@ -81,10 +81,10 @@ impl<'a> Keeping<'a> {
         // The first record says that a deploy is about to begin.
         heard.notify_one();
         let (telling, of) = (Rc::clone(&self.telling), place.clone());
-        let source = move || Some(telling.record(kept, &of));
+        let source = move || Some(telling.record(own, &of));
         books.push(Rc::new(Book {
             place,
-            keeper: Keeper::new(&kept.shelf, Box::new(source), Arc::clone(&heard)),
+            keeper: Keeper::new(shelf, Box::new(source), Arc::clone(&heard)),
             heard,
         }));
         self.opened.notify_one();
@@ -92,7 +92,7 @@ impl<'a> Keeping<'a> {
 
     /// Takes in that a place is used, and perhaps changed.
     pub(super) fn note(&self, place: Option<PlaceName>, may_change: bool) {
-        if self.kept.is_none() {
+        if self.own.is_none() {
             return;
         }
         let told = || self.telling.heard.told();
@@ -130,13 +130,13 @@ impl<'a> Keeping<'a> {
 
     /// Writes how the deploy has ended, as far as there is time for it.
     pub(super) async fn finish<H: Host>(&self, host: &H, remains: &Remains) {
-        let Some(kept) = self.kept else {
+        let Some((_, own)) = self.own else {
             return;
         };
         let limit = limit_to_write(host);
         let books = self.books.borrow().clone();
         let writes = books.iter().map(|book| {
-            let record = self.telling.last_record(kept, &book.place, remains);
+            let record = self.telling.last_record(own, &book.place, remains);
             book.keeper.finish(record, limit)
         });
         host.limited(limit, join_all(writes)).await;
@@ -145,11 +145,11 @@ impl<'a> Keeping<'a> {
 
 impl Teller {
     /// What is known now of a place.
-    fn record(&self, kept: &Kept, place: &PlaceName) -> Record {
+    fn record(&self, own: &Own, place: &PlaceName) -> Record {
         let told = self.shares.borrow().of(place, self.heard.told());
         let mut record = Record {
-            owner: kept.owner.clone(),
-            commit: kept.commit.clone(),
+            owner: own.owner.clone(),
+            commit: own.commit.clone(),
             place: place.clone(),
             stand: Stand::Running,
             entries: entries_of(&told),
@@ -169,8 +169,8 @@ impl Teller {
     }
 
     /// The same when all is over.
-    fn last_record(&self, kept: &Kept, place: &PlaceName, remains: &Remains) -> Record {
-        let mut record = self.record(kept, place);
+    fn last_record(&self, own: &Own, place: &PlaceName, remains: &Remains) -> Record {
+        let mut record = self.record(own, place);
         for entry in &mut record.entries {
             let is_it = |left: &&Left| left.resource == entry.resource;
             let is_complete = entry.resource.stage == Fate::Complete;

@@ -13,6 +13,7 @@ mod past;
 pub(crate) mod places;
 pub(crate) mod release;
 pub(crate) mod remains;
+mod repository;
 pub(crate) mod resolve;
 mod stage;
 pub(crate) mod status;

@@ -69,8 +69,8 @@ impl<S: Stage> Story<'_, S> {
             return;
         };
         // What is left of this very run is written with its own record.
-        if let Some(kept) = self.journal.kept() {
-            records.retain(|record| record.owner != kept.owner);
+        if let Some((_, own)) = self.journal.own() {
+            records.retain(|record| record.owner != own.owner);
         }
         let is_meant = |place: &&&Tool| {
             let name = name_of(place);

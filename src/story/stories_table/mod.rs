@@ -25,7 +25,7 @@ use crate::lock::{LockInfo, Owner};
 use crate::report::json;
 use crate::story::conclusion::{Conclusion, LockState, Locks};
 use crate::story::deploy::{Deploy, Runs, Story};
-use crate::story::journal::{Journal, Kept};
+use crate::story::journal::{Journal, Kept, Own};
 use crate::story::places::Place;
 use crate::story::release::{self, Release};
 use crate::story::stage::Stage;
@@ -199,8 +199,10 @@ impl World {
     fn journal(&self) -> Journal {
         Journal::Kept(Box::new(Kept {
             shelf: Shelf::Fake(Rc::clone(&self.shelf)),
-            owner: Owner::parse(ASKER).unwrap(),
-            commit: COMMIT.to_owned(),
+            own: Some(Own {
+                owner: Owner::parse(ASKER).unwrap(),
+                commit: COMMIT.to_owned(),
+            }),
         }))
     }
 
