@@ -2,11 +2,9 @@
 //! it says what was left, by real Terraform and OpenTofu.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::softstop::TOKEN;
 use crate::support::{
     Answer, Bitbucket, CodeInsights, Finished, InsightsFault, Kind, Program, Project, Run,
     Softstop, Step, each, until,
@@ -28,7 +26,7 @@ resource "slow_object" "c" {
 }
 "#;
 
-fn project(program: Program, kind: Kind) -> Project {
+pub(super) fn project(program: Program, kind: Kind) -> Project {
     let project = Project::of(program, kind, "");
     let gates = project.scratch().display().to_string();
     let provider = format!(
@@ -39,14 +37,14 @@ fn project(program: Program, kind: Kind) -> Project {
     project
 }
 
-fn deploy(project: &Project, step: &Step, insights: &CodeInsights) -> Softstop {
+pub(super) fn deploy(project: &Project, step: &Step, insights: &CodeInsights) -> Softstop {
     Softstop::deploy(project)
         .in_step(step)
         .env("JOURNAL", insights.proxy())
 }
 
 /// The `final:` step of the same pipeline.
-fn release(project: &Project, step: &Step, insights: &CodeInsights) -> Softstop {
+pub(super) fn release(project: &Project, step: &Step, insights: &CodeInsights) -> Softstop {
     Softstop::release(project)
         .in_step(&step.sibling())
         .env("JOURNAL", insights.proxy())
@@ -69,7 +67,7 @@ fn kept(insights: &CodeInsights, step: &Step) -> Vec<String> {
     annotations.iter().map(Value::to_string).collect()
 }
 
-fn result(insights: &CodeInsights, step: &Step) -> String {
+pub(super) fn result(insights: &CodeInsights, step: &Step) -> String {
     let report = report(insights, step);
     report.map_or_else(String::new, |report| {
         report["result"].as_str().unwrap().to_owned()
@@ -77,7 +75,7 @@ fn result(insights: &CodeInsights, step: &Step) -> String {
 }
 
 /// Kills a deploy and its container at the gate, once the journal says that `b` is in flight.
-fn kill(project: &Project, step: &Step, insights: &CodeInsights, run: Run) {
+pub(super) fn kill(project: &Project, step: &Step, insights: &CodeInsights, run: Run) {
     let gate = project.gate("b.gate");
     gate.wait_until_reached();
     until("the journal says what is in flight", || {
@@ -273,40 +271,6 @@ fn what_sounds_like_a_secret_is_in_no_report() {
 }
 
 #[test]
-fn a_person_resolves_what_was_in_flight_and_the_journal_is_settled() {
-    let (project, insights) = (
-        project(Program::Terraform, Kind::HttpStrict),
-        CodeInsights::start(),
-    );
-    let step = Step::of_a_new_pipeline();
-    let run = deploy(&project, &step, &insights).start();
-    kill(&project, &step, &insights, run);
-    release(&project, &step, &insights).finish().expect_code(0);
-    let resolve = |addresses: &str| {
-        Softstop::resolve(&project)
-            .in_step(&step.sibling())
-            .env("JOURNAL", insights.proxy())
-            .arguments(addresses.split_whitespace())
-            .finish()
-    };
-    resolve("slow_object.z")
-        .expect_code(2)
-        .expect_said("what is unfinished is slow_object.a, slow_object.b");
-    resolve("slow_object.b")
-        .expect_code(0)
-        .expect_said("slow_object.b of build 42 needs nothing more.")
-        .expect_said("Journal: 1 resolved, 1 left.");
-    assert_eq!(result(&insights, &step), "FAILED");
-    resolve("slow_object.a")
-        .expect_code(0)
-        .expect_said("Journal: 1 resolved, 0 left.");
-    assert_eq!(result(&insights, &step), "PASSED");
-    resolve("slow_object.a")
-        .expect_code(0)
-        .expect_said("nothing is unfinished");
-}
-
-#[test]
 fn a_status_says_what_a_living_holder_has_in_flight() {
     let (project, insights) = (
         project(Program::Terraform, Kind::HttpStrict),
@@ -396,50 +360,4 @@ fn what_a_state_has_by_now_is_settled_whatever_the_backend() {
         let again = release(&project, &step, &insights).finish();
         again.expect_said("In flight: slow_object.b (not in the state)");
     });
-}
-
-#[test]
-fn outside_of_pipelines_a_resolution_takes_a_token_and_a_clone_of_bitbuckets() {
-    let (project, insights) = (
-        project(Program::Terraform, Kind::HttpStrict),
-        CodeInsights::start(),
-    );
-    let git = |arguments: &str| {
-        let output = Command::new("git")
-            .args(["-c", "user.name=a", "-c", "user.email=a@b"])
-            .args(arguments.split(' '))
-            .current_dir(&project.directory)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{arguments}: {output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    git("init --quiet");
-    git("commit --quiet --allow-empty --message=first");
-    let step = Step::of_a_new_pipeline().on_commit(&git("rev-parse HEAD"));
-    git("commit --quiet --allow-empty --message=second");
-    let run = deploy(&project, &step, &insights).start();
-    kill(&project, &step, &insights, run);
-    release(&project, &step, &insights).finish().expect_code(0);
-    let resolve = || {
-        Softstop::in_directory(&project.directory, project.scratch())
-            .env("TF_CLI_CONFIG_FILE", project.cli_config())
-            .env("BITBUCKET_API_URL", insights.proxy())
-            .arguments(["resolve", "slow_object.a", "slow_object.b"])
-    };
-    resolve()
-        .finish()
-        .expect_code(4)
-        .expect_said("outside of Pipelines it takes a token");
-    let with_token = || resolve().env("BITBUCKET_ACCESS_TOKEN", TOKEN);
-    with_token()
-        .finish()
-        .expect_code(4)
-        .expect_said("git names no `origin` at bitbucket.org here");
-    git("remote add origin git@bitbucket.org:acme/infra.git");
-    with_token()
-        .finish()
-        .expect_code(0)
-        .expect_said("Journal: 2 resolved, 0 left.");
-    assert_eq!(result(&insights, &step), "PASSED");
 }

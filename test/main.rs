@@ -46,6 +46,7 @@ mod races;
 mod recorded;
 mod release;
 mod remapped;
+mod resolutions;
 mod rooms;
 mod secrets;
 mod settings;
