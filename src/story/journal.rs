@@ -54,6 +54,14 @@ pub(crate) struct Own {
     pub(crate) commit: String,
 }
 
+/// What is known of whoever has not told of an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Untold {
+    /// Nobody holds the lock that it would hold.
+    Over,
+    PerhapsAlive,
+}
+
 impl Journal {
     /// The journal of the repository of this build, where there is one.
     pub(crate) fn open(build: Option<&Build>, way: Option<Way>) -> Self {
@@ -135,14 +143,15 @@ impl Journal {
         matches!(self, Self::Off)
     }
 
-    /// What is left of the deploy of `holder` at this place, or else of any. To be asked while nobody
-    /// holds the lock: what somebody is about to do is no past.
+    /// What is left of the deploy of `holder` at this place, or else of any. What somebody may be about
+    /// to do is no past.
     pub(super) async fn past<H: Host>(
         &self,
         host: &H,
         directory: &Path,
         place: Option<&PlaceName>,
         holder: Option<&Owner>,
+        untold: Untold,
     ) -> Past {
         let kept = match self.expect_kept() {
             Ok(kept) => kept,
@@ -168,8 +177,20 @@ impl Journal {
         let mut records = found.into_inner();
         let was_found = !records.is_empty();
         records.retain(|record| record.is_left_at(place));
+        let may_go_on =
+            |record: &Record| record.stand == Stand::Running && untold == Untold::PerhapsAlive;
+        let going_on = records.iter().find(|record| may_go_on(record));
+        let going_on = going_on.map(|record| record.owner.build());
+        records.retain(|record| !may_go_on(record));
+        if !records.is_empty() {
+            return Past::Unfinished(records);
+        }
+        if let Some(build) = going_on {
+            return Past::NotKnown(format!(
+                "build {build} has not told of its end, and may go on"
+            ));
+        }
         match asked {
-            _ if !records.is_empty() => Past::Unfinished(records),
             Some(Ok(())) => match holder.filter(|_| !was_found) {
                 Some(holder) => Past::NotKnown(format!("build {} has left none", holder.build())),
                 None => Past::Settled,

@@ -13,7 +13,7 @@ use crate::recovery::guarded::Guarded;
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
-use crate::story::journal::Journal;
+use crate::story::journal::{Journal, Untold};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
 use crate::story::past::{look_back, name_of, tell_by_log, tell_way_out};
 use crate::story::places::{Place, introduce, side_by_side};
@@ -157,7 +157,15 @@ async fn tell_past<S: Stage>(
     let was_released = released.is_some();
     let holder = released.and_then(Holder::of).map(|holder| holder.owner);
     let place_name = name_of(tool);
-    let past = journal.past(stage, directory, place_name.as_ref(), holder.as_ref());
+    let is_unlocked =
+        |found: &Found| matches!(found, Ok(Recovery::Untouched(Finding::NeverLocked)));
+    let untold = if found.iter().any(is_unlocked) {
+        Untold::PerhapsAlive
+    } else {
+        Untold::Over
+    };
+    let (place_name, holder_name) = (place_name.as_ref(), holder.as_ref());
+    let past = journal.past(stage, directory, place_name, holder_name, untold);
     match past.await {
         Past::Settled => {}
         Past::Unfinished(mut records) => {

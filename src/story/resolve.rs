@@ -5,7 +5,7 @@ use tracing::info;
 use crate::exit_code::Exit;
 use crate::journal::{Past, Record};
 use crate::story::conclusion::{Conclusion, Locks, Reason};
-use crate::story::journal::Journal;
+use crate::story::journal::{Journal, Untold};
 use crate::story::past::{left_of, look_back, name_of};
 use crate::story::places::Place;
 use crate::story::stage::Stage;
@@ -22,8 +22,11 @@ pub(crate) async fn run<S: Stage>(
         directory,
         tool,
     } = place;
+    let place_name = name_of(tool);
+    // A person says that it needs nothing more, whoever has told of it.
+    let untold = Untold::Over;
     let past = journal
-        .past(stage, directory, name_of(tool).as_ref(), None)
+        .past(stage, directory, place_name.as_ref(), None, untold)
         .await;
     let mut records = match past {
         Past::Unfinished(records) => records,

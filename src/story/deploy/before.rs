@@ -8,6 +8,7 @@ use crate::exit_code::Exit;
 use crate::lock::LockInfo;
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::story::conclusion::{LockState, Locks};
+use crate::story::journal::Untold;
 use crate::story::locks::{exit_of_held, state_of};
 use crate::story::stage::Stage;
 use crate::supervisor::Cost;
@@ -99,6 +100,16 @@ impl<S: Stage> Story<'_, S> {
 }
 
 impl Before {
+    /// What follows for whoever has not told of an end.
+    pub(super) fn untold(&self) -> Untold {
+        let locks = &self.locks.0;
+        if !locks.is_empty() && locks.iter().all(LockState::is_free) {
+            Untold::Over
+        } else {
+            Untold::PerhapsAlive
+        }
+    }
+
     /// Takes in why the locks could not be looked at.
     fn take_in(&mut self, error: ToolError) {
         match error {

@@ -23,7 +23,11 @@ impl<S: Stage> Story<'_, S> {
         let ask = async |holder: Option<&Holder>| {
             let owner = holder.map(|holder| &holder.owner);
             let (directory, place) = (&self.deploy.directory, place.as_ref());
-            self.journal.past(self.stage, directory, place, owner).await
+            let untold = before.untold();
+            let asked = self
+                .journal
+                .past(self.stage, directory, place, owner, untold);
+            asked.await
         };
         let mut past = ask(None).await;
         for holder in before.released.iter().filter_map(Holder::of) {

@@ -330,3 +330,17 @@ async fn a_status_tells_what_a_holder_was_heard_to_do() {
     assert_eq!(resources[1]["address"], "begun");
     assert_eq!(resources[1]["stage"], "in_flight");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_may_go_on_is_no_past_and_is_left_as_it_is() {
+    // Without locks, and where nobody could be asked about the lock, nobody knows.
+    let mut unlocked = World::with_records(Look::Free, &[left()]);
+    unlocked.place.backends.clear();
+    let mut unasked = World::with_records(Look::Free, &[left()]);
+    unasked.backend.then([Err(silent())]);
+    for world in [&mut unlocked, &mut unasked] {
+        world.deploy().await;
+        let open = names(&["made", "begun"]);
+        assert_eq!(world.kept(41), Some((Stand::Running, open)));
+    }
+}
