@@ -29,6 +29,8 @@ pub(crate) enum Exit {
     Locked,
     /// The backend, or Bitbucket, could not be asked.
     Unanswered,
+    /// What earlier deploys have left stands in the way.
+    Unfinished,
     /// Anything else.
     Failure,
 }
@@ -60,6 +62,7 @@ impl Exit {
             Self::BadVariable => 2,
             Self::Locked => 3,
             Self::Unanswered => 4,
+            Self::Unfinished => 5,
             Self::Failure => 1,
         }
     }

@@ -13,7 +13,7 @@ const DESIGN: &str = include_str!("../DESIGN.md");
 const CHECK: &str = include_str!("../docs/check.md");
 
 /// Longer, and nobody reads it to its end.
-const MOST_WORDS_OF_README: usize = 1300;
+const MOST_WORDS_OF_README: usize = 1360;
 
 /// What holds files that documents name by their path in the repository.
 const ROOMS: [&str; 7] = [".ci", "bench", "demo", "docs", "examples", "src", "test"];

@@ -130,7 +130,9 @@ fn what_a_killed_deploy_was_doing_is_on_the_commit_and_a_release_and_the_next_de
 
         project.gate("b.gate").open();
         let next = step.sibling();
-        let finished = deploy(&project, &next, &insights).finish();
+        let finished = deploy(&project, &next, &insights)
+            .env("ON_UNFINISHED", "import")
+            .finish();
         finished
             .expect_code(0)
             .expect_said("Build 42 was applying 3: 1 complete and NOT in the state, 1 in flight");

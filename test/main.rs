@@ -27,6 +27,7 @@ mod half_locks;
 mod http_looks;
 mod image;
 mod image_contents;
+mod imports;
 mod interrupts;
 mod journal;
 mod journal_of_deploys;

@@ -19,7 +19,7 @@ const VERSIONS: [(&str, &str); 4] = [
 ];
 
 /// The provider that these speak with, where 0.12 looks for it, and where the others do.
-fn lay_out_plugins(plugins: &Path) {
+pub(super) fn lay_out_plugins(plugins: &Path) {
     let theirs = plugins.join("example.com/test/slow/1.0.0/linux_amd64");
     fs::create_dir_all(&theirs).unwrap();
     let provider = prepared("SOFTSTOP_TEST_OLD_PROVIDER");
@@ -29,7 +29,7 @@ fn lay_out_plugins(plugins: &Path) {
 }
 
 /// A deploy by this old Terraform.
-fn deploy(project: &Project, name: &str) -> Softstop {
+pub(super) fn deploy(project: &Project, name: &str) -> Softstop {
     let terraform = Path::new(&prepared("SOFTSTOP_TEST_OLD_TERRAFORMS")).join(name);
     let path = format!("{}:{}", terraform.display(), env::var("PATH").unwrap());
     let plugins = project.scratch().join("plugins");

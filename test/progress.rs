@@ -8,26 +8,15 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
+use crate::support::world::{in_the_world, object, world_of};
 use crate::support::{Finished, Kind, Program, Project, Softstop, until};
 
-/// Objects of the slow provider, whose world is a file of the project.
 fn project(program: Program, kind: Kind, objects: &[(&str, &str)]) -> Project {
-    let project = Project::of(program, kind, "");
-    let world = project.scratch().join("world");
-    let mut text = format!(
-        "terraform {{\n  required_providers {{\n    slow = {{ source = \"example.com/test/slow\" }}\n  \
-         }}\n}}\nprovider \"slow\" {{\n  world = \"{}\"\n}}\n",
-        world.display()
-    );
-    let gates = project.scratch().display().to_string();
-    for (name, settings) in objects {
-        let object = format!(
-            "resource \"slow_object\" \"{name}\" {{\n  name = \"{name}\"\n  {settings}\n}}\n"
-        );
-        text.push_str(&object.replace("GATES", &gates));
-    }
-    project.write("main.tf", &text);
-    project
+    let objects: Vec<String> = objects
+        .iter()
+        .map(|(name, settings)| object(name, settings))
+        .collect();
+    world_of(program, kind, &objects)
 }
 
 fn report_file(project: &Project) -> PathBuf {
@@ -60,18 +49,6 @@ fn of<'a>(report: &'a Value, name: &str) -> (&'a str, Option<bool>) {
     let row = rows.iter().find(|row| row["address"] == address.as_str());
     let row = row.unwrap_or_else(|| panic!("{address} is not in {report:#}"));
     (row["stage"].as_str().unwrap(), row["in_state"].as_bool())
-}
-
-/// The ids of what there is by this name, whatever the state knows.
-fn in_the_world(project: &Project, name: &str) -> Vec<String> {
-    let world = fs::read_to_string(project.scratch().join("world")).unwrap_or_default();
-    let lines = world
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines
-        .filter(|line| line["name"] == name && line["is_there"] == true)
-        .map(|line| line["id"].as_str().unwrap().to_owned())
-        .collect()
 }
 
 fn expect_few_lines(finished: &Finished) {

@@ -8,6 +8,7 @@ mod planning;
 mod saved_plan;
 mod target;
 mod token;
+mod unfinished;
 
 pub(crate) use options::Mode;
 pub(crate) use parse::{Refusal, parse};

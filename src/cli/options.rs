@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::journal::{self, Wish};
+use super::unfinished;
 use crate::bitbucket::api;
 use crate::pipe::variables;
+use crate::story::unfinished::OnUnfinished;
 
 /// What a user is told after the options.
 const EPILOGUE: &str = "\
@@ -30,6 +32,7 @@ Exit codes:
   2      a variable has a value that cannot be used; nothing was run
   3      the lock is held and stays held
   4      the backend, or Bitbucket, could not be asked
+  5      what earlier deploys have left stands in the way
   1      anything else";
 
 /// What a user is told after the options of `check`.
@@ -84,7 +87,7 @@ pub(crate) enum Work {
     ///
     /// No lock is held while they do. `softstop deploy` with the same --plan-file applies just that.
     #[command(after_long_help = EPILOGUE)]
-    Plan(CommonOptions),
+    Plan(PlanOptions),
     /// Release the locks that finished builds have left behind
     ///
     /// For the `final:` step of the same pipeline, a scheduled pipeline, or a person. A lock is
@@ -120,7 +123,30 @@ pub(crate) struct DeployOptions {
     pub(super) report_file: Option<String>,
 
     #[command(flatten)]
+    pub(super) past: PastOptions,
+
+    #[command(flatten)]
     pub(super) common: CommonOptions,
+}
+
+/// What a plan can be told.
+#[derive(Args, Debug)]
+pub(crate) struct PlanOptions {
+    #[command(flatten)]
+    pub(super) past: PastOptions,
+
+    #[command(flatten)]
+    pub(super) common: CommonOptions,
+}
+
+/// What earlier deploys mean to this one.
+#[derive(Args, Debug)]
+pub(super) struct PastOptions {
+    /// What to do where earlier deploys have made what is not in the state: report (say it, and stop
+    /// where it would be made again), stop, ignore, or import it
+    #[arg(long, value_name = "WISH", env = "ON_UNFINISHED", default_value = "report",
+          value_parser = unfinished::wish)]
+    pub(super) on_unfinished: OnUnfinished,
 }
 
 /// What a deploy, a plan and a release can be told.

@@ -5,8 +5,8 @@ use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use super::options::{
-    CommonOptions, CredentialOptions, DeployOptions, General, RecoveryOptions, ResolveOptions,
-    StatusOptions, Target, Work,
+    CommonOptions, CredentialOptions, DeployOptions, General, PlanOptions, RecoveryOptions,
+    ResolveOptions, StatusOptions, Target, Work,
 };
 use super::parse::Refusal;
 use super::planning::Planning;
@@ -108,7 +108,8 @@ impl Work {
     fn general(&self) -> &General {
         match self {
             Self::Deploy(options) => &options.common.general,
-            Self::Plan(common) | Self::Release(common) => &common.general,
+            Self::Plan(options) => &options.common.general,
+            Self::Release(common) => &common.general,
             Self::Status(options) => &options.general,
             Self::Resolve(options) => &options.general,
         }
@@ -117,7 +118,8 @@ impl Work {
     fn target(&self) -> &Target {
         match self {
             Self::Deploy(options) => &options.common.target,
-            Self::Plan(common) | Self::Release(common) => &common.target,
+            Self::Plan(options) => &options.common.target,
+            Self::Release(common) => &common.target,
             Self::Status(options) => &options.target,
             Self::Resolve(options) => &options.target,
         }
@@ -126,7 +128,8 @@ impl Work {
     fn passes_tokens(&self) -> bool {
         match self {
             Self::Deploy(options) => options.common.recovery.pass_tokens,
-            Self::Plan(common) | Self::Release(common) => common.recovery.pass_tokens,
+            Self::Plan(options) => options.common.recovery.pass_tokens,
+            Self::Release(common) => common.recovery.pass_tokens,
             Self::Status(_) | Self::Resolve(_) => false,
         }
     }
@@ -188,6 +191,7 @@ impl DeployOptions {
             after_script,
             lock_timeout: recovery.lock_timeout,
             report_file,
+            on_unfinished: self.past.on_unfinished,
         };
         Some(Task::Deploy(deploy, place.tool))
     }
@@ -203,24 +207,28 @@ impl DeployOptions {
     }
 }
 
-impl CommonOptions {
+impl PlanOptions {
     fn plan(self, planning: &mut Planning<'_>) -> Option<Task> {
-        self.target.expect_workspace(planning);
-        self.target.expect_plan_file(planning);
-        let after_script = self.recovery.after_script(planning);
-        let place = self
-            .target
-            .place("plan", true, SavedPlan::Unread, planning)?;
+        let CommonOptions {
+            target, recovery, ..
+        } = &self.common;
+        target.expect_workspace(planning);
+        target.expect_plan_file(planning);
+        let after_script = recovery.after_script(planning);
+        let place = target.place("plan", true, SavedPlan::Unread, planning)?;
         let deploy = Deploy {
-            runs: Runs::Job(Job::Plan(self.target.plan_to_make(&place.directory))),
+            runs: Runs::Job(Job::Plan(target.plan_to_make(&place.directory))),
             directory: place.directory,
             after_script,
-            lock_timeout: self.recovery.lock_timeout,
+            lock_timeout: recovery.lock_timeout,
             report_file: None,
+            on_unfinished: self.past.on_unfinished,
         };
         Some(Task::Deploy(deploy, place.tool))
     }
+}
 
+impl CommonOptions {
     fn release(self, planning: &mut Planning<'_>) -> Task {
         self.target.expect_workspace(planning);
         let places = self.target.places(true, SavedPlan::LookedAfter, planning);

@@ -32,12 +32,13 @@ pub(crate) struct Variable {
 }
 
 /// All of them.
-pub(super) static VARIABLES: [Variable; 26] = [
+pub(super) static VARIABLES: [Variable; 27] = [
     common("SOFTSTOP_MODE", Holds::One),
     common("SOFTSTOP_COMMAND", Holds::Lines),
     plain("SOFTSTOP_WORKING_DIR", Holds::Many),
     plain("SOFTSTOP_AFTER_SCRIPT", Holds::Lines),
     common("SOFTSTOP_REPORT_FILE", Holds::One),
+    plain("SOFTSTOP_ON_UNFINISHED", Holds::One),
     plain("SOFTSTOP_JOURNAL", Holds::One),
     common("SOFTSTOP_ADDRESS", Holds::Many),
     plain("SOFTSTOP_GRACE_PERIOD", Holds::One),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tracing::warn;
@@ -54,14 +54,26 @@ impl<'a> From<&'a Left> for Row<'a> {
     }
 }
 
-/// Writes the file, also where there is one. The deploy is over, so one that cannot be written changes
-/// nothing.
+/// Writes the file, also where there is one, and beside it what brings into the state what it lacks.
+/// The deploy is over, so one that cannot be written changes nothing.
 pub(crate) fn write(conclusion: &Conclusion, remains: &Remains, path: &Path) {
     let text = text(conclusion, remains);
-    if let Err(error) = text.and_then(|text| fs::write(path, text)) {
+    let written = text.and_then(|text| fs::write(path, text));
+    let written = written.and_then(|()| match remains.imports.as_str() {
+        "" => Ok(()),
+        imports => fs::write(beside(path), imports),
+    });
+    if let Err(error) = written {
         let path = path.display();
         warn!("The report cannot be written to {path}: {error}.");
     }
+}
+
+/// Where the imports are: by a name that is no configuration, even where the report lies beside one.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".imports.txt");
+    PathBuf::from(name)
 }
 
 fn text(conclusion: &Conclusion, remains: &Remains) -> io::Result<String> {

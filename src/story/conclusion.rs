@@ -24,6 +24,8 @@ pub(crate) enum Reason {
     NotRun(String),
     /// Nothing was deployed, for what follows these words.
     NotBegun(String),
+    /// What earlier deploys have left stands in the way, for this reason.
+    Unfinished(String),
     /// The command has run.
     Ran {
         was_a_plan: bool,
@@ -145,6 +147,16 @@ impl Conclusion {
         }
     }
 
+    /// Of a deploy that did not begin, because of what earlier ones have left.
+    pub(crate) fn unfinished(locks: Locks, why: &str) -> Self {
+        Self {
+            outcome: Outcome::Failed,
+            exit: Exit::Unfinished,
+            locks,
+            reason: Reason::Unfinished(why.to_owned()),
+        }
+    }
+
     /// Of a run for which something is missing.
     pub(crate) fn not_run(why: String) -> Self {
         Self {
@@ -178,6 +190,14 @@ impl fmt::Display for Conclusion {
             Reason::Stopped(signal, more) => write!(formatter, "Stopped by {signal}{more}."),
             Reason::NotRun(why) => write!(formatter, "Nothing was run: {why}."),
             Reason::NotBegun(words) => write!(formatter, "Nothing was deployed{words}"),
+            Reason::Unfinished(why) => {
+                write!(formatter, "Nothing was deployed, because {why} ({exit})")?;
+                if self.locks.are_quiet() {
+                    write!(formatter, ".")
+                } else {
+                    write!(formatter, "; {}.", self.locks)
+                }
+            }
             Reason::Ran {
                 was_a_plan,
                 lacked_memory,

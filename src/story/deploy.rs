@@ -6,6 +6,7 @@ mod before;
 mod past;
 mod remains;
 mod saved_plan;
+mod unfinished;
 mod unsaved;
 
 use std::env;
@@ -31,12 +32,11 @@ use crate::story::past::name_of;
 use crate::story::places::enter;
 use crate::story::remains::Remains;
 use crate::story::stage::Stage;
+use crate::story::unfinished::OnUnfinished;
 use crate::story::used::Used;
 use crate::story::warned::Warned;
 use crate::supervisor::{Ending, Grounds, Phase, Seen};
-use crate::tools::{
-    Job, Locking, Prepared, Processes, Purpose, StateKeeper, StateKeeping, Tool, ToolError,
-};
+use crate::tools::{Job, Locking, Prepared, Processes, Purpose, StateKeeper, Tool, ToolError};
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;
@@ -49,6 +49,8 @@ pub(crate) struct Deploy {
     pub(crate) lock_timeout: Duration,
     /// Where the report is written to, if anywhere.
     pub(crate) report_file: Option<PathBuf>,
+    /// What to do where earlier deploys have left something.
+    pub(crate) on_unfinished: OnUnfinished,
 }
 
 /// What a deploy runs.
@@ -71,14 +73,30 @@ impl Runs {
         }
     }
 
+    /// What the tool itself runs, where it does.
+    fn job(&self) -> Option<&Job> {
+        match self {
+            Self::Command(..) => None,
+            Self::Job(job) => Some(job),
+        }
+    }
+
     /// Whether it is known before it runs that the place itself may be changed.
     fn may_change(&self) -> bool {
         matches!(self, Self::Job(Job::Apply | Job::ApplyPlan(_)))
     }
 
     fn is_the_tools(&self) -> bool {
-        matches!(self, Self::Job(_))
+        self.job().is_some()
     }
+}
+
+/// What is noticed of a deploy while it runs.
+struct Watch<'a> {
+    used: Used,
+    warned: Warned,
+    hearing: Hearing,
+    keeping: Keeping<'a>,
 }
 
 /// Everybody who has a part in the story.
@@ -96,10 +114,11 @@ pub(crate) struct Story<'a, S> {
 impl<S: Stage> Story<'_, S> {
     /// Runs the deploy, and leaves no lock of its own behind.
     pub(crate) async fn run(&self) -> Conclusion {
-        let mut warned = match self.ensure_access() {
+        let warned = match self.ensure_access() {
             Ok(warned) => warned,
             Err(why) => return Conclusion::not_begun(Exit::BadVariable, Locks::default(), why),
         };
+        self.clear_away();
         self.stage.enter(Phase::LookBefore);
         self.tool.introduce(self.stage).await;
         let before = self.free_before().await;
@@ -116,28 +135,38 @@ impl<S: Stage> Story<'_, S> {
         }
 
         let past = self.past(&before).await;
+        let weighed = self.weigh(&past).await;
+        if let Some(conclusion) = self.refuse(&weighed, &before.locks).await {
+            return conclusion;
+        }
 
         let reserve = before.cost.reserve(self.deploy.after_script.is_some());
         self.stage.enter(Phase::Deploy(reserve));
         let started = (Timestamp::now(), SystemTime::now());
         let began = Instant::now();
-        let mut used = Used::default();
         let hearing = Hearing::of(self.tool);
-        let keeping = Keeping::of(self.journal, &hearing, &past);
+        let mut watch = Watch {
+            used: Used::default(),
+            warned,
+            keeping: Keeping::of(self.journal, &hearing, &past),
+            hearing,
+        };
         if self.deploy.runs.may_change() {
-            keeping.begin(name_of(self.tool));
+            watch.keeping.begin(name_of(self.tool));
         }
-        let ending = self
-            .supervise(&mut used, &mut warned, &hearing, &keeping)
-            .await;
-        let (outcome, exit) = conclude(&ending);
-        let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
-        if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
-            warn!(
-                "The kernel killed a process here for lack of memory. A step has more with a larger \
-                 `size`, a pipe with more `memory` of the service `docker`."
-            );
-        }
+        let went = self.carry_out(&weighed, &mut watch).await;
+        let (outcome, exit) = match went.obstacle {
+            Some(_) => (Outcome::Failed, Exit::Unfinished),
+            None => conclude(&went.ending),
+        };
+        let ending = went.ending;
+        let Watch {
+            used,
+            warned,
+            hearing,
+            keeping,
+        } = watch;
+        let lacked_memory = explain_lack_of_memory(&ending, outcome);
         let was_disturbed = outcome == Outcome::Interrupted || self.stage.has_heard_of_a_stop();
         let undisturbed = (!was_disturbed).then(|| began.elapsed());
 
@@ -154,25 +183,24 @@ impl<S: Stage> Story<'_, S> {
             let told = before.told.as_deref();
             locks = self.free_after(&places, &used, &finished, told).await;
         }
-        for places in self.working_places(&places) {
-            let unsaved = places
-                .first()
-                .and_then(|(_, keeper)| keeper.unsaved_state(undisturbed));
-            if let Some(state) = unsaved.filter(|state| state.is_left_since(started.1)) {
-                let state = state.of_several(places.len() > 1);
-                locks = self.save(&places, &state, locks, reserve).await;
-            }
-        }
+        locks = self
+            .save_each(&places, (started.1, undisturbed), locks, reserve)
+            .await;
         let conclusion = Conclusion {
             outcome,
             exit,
             locks,
-            reason: Reason::Ran {
-                was_a_plan: used.is_plan(),
-                lacked_memory,
+            reason: match went.obstacle {
+                Some(why) => Reason::Unfinished(why),
+                None => Reason::Ran {
+                    was_a_plan: used.is_plan(),
+                    lacked_memory,
+                },
             },
         };
-        let remains = self.remains(&hearing, &used, &places, outcome).await;
+        let remains = self
+            .remains(&hearing, &used, &places, outcome, &went.lacking)
+            .await;
         (self.report)(&conclusion, &remains);
         keeping.finish(self.stage, &remains).await;
         self.settle(past, &places, &hearing, outcome).await;
@@ -182,21 +210,26 @@ impl<S: Stage> Story<'_, S> {
             after_script::run(self.stage, script, directory, report_file, &conclusion).await;
         }
         warned.explain(outcome);
-        if let Runs::Job(job) = &self.deploy.runs {
+        if let (Runs::Job(job), Reason::Ran { .. }) = (&self.deploy.runs, &conclusion.reason) {
             saved_plan::explain(job, outcome);
         }
         conclusion
     }
 
-    /// Runs the command, and notes which states its tools use.
+    /// Runs a command, and notes which states its tools use.
     async fn supervise(
         &self,
-        used: &mut Used,
-        warned: &mut Warned,
-        hearing: &Hearing,
-        keeping: &Keeping<'_>,
+        prepared: Result<Prepared, ToolError>,
+        watch: &mut Watch<'_>,
     ) -> io::Result<Ending> {
-        let prepared = self.command().map_err(io::Error::other)?;
+        let prepared = prepared.map_err(io::Error::other)?;
+        let command = self.started_by_us(prepared.command);
+        let Watch {
+            used,
+            warned,
+            hearing,
+            keeping,
+        } = watch;
         let programs = self.tool.programs();
         let grounds = Grounds {
             path: env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect(),
@@ -216,7 +249,6 @@ impl<S: Stage> Story<'_, S> {
                 keeping.note(place.and_then(name_of), purpose == Purpose::Change);
             }
         };
-        let command = prepared.command;
         let audience = hearing.audience.as_ref();
         let deploy = self
             .stage
@@ -251,21 +283,36 @@ impl<S: Stage> Story<'_, S> {
     }
 
     fn command(&self) -> Result<Prepared, ToolError> {
-        let mut prepared = match &self.deploy.runs {
-            Runs::Job(job) => self.tool.default_command(job, self.deploy.lock_timeout)?,
+        match &self.deploy.runs {
+            Runs::Job(job) => self.tool.default_command(job, self.deploy.lock_timeout),
             Runs::Command(program, arguments) => {
                 let mut command = Command::new(program);
                 command.args(arguments);
-                self.tool.own_command(command)?
+                self.tool.own_command(command)
             }
-        };
-        let command = &mut prepared.command;
+        }
+    }
+
+    /// A command that says whose it is, in the directory of the deploy.
+    fn started_by_us(&self, mut command: Command) -> Command {
         if let Some(build) = &self.inquiry.build {
             command.env(STAMP, build.owner.name_of_run());
         }
-        enter(command, &self.deploy.directory);
-        Ok(prepared)
+        enter(&mut command, &self.deploy.directory);
+        command
     }
+}
+
+/// Whether there was too little memory; said where that may be why it has failed.
+fn explain_lack_of_memory(ending: &io::Result<Ending>, outcome: Outcome) -> bool {
+    let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
+    if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
+        warn!(
+            "The kernel killed a process here for lack of memory. A step has more with a larger \
+             `size`, a pipe with more `memory` of the service `docker`."
+        );
+    }
+    lacked_memory
 }
 
 fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {

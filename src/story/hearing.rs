@@ -57,6 +57,14 @@ impl Hearing {
     pub(crate) fn told(&self) -> Told {
         self.heard.told()
     }
+
+    /// Forgets what was heard: it was of another run than the one that comes.
+    pub(crate) fn forget(&self) {
+        if let Some(reader) = &self.heard.reader {
+            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            reader.forget();
+        }
+    }
 }
 
 impl Heard {

@@ -19,5 +19,8 @@ mod stage;
 pub(crate) mod status;
 #[cfg(test)]
 mod stories_table;
+pub(crate) mod unfinished;
+#[cfg(test)]
+mod unfinished_table;
 mod used;
 mod warned;

@@ -72,7 +72,7 @@ pub(super) async fn look_back<H: Host>(
             record.compare(stored);
         }
         record.end();
-        tell(prefix, place, record);
+        tell(prefix, record);
     }
 }
 
@@ -158,7 +158,7 @@ pub(super) fn tell_way_out(prefix: &str, records: &[Record]) {
 }
 
 /// Says what a deploy was doing, as far as somebody has to know it.
-fn tell(prefix: &str, place: &Tool, record: &Record) {
+fn tell(prefix: &str, record: &Record) {
     let left: Vec<Left> = record.entries.iter().map(left_of).collect();
     let summary = summary(record, &left);
     if !record.is_open() {
@@ -172,12 +172,16 @@ fn tell(prefix: &str, place: &Tool, record: &Record) {
             warn!("{prefix}{}: {}.", capitalised(words), names(&of_kind));
         }
     }
-    for step in next_steps(&left, place).iter().take(STEPS) {
-        warn!("{prefix}{step}");
+}
+
+/// Says what a person has to do about it before the next deploy.
+pub(super) fn advise(prefix: &str, place: &Tool, records: &[Record]) {
+    for record in records.iter().filter(|record| record.is_open()) {
+        let left: Vec<Left> = record.entries.iter().map(left_of).collect();
+        for step in next_steps(&left, place).iter().take(STEPS) {
+            warn!("{prefix}{step}");
+        }
     }
-    info!(
-        "{prefix}What needs nothing more is struck from the journal by `softstop resolve ADDRESS`."
-    );
 }
 
 /// What a deploy was doing, in numbers.

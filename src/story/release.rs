@@ -15,7 +15,7 @@ use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
 use crate::story::journal::{Journal, Untold};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
-use crate::story::past::{look_back, name_of, tell_by_log, tell_way_out};
+use crate::story::past::{advise, look_back, name_of, tell_by_log, tell_way_out};
 use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
 use crate::tools::{Locked, StateKeeper, StateKeeping, ToolError, Unstored};
@@ -171,6 +171,7 @@ async fn tell_past<S: Stage>(
         Past::Unfinished(mut records) => {
             let prefix = format!("{name}: ");
             look_back(stage, &prefix, tool, &mut records).await;
+            advise(&prefix, tool, &records);
             tell_way_out(&prefix, &records);
             journal.write(stage, &records).await;
         }

@@ -1,6 +1,7 @@
 //! What a deploy has made and not made, as a value: whatever tells of it is a view of this.
 
 use crate::tools::progress::{Action, Fate, Resource};
+use crate::tools::recovering::Made;
 
 /// How many resources a line names.
 const NAMED: usize = 5;
@@ -18,6 +19,8 @@ pub(crate) struct Remains {
     pub(crate) dropped: usize,
     /// What a person has to do, or can.
     pub(crate) next_steps: Vec<String>,
+    /// What brings into the state what it lacks, blocks or commands; empty where it lacks nothing.
+    pub(crate) imports: String,
 }
 
 /// How much was heard of what the deploy does.
@@ -76,6 +79,23 @@ impl Left {
                 self.resource.action,
                 Action::Create | Action::Replace | Action::Import
             )
+    }
+
+    /// What there is by its id at its address, where a wrapper does not give it another one.
+    pub(crate) fn made(&self) -> Option<Made> {
+        let Resource {
+            unit: None,
+            address,
+            id: Some(id),
+            ..
+        } = &self.resource
+        else {
+            return None;
+        };
+        Some(Made {
+            address: address.clone(),
+            id: id.clone(),
+        })
     }
 
     /// The resource, as people know it.

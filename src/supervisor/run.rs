@@ -17,7 +17,7 @@ use super::signals::Interrupt;
 use super::state::Supervisor;
 
 /// How a command and everything it started ended.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Ending {
     /// Nothing where the command cannot even be killed.
     pub(crate) status: Option<ExitStatus>,

@@ -19,6 +19,7 @@ use super::job::Job;
 use super::locking::Locking;
 use super::processes::{Prepared, Processes, Purpose, Sighting};
 use super::progress::{PlaceName, Reader, Stored, Telling, Told};
+use super::recovering::{Draft, LaidOut, Made, Planned, Recovering, Step};
 use super::signing::Signing;
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
 use crate::environment::Environment;
@@ -46,6 +47,10 @@ pub(crate) struct FakePlace {
     pub(crate) unsaved: Option<PathBuf>,
     /// Why the state cannot be stored.
     pub(crate) unstored: RefCell<Option<Unstored>>,
+    /// What each plan does, the first one first.
+    pub(crate) plans: RefCell<Vec<Planned>>,
+    /// Whether the program imports by a plan.
+    pub(crate) imports: bool,
     /// What the stored state has.
     pub(crate) stored: RefCell<Stored>,
     /// What a deploy is heard to make.
@@ -62,6 +67,8 @@ impl FakePlace {
             others: Vec::new(),
             unsaved: None,
             unstored: RefCell::default(),
+            plans: RefCell::default(),
+            imports: true,
             stored: RefCell::default(),
             told: Arc::default(),
             moments: Rc::clone(moments),
@@ -224,6 +231,8 @@ impl Reader for Knowing {
     fn told(&self) -> Told {
         self.0.lock().unwrap().clone()
     }
+
+    fn forget(&mut self) {}
 }
 
 impl Telling for FakeTool {
@@ -250,5 +259,42 @@ impl Telling for FakeTool {
 
     fn import_by_hand(&self, address: &str, id: &str) -> String {
         format!("fake import {address} {id}")
+    }
+}
+
+impl Recovering for FakeTool {
+    async fn imports_by_plan(&self, _: &impl Host) -> Result<bool, ToolError> {
+        self.0.moments.pass().await;
+        Ok(self.0.imports)
+    }
+
+    fn is_address(&self, text: &str) -> bool {
+        text.contains('.')
+    }
+
+    fn are_of_one_type(&self, one: &str, other: &str) -> bool {
+        one.split('.').next() == other.split('.').next()
+    }
+
+    fn import_blocks(&self, made: &[Made]) -> String {
+        let all = made.iter();
+        let blocks = all.map(|Made { address, id }| self.import_by_hand(address, id));
+        blocks.collect::<Vec<_>>().join("\n")
+    }
+
+    fn lay_out(&self, _: &[Made]) -> io::Result<LaidOut> {
+        Ok(LaidOut(PathBuf::from("/nowhere/blocks")))
+    }
+
+    fn clear_away(&self) -> io::Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    fn step(&self, _: Step<'_>, _: &Job, _: Duration) -> Result<Prepared, ToolError> {
+        self.own_command(Command::new("fake"))
+    }
+
+    fn planned(&self, _: &Draft) -> Result<Planned, ToolError> {
+        Ok(self.0.plans.borrow_mut().remove(0))
     }
 }

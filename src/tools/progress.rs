@@ -30,6 +30,9 @@ pub(crate) trait Telling {
 pub(crate) trait Reader: Listener {
     /// What was understood so far.
     fn told(&self) -> Told;
+
+    /// Forgets all of it: what comes now is another run.
+    fn forget(&mut self);
 }
 
 /// A place as a journal names it, which is the same in every clone. Nothing else of its settings is

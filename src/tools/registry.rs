@@ -1,7 +1,7 @@
 //! Every tool there is. A new one is a variant in each of these types, and a line in the macro.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::job::Job;
 use super::locking::{End, Locked, Locking, Look, Reply};
 use super::processes::{Prepared, Processes, Purpose, Sighting};
 use super::progress::{PlaceName, Reader, Stored, Telling};
+use super::recovering::{Draft, LaidOut, Made, Planned, Recovering, Step};
 use super::signing::Signing;
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};
 use super::terraform::{Terraform, TerraformLock};
@@ -48,6 +49,14 @@ pub(crate) enum StateKeeper<'a> {
 /// A tool that tells what it makes.
 #[derive(Clone, Copy)]
 pub(crate) enum Teller<'a> {
+    Terraform(&'a Terraform),
+    #[cfg(test)]
+    Fake(&'a FakeTool),
+}
+
+/// A tool that can take into its state what is not in it.
+#[derive(Clone, Copy)]
+pub(crate) enum Recoverer<'a> {
     Terraform(&'a Terraform),
     #[cfg(test)]
     Fake(&'a FakeTool),
@@ -93,6 +102,19 @@ impl Tool {
             Self::Terraform(terraform) => Teller::Terraform(terraform),
             #[cfg(test)]
             Self::Fake(fake) => Teller::Fake(fake),
+        })
+    }
+
+    /// What takes into its state what is not in it, where it can.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "Terraform can, and other tools need not"
+    )]
+    pub(crate) fn recoverer(&self) -> Option<Recoverer<'_>> {
+        Some(match self {
+            Self::Terraform(terraform) => Recoverer::Terraform(terraform),
+            #[cfg(test)]
+            Self::Fake(fake) => Recoverer::Fake(fake),
         })
     }
 }
@@ -257,6 +279,45 @@ impl Telling for Teller<'_> {
 
     fn import_by_hand(&self, address: &str, id: &str) -> String {
         ask!(self, tool => tool.import_by_hand(address, id))
+    }
+}
+
+impl Recovering for Recoverer<'_> {
+    async fn imports_by_plan(&self, host: &impl Host) -> Result<bool, ToolError> {
+        ask!(self, tool => tool.imports_by_plan(host).await)
+    }
+
+    fn is_address(&self, text: &str) -> bool {
+        ask!(self, tool => tool.is_address(text))
+    }
+
+    fn are_of_one_type(&self, one: &str, other: &str) -> bool {
+        ask!(self, tool => tool.are_of_one_type(one, other))
+    }
+
+    fn import_blocks(&self, made: &[Made]) -> String {
+        ask!(self, tool => tool.import_blocks(made))
+    }
+
+    fn lay_out(&self, made: &[Made]) -> io::Result<LaidOut> {
+        ask!(self, tool => tool.lay_out(made))
+    }
+
+    fn clear_away(&self) -> io::Result<Option<PathBuf>> {
+        ask!(self, tool => tool.clear_away())
+    }
+
+    fn step(
+        &self,
+        step: Step<'_>,
+        job: &Job,
+        lock_timeout: Duration,
+    ) -> Result<Prepared, ToolError> {
+        ask!(self, tool => tool.step(step, job, lock_timeout))
+    }
+
+    fn planned(&self, draft: &Draft) -> Result<Planned, ToolError> {
+        ask!(self, tool => tool.planned(draft))
     }
 }
 

@@ -23,6 +23,7 @@ pub mod run;
 pub mod softstop;
 pub mod store;
 pub mod tls;
+pub mod world;
 
 use std::env;
 use std::path::PathBuf;

@@ -6,11 +6,12 @@ use super::Story;
 use crate::exit_code::Outcome;
 use crate::story::hearing::Hearing;
 use crate::story::next_steps::next_steps;
-use crate::story::remains::{Heard, Left, Remains};
+use crate::story::remains::{Heard, Kind, Left, Remains};
 use crate::story::stage::Stage;
 use crate::story::used::Used;
 use crate::tools::Tool;
 use crate::tools::progress::{Resource, Stored, Telling};
+use crate::tools::recovering::Made;
 
 impl<S: Stage> Story<'_, S> {
     /// What a deploy with this outcome has left.
@@ -20,6 +21,7 @@ impl<S: Stage> Story<'_, S> {
         used: &Used,
         places: &[&Tool],
         outcome: Outcome,
+        lacking: &[Made],
     ) -> Remains {
         let told = hearing.told();
         let heard = if told.has_plan {
@@ -50,10 +52,27 @@ impl<S: Stage> Story<'_, S> {
             resources: resources.into_iter().map(left).collect(),
             dropped: told.dropped,
             next_steps: Vec::new(),
+            imports: String::new(),
         };
         let place = places.first().copied().unwrap_or(self.tool);
         remains.next_steps = next_steps(&remains.resources, place);
+        let mut lacking = lacking.to_vec();
+        lacking.extend(remains.of(Kind::NotStored).filter_map(Left::made));
+        remains.imports = self.way_back(&lacking).await;
         remains
+    }
+
+    /// What earlier deploys have left, where this one has not begun.
+    pub(super) async fn remains_of_others(&self, lacking: &[Made]) -> Remains {
+        Remains {
+            heard: Heard::NoPlan,
+            is_plain: true,
+            state_was_read: true,
+            resources: Vec::new(),
+            dropped: 0,
+            next_steps: Vec::new(),
+            imports: self.way_back(lacking).await,
+        }
     }
 
     /// What the state has that the deploy has used; nothing where it used several, which may have the

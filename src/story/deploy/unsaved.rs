@@ -1,5 +1,7 @@
 //! A state that the deploy could not store.
 
+use std::time::{Duration, SystemTime};
+
 use jiff::Timestamp;
 use tracing::{info, warn};
 
@@ -15,11 +17,32 @@ use crate::tools::{StateKeeper, StateKeeping, Tool, ToolError, UnsavedState, Uns
 type Kept<'a> = (&'a Tool, StateKeeper<'a>);
 
 impl<S: Stage> Story<'_, S> {
+    /// Stores what the deploy could not store in any of the places that it has used. It has begun then,
+    /// and has run so long where nobody disturbed it.
+    pub(super) async fn save_each(
+        &self,
+        used: &[&Tool],
+        (began, undisturbed): (SystemTime, Option<Duration>),
+        mut locks: Locks,
+        reserve: Reserve,
+    ) -> Locks {
+        for places in self.working_places(used) {
+            let unsaved = places
+                .first()
+                .and_then(|(_, keeper)| keeper.unsaved_state(undisturbed));
+            if let Some(state) = unsaved.filter(|state| state.is_left_since(began)) {
+                let state = state.of_several(places.len() > 1);
+                locks = self.save(&places, &state, locks, reserve).await;
+            }
+        }
+        locks
+    }
+
     /// Stores a state that the deploy could not store, unless somebody has built upon the old one. It
     /// is of one of these places, all in one directory.
     ///
     /// Terraform gives up the lock by itself when it has failed, so others may have come first.
-    pub(super) async fn save(
+    async fn save(
         &self,
         places: &[Kept<'_>],
         state: &UnsavedState,

@@ -5,7 +5,7 @@ use crate::journal::{Entry, PlaceName, Record, Stand};
 use crate::tools::progress::{Action, Fate, Resource, Stored, Told};
 
 /// A commit before that of the pipeline.
-const EARLIER: &str = "fedcba9876543210fedcba9876543210fedcba98";
+pub(super) const EARLIER: &str = "fedcba9876543210fedcba9876543210fedcba98";
 /// The stamp of a deploy that was killed, on that commit.
 const KILLED: &str = "acme/infra#41/33333333-3333-4333-8333-333333333333/\
     44444444-4444-4444-8444-444444444444/1/fedcba987654";
@@ -14,7 +14,7 @@ const KILLED: &str = "acme/infra#41/33333333-3333-4333-8333-333333333333/\
 type Ids = &'static [(&'static str, &'static str)];
 type Names = &'static [&'static str];
 
-fn resource(address: &str, stage: Fate, id: Option<&str>) -> Resource {
+pub(super) fn resource(address: &str, stage: Fate, id: Option<&str>) -> Resource {
     Resource {
         unit: None,
         address: address.to_owned(),
@@ -49,10 +49,14 @@ fn here() -> PlaceName {
 
 /// What a deploy has left that was killed: something complete, and something in flight.
 fn left() -> Record {
-    let resources = vec![
+    left_by(vec![
         resource("made", Fate::Complete, Some("1")),
         resource("begun", Fate::InFlight, None),
-    ];
+    ])
+}
+
+/// What a deploy has left that was killed.
+pub(super) fn left_by(resources: Vec<Resource>) -> Record {
     let entry = |resource| Entry {
         resource,
         begun: None,

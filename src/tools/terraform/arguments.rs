@@ -107,7 +107,7 @@ pub(super) fn is_backend_config(word: &str) -> bool {
 }
 
 /// An option without its dashes, of which there are one or two.
-fn option(word: &str) -> Option<&str> {
+pub(super) fn option(word: &str) -> Option<&str> {
     let option = word.strip_prefix('-')?;
     let option = option.strip_prefix('-').unwrap_or(option);
     (!option.is_empty()).then_some(option)
@@ -127,7 +127,7 @@ enum Quoting {
 /// Splits a text into words as Terraform does: quotes and backslashes count, variables and
 /// commands are left as they are, and what follows one of `;&|<>` is dropped. None where Terraform
 /// refuses the text.
-fn words(text: &str) -> Option<Vec<String>> {
+pub(super) fn words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quoting = Quoting::None;

@@ -10,6 +10,7 @@ use super::backend_config::options;
 use crate::private;
 use crate::tools::job::Job;
 use crate::tools::processes::Prepared;
+use crate::tools::recovering::{Draft, Step};
 
 /// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist yet; `apply`
 /// and `plan` create it.
@@ -27,32 +28,69 @@ code=0
 chmod a+r "$PLAN_FILE" "$PLAN_TEXT"
 exit "$code""#;
 
+/// The plan is shown in the user's own surroundings, because its providers are asked for it.
+const SHOW: &str = r#"exec "$0" show -json "$PLAN_FILE" >"$SHOWN""#;
+/// With `-detailed-exitcode`, a plan that has changes would read like one that failed.
+const DRAFT: &str = r#""$0" plan -input=false -detailed-exitcode=false -lock-timeout="$LOCK_TIMEOUT" -out="$PLAN_FILE""#;
+const REFRESH: &str =
+    r#"exec "$0" apply -refresh-only -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
+
+/// The command of one step of a job by this program.
+pub(super) fn step(
+    binary: &Path,
+    backend_config: &[String],
+    step: Step<'_>,
+) -> io::Result<Prepared> {
+    let draft;
+    let (script, plan, shown) = match step {
+        Step::SetUp => (INIT.to_owned(), None, None),
+        Step::Plan(to) => {
+            draft = to.plan();
+            (format!("{DRAFT}\n{SHOW}"), Some(draft.as_path()), Some(to))
+        }
+        Step::Show(plan, to) => (SHOW.to_owned(), Some(plan), Some(to)),
+        Step::Refresh => (REFRESH.to_owned(), None, None),
+        Step::Apply(plan) => (APPLY_PLAN.to_owned(), Some(plan), None),
+    };
+    let options = matches!(step, Step::SetUp).then_some(backend_config);
+    let mut prepared = shell(&script, binary, options.unwrap_or_default())?;
+    let variables = [
+        ("PLAN_FILE", plan.map(Path::to_owned)),
+        ("SHOWN", shown.map(Draft::shown)),
+    ];
+    for (name, path) in variables {
+        prepared.command.envs(path.map(|path| (name, path)));
+    }
+    Ok(prepared)
+}
+
 /// The command that does the job by this program.
 pub(super) fn default_command(
     binary: &Path,
     backend_config: &[String],
     job: &Job,
 ) -> io::Result<Prepared> {
+    let (then, plan) = match job {
+        Job::Apply => (APPLY, None),
+        Job::Plan(file) => (PLAN, Some(file)),
+        Job::ApplyPlan(file) => (APPLY_PLAN, Some(file)),
+    };
+    let mut prepared = shell(&format!("{INIT}\n{then}"), binary, backend_config)?;
+    if let Some(file) = plan {
+        let command = &mut prepared.command;
+        command
+            .env("PLAN_FILE", file)
+            .env("PLAN_TEXT", readable(file));
+    }
+    Ok(prepared)
+}
+
+/// A script about this program, for whose `init` these settings are.
+fn shell(script: &str, binary: &Path, backend_config: &[String]) -> io::Result<Prepared> {
     let mut command = Command::new("/bin/sh");
     // It changes no more than what Terraform advises to type next, which nobody can here.
     command.env("TF_IN_AUTOMATION", "1");
-    let then = match job {
-        Job::Apply => APPLY,
-        Job::Plan(file) => {
-            command
-                .env("PLAN_FILE", file)
-                .env("PLAN_TEXT", readable(file));
-            PLAN
-        }
-        Job::ApplyPlan(file) => {
-            command.env("PLAN_FILE", file);
-            APPLY_PLAN
-        }
-    };
-    command
-        .arg("-ec")
-        .arg(format!("{INIT}\n{then}"))
-        .arg(binary);
+    command.arg("-ec").arg(script).arg(binary);
     let needs_files = backend_config.iter().any(|given| given.contains('='));
     let files = needs_files.then(private::directory).transpose()?;
     let place = files.as_ref().map_or(Path::new(""), TempDir::path);

@@ -15,6 +15,7 @@ mod progress_table;
 use crate::supervisor::Listener;
 use crate::tools::progress::{Reader, Told};
 use address::is_of;
+pub(super) use address::{is_address, type_of};
 use ledger::Ledger;
 use line::{Event, Said};
 
@@ -71,6 +72,10 @@ impl Listener for Progress {
 impl Reader for Progress {
     fn told(&self) -> Told {
         self.ledger.told()
+    }
+
+    fn forget(&mut self) {
+        *self = Self::default();
     }
 }
 

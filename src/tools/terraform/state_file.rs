@@ -8,6 +8,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::quoted_text::escaped;
+
 /// How Terraform begins the line of the serial: deeper ones are indented further, and no text has a
 /// line break in it.
 const SERIAL: &str = "\n  \"serial\": ";
@@ -130,23 +132,6 @@ pub(super) fn ids_shown(text: &str) -> Result<BTreeMap<String, Vec<String>>, Str
         return Ok(BTreeMap::new());
     }
     StateFile::read(text).map(StateFile::ids)
-}
-
-/// A key as HCL has it, and as Terraform prints it.
-fn escaped(key: &str) -> String {
-    let mut escaped = String::new();
-    let mut letters = key.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\n' => escaped.push_str("\\n"),
-            '\r' => escaped.push_str("\\r"),
-            '\t' => escaped.push_str("\\t"),
-            '"' | '\\' => escaped.extend(['\\', letter]),
-            '$' | '%' if letters.peek() == Some(&'{') => escaped.extend([letter, letter]),
-            _ => escaped.push(letter),
-        }
-    }
-    escaped
 }
 
 /// Whether a file is a state that OpenTofu has encrypted.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,16 +10,17 @@ use std::time::Duration;
 use nix::unistd::gethostname;
 use tracing::warn;
 
+use super::halves::Halves;
 use super::http_backend::HttpLock;
 use super::lock::TerraformLock;
 use super::lock_view::LockView;
 use super::place::{ERRORED_STATE, Terraform};
-use super::progress::{MARKERS, Progress};
+use super::progress::{MARKERS, Progress, type_of};
 use super::strategy::Strategy;
 use super::version::version_of;
 use super::{
-    access, by_hand, default_command, evaluated, operations, place_name, precedence, shown_state,
-    sighting, stand_in,
+    access, by_hand, default_command, evaluated, files, import_blocks, operations, place_name,
+    planned, precedence, shown_state, sighting, stand_in,
 };
 use crate::console::introduce;
 use crate::identity::user_name;
@@ -33,8 +34,17 @@ use crate::tools::locking::Locking;
 use crate::tools::processes::{Prepared, Processes, Purpose, Sighting};
 use crate::tools::progress::{PlaceName, Reader, Stored, Telling};
 use crate::tools::quoted::quoted;
+use crate::tools::recovering::{Draft, LaidOut, Made, Planned, Recovering, Step};
 use crate::tools::signing::Signing;
 use crate::tools::state_keeping::{StateKeeping, UnsavedState, Unstored};
+
+impl Terraform {
+    /// Gives a command of ours what it takes from the user.
+    fn surround(&self, command: &mut Command, lock_timeout: Duration) {
+        command.env("LOCK_TIMEOUT", format!("{}ms", lock_timeout.as_millis()));
+        self.choose_workspace(command);
+    }
+}
 
 impl Processes for Terraform {
     fn tool_name(&self) -> &'static str {
@@ -93,9 +103,7 @@ impl Processes for Terraform {
         let mut prepared =
             default_command::default_command(&self.binary, &self.backend_config, job)
                 .map_err(ToolError::Scratch)?;
-        let lock_timeout = format!("{}ms", lock_timeout.as_millis());
-        prepared.command.env("LOCK_TIMEOUT", lock_timeout);
-        self.choose_workspace(&mut prepared.command);
+        self.surround(&mut prepared.command, lock_timeout);
         Ok(prepared)
     }
 
@@ -244,5 +252,60 @@ impl Telling for Terraform {
     fn import_by_hand(&self, address: &str, id: &str) -> String {
         let (address, id) = (quoted(address), quoted(id));
         by_hand::in_place(self, &format!("import {address} {id}"))
+    }
+}
+
+impl Recovering for Terraform {
+    async fn imports_by_plan(&self, host: &impl Host) -> Result<bool, ToolError> {
+        let version = self.version(host).await?;
+        Ok(import_blocks::are_known_to(&version))
+    }
+
+    fn is_address(&self, text: &str) -> bool {
+        import_blocks::can_name(text)
+    }
+
+    fn are_of_one_type(&self, one: &str, other: &str) -> bool {
+        type_of(one) == type_of(other)
+    }
+
+    fn import_blocks(&self, made: &[Made]) -> String {
+        import_blocks::blocks(made)
+    }
+
+    fn lay_out(&self, made: &[Made]) -> io::Result<LaidOut> {
+        import_blocks::lay_out(&self.directory, made)
+    }
+
+    fn clear_away(&self) -> io::Result<Option<PathBuf>> {
+        import_blocks::clear_away(&self.directory)
+    }
+
+    fn step(
+        &self,
+        step: Step<'_>,
+        job: &Job,
+        lock_timeout: Duration,
+    ) -> Result<Prepared, ToolError> {
+        let mut prepared = default_command::step(&self.binary, &self.backend_config, step)
+            .map_err(ToolError::Scratch)?;
+        self.surround(&mut prepared.command, lock_timeout);
+        // What is meant for the apply of the default command decides what its plan says.
+        if *job == Job::Apply {
+            let halves = Halves::of(&self.environment)?;
+            let command = &mut prepared.command;
+            match step {
+                Step::Plan(_) => command.env("TF_CLI_ARGS_plan", halves.plan),
+                Step::Apply(_) => command.env("TF_CLI_ARGS_apply", halves.apply),
+                Step::SetUp | Step::Show(..) | Step::Refresh => command,
+            };
+        }
+        Ok(prepared)
+    }
+
+    fn planned(&self, draft: &Draft) -> Result<Planned, ToolError> {
+        let path = draft.shown();
+        let text = files::read(&path)?;
+        planned::planned(&text).map_err(|reason| files::malformed(&path, reason))
     }
 }

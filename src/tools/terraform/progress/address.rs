@@ -17,25 +17,35 @@ pub(super) fn address(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether the whole text is an address.
-pub(super) fn is_address(text: &str) -> bool {
+pub(in crate::tools::terraform) fn is_address(text: &str) -> bool {
     address(text).is_some_and(|(_, rest)| rest.is_empty())
+}
+
+/// The type of the resource that has this address.
+pub(in crate::tools::terraform) fn type_of(address: &str) -> Option<&str> {
+    let (kind, _) = in_module(address).split_once('.')?;
+    (!kind.is_empty()).then_some(kind)
 }
 
 /// Whether this is the address of a resource of this type and name, whatever its module and key.
 pub(super) fn is_of(address: &str, kind: &str, name: &str) -> bool {
-    let mut rest = address;
-    while let Some((before, behind)) = rest
-        .strip_prefix("module.")
-        .and_then(|inner| Some((inner, key(self::name(inner)?)?.strip_prefix('.')?)))
-    {
-        debug_assert!(behind.len() < before.len());
-        rest = behind;
-    }
-    let resource = rest
+    let resource = in_module(address)
         .strip_prefix(kind)
         .and_then(|rest| rest.strip_prefix('.'))
         .and_then(|rest| rest.strip_prefix(name));
     resource.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+}
+
+/// An address without the modules that it is in.
+fn in_module(address: &str) -> &str {
+    let mut rest = address;
+    while let Some(behind) = rest
+        .strip_prefix("module.")
+        .and_then(|inner| key(name(inner)?)?.strip_prefix('.'))
+    {
+        rest = behind;
+    }
+    rest
 }
 
 /// What follows a name, where there is one.
@@ -122,5 +132,8 @@ mod tests {
         assert!(is_of("b.c", "b", "c"));
         assert!(!is_of("b.cd", "b", "c"));
         assert!(!is_of("module.b.c.d", "b", "c"));
+        assert_eq!(type_of(r#"module.a["x.y"].b.c[0]"#), Some("b"));
+        assert_eq!(type_of("b.c"), Some("b"));
+        assert_eq!(type_of("b"), None);
     }
 }

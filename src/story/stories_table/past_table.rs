@@ -1,0 +1,105 @@
+//! What a deploy does about what earlier ones have left.
+
+use std::cell::RefCell;
+
+use super::journals_table::{EARLIER, left_by, resource};
+use super::*;
+use crate::tools::Job;
+use crate::tools::progress::{Action, Fate};
+use crate::tools::recovering::{Change, Planned};
+
+/// What a plan does with what was made, which is all that there is.
+fn planned(action: Option<Action>, imported: Option<&str>) -> Planned {
+    let change = Change {
+        action,
+        id: None,
+        imported: imported.map(str::to_owned),
+    };
+    Planned([("fake.made".to_owned(), change)].into())
+}
+
+fn again() -> Planned {
+    planned(Some(Action::Create), None)
+}
+
+/// A world in which something was made that the state does not have, with plans of which each does this.
+fn world(moment: Option<u32>, plans: &[Planned]) -> World {
+    let mut world = World::interrupted_at(moment, Look::Free);
+    world.shelf = FakeShelf::that_is(Mood::Well);
+    let made = resource("fake.made", Fate::Complete, Some("1"));
+    world.shelf.records.replace(vec![left_by(vec![made])]);
+    world.host.commits = vec![COMMIT.to_owned(), EARLIER.to_owned()];
+    world.deploy.runs = Runs::Job(Job::Apply);
+    world.deploy.on_unfinished = OnUnfinished::Import;
+    world.place.plans = RefCell::new(plans.to_vec());
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_is_not_run_where_something_is_missing() {
+    let mut world = world(None, &[]);
+    world.deploy.runs = Runs::Command("fake".to_owned(), Vec::new());
+    let conclusion = world.deploy().await;
+    assert_eq!(conclusion.exit, Exit::Unfinished);
+    assert!(!world.has_deployed());
+    assert_eq!(
+        conclusion.to_string(),
+        "Nothing was deployed, because what earlier deploys have made is not in the state (exit \
+         code 5)."
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_planned_is_applied_only_where_it_makes_nothing_again() {
+    use Action::Replace;
+    use OnUnfinished::{Ignore, Import, Report, Stop};
+    let imported = || planned(None, Some("1"));
+    for (wish, plans, exit) in [
+        (Report, vec![again()], Exit::Unfinished),
+        (Report, vec![planned(None, None)], Exit::Done),
+        (Stop, vec![], Exit::Unfinished),
+        (Ignore, vec![], Exit::Done),
+        (Import, vec![again(), imported()], Exit::Done),
+        (Import, vec![again(), again()], Exit::Unfinished),
+        (
+            Import,
+            vec![again(), planned(Some(Replace), Some("1"))],
+            Exit::Unfinished,
+        ),
+    ] {
+        let mut world = world(None, &plans);
+        world.deploy.on_unfinished = wish;
+        let conclusion = world.deploy().await;
+        assert_eq!(conclusion.exit, exit, "{wish:?} {plans:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_without_imports_only_reports() {
+    let mut world = world(None, &[again()]);
+    world.place.imports = false;
+    assert_eq!(world.deploy().await.exit, Exit::Unfinished);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_at_any_moment_ends_a_deploy_in_steps() {
+    let mut moment = 1;
+    loop {
+        let mut world = world(Some(moment), &[again(), planned(None, Some("1"))]);
+        world.leave_a_lock();
+        let conclusion = world.deploy().await;
+        if !world.moments.was_interrupted() {
+            assert!(moment > 8, "{moment}");
+            assert_eq!(conclusion.outcome, Outcome::Succeeded);
+            break;
+        }
+        // What comes after all steps changes nothing of how they ended.
+        let outcome = conclusion.outcome;
+        assert!(
+            matches!(outcome, Outcome::Interrupted | Outcome::Succeeded),
+            "{moment}: {conclusion}"
+        );
+        assert_eq!(*world.backend.look.borrow(), Look::Free, "{moment}");
+        moment += 1;
+    }
+}
