@@ -78,12 +78,10 @@ fn an_interrupt_before_the_deploy_takes_no_lock_any_more_to_ask_about_it() {
         let project = Project::new(kind, &thing("a", ""));
         let proxy = project.store.proxy.as_ref().unwrap();
         proxy.hold(asked);
-        let mut run = Softstop::deploy(&project)
-            .env("SOFTSTOP_DEBUG", "true")
-            .start();
+        let mut run = Softstop::deploy(&project).start();
         proxy.wait_until_held();
         run.signal(Signal::SIGTERM);
-        run.wait_for_stderr("SIGTERM has come.");
+        run.wait_until_heard();
         proxy.let_go();
         let finished = run.finish();
         finished

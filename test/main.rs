@@ -22,6 +22,7 @@ mod exit_codes;
 mod expired;
 mod faults;
 mod first_signals;
+mod forgotten;
 mod guard;
 mod half_locks;
 mod http_looks;

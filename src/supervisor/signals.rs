@@ -7,7 +7,6 @@ use nix::sys::signal::{SigSet, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::debug;
 
 use super::kernel;
 
@@ -87,7 +86,6 @@ pub(super) fn listen() -> io::Result<watch::Receiver<Interrupts>> {
         tokio::task::spawn_local(async move {
             while stream.recv().await.is_some() {
                 sender.send_modify(|interrupts| interrupts.add(number, Instant::now()));
-                debug!("{number} has come.");
             }
         });
     }

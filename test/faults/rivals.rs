@@ -44,10 +44,10 @@ impl Round<'_> {
     /// holds it, Terraform 1.11.4 and OpenTofu 1.12.6 wait no longer, and fail.
     pub(super) fn expect_second_deploy(&self, finished: &Finished) {
         let said = &finished.stderr;
-        let mut lines = said.lines().rev().filter(|line| !line.is_empty());
-        let is_held = lines.next() == Some("✔ Deploy succeeded, but the lock is held.");
-        let holder = lines.next().unwrap_or_default();
-        let has_let_go = finished.code == Some(0) && is_held && holder.contains(&self.step.link());
+        let is_held = said
+            .trim_end()
+            .ends_with("✔ Deploy succeeded, but the lock is held.");
+        let has_let_go = finished.code == Some(0) && is_held && said.contains(&self.step.link());
         let has_met_nobody = said.contains("acquiring the state lock")
             && [
                 ["PreconditionFailed", "NoSuchKey"],

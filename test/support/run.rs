@@ -89,6 +89,19 @@ impl Run {
         self.finish()
     }
 
+    /// Waits until no signal is on its way to softstop any more.
+    pub fn wait_until_heard(&self) {
+        let supervisor = self.supervisor();
+        until("softstop has taken its signals", || {
+            [self.pid(), supervisor].iter().all(|pid| {
+                let status = read(Path::new(&format!("/proc/{pid}/status")));
+                let mut lines = status.lines();
+                let pending = lines.find_map(|line| line.strip_prefix("ShdPnd:"));
+                pending.is_none_or(|pending| pending.trim().trim_matches('0').is_empty())
+            })
+        });
+    }
+
     pub fn wait_for_stdout(&self, text: &str) {
         wait_for(&self.stdout, text);
     }
