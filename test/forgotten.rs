@@ -65,11 +65,13 @@ impl Kill {
         let program = Program::ALL[usize::try_from(number / 3).unwrap() % 2];
         let objects: Vec<String> = (0..OBJECTS)
             .map(|index| {
-                let mut settings = format!("create_time = \"{}\"", random.u32(10..200));
-                if index > 0 && random.u8(0..3) == 0 {
-                    let before = random.usize(0..index);
-                    settings += &format!("\n  depends_on = [slow_object.o{before}]");
-                }
+                let time = random.u32(10..200);
+                let after = if index > 0 && random.u8(0..3) == 0 {
+                    format!("depends_on = [slow_object.o{}]", random.usize(0..index))
+                } else {
+                    String::new()
+                };
+                let settings = format!("create_time = \"{time}\"\n  {after}");
                 object(&format!("o{index}"), &settings)
             })
             .collect();
