@@ -129,9 +129,10 @@ impl<S: Stage> Story<'_, S> {
         let draft = match Draft::new() {
             Ok(draft) => draft,
             Err(error) => {
+                let (ending, obstacle) = (Err(error), None);
                 return Went {
-                    ending: Err(error),
-                    obstacle: None,
+                    ending,
+                    obstacle,
                     lacking,
                 };
             }
@@ -355,12 +356,9 @@ impl<S: Stage> Steps<'_, '_, S> {
     }
 
     fn planned(&self, ending: Ending) -> Result<Planned, Went> {
-        self.tool.planned(self.draft).map_err(|error| {
-            self.stopped(
-                ending,
-                format!("what its plan would do is not known: {error}"),
-            )
-        })
+        let planned = self.tool.planned(self.draft);
+        planned
+            .map_err(|error| self.stopped(ending, format!("its plan is not understood: {error}")))
     }
 
     fn ended(&self, ending: io::Result<Ending>) -> Went {

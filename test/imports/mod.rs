@@ -1,14 +1,14 @@
 //! What earlier deploys have made and no state knows comes back by import, by real Terraform and
 //! OpenTofu with objects that are there whatever the state knows.
 
+mod refused;
+
 use std::fs;
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::{Value, json};
 
-use crate::old_terraforms;
-use crate::support::project::thing;
-use crate::support::world::{in_the_world, object, object_of, world_of, write_objects};
+use crate::support::world::{in_the_world, object, world_of, write_objects};
 use crate::support::{CodeInsights, Finished, Kind, Program, Project, Softstop, Step};
 
 const PROGRAMS: [Program; 2] = [Program::Terraform, Program::OpenTofu];
@@ -199,122 +199,6 @@ fn a_deploy_that_would_make_it_again_stops_before_and_says_how_it_is_brought_bac
 }
 
 #[test]
-fn what_is_wished_decides_what_stands_in_the_way() {
-    let pipeline = Pipeline::begin();
-    let project = project(Program::Terraform, &[object("a", "")]);
-    pipeline.leave(&project, &[("slow_object.b", "create", "in_flight", None)]);
-    let finished = pipeline
-        .deploy(&project)
-        .env("ON_UNFINISHED", "stop")
-        .finish();
-    finished.expect_said("Look whether slow_object.b is there");
-    expect_nothing_done(&project, &finished, &[]);
-    make(&project, "a", "one", None);
-    pipeline.leave_made(&project, "a", "one");
-    let finished = pipeline
-        .deploy(&project)
-        .env("ON_UNFINISHED", "stop")
-        .finish();
-    finished.expect_said("id = \"one\"");
-    expect_nothing_done(&project, &finished, &[]);
-    let finished = pipeline
-        .deploy(&project)
-        .env("ON_UNFINISHED", "ignore")
-        .finish();
-    finished
-        .expect_code(0)
-        .expect_said("Complete and NOT in the state: slow_object.a");
-    assert_eq!(in_the_world(&project, "a").len(), 2, "{finished}");
-    // By now its address has another object.
-    let finished = pipeline.importing(&project).finish();
-    finished
-        .expect_code(0)
-        .expect_said("because its address has another object");
-    assert_eq!(in_the_world(&project, "a").len(), 2, "{finished}");
-}
-
-#[test]
-fn a_wrong_id_lets_nothing_be_applied_and_is_named() {
-    for program in PROGRAMS {
-        let names = ["a", "b", "c"];
-        let pipeline = Pipeline::begin();
-        let project = project(program, &names.map(|name| object(name, "")));
-        for name in ["a", "c"] {
-            make(&project, name, &format!("id-{name}"), None);
-        }
-        let all = names.map(|name| (format!("slow_object.{name}"), format!("id-{name}")));
-        let all = all
-            .each_ref()
-            .map(|(address, id)| (&**address, "create", "complete", Some(&**id)));
-        pipeline.leave(&project, &all);
-        let finished = pipeline.importing(&project).finish();
-        finished.expect_said(
-            "Not imported, because the plan fails with it: slow_object.b (id id-b). The id",
-        );
-        expect_nothing_done(&project, &finished, &[]);
-        assert_eq!(in_the_world(&project, "b"), [""; 0]);
-    }
-}
-
-#[test]
-fn an_id_that_another_address_has_is_not_imported() {
-    for program in PROGRAMS {
-        let pipeline = Pipeline::begin();
-        let project = project(program, &[object("a", "")]);
-        pipeline.deploy(&project).finish().expect_code(0);
-        let id = in_the_world(&project, "a").remove(0);
-        write_objects(&project, &[object("a", ""), object("b", "")]);
-        pipeline.leave_made(&project, "b", &id);
-        let finished = pipeline.importing(&project).finish();
-        finished
-            .expect_code(0)
-            .expect_said("slow_object.a has this id");
-        assert_eq!(in_the_world(&project, "a"), [id]);
-        assert_eq!(in_the_world(&project, "b").len(), 1);
-        expect_settled(&project, &finished);
-    }
-}
-
-#[test]
-fn what_the_plan_would_replace_is_not_imported() {
-    for program in PROGRAMS {
-        let pipeline = Pipeline::begin();
-        let project = project(program, &[object("a", "kind = \"new\"")]);
-        make(&project, "a", "one", Some("old"));
-        pipeline.leave_made(&project, "a", "one");
-        let finished = pipeline.importing(&project).finish();
-        finished.expect_said("would import slow_object.a (id one), and replace it at once");
-        expect_nothing_done(&project, &finished, &[]);
-        assert_eq!(in_the_world(&project, "a"), ["one"]);
-        // What is only changed is imported.
-        write_objects(
-            &project,
-            &[object("a", "kind = \"old\"\n  label = \"new\"")],
-        );
-        let finished = pipeline.importing(&project).finish();
-        finished.expect_code(0);
-        assert_eq!(in_the_world(&project, "a"), ["one"]);
-        expect_settled(&project, &finished);
-    }
-}
-
-#[test]
-fn what_cannot_be_imported_is_named() {
-    for program in PROGRAMS {
-        let pipeline = Pipeline::begin();
-        let project = project(program, &[object_of("rooted", "a", "")]);
-        make(&project, "a", "one", None);
-        pipeline.leave(
-            &project,
-            &[("slow_rooted.a", "create", "complete", Some("one"))],
-        );
-        let finished = pipeline.importing(&project).finish();
-        finished.expect_said("the plan fails with it: slow_rooted.a (id one)");
-        expect_nothing_done(&project, &finished, &[]);
-    }
-}
-
-#[test]
 fn a_replacement_that_was_not_stored_is_imported_once_the_old_object_is_gone_from_the_state() {
     const CREATE_FIRST: &str = "lifecycle {\n    create_before_destroy = true\n  }";
     for program in PROGRAMS {
@@ -343,66 +227,6 @@ fn a_replacement_that_was_not_stored_is_imported_once_the_old_object_is_gone_fro
 }
 
 #[test]
-fn a_replacement_beside_its_old_object_is_not_imported_and_both_are_named() {
-    for program in PROGRAMS {
-        let order =
-            "destroy_gate = \"GATES/a.gate\"\n  lifecycle {\n    create_before_destroy = true\n  }";
-        let pipeline = Pipeline::begin();
-        let project = project(program, &[object("a", &format!("kind = \"1\"\n  {order}"))]);
-        pipeline.deploy(&project).finish().expect_code(0);
-        let old = in_the_world(&project, "a").remove(0);
-        write_objects(
-            &project,
-            &[object("a", &format!("kind = \"2\"\n  {order}"))],
-        );
-        pipeline.be_killed_at(&project, "a.gate");
-        let both = in_the_world(&project, "a");
-        assert_eq!(both.len(), 2);
-        let new = both.iter().find(|id| **id != old).unwrap();
-        let finished = pipeline.importing(&project).finish();
-        finished.expect_said(&format!(
-            "slow_object.a (id {new}) cannot be imported: the state has {old}"
-        ));
-        expect_nothing_done(&project, &finished, &["a"]);
-        assert_eq!(in_the_world(&project, "a"), both);
-    }
-}
-
-#[test]
-fn what_a_forged_report_says_harms_nothing() {
-    for program in PROGRAMS {
-        let pipeline = Pipeline::begin();
-        let project = project(program, &[object("a", "")]);
-        pipeline.leave(
-            &project,
-            &[
-                (
-                    "slow_object.a\n}\noutput \"o\" { value = 1 }\nimport {",
-                    "create",
-                    "complete",
-                    Some("x"),
-                ),
-                (
-                    "slow_object.a[\"${path.cwd}\"]",
-                    "create",
-                    "complete",
-                    Some("x"),
-                ),
-                ("slow_object.gone", "create", "complete", Some("\"\n}\n")),
-                ("slow_object.twice", "create", "complete", Some("one")),
-                ("slow_object.again", "create", "complete", Some("one")),
-            ],
-        );
-        let finished = pipeline.importing(&project).finish();
-        finished
-            .expect_code(0)
-            .expect_said("the plan does nothing at its address");
-        assert_eq!(project.store.resources(), ["a"]);
-        expect_settled(&project, &finished);
-    }
-}
-
-#[test]
 fn an_id_of_any_signs_is_imported() {
     let id = "q\"${x}%{y}\\z$${w}\\n é";
     let wanted = "q\\\"$${x}%%{y}\\\\z$$${w}\\\\n é";
@@ -420,30 +244,6 @@ fn an_id_of_any_signs_is_imported() {
         assert_eq!(in_the_world(&project, "a"), [id], "{finished}");
         expect_settled(&project, &finished);
     }
-}
-
-#[test]
-fn a_command_of_the_users_own_is_not_run_where_something_is_missing() {
-    let pipeline = Pipeline::begin();
-    let project = project(Program::Terraform, &[object("a", "")]);
-    make(&project, "a", "one", None);
-    pipeline.leave_made(&project, "a", "one");
-    for wish in ["report", "import", "stop"] {
-        let finished = pipeline
-            .deploy(&project)
-            .env("ON_UNFINISHED", wish)
-            .script("touch has-run; terraform init -input=false; terraform apply -auto-approve")
-            .finish();
-        finished.expect_said("id = \"one\"");
-        expect_nothing_done(&project, &finished, &[]);
-        assert!(!project.directory.join("has-run").exists());
-    }
-    let finished = pipeline
-        .deploy(&project)
-        .env("ON_UNFINISHED", "ignore")
-        .script("touch has-run")
-        .finish();
-    finished.expect_code(0);
 }
 
 #[test]
@@ -564,23 +364,5 @@ fn a_stop_while_what_was_planned_is_applied_is_as_graceful_as_ever() {
         assert_eq!(project.store.resources(), ["a", "b"], "{finished}");
         assert_eq!(project.store.lock(), None);
         expect_settled(&project, &finished);
-    }
-}
-
-#[test]
-fn a_terraform_that_knows_no_import_blocks_stops_and_the_commands_are_said() {
-    for name in ["0-12", "0-15"] {
-        let pipeline = Pipeline::begin();
-        let project = Project::new(Kind::HttpStrict, &thing("a", ""));
-        old_terraforms::lay_out_plugins(&project.scratch().join("plugins"));
-        let deploy = || old_terraforms::deploy(&project, name);
-        let left = ("slow_thing.a", "create", "complete", Some("one"));
-        pipeline.leave_by(deploy(), &[left]);
-        let finished = pipeline
-            .softstop(deploy())
-            .env("ON_UNFINISHED", "import")
-            .finish();
-        finished.expect_said("import slow_thing.a one");
-        expect_nothing_done(&project, &finished, &[]);
     }
 }
