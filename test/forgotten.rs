@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::world::{in_the_world, object, world_of};
@@ -131,9 +134,12 @@ fn by_terraform_alone(kill: &Kill, tally: &mut Tally) {
     let printed = project.scratch().join("printed");
     let mut apply = project.terraform(&["apply", "-auto-approve", "-input=false", "-no-color"]);
     apply.stdout(File::create(&printed).unwrap());
+    // Stop kills the provider too.
+    apply.process_group(0);
     let mut apply = apply.stderr(Stdio::null()).spawn().unwrap();
     kill.wait();
-    apply.kill().unwrap();
+    let group = Pid::from_raw(apply.id().cast_signed());
+    killpg(group, Signal::SIGKILL).unwrap();
     apply.wait().unwrap();
     let before = kill.made();
     project.store.remove_lock();
