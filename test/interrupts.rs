@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use crate::support::project::thing;
-use crate::support::{Finished, Kind, Project, Run, Softstop, each, until};
+use crate::support::{Finished, Kind, Project, Run, Softstop, Step, each, until};
 
 const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
@@ -98,7 +98,9 @@ fn an_interrupt_before_the_deploy_takes_no_lock_any_more_to_ask_about_it() {
 fn stopped_in_its_look(project: &Project) -> Run {
     let proxy = project.store.proxy.as_ref().unwrap();
     proxy.hold("DeleteItem");
-    let mut run = Softstop::deploy(project).start();
+    let mut run = Softstop::deploy(project)
+        .in_step(&Step::of_a_new_pipeline())
+        .start();
     proxy.wait_until_held();
     run.signal(Signal::SIGTERM);
     proxy.wait_until_given_up();

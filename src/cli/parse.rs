@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use reqwest::Url;
 
 use super::options::{Cli, Mode};
 use crate::pipe::variables::{self, Variables};
@@ -137,7 +138,7 @@ fn refusal(error: &clap::Error, definition: &Command) -> Option<Refusal> {
         .and_then(|argument| argument.get_env())
         .map(|name| name.to_string_lossy().into_owned());
     let reason = if let (Some(source), Some(variable)) = (error.source(), variable) {
-        let value = text(ContextKind::InvalidValue);
+        let value = without_credentials(text(ContextKind::InvalidValue));
         format!("{variable} ({option}) is {value:?}: {source}")
     } else {
         let rendered = error.to_string();
@@ -145,4 +146,12 @@ fn refusal(error: &clap::Error, definition: &Command) -> Option<Refusal> {
         format!("{}; see --help", first.trim_start_matches("error: "))
     };
     Some(Refusal::Invalid(vec![reason]))
+}
+
+/// A value as it may be shown: an address may hold a user and a password.
+fn without_credentials(value: String) -> String {
+    match Url::parse(&value) {
+        Ok(address) if address.password().is_some() => "…".to_owned(),
+        _ => value,
+    }
 }

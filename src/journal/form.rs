@@ -334,7 +334,10 @@ fn entry(annotation: &Value) -> Option<Entry> {
     let kept: Kept = serde_json::from_str(annotation["details"].as_str()?).ok()?;
     let action = ACTIONS.into_iter().find(|one| one.word() == kept.action)?;
     let stage = STAGES.into_iter().find(|one| one.word() == kept.stage)?;
-    Some(Entry {
+    // No tool prints such a name, and whoever reads it in a log could take it for a line of ours.
+    let is_plain = |text: &str| !text.chars().any(char::is_control);
+    let is_named = is_plain(&kept.address) && kept.unit.as_deref().is_none_or(is_plain);
+    is_named.then_some(Entry {
         resource: Resource {
             unit: kept.unit,
             address: kept.address,

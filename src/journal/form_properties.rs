@@ -35,6 +35,11 @@ fn any_text() -> impl Strategy<Value = String> {
     ]
 }
 
+/// What a tool may print as a name.
+fn any_name() -> impl Strategy<Value = String> {
+    any_text().prop_map(|text| text.replace(char::is_control, ""))
+}
+
 fn any_entry() -> impl Strategy<Value = Entry> {
     let actions = vec![
         Action::Create,
@@ -52,7 +57,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         Fate::GivenUp,
         Fate::InDoubt,
     ];
-    let names = (option::of(any_text()), any_text());
+    let names = (option::of(any_name()), any_name());
     let ids = (option::of(any_text()), option::of(any_text()));
     let begun = option::of((0..4_000_000_000_i64, 0..1_000_000_000_i32));
     let rest = (

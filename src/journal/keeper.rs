@@ -23,7 +23,7 @@ use crate::bitbucket::InsightsError;
 const AT_ONCE: u32 = 60;
 /// How much time each of them has to itself in the long run: it takes up to two requests, and
 /// Bitbucket's API allows 1,000 in an hour.
-const FOR_EACH: Duration = Duration::from_secs(8);
+const FOR_EACH: Duration = Duration::from_secs(10);
 /// How long a write may take, and for how long nobody is asked where it takes longer or fails.
 const SLOW: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(2);

@@ -173,7 +173,7 @@ async fn who_has_much_to_write_keeps_to_a_rate_in_the_long_run() {
     let in_the_first_minute = writes.iter().filter(|(at, _)| *at < 60_000).count();
     assert_eq!(in_the_first_minute, 60);
     // At two requests each.
-    assert!((500..=512).contains(&writes.len()), "{}", writes.len());
+    assert!((410..=425).contains(&writes.len()), "{}", writes.len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,7 +201,11 @@ async fn who_is_in_trouble_is_asked_ever_less_often_and_then_more_often_again() 
         .into_iter()
         .map(|(at, _)| at / 1_000)
         .collect();
-    assert_eq!(times[..8], [0, 2, 6, 14, 18, 20, 20, 21]);
+    assert_eq!(times[..6], [0, 2, 6, 14, 18, 20]);
+    assert!(
+        times[6..].windows(2).all(|two| two[1] - two[0] <= 1),
+        "{times:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::form::{Key, key};
-use super::record::{Entry, PlaceName, Record};
+use super::record::{Entry, Record};
 
 /// A variable's value is a secret where its name has one of these in it,
 const IN_NAMES: &[&str] = &[
@@ -71,17 +71,7 @@ impl Masks {
         Record {
             dropped: record.dropped + count - entries.len(),
             entries,
-            place: self.place(&record.place),
             ..record
-        }
-    }
-
-    /// The name under which a place is kept.
-    pub(super) fn place(&self, place: &PlaceName) -> PlaceName {
-        PlaceName {
-            directory: self.text(&place.directory),
-            workspace: self.text(&place.workspace),
-            backend: self.text(&place.backend),
         }
     }
 

@@ -14,7 +14,7 @@ impl Entry {
             Fate::Complete | Fate::InFlight | Fate::GivenUp | Fate::InDoubt => true,
             Fate::NotBegun | Fate::Failed => false,
         };
-        is_made && may_exist && self.is_stored != Some(true)
+        is_made && may_exist && !self.resource.is_gone() && self.is_stored != Some(true)
     }
 
     /// Takes in what the state has, as it stands before anybody deploys again.

@@ -14,7 +14,7 @@ use crate::lock::Owner;
 /// Where the records of a repository lie.
 #[derive(Debug)]
 pub(crate) enum Shelf {
-    Commits(Store),
+    Commits(Box<Store>),
     #[cfg(test)]
     Fake(Rc<FakeShelf>),
 }

@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use tracing::debug;
 
 use super::form::{self, Head, Key, key};
@@ -18,6 +20,8 @@ use crate::lock::Owner;
 pub(crate) struct Store {
     insights: Insights,
     masks: Masks,
+    /// What was read on each commit: several places ask for the same ones.
+    read: RefCell<HashMap<String, Rc<OnceCell<Vec<Record>>>>>,
     /// What is known to be in each report.
     written: RefCell<HashMap<String, Written>>,
 }
@@ -25,6 +29,8 @@ pub(crate) struct Store {
 #[derive(Debug, Default)]
 struct Written {
     report: Option<Report>,
+    /// How many seats it says to count.
+    listed: usize,
     seats: Vec<Seat>,
 }
 
@@ -41,6 +47,7 @@ impl Store {
         Self {
             insights,
             masks,
+            read: RefCell::default(),
             written: RefCell::default(),
         }
     }
@@ -58,12 +65,9 @@ impl Store {
         // Nothing can be noted in a report that is not there. And it says how many seats count, so
         // whoever reads it before the rest is written sees that some are missing. Otherwise what has
         // become of each resource comes first: a kill may come before the second request.
-        let is_new = self.known(&id, |known| {
-            let there = known.report.as_ref();
-            there.is_none_or(|there| there.data != report.data)
-        });
-        if is_new {
-            self.put(commit, &report).await?;
+        let count = record.entries.len();
+        if self.known(&id, |known| known.listed == 0 || count > known.listed) {
+            self.put(commit, &report, count).await?;
         }
         for some in changed.chunks(AT_ONCE) {
             self.known(&id, |known| known.note(some, |_| None));
@@ -73,17 +77,20 @@ impl Store {
             self.known(&id, |known| known.note(some, |one| Some(one.clone())));
         }
         if self.known(&id, |known| known.report.as_ref() != Some(&report)) {
-            self.put(commit, &report).await?;
+            self.put(commit, &report, count).await?;
         }
         Ok(())
     }
 
-    async fn put(&self, commit: &str, report: &Report) -> Result<(), InsightsError> {
+    async fn put(&self, commit: &str, report: &Report, listed: usize) -> Result<(), InsightsError> {
         let id = &report.external_id;
         // Without an answer, nobody knows which of the two is there.
         self.known(id, |known| known.report = None);
         self.insights.put_report(commit, report).await?;
-        self.known(id, |known| known.report = Some(report.clone()));
+        self.known(id, |known| {
+            known.report = Some(report.clone());
+            known.listed = listed;
+        });
         Ok(())
     }
 
@@ -94,7 +101,7 @@ impl Store {
         owner: &Owner,
         place: &PlaceName,
     ) -> Result<Option<Record>, InsightsError> {
-        let id = form::id(owner, &self.masks.place(place));
+        let id = form::id(owner, place);
         let Some(report) = self.insights.report(commit, &id).await? else {
             return Ok(None);
         };
@@ -105,8 +112,18 @@ impl Store {
         Ok(Some(self.whole(commit, head).await?))
     }
 
-    /// All records on this commit. Of those that are settled the entries are only counted.
+    /// All records on this commit, as they were when they were first asked for. Of those that are settled
+    /// the entries are only counted.
     pub(crate) async fn on_commit(&self, commit: &str) -> Result<Vec<Record>, InsightsError> {
+        let read = {
+            let mut read = self.read.borrow_mut();
+            Rc::clone(read.entry(commit.to_owned()).or_default())
+        };
+        let records = read.get_or_try_init(|| self.read_commit(commit)).await?;
+        Ok(records.clone())
+    }
+
+    async fn read_commit(&self, commit: &str) -> Result<Vec<Record>, InsightsError> {
         let mut records = Vec::new();
         for report in self.insights.reports(commit).await? {
             if !form::is_ours(&report) {
@@ -138,9 +155,15 @@ impl Store {
             written: None,
         });
         // What is written next keeps the seats.
-        let seats = seats.collect();
-        let report = None;
-        self.known(&id, |known| *known = Written { report, seats });
+        let seats: Vec<Seat> = seats.collect();
+        let (report, listed) = (None, seats.len());
+        self.known(&id, |known| {
+            *known = Written {
+                report,
+                listed,
+                seats,
+            }
+        });
         Ok(record)
     }
 

@@ -60,7 +60,10 @@ pub(crate) fn write(conclusion: &Conclusion, remains: &Remains, path: &Path) {
     let text = text(conclusion, remains);
     let written = text.and_then(|text| fs::write(path, text));
     let written = written.and_then(|()| match remains.imports.as_str() {
-        "" => Ok(()),
+        "" => match fs::remove_file(beside(path)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
         imports => fs::write(beside(path), imports),
     });
     if let Err(error) = written {

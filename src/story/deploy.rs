@@ -6,6 +6,7 @@ mod before;
 mod past;
 mod remains;
 mod saved_plan;
+mod steps;
 mod unfinished;
 mod unsaved;
 
@@ -122,13 +123,11 @@ impl<S: Stage> Story<'_, S> {
         self.stage.enter(Phase::LookBefore);
         self.tool.introduce(self.stage).await;
         let before = self.free_before().await;
-        if let Some(interrupt) = self.stage.interrupt() {
-            self.stage.kill_tree().await;
+        if let Some(stopped) = self.stopped_before(&before.locks).await {
             if let Some((_, why)) = before.obstacle {
                 warn!("Nothing was deployed{why}");
             }
-            let when = " before the deploy began";
-            return Conclusion::stopped(interrupt.signal, when, before.locks);
+            return stopped;
         }
         if let Some((exit, why)) = before.obstacle {
             return Conclusion::not_begun(exit, before.locks, why);
@@ -136,6 +135,9 @@ impl<S: Stage> Story<'_, S> {
 
         let past = self.past(&before).await;
         let weighed = self.weigh(&past).await;
+        if let Some(stopped) = self.stopped_before(&before.locks).await {
+            return stopped;
+        }
         if let Some(conclusion) = self.refuse(&weighed, &before.locks).await {
             return conclusion;
         }
@@ -155,11 +157,12 @@ impl<S: Stage> Story<'_, S> {
             watch.keeping.begin(name_of(self.tool));
         }
         let went = self.carry_out(&weighed, &mut watch).await;
-        let (outcome, exit) = match went.obstacle {
+        let went = went.unless_stopped(self.stage.interrupt());
+        let (ending, obstacle) = (went.ending, went.obstacle);
+        let (outcome, exit) = match obstacle {
             Some(_) => (Outcome::Failed, Exit::Unfinished),
-            None => conclude(&went.ending),
+            None => conclude(&ending),
         };
-        let ending = went.ending;
         let Watch {
             used,
             warned,
@@ -190,7 +193,7 @@ impl<S: Stage> Story<'_, S> {
             outcome,
             exit,
             locks,
-            reason: match went.obstacle {
+            reason: match obstacle {
                 Some(why) => Reason::Unfinished(why),
                 None => Reason::Ran {
                     was_a_plan: used.is_plan(),
@@ -198,22 +201,38 @@ impl<S: Stage> Story<'_, S> {
                 },
             },
         };
+        // In `terraform apply | tee log` nobody tells that Terraform was killed.
+        let was_killed = ending.is_ok_and(|ending| ending.tool_was_killed);
+        let is_success =
+            outcome == Outcome::Succeeded && !was_killed && conclusion.locks.are_quiet();
         let remains = self
-            .remains(&hearing, &used, &places, outcome, &went.lacking)
+            .remains(&hearing, &used, &places, is_success, &went.lacking)
             .await;
         (self.report)(&conclusion, &remains);
         keeping.finish(self.stage, &remains).await;
         self.settle(past, &places, &hearing, outcome).await;
-        if let Some(script) = &self.deploy.after_script {
-            let report_file = self.deploy.report_file.as_deref();
-            let directory = &self.deploy.directory;
-            after_script::run(self.stage, script, directory, report_file, &conclusion).await;
-        }
+        self.run_after_script(&conclusion).await;
         warned.explain(outcome);
         if let (Runs::Job(job), Reason::Ran { .. }) = (&self.deploy.runs, &conclusion.reason) {
             saved_plan::explain(job, outcome);
         }
         conclusion
+    }
+
+    async fn run_after_script(&self, conclusion: &Conclusion) {
+        if let Some(script) = &self.deploy.after_script {
+            let report_file = self.deploy.report_file.as_deref();
+            let directory = &self.deploy.directory;
+            after_script::run(self.stage, script, directory, report_file, conclusion).await;
+        }
+    }
+
+    /// How it ends where somebody has asked to stop before anything was begun.
+    async fn stopped_before(&self, locks: &Locks) -> Option<Conclusion> {
+        let interrupt = self.stage.interrupt()?;
+        self.stage.kill_tree().await;
+        let when = " before the deploy began";
+        Some(Conclusion::stopped(interrupt.signal, when, locks.clone()))
     }
 
     /// Runs a command, and notes which states its tools use.

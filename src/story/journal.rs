@@ -79,7 +79,7 @@ impl Journal {
         let (workspace, repository) = (owner.workspace(), owner.repository());
         match Insights::new(&[&way.proxy], workspace, repository) {
             Ok(insights) => Self::Kept(Box::new(Kept {
-                shelf: Shelf::Commits(Store::new(insights, way.masks)),
+                shelf: Shelf::Commits(Box::new(Store::new(insights, way.masks))),
                 own: Some(Own { owner, commit }),
             })),
             Err(error) => Self::None(error.to_string()),
@@ -108,7 +108,7 @@ impl Journal {
         };
         match Insights::by_api(api, &repository.workspace, &repository.name) {
             Ok(insights) => Self::Kept(Box::new(Kept {
-                shelf: Shelf::Commits(Store::new(insights, way.masks)),
+                shelf: Shelf::Commits(Box::new(Store::new(insights, way.masks))),
                 own: None,
             })),
             Err(error) => Self::None(error.to_string()),

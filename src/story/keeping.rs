@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::sync::{Notify, OnceCell};
+use tokio::time::{sleep, timeout};
 
 use crate::journal::{Entry, Keeper, Past, PlaceName, Record, Shares, Shelf, Stand};
 use crate::story::hearing::{Heard, Hearing};
@@ -21,10 +21,14 @@ use crate::tools::progress::Fate;
 
 /// How long is waited for more once something was heard: a plan is many lines.
 const GATHERING: Duration = Duration::from_millis(10);
+/// How long the begin of a record may wait for what it has to carry on.
+const LIMIT_TO_READ: Duration = Duration::from_secs(2);
 
 /// What is kept of one deploy. Nothing, where no journal is.
 pub(super) struct Keeping<'a> {
     own: Option<(&'a Shelf, &'a Own)>,
+    /// Whether there was an answer when it was asked about the past.
+    answers: bool,
     telling: Rc<Teller>,
     books: RefCell<Vec<Rc<Book<'a>>>>,
     /// Is told when a place is new.
@@ -35,6 +39,8 @@ pub(super) struct Keeping<'a> {
 struct Book<'a> {
     place: PlaceName,
     heard: Arc<Notify>,
+    /// Whether it was read what there is to carry on.
+    was_read: OnceCell<()>,
     keeper: Keeper<&'a Shelf, Box<dyn Fn() -> Option<Record> + 'a>>,
 }
 
@@ -43,7 +49,7 @@ struct Teller {
     heard: Heard,
     shares: RefCell<Shares>,
     /// What an earlier deploy of this very run has left: its record is the one that is written now.
-    carried: Vec<Record>,
+    carried: RefCell<Vec<Record>>,
 }
 
 impl<'a> Keeping<'a> {
@@ -58,10 +64,11 @@ impl<'a> Keeping<'a> {
         };
         Self {
             own,
+            answers: !matches!(past, Past::NotKnown(_)),
             telling: Rc::new(Teller {
                 heard: hearing.heard(),
                 shares: RefCell::default(),
-                carried,
+                carried: RefCell::new(carried),
             }),
             books: RefCell::default(),
             opened: Notify::new(),
@@ -85,6 +92,7 @@ impl<'a> Keeping<'a> {
         books.push(Rc::new(Book {
             place,
             keeper: Keeper::new(shelf, Box::new(source), Arc::clone(&heard)),
+            was_read: OnceCell::new(),
             heard,
         }));
         self.opened.notify_one();
@@ -109,7 +117,10 @@ impl<'a> Keeping<'a> {
             let books = self.books.borrow().clone();
             for book in &books[keepers.len()..] {
                 let book = Rc::clone(book);
-                keepers.push(async move { book.keeper.keep().await });
+                keepers.push(async move {
+                    self.read_own(&book).await;
+                    book.keeper.keep().await;
+                });
             }
             tokio::select! {
                 () = self.opened.notified() => {}
@@ -121,6 +132,26 @@ impl<'a> Keeping<'a> {
                 book.heard.notify_one();
             }
         }
+    }
+
+    /// Reads what an earlier deploy of this very run has left at this place, before its record is
+    /// written over.
+    async fn read_own(&self, book: &Book<'_>) {
+        let Some((shelf, own)) = self.own.filter(|_| self.answers) else {
+            return;
+        };
+        let place = &book.place;
+        let read = async || {
+            let is_known = |carried: &Record| carried.place == *place;
+            if self.telling.carried.borrow().iter().any(is_known) {
+                return;
+            }
+            let asked = shelf.of_step(&own.commit, &own.owner, place);
+            if let Ok(Ok(Some(record))) = timeout(LIMIT_TO_READ, asked).await {
+                self.telling.carried.borrow_mut().push(record);
+            }
+        };
+        book.was_read.get_or_init(read).await;
     }
 
     async fn gather(&self) {
@@ -135,9 +166,10 @@ impl<'a> Keeping<'a> {
         };
         let limit = limit_to_write(host);
         let books = self.books.borrow().clone();
-        let writes = books.iter().map(|book| {
+        let writes = books.iter().map(async |book| {
+            self.read_own(book).await;
             let record = self.telling.last_record(own, &book.place, remains);
-            book.keeper.finish(record, limit)
+            book.keeper.finish(record, limit).await
         });
         host.limited(limit, join_all(writes)).await;
     }
@@ -146,8 +178,15 @@ impl<'a> Keeping<'a> {
 impl Teller {
     /// What is known now of a place.
     fn record(&self, own: &Own, place: &PlaceName) -> Record {
+        let mut record = self.told(own, place);
+        self.carry_into(&mut record);
+        record
+    }
+
+    /// What this run itself has told.
+    fn told(&self, own: &Own, place: &PlaceName) -> Record {
         let told = self.shares.borrow().of(place, self.heard.told());
-        let mut record = Record {
+        Record {
             owner: own.owner.clone(),
             commit: own.commit.clone(),
             place: place.clone(),
@@ -155,22 +194,22 @@ impl Teller {
             entries: entries_of(&told),
             dropped: told.dropped,
             has_plan: told.has_plan,
-        };
-        for carried in self
-            .carried
-            .iter()
-            .filter(|carried| carried.place == *place)
-        {
+        }
+    }
+
+    /// Adds what an earlier deploy of this very run has left.
+    fn carry_into(&self, record: &mut Record) {
+        let carried = self.carried.borrow();
+        for carried in carried.iter().filter(|one| one.place == record.place) {
             for entry in carried.entries.iter().filter(|entry| entry.is_open()) {
                 carry(&mut record.entries, entry);
             }
         }
-        record
     }
 
     /// The same when all is over.
     fn last_record(&self, own: &Own, place: &PlaceName, remains: &Remains) -> Record {
-        let mut record = self.record(own, place);
+        let mut record = self.told(own, place);
         for entry in &mut record.entries {
             let is_it = |left: &&Left| left.resource == entry.resource;
             let is_complete = entry.resource.stage == Fate::Complete;
@@ -182,6 +221,8 @@ impl Teller {
             };
             entry.is_stored = is_stored.or(entry.is_stored);
         }
+        // After that, because what this deploy has made is not what the earlier one has left.
+        self.carry_into(&mut record);
         record.end();
         record
     }
@@ -194,7 +235,13 @@ fn carry(entries: &mut Vec<Entry>, left: &Entry) {
         |entry: &&mut Entry| entry.resource.unit == *unit && entry.resource.address == *address;
     match entries.iter_mut().find(is_same) {
         Some(entry) if entry.is_open() => {}
-        Some(entry) => *entry = left.clone(),
+        Some(entry) => {
+            *entry = left.clone();
+            // What the state has at this address is what was made since.
+            if left.resource.id.is_none() {
+                entry.is_stored = Some(false);
+            }
+        }
         None => entries.push(left.clone()),
     }
 }

@@ -13,9 +13,10 @@ use crate::tools::recovering::{Change, Made, Planned, Recovering};
 const NAMED: usize = 5;
 
 /// What a deploy does where earlier ones have left something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum OnUnfinished {
     /// Says it, and stops where it would make again what is there.
+    #[default]
     Report,
     /// Stops.
     Stop,
@@ -175,10 +176,15 @@ fn known(resource: &Resource) -> Option<Made> {
         Fate::InDoubt | Fate::NotBegun | Fate::Failed => false,
     };
     let id = resource.id.clone()?;
-    (is_made && resource.unit.is_none()).then(|| Made {
+    (is_made && resource.unit.is_none() && !resource.is_gone()).then(|| Made {
         address: resource.address.clone(),
         id,
     })
+}
+
+/// What these have made.
+pub(crate) fn made(missing: &[Missing]) -> Vec<Made> {
+    missing.iter().map(|missing| missing.made.clone()).collect()
 }
 
 /// What a deploy does before it knows its plan.
@@ -230,9 +236,7 @@ impl Ahead {
             let list = match change.map(|change| (change.action, &change.imported)) {
                 None => &mut ahead.not_meant,
                 Some(_) if is_imported(&one.made, planned) => continue,
-                Some((None | Some(Action::Update), None)) if change.is_some_and(is_there) => {
-                    continue;
-                }
+                Some(_) if change.is_some_and(is_there) => continue,
                 Some((Some(Action::Create), _)) if is_alone => &mut ahead.again,
                 Some((Some(Action::Create | Action::Replace), _)) => &mut ahead.doubled,
                 Some(_) => &mut ahead.beside,

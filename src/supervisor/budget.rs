@@ -138,6 +138,14 @@ impl Budget {
         self.ends() - kept.min(self.ends().saturating_duration_since(began) / 2)
     }
 
+    /// Until when may be made good what a helper has left that was killed.
+    pub(super) fn amends_end(self) -> Instant {
+        match self.phase {
+            Phase::LookBefore => self.last_work_ends(),
+            _ => self.helpers_end(),
+        }
+    }
+
     /// When the last work is killed, the after-script's too, with just enough time left to bury the dead.
     pub(super) fn last_work_ends(self) -> Instant {
         self.ends() - BURIAL.min(self.period / 2)

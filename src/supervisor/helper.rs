@@ -68,14 +68,14 @@ impl Supervisor {
             .await
     }
 
-    /// Runs a helper that makes good what another one has left that was killed, and for which there is
-    /// time until the dead must be buried.
+    /// Runs a helper that makes good what another one has left that was killed. Where nothing comes after
+    /// it, there is time until the dead must be buried.
     pub(crate) async fn run_amends(
         &self,
         command: Command,
         limit: Duration,
     ) -> Result<Helped, HelperError> {
-        self.run_until(Budget::last_work_ends, command, limit, OUTPUT_LIMIT)
+        self.run_until(Budget::amends_end, command, limit, OUTPUT_LIMIT)
             .await
     }
 

@@ -268,6 +268,10 @@ impl Recovering for FakeTool {
         Ok(self.0.imports)
     }
 
+    fn is_completed_from_outside(&self) -> bool {
+        false
+    }
+
     fn is_address(&self, text: &str) -> bool {
         text.contains('.')
     }

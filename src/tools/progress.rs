@@ -125,6 +125,11 @@ impl Fate {
 }
 
 impl Resource {
+    /// Whether the same object was made and then destroyed.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.stage == Fate::Complete && self.id.is_some() && self.id == self.old_id
+    }
+
     pub(crate) fn is_begun(&self) -> bool {
         self.stage != Fate::NotBegun
     }

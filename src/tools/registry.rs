@@ -287,6 +287,10 @@ impl Recovering for Recoverer<'_> {
         ask!(self, tool => tool.imports_by_plan(host).await)
     }
 
+    fn is_completed_from_outside(&self) -> bool {
+        ask!(self, tool => tool.is_completed_from_outside())
+    }
+
     fn is_address(&self, text: &str) -> bool {
         ask!(self, tool => tool.is_address(text))
     }

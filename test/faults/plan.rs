@@ -11,6 +11,7 @@ use super::drawn::{
     Blow, LAST_STEPS, LastStep, Moment, PLACES, PROGRAMS, Place, Rival, SCRIPTS, Script, TARGETS,
     Target, VICTIMS, Victim, blow, moment, one_of, rival,
 };
+use super::journaling::{Journaling, Wish};
 use super::layout::Layout;
 use super::trouble::Trouble;
 use crate::support::{Kind, Program};
@@ -36,6 +37,9 @@ pub(super) struct Plan {
     pub(super) has_outsider: bool,
     /// Who else runs in the same container; then much of the rest is left out.
     pub(super) company: Option<Company>,
+    pub(super) journaling: Journaling,
+    /// What the next deploy is told to do about what is left.
+    pub(super) wish: Wish,
 }
 
 impl Plan {
@@ -59,6 +63,8 @@ impl Plan {
             program: one_of(&mut rng, &PROGRAMS),
             has_outsider: rng.u8(..8) == 0,
             company: Company::drawn(&mut rng),
+            journaling: Journaling::drawn(&mut rng),
+            wish: Wish::drawn(&mut rng),
         };
         plan.made_possible()
     }
@@ -206,7 +212,7 @@ impl fmt::Display for Plan {
 
 impl Plan {
     /// What the rounds are counted by.
-    pub(super) fn dimensions(&self) -> [(&'static str, String); 14] {
+    pub(super) fn dimensions(&self) -> [(&'static str, String); 16] {
         let name = |value: &dyn fmt::Debug| {
             let text = format!("{value:?}");
             text.split(['(', ' ']).next().unwrap_or_default().to_owned()
@@ -235,6 +241,8 @@ impl Plan {
             ("rival", name(&self.rival)),
             ("company", name(&self.company.map(|company| company.who))),
             ("outsider", self.has_outsider.to_string()),
+            ("journal", name(&self.journaling)),
+            ("unfinished", name(&self.wish)),
         ]
     }
 }

@@ -126,8 +126,8 @@ impl Round<'_> {
             told.display()
         );
         let is_left = self.holds_lock(&self.step);
-        let release = Softstop::release(&self.project)
-            .in_step(&step)
+        let release = self
+            .journaling(Softstop::release(&self.project).in_step(&step))
             .env("BITBUCKET_CLONE_DIR", &clone.directory)
             .env("WORKING_DIR", &clone.directory)
             .env("AFTER_SCRIPT", tell);
@@ -206,9 +206,10 @@ impl Round<'_> {
 
     fn start_release(&self, step: &Step, clone: &Clone) -> Run {
         self.truth.note(format_args!("{} releases", step.stamp()));
-        let release = Softstop::release(&self.project)
-            .in_step(step)
+        let release = self
+            .journaling(Softstop::release(&self.project).in_step(step))
             .asking(self.bitbucket)
+            .env("BITBUCKET_CLONE_DIR", &clone.directory)
             .env("WORKING_DIR", &clone.directory)
             .env("GRACE_PERIOD", format!("{}s", GRACE_PERIOD.as_secs()));
         self.plan.layout.name_workspace(release).start()

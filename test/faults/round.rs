@@ -9,14 +9,14 @@ use nix::sys::signal::Signal;
 
 use super::answers::BitbucketSays;
 use super::drawn::{Blow, Moment, Place, Rival, Script, Target, Victim};
-use super::ending::{self, last_line};
+use super::ending;
 use super::plan::Plan;
 use super::subject::Subject;
 use super::trouble::Trouble;
 use super::truth::Truth;
 use crate::support::proxy::Proxy;
 use crate::support::{
-    Answer, Bitbucket, Container, Finished, Kind, Program, Project, Softstop, Step,
+    Answer, Bitbucket, CodeInsights, Container, Finished, Kind, Program, Project, Softstop, Step,
 };
 
 pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(5);
@@ -41,6 +41,8 @@ pub(super) struct Round<'a> {
     pub(super) life: Duration,
     /// Whose deploy is broken.
     pub(super) step: Step,
+    /// Where its journal is kept.
+    pub(super) insights: Option<CodeInsights>,
 }
 
 /// A clone of the repository, with a way of its own to the backend.
@@ -82,6 +84,7 @@ impl<'a> Round<'a> {
             bitbucket,
             life,
             step: Step::of_a_new_pipeline(),
+            insights: plan.journaling.begin(),
         }
     }
 
@@ -231,9 +234,11 @@ impl<'a> Round<'a> {
         let mut variables = vec![
             ("SOFTSTOP_DEBUG", "true".to_owned()),
             ("WORKING_DIR", directory.display().to_string()),
+            ("BITBUCKET_CLONE_DIR", clone.directory.display().to_string()),
             ("AFTER_SCRIPT", after_script),
             ("GRACE_PERIOD", format!("{}s", GRACE_PERIOD.as_secs())),
             ("LOCK_TIMEOUT", self.lock_timeout().to_owned()),
+            ("JOURNAL", self.journal()),
         ];
         if let Some(command) = self.command(clone) {
             variables.push(("SOFTSTOP_COMMAND", command));
@@ -309,58 +314,6 @@ impl<'a> Round<'a> {
         if self.is_stuck_in_its_first_init() {
             self.truth.note("a person deletes what no init gets past");
             self.project.store.remove_lock();
-        }
-    }
-
-    /// Deploys, and does before what a person has to do where the table of S3 has not heard of the
-    /// state that is stored.
-    fn deploy_again(&self) -> Option<Duration> {
-        let step = Step::of_a_new_pipeline();
-        let clone = self.clone_for(&step, None);
-        let began = Instant::now();
-        let deploy = Softstop::deploy(&self.project)
-            .in_step(&step)
-            .env("WORKING_DIR", &clone.directory);
-        let run = self.plan.layout.name_workspace(deploy).start();
-        self.truth.meet(&step, run.mark());
-        let finished = run.finish();
-        self.truth.note(format_args!("the next deploy\n{finished}"));
-        if self.has_met_another_digest(&finished) {
-            self.truth.note("a person corrects the digest");
-            self.project.store.set_digest(None);
-            return self.deploy_again();
-        }
-        self.expect_success("the next deploy", &finished);
-        self.truth.check_state(&self.project);
-        let made = self.project.store.resources();
-        if made != RESOURCES {
-            self.truth
-                .violated("I5", format_args!("{made:?} are there, not {RESOURCES:?}"));
-        }
-        if self.project.store.lock().is_some() && self.plan.kind != Kind::Postgres {
-            self.truth.violated("I1", "the next deploy leaves a lock");
-        }
-        let had_all_to_make = finished.stdout.contains("Resources: 4 added");
-        had_all_to_make.then(|| began.elapsed())
-    }
-
-    /// Whether a deploy fails because another one was killed between storing a state on S3 and noting
-    /// its digest in the table: the limit of docs/limits.md.
-    pub(super) fn has_met_another_digest(&self, finished: &Finished) -> bool {
-        let has_digest = matches!(self.plan.kind, Kind::S3DynamoDb | Kind::S3Both);
-        has_digest
-            && self.truth.has_landed()
-            && finished
-                .stderr
-                .contains("state data in S3 does not have the expected content")
-    }
-
-    pub(super) fn expect_success(&self, name: &str, finished: &Finished) {
-        let is_told = finished.stderr.contains("✔ Deploy succeeded.");
-        if finished.code != Some(0) || !is_told {
-            let (code, line) = (finished.code, last_line(finished));
-            self.truth
-                .violated("I5", format_args!("{name} ends with {code:?}: {line:?}"));
         }
     }
 

@@ -3,7 +3,6 @@
 use tracing::debug;
 
 use super::Story;
-use crate::exit_code::Outcome;
 use crate::story::hearing::Hearing;
 use crate::story::next_steps::next_steps;
 use crate::story::remains::{Heard, Kind, Left, Remains};
@@ -14,13 +13,13 @@ use crate::tools::progress::{Resource, Stored, Telling};
 use crate::tools::recovering::Made;
 
 impl<S: Stage> Story<'_, S> {
-    /// What a deploy with this outcome has left.
+    /// What a deploy has left that has ended well, or not.
     pub(super) async fn remains(
         &self,
         hearing: &Hearing,
         used: &Used,
         places: &[&Tool],
-        outcome: Outcome,
+        is_success: bool,
         lacking: &[Made],
     ) -> Remains {
         let told = hearing.told();
@@ -34,7 +33,7 @@ impl<S: Stage> Story<'_, S> {
         let mut resources = told.resources;
         // A plan that nobody applies has begun nothing, and was not to begin anything.
         resources.retain(|one| one.leaves_something() && (one.is_begun() || !used.is_plan()));
-        let is_plain = outcome == Outcome::Succeeded && resources.iter().all(Resource::is_settled);
+        let is_plain = is_success && resources.iter().all(Resource::is_settled);
         let is_begun = resources.iter().any(Resource::is_begun);
         let stored = if is_plain || !is_begun {
             None

@@ -24,12 +24,13 @@ const PLAN: &str = r#"rm -f "$PLAN_FILE" "$PLAN_TEXT"
 code=0
 "$0" plan -input=false -lock-timeout="$LOCK_TIMEOUT" -out="$PLAN_FILE" || code=$?
 [ -f "$PLAN_FILE" ] || exit "$code"
-"$0" show -no-color "$PLAN_FILE" >"$PLAN_TEXT"
+TF_CLI_ARGS= "$0" show -no-color "$PLAN_FILE" >"$PLAN_TEXT"
 chmod a+r "$PLAN_FILE" "$PLAN_TEXT"
 exit "$code""#;
 
 /// The plan is shown in the user's own surroundings, because its providers are asked for it.
-const SHOW: &str = r#"exec "$0" show -json "$PLAN_FILE" >"$SHOWN""#;
+/// What TF_CLI_ARGS holds for the others, `show` may refuse.
+const SHOW: &str = r#"TF_CLI_ARGS= "$0" show -json "$PLAN_FILE" >"$SHOWN""#;
 /// With `-detailed-exitcode`, a plan that has changes would read like one that failed.
 const DRAFT: &str = r#""$0" plan -input=false -detailed-exitcode=false -lock-timeout="$LOCK_TIMEOUT" -out="$PLAN_FILE""#;
 const REFRESH: &str =

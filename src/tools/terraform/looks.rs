@@ -14,11 +14,13 @@ use super::lock_view::LockView;
 use super::operations::OF_A_LOOK;
 use super::program::is_opentofu;
 use super::strategy::{ByTerraform, WrongId};
-use crate::lock::LockInfo;
+use crate::identity::Neighbours;
+use crate::lock::{Holder, LockInfo};
 use crate::supervisor::HelperError;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 use crate::tools::locking::{End, Locked, Look, Reply};
+use crate::tools::processes::Processes;
 use crate::tools::quoted::quoted;
 use crate::tools::signing::Signing;
 
@@ -28,16 +30,20 @@ const LIMIT_OF_RELEASE: Duration = Duration::from_secs(20);
 /// state on S3 that the table has not heard of keeps Terraform waiting for 10 s, with the lock
 /// (`a_state_that_the_table_has_not_heard_of_stops_every_deploy_and_keeps_no_lock`).
 const TO_GIVE_BACK: Duration = Duration::from_secs(15);
-/// Within what time an `untaint` ends that nothing keeps waiting.
+/// Within what time an `untaint` ends that nothing keeps waiting, and one that waits for S3 to have what
+/// the table has heard of.
 const WITHIN: Duration = Duration::from_secs(1);
+const WITHIN_AT_LEAST: Duration = Duration::from_secs(12);
 /// What is the ID of no lock.
 const NO_ID: &str = "0";
 /// An address that no state holds, for a look by `untaint`.
 const NO_RESOURCE: &str = "softstop_look.none";
 /// What `untaint -allow-missing` says of it once it had the lock.
 const NOT_FOUND: &str = "No such resource instance";
-/// What it says where it had the lock, and could not read the state.
-const NOT_LOADED: &str = "Failed to load state";
+/// What it says where it had the lock of a state on S3 that the table has not heard of.
+const OTHER_CONTENT: &str = "state data in S3 does not have the expected content";
+/// What it says where it could not give the lock back.
+const NOT_RELEASED: &str = "Error releasing the state lock";
 
 /// What `untaint` has shown.
 enum Untaint {
@@ -161,8 +167,13 @@ impl<H: Host> LockView<'_, H> {
     /// Releases a lock that only a look of ours can have taken: another `untaint` of the same name
     /// would have ended by now.
     async fn give_back(&self, own: LockInfo) -> Result<Look, ToolError> {
+        let within = if self.is_nobody_elses(&own) {
+            WITHIN
+        } else {
+            WITHIN_AT_LEAST
+        };
         // Where the grace period ends before it, so does the next question, and nothing is released.
-        self.host.limited(WITHIN, future::pending::<()>()).await;
+        self.host.limited(within, future::pending::<()>()).await;
         match self.untaint().await? {
             Untaint::Done(Look::Held(lock)) if lock.id == own.id => {
                 // Whatever the release says of itself, a look says what is there.
@@ -173,7 +184,8 @@ impl<H: Host> LockView<'_, H> {
         }
     }
 
-    /// Releases the lock of a look that was killed, where a wrong ID shows it.
+    /// Releases the lock of a look that was killed, where a wrong ID shows it, and nobody else can have
+    /// taken it meanwhile.
     async fn take_back(&self, look_began: Timestamp, why: HelperError) -> ToolError {
         let amend = async |command| self.host.run_amends(command, LIMIT_OF_RELEASE).await.ok();
         if let ByTerraform::WrongId(_) = self.strategy
@@ -181,6 +193,7 @@ impl<H: Host> LockView<'_, H> {
             && let Some(lock) = lock_info(&shown.stderr)
             && is_own_look(&lock, look_began)
             && self.is_ours(&lock)
+            && self.is_nobody_elses(&lock)
             && let Some(released) = amend(self.unlock(&lock.id)).await
             && released.status.success()
         {
@@ -221,9 +234,20 @@ impl<H: Host> LockView<'_, H> {
             Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
             None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
             None if lacks_table(&helped.stderr) => self.without_state().map(Untaint::Done),
-            None if helped.stderr.contains(NOT_LOADED) => Ok(Untaint::Done(Look::Free)),
+            None if had_the_lock(&helped.stderr) => Ok(Untaint::Done(Look::Free)),
             None => Err(self.failed(OF_A_LOOK, &helped)),
         }
+    }
+
+    /// Whether a look with this name can be none but ours: a build has signed it, and none but us runs
+    /// under its name.
+    fn is_nobody_elses(&self, look: &LockInfo) -> bool {
+        let neighbours = self.host.neighbours(&self.place.programs());
+        let is_alone = matches!(
+            neighbours,
+            Ok(Neighbours::NonePossible | Neighbours::NoneHere)
+        );
+        Holder::of(look).is_some() && is_alone
     }
 
     /// Whether a look that the program names is the one that it was asked for: pg names no other.
@@ -246,5 +270,39 @@ impl<H: Host> LockView<'_, H> {
 
     fn is_watched(&self) -> bool {
         self.strategy == ByTerraform::Watch
+    }
+}
+
+/// Whether `untaint` could not read the state, and had the lock then. Most others of its errors come
+/// before it tries to take it.
+fn had_the_lock(stderr: &str) -> bool {
+    let words: Vec<&str> = stderr.split_whitespace().collect();
+    words.join(" ").contains(OTHER_CONTENT) && !stderr.contains(NOT_RELEASED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_could_not_read_the_state_had_the_lock_only_where_it_is_known() {
+        let other_content =
+            "Failed to load state: state data in S3 does not have the\nexpected content.";
+        for (stderr, expected) in [
+            (other_content.to_owned(), true),
+            (format!("{other_content}\n{NOT_RELEASED}"), false),
+            (
+                "Failed to load state: dial tcp: connection refused".to_owned(),
+                false,
+            ),
+            ("Failed to load state: ExpiredToken".to_owned(), false),
+            (
+                "Failed to load state: failed to lock state in Consul: Lock Info:\n  ID: 4711"
+                    .to_owned(),
+                false,
+            ),
+        ] {
+            assert_eq!(had_the_lock(&stderr), expected, "{stderr}");
+        }
     }
 }

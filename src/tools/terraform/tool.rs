@@ -261,6 +261,11 @@ impl Recovering for Terraform {
         Ok(import_blocks::are_known_to(&version))
     }
 
+    fn is_completed_from_outside(&self) -> bool {
+        let given = self.configuration().given();
+        given.map_or(true, |given| !given.is_empty())
+    }
+
     fn is_address(&self, text: &str) -> bool {
         import_blocks::can_name(text)
     }

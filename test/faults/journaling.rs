@@ -1,0 +1,99 @@
+//! The journal of the deploys, and what the next one does about what it says.
+
+use fastrand::Rng;
+
+use super::drawn::one_of;
+use super::round::{RESOURCES, Round};
+use crate::support::{CodeInsights, Finished, InsightsFault, Softstop};
+
+/// What becomes of what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Journaling {
+    /// Nobody is there who would take it.
+    Nowhere,
+    Kept,
+    TooMuch,
+    NeverAnswered,
+    /// It is kept, and no answer says so.
+    AnswerLost,
+}
+
+/// What the last deploy is told to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Report,
+    Stop,
+    Ignore,
+    Import,
+}
+
+impl Journaling {
+    /// The usual more than once.
+    pub(super) fn drawn(rng: &mut Rng) -> Self {
+        let all = [
+            Self::Nowhere,
+            Self::Kept,
+            Self::Kept,
+            Self::Kept,
+            Self::TooMuch,
+            Self::NeverAnswered,
+            Self::AnswerLost,
+        ];
+        one_of(rng, &all)
+    }
+
+    /// Where it is written.
+    pub(super) fn begin(self) -> Option<CodeInsights> {
+        let fault = match self {
+            Self::Nowhere => return None,
+            Self::Kept => None,
+            Self::TooMuch => Some(InsightsFault::TooManyRequests(None)),
+            Self::NeverAnswered => Some(InsightsFault::Hang),
+            Self::AnswerLost => Some(InsightsFault::LoseAnswer),
+        };
+        let insights = CodeInsights::start();
+        insights.fail_always(fault);
+        Some(insights)
+    }
+}
+
+impl Wish {
+    pub(super) fn drawn(rng: &mut Rng) -> Self {
+        one_of(rng, &[Self::Report, Self::Stop, Self::Ignore, Self::Import])
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Stop => "stop",
+            Self::Ignore => "ignore",
+            Self::Import => "import",
+        }
+    }
+}
+
+impl Round<'_> {
+    /// With a journal in reach, where there is one.
+    pub(super) fn journaling(&self, softstop: Softstop) -> Softstop {
+        softstop.env("JOURNAL", self.journal())
+    }
+
+    pub(super) fn journal(&self) -> String {
+        self.insights
+            .as_ref()
+            .map_or_else(CodeInsights::nobody, CodeInsights::proxy)
+    }
+
+    /// Whether a deploy has not gone on for what an earlier one has left, as it was told, and names
+    /// that.
+    pub(super) fn stands_in_the_way(&self, finished: &Finished, wish: Wish) -> bool {
+        let may_stop = matches!(wish, Wish::Report | Wish::Stop);
+        let is_named = |name: &&str| finished.stderr.contains(&format!(".{name}"));
+        let is_stopped = finished.code == Some(5);
+        if is_stopped && !(may_stop && RESOURCES.iter().any(is_named)) {
+            self.truth
+                .violated("I5", "the next deploy stops for what it does not name");
+        }
+        is_stopped
+    }
+}
