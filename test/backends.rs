@@ -117,6 +117,8 @@ fn a_backend_that_cannot_be_reached_is_told_and_nothing_is_lost() {
                 .expect_said("The lock cannot be looked after yet")
                 .expect_said("connect")
                 .expect_said("refused");
+            // Nobody has said that it is free.
+            Softstop::status(&project).finish().expect_code(4);
         },
     );
 }

@@ -134,7 +134,8 @@ fn a_container_whose_docker_client_was_killed_keeps_its_lock_as_long_as_it_runs(
     let finished = release();
     finished
         .expect_code(0)
-        .expect_said("the container that holds it still runs, by the word of Docker. Waiting")
+        .expect_said("the container that holds it still runs, by the word of Docker")
+        .expect_said("Waiting for it, for up to")
         .expect_said("✔ Locks: 1 held by somebody alive.");
     assert_eq!(project.store.lock_id(), lock, "{finished}");
     container.kill();

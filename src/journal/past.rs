@@ -145,6 +145,14 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_and_is_destroyed_again_is_no_more() {
+        let of = |id, old| entry(resource(Action::Replace, Fate::Complete, id, old), None);
+        assert!(!of(Some("1"), Some("1")).is_open());
+        assert!(of(Some("2"), Some("1")).is_open());
+        assert!(of(None, None).is_open());
+    }
+
+    #[test]
     fn what_may_exist_and_is_in_no_state_is_open() {
         use Action::{Create, Destroy, Import, Read, Replace, Update};
         use Fate::{Complete, Failed, GivenUp, InDoubt, InFlight, NotBegun};

@@ -42,6 +42,22 @@ fn what_is_wished_decides_what_stands_in_the_way() {
 }
 
 #[test]
+fn nothing_is_imported_where_the_configuration_alone_does_not_say_which_state_is_used() {
+    let pipeline = Pipeline::begin();
+    let project = project(Program::Terraform, &[object("a", "")]);
+    make(&project, "a", "one", None);
+    pipeline.leave_made(&project, "a", "one");
+    for (name, value) in [
+        ("BACKEND_CONFIG", "retry_wait_min=1"),
+        ("TF_CLI_ARGS_init", "-backend-config=retry_wait_min=1"),
+    ] {
+        let finished = pipeline.importing(&project).env(name, value).finish();
+        finished.expect_said("Nothing is imported, because settings of the backend are not in");
+        expect_nothing_done(&project, &finished, &[]);
+    }
+}
+
+#[test]
 fn a_wrong_id_lets_nothing_be_applied_and_is_named() {
     for program in PROGRAMS {
         let names = ["a", "b", "c"];
