@@ -37,6 +37,7 @@ fn deploy(project: &Project, keyring: Option<&Path>, mirror: SocketAddr) -> Soft
 fn by_version(softstop: Softstop, project: &Project, mirror: SocketAddr) -> Softstop {
     softstop
         .env("SOFTSTOP_TERRAFORM_VERSION", VERSION)
+        .env("TERRAFORM_BIN", "")
         .env("TERRAFORM_MIRROR", format!("http://{mirror}/"))
         .env("HOME", project.scratch().join("home"))
         .env("XDG_CACHE_HOME", "")

@@ -76,10 +76,6 @@ impl<'project> Container<'project> {
         for (name, value) in [
             ("BITBUCKET_BRANCH", "main"),
             ("BITBUCKET_CLONE_DIR", CLONE),
-            (
-                "BITBUCKET_COMMIT",
-                "7f777ed95a19224294949e1b4ce56bbffcb1fe9f",
-            ),
             ("BITBUCKET_DEPLOYMENT_ENVIRONMENT", "production"),
             ("BITBUCKET_DOCKER_HOST_INTERNAL", &machine),
             ("BITBUCKET_REPO_FULL_NAME", "acme/infra"),
