@@ -48,8 +48,8 @@ fn nothing_is_imported_where_the_configuration_alone_does_not_say_which_state_is
     make(&project, "a", "one", None);
     pipeline.leave_made(&project, "a", "one");
     for (name, value) in [
-        ("BACKEND_CONFIG", "retry_wait_min=1"),
-        ("TF_CLI_ARGS_init", "-backend-config=retry_wait_min=1"),
+        ("BACKEND_CONFIG", "retry_max=0"),
+        ("TF_CLI_ARGS_init", "-backend-config=retry_max=0"),
     ] {
         let finished = pipeline.importing(&project).env(name, value).finish();
         finished.expect_said("Nothing is imported, because settings of the backend are not in");
