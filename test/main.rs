@@ -38,6 +38,7 @@ mod living_holders;
 mod logs;
 mod old_terraforms;
 mod opentofu;
+mod opentofu_variables;
 mod output;
 mod own_lock;
 mod pasted;

@@ -1,0 +1,143 @@
+//! Backend blocks of OpenTofu's that hold variables and local values.
+
+use std::fs;
+
+use crate::opentofu::{noting, path};
+use crate::support::project::thing;
+use crate::support::{Kind, Program, Project, Softstop, Step};
+
+/// A backend block that names a variable by way of a local value.
+fn with_variables(project: &Project, environment: &str) {
+    let block = project.store.block().replace("/state", "/${local.name}");
+    let text = format!(
+        "variable \"part\" {{}}\nvariable \"unused\" {{}}\n\
+         locals {{\n  name = \"st${{var.part}}\"\n  other = {environment}\n}}\n\
+         terraform {{\n{block}}}\n"
+    );
+    project.write("backend.tf", &text);
+}
+
+#[test]
+fn a_backend_block_with_variables_is_evaluated_in_a_fresh_clone() {
+    let step = Step::of_a_new_pipeline();
+    for (variable, value) in [
+        ("TF_VAR_part", "ate"),
+        ("TF_CLI_ARGS_init", "-var 'part=ate'"),
+        ("TF_CLI_ARGS", "-no-color -var=part=ate"),
+    ] {
+        let project = Project::orphaned(Kind::HttpStrict, &step);
+        with_variables(&project, "terraform_data.nothing.id");
+        let told = noting(&project, "status").env(variable, value).finish();
+        told.expect_code(0).expect_said("held by build 42");
+        let released = noting(&project, "release")
+            .in_step(&step.sibling())
+            .env(variable, value)
+            .finish();
+        released.expect_code(0).expect_said("1 released");
+        assert_eq!(project.store.lock(), None, "{released}");
+    }
+}
+
+#[test]
+fn a_database_that_variables_name_is_the_one_that_is_asked() {
+    let project = Project::slow_of(Program::OpenTofu, Kind::Postgres);
+    let block = project
+        .store
+        .block()
+        .replace("sslmode=disable", "sslmode=${var.mode}");
+    project.write(
+        "backend.tf",
+        &format!("variable \"mode\" {{}}\nterraform {{\n{block}}}\n"),
+    );
+    let run = Softstop::deploy(&project)
+        .env("TF_VAR_mode", "disable")
+        .start();
+    project.gate("a.gate").wait_until_reached();
+    let status = || {
+        Softstop::status(&project)
+            .env("TF_VAR_mode", "disable")
+            .finish()
+    };
+    let meanwhile = status();
+    meanwhile.expect_code(0).expect_said("1 of 1 held");
+    project.gate("a.gate").open();
+    run.finish().expect_code(0);
+    status().expect_code(0).expect_said("0 of 1 held");
+}
+
+#[test]
+fn the_lines_that_opentofu_quotes_of_a_backend_block_are_never_said() {
+    let project = Project::of(Program::OpenTofu, Kind::HttpStrict, "");
+    for broken in ["${local.nowhere}", "${nonsense(1)}", "${var.part.x}"] {
+        let password = format!("  password = \"s3cret{broken}\"\n}}\n");
+        let block = project.store.block().replace("}\n", &password);
+        project.write(
+            "backend.tf",
+            &format!("variable \"part\" {{}}\nterraform {{\n{block}}}\n"),
+        );
+        for mode in ["status", "release"] {
+            let finished = noting(&project, mode)
+                .env("TF_VAR_part", "ate")
+                .env("SOFTSTOP_DEBUG", "true")
+                .finish();
+            finished
+                .expect_code(4)
+                .expect_said("softstop cannot know its values: OpenTofu said");
+            assert!(!finished.stderr.contains("s3cret"), "{finished}");
+        }
+    }
+}
+
+#[test]
+fn a_variable_without_a_value_makes_the_state_unknown_and_is_named() {
+    let project = Project::orphaned(Kind::HttpStrict, &Step::of_a_new_pipeline());
+    with_variables(&project, "1");
+    let told = noting(&project, "status").finish();
+    told.expect_code(4)
+        .expect_said("no value is given for part. Give it by TF_VAR_part");
+    assert!(!told.stderr.contains("The lock is free"), "{told}");
+}
+
+#[test]
+fn where_init_had_other_values_than_softstop_the_state_is_unknown() {
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    with_variables(&project, "1");
+    let softstop = |part: &str, mode: &str| {
+        Softstop::in_directory(&project.directory, project.scratch())
+            .arguments([mode])
+            .env("TF_CLI_CONFIG_FILE", project.cli_config())
+            .env("PATH", path(&project, true))
+            .env("TERRAFORM_BIN", "tofu")
+            .env("TF_VAR_part", part)
+            .env("TF_VAR_unused", "")
+            .finish()
+    };
+    softstop("ate", "deploy").expect_code(0);
+    project.be_locked_by("anna@macbook");
+    let other = softstop("ate-of-another-environment", "status");
+    other
+        .expect_code(4)
+        .expect_said("was initialised with other settings than its backend block has");
+    let same = softstop("ate", "status");
+    same.expect_code(0).expect_said("held by anna@macbook");
+}
+
+#[test]
+fn a_backend_block_that_depends_on_where_it_is_evaluated_is_unknown() {
+    let project = Project::orphaned(Kind::HttpStrict, &Step::of_a_new_pipeline());
+    with_variables(&project, "1");
+    for value in ["basename(path.cwd)", "file(\"name\")", "abspath(\".\")"] {
+        let text = fs::read_to_string(project.directory.join("backend.tf")).unwrap();
+        let name = text.lines().find(|line| line.contains("name =")).unwrap();
+        project.write(
+            "backend.tf",
+            &text.replace(name, &format!("  name = {value}")),
+        );
+        let told = noting(&project, "status")
+            .env("TF_VAR_part", "ate")
+            .finish();
+        told.expect_code(4)
+            .expect_said("it depends on where it is evaluated");
+        assert!(!project.scratch().join("started").exists(), "{told}");
+    }
+}
