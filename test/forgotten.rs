@@ -80,7 +80,7 @@ impl Kill {
             .collect();
         Self {
             project: world_of(program, kind, &objects),
-            at: random.usize(0..OBJECTS),
+            at: random.usize(1..OBJECTS),
             later: Duration::from_millis(random.u64(0..60)),
         }
     }
