@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::support::world::{in_the_world, world_of};
 use crate::support::{
     Answer, Bitbucket, CodeInsights, Finished, InsightsFault, Kind, Program, Project, Run,
     Softstop, Step, each, until,
@@ -27,14 +28,7 @@ resource "slow_object" "c" {
 "#;
 
 pub(super) fn project(program: Program, kind: Kind) -> Project {
-    let project = Project::of(program, kind, "");
-    let gates = project.scratch().display().to_string();
-    let provider = format!(
-        "terraform {{\n  required_providers {{\n    slow = {{ source = \"example.com/test/slow\" }}\n  \
-         }}\n}}\nprovider \"slow\" {{\n  world = \"{gates}/world\"\n}}\n"
-    );
-    project.write("main.tf", &(provider + &OBJECTS.replace("GATES", &gates)));
-    project
+    world_of(program, kind, &[OBJECTS.to_owned()])
 }
 
 pub(super) fn deploy(project: &Project, step: &Step, insights: &CodeInsights) -> Softstop {
@@ -87,12 +81,7 @@ pub(super) fn kill(project: &Project, step: &Step, insights: &CodeInsights, run:
 }
 
 fn id_of(project: &Project, name: &str) -> String {
-    let world = fs::read_to_string(project.scratch().join("world")).unwrap();
-    let lines = world
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut ids = lines.filter(|line| line["name"] == name);
-    ids.next().unwrap()["id"].as_str().unwrap().to_owned()
+    in_the_world(project, name).remove(0)
 }
 
 fn expect_unsaid(finished: &Finished, text: &str) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -84,12 +84,7 @@ impl Api {
     ) -> Result<Self, String> {
         let address = base(address)?;
         let client = http_client::builder()
-            .and_then(|builder| {
-                builder
-                    .redirect(Policy::none())
-                    .user_agent(concat!("softstop/", env!("CARGO_PKG_VERSION")))
-                    .build()
-            })
+            .and_then(|builder| introduced(builder).build())
             .map_err(|error| innermost(&error))?;
         let (authorization, secrets) = authorization(&client, &address, credentials)?;
         Ok(Self {
@@ -292,6 +287,13 @@ impl Api {
         }
         clean
     }
+}
+
+/// Lets a client say who asks, and be led nowhere else.
+pub(super) fn introduced(builder: ClientBuilder) -> ClientBuilder {
+    builder
+        .redirect(Policy::none())
+        .user_agent(concat!("softstop/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Reads the address of the API, with or without the version that all its paths begin with.

@@ -13,9 +13,9 @@ use crate::lock::StepReport;
 
 const TOKEN: &str = "ATCTT3xFfGN0-secret=1B2C";
 const BASIC: &str = "Basic bWVAZXhhbXBsZS5jb206QVRDVFQzeEZmR04wLXNlY3JldD0xQjJD";
-const PIPELINE: &str = "aaaaaaaa-0000-4000-8000-000000000001";
-const STEP: &str = "bbbbbbbb-0000-4000-8000-000000000002";
-const QUESTION: Question = Question {
+pub(super) const PIPELINE: &str = "aaaaaaaa-0000-4000-8000-000000000001";
+pub(super) const STEP: &str = "bbbbbbbb-0000-4000-8000-000000000002";
+pub(super) const QUESTION: Question = Question {
     workspace: "acme",
     repository: "shop",
     pipeline: PIPELINE,

@@ -6,13 +6,12 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Proxy, Response, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use reqwest::{Client, Method, Proxy, StatusCode, Url};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::api::Api;
+use super::api::{Api, introduced, wait};
 use super::error::Said;
 use super::insights_error::InsightsError;
 use crate::http_client::{self, innermost};
@@ -166,10 +165,8 @@ impl Insights {
     ) -> Result<Self, InsightsError> {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, api.authorization())]);
         let client = http_client::builder().and_then(|builder| {
-            builder
-                .redirect(Policy::none())
+            introduced(builder)
                 .timeout(LIMIT)
-                .user_agent(concat!("softstop/", env!("CARGO_PKG_VERSION")))
                 .default_headers(headers)
                 .build()
         });
@@ -367,18 +364,11 @@ impl Question<'_> {
 
 /// A client of a proxy, and of no other that the environment may name.
 fn way(proxy: &str) -> reqwest::Result<Client> {
-    http_client::plain_builder()
+    introduced(http_client::plain_builder())
         .no_proxy()
         .proxy(Proxy::http(proxy)?)
-        .redirect(Policy::none())
         .timeout(LIMIT)
-        .user_agent(concat!("softstop/", env!("CARGO_PKG_VERSION")))
         .build()
-}
-
-fn wait(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn is_object(text: &str) -> bool {

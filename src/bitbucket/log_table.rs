@@ -2,18 +2,11 @@
 
 use softstop_test_support::Bitbucket;
 
-use super::api::{Api, Credentials, Question};
+use super::api::{Api, Credentials};
+use super::api_table::{PIPELINE, QUESTION, STEP};
 use super::error::ApiError;
 use super::log::LONGEST;
 
-const PIPELINE: &str = "aaaaaaaa-0000-4000-8000-000000000001";
-const STEP: &str = "bbbbbbbb-0000-4000-8000-000000000002";
-const QUESTION: Question = Question {
-    workspace: "acme",
-    repository: "shop",
-    pipeline: PIPELINE,
-    step: STEP,
-};
 const BEARER: &str = "Bearer s3cret-token";
 
 fn having_printed(log: &[u8], redirects: usize) -> Bitbucket {

@@ -33,7 +33,7 @@ const LISTED: &str = "Resources";
 const NOT_LISTED: &str = "Not listed";
 const HAS_PLAN: &str = "Plan known";
 
-const ACTIONS: [Action; 6] = [
+pub(super) const ACTIONS: [Action; 6] = [
     Action::Create,
     Action::Update,
     Action::Replace,
@@ -41,7 +41,7 @@ const ACTIONS: [Action; 6] = [
     Action::Import,
     Action::Read,
 ];
-const STAGES: [Fate; 6] = [
+pub(super) const STAGES: [Fate; 6] = [
     Fate::NotBegun,
     Fate::InFlight,
     Fate::Complete,

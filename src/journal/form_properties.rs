@@ -12,11 +12,11 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::form::{Head, annotation, id, key, limited, report};
+use super::form::{ACTIONS, Head, STAGES, annotation, id, key, limited, report};
 use super::record::{Entry, PlaceName, Record, Stand};
 use crate::lock::Owner;
 use crate::mutation::{at_least, mutated};
-use crate::tools::progress::{Action, Fate, Resource};
+use crate::tools::progress::{Fate, Resource};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -41,28 +41,12 @@ fn any_name() -> impl Strategy<Value = String> {
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {
-    let actions = vec![
-        Action::Create,
-        Action::Update,
-        Action::Replace,
-        Action::Destroy,
-        Action::Import,
-        Action::Read,
-    ];
-    let stages = vec![
-        Fate::NotBegun,
-        Fate::InFlight,
-        Fate::Complete,
-        Fate::Failed,
-        Fate::GivenUp,
-        Fate::InDoubt,
-    ];
     let names = (option::of(any_name()), any_name());
     let ids = (option::of(any_text()), option::of(any_text()));
     let begun = option::of((0..4_000_000_000_i64, 0..1_000_000_000_i32));
     let rest = (
-        select(actions),
-        select(stages),
+        select(&ACTIONS),
+        select(&STAGES),
         begun,
         any::<Option<bool>>(),
     );

@@ -13,7 +13,7 @@ use super::keeper::{Journal, Keeper};
 use super::record::{Entry, PlaceName, Record, Stand};
 use crate::bitbucket::InsightsError;
 use crate::lock::Owner;
-use crate::tools::progress::{Action, Fate, Resource};
+use crate::tools::progress::{Fate, Resource};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(3_600);
@@ -79,6 +79,12 @@ impl Stage {
         self.heard.notify_one();
     }
 
+    /// When was written, in seconds from the beginning.
+    fn seconds(&self) -> Vec<u128> {
+        let writes = self.writes().into_iter();
+        writes.map(|(at, _)| at / 1_000).collect()
+    }
+
     /// When was written, in milliseconds from the beginning, and how much.
     fn writes(&self) -> Vec<(u128, usize)> {
         let writes = self.journal.writes.borrow();
@@ -102,11 +108,7 @@ fn empty() -> Record {
     Record {
         owner: owner.unwrap(),
         commit: "0123456789ab".to_owned(),
-        place: PlaceName {
-            directory: ".".to_owned(),
-            workspace: "default".to_owned(),
-            backend: "s3".to_owned(),
-        },
+        place: PlaceName::on_s3("."),
         stand: Stand::Running,
         entries: Vec::new(),
         dropped: 0,
@@ -115,18 +117,7 @@ fn empty() -> Record {
 }
 
 fn entry(address: &str, stage: Fate) -> Entry {
-    Entry {
-        resource: Resource {
-            unit: None,
-            address: address.to_owned(),
-            action: Action::Create,
-            stage,
-            id: None,
-            old_id: None,
-        },
-        begun: None,
-        is_stored: None,
-    }
+    Entry::of(Resource::created(address, stage, None))
 }
 
 fn too_many(times: usize) -> Vec<InsightsError> {
@@ -196,11 +187,7 @@ async fn who_is_in_trouble_is_asked_ever_less_often_and_then_more_often_again() 
         }
     })
     .await;
-    let times: Vec<u128> = stage
-        .writes()
-        .into_iter()
-        .map(|(at, _)| at / 1_000)
-        .collect();
+    let times = stage.seconds();
     assert_eq!(times[..6], [0, 2, 6, 14, 18, 20]);
     assert!(
         times[6..].windows(2).all(|two| two[1] - two[0] <= 1),
@@ -220,11 +207,7 @@ async fn a_pause_is_never_longer_than_a_minute_unless_it_was_asked_for() {
         sleep(LONG).await;
     })
     .await;
-    let times: Vec<u128> = stage
-        .writes()
-        .into_iter()
-        .map(|(at, _)| at / 1_000)
-        .collect();
+    let times = stage.seconds();
     assert_eq!(
         times,
         [0, 2, 6, 14, 30, 62, 122, 182, 242, 302, 362, 662],
@@ -243,11 +226,7 @@ async fn who_answers_slowly_is_asked_less_often() {
         }
     })
     .await;
-    let times: Vec<u128> = stage
-        .writes()
-        .into_iter()
-        .map(|(at, _)| at / 1_000)
-        .collect();
+    let times = stage.seconds();
     assert_eq!(times[..3], [0, 5, 12]);
 }
 

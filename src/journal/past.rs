@@ -118,19 +118,11 @@ mod tests {
         Record {
             owner: Owner::parse(stamp).unwrap(),
             commit: "0123456789ab".to_owned(),
-            place: place("."),
+            place: PlaceName::on_s3("."),
             stand: Stand::Running,
             entries,
             dropped: 0,
             has_plan: true,
-        }
-    }
-
-    fn place(directory: &str) -> PlaceName {
-        PlaceName {
-            directory: directory.to_owned(),
-            workspace: "default".to_owned(),
-            backend: "s3".to_owned(),
         }
     }
 
@@ -262,9 +254,9 @@ mod tests {
     #[test]
     fn a_record_is_left_at_its_own_place_until_it_is_settled() {
         let mut record = record(Vec::new());
-        assert!(record.is_left_at(&place(".")));
-        assert!(!record.is_left_at(&place("other")));
+        assert!(record.is_left_at(&PlaceName::on_s3(".")));
+        assert!(!record.is_left_at(&PlaceName::on_s3("other")));
         record.stand = Stand::Settled;
-        assert!(!record.is_left_at(&place(".")));
+        assert!(!record.is_left_at(&PlaceName::on_s3(".")));
     }
 }

@@ -42,6 +42,17 @@ pub(crate) struct Entry {
     pub(crate) is_stored: Option<bool>,
 }
 
+impl Entry {
+    /// One of which nothing is known but what was told.
+    pub(crate) fn of(resource: Resource) -> Self {
+        Self {
+            resource,
+            begun: None,
+            is_stored: None,
+        }
+    }
+}
+
 /// What is known of the deploys before this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Past {

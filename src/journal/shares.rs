@@ -75,14 +75,6 @@ mod tests {
     use super::*;
     use crate::tools::progress::{Action, Fate};
 
-    fn place(directory: &str) -> PlaceName {
-        PlaceName {
-            directory: directory.to_owned(),
-            workspace: "default".to_owned(),
-            backend: "s3".to_owned(),
-        }
-    }
-
     /// Each as `[unit] address`, or without a unit.
     fn told(names: &[&str]) -> Told {
         let resource = |name: &&str| {
@@ -116,29 +108,41 @@ mod tests {
     #[test]
     fn all_is_about_the_only_place() {
         let mut shares = Shares::default();
-        assert_eq!(shares.of(&place("a"), told(&["x"])), told(&["x"]));
-        shares.note(Some(place("a")), || unreachable!());
-        shares.note(Some(place("a")), || unreachable!());
-        assert_eq!(shares.of(&place("a"), told(&["x"])), told(&["x"]));
-        assert_eq!(shares.of(&place("b"), told(&["x"])), Told::default());
+        assert_eq!(
+            shares.of(&PlaceName::on_s3("a"), told(&["x"])),
+            told(&["x"])
+        );
+        shares.note(Some(PlaceName::on_s3("a")), || unreachable!());
+        shares.note(Some(PlaceName::on_s3("a")), || unreachable!());
+        assert_eq!(
+            shares.of(&PlaceName::on_s3("a"), told(&["x"])),
+            told(&["x"])
+        );
+        assert_eq!(
+            shares.of(&PlaceName::on_s3("b"), told(&["x"])),
+            Told::default()
+        );
     }
 
     #[test]
     fn of_several_places_only_what_came_before_the_second_is_surely_of_the_first() {
-        for second in [Some(place("b")), None] {
+        for second in [Some(PlaceName::on_s3("b")), None] {
             let mut shares = Shares::default();
-            shares.note(Some(place("a")), Told::default);
+            shares.note(Some(PlaceName::on_s3("a")), Told::default);
             shares.note(second, || told(&["x"]));
-            shares.note(Some(place("c")), || unreachable!());
+            shares.note(Some(PlaceName::on_s3("c")), || unreachable!());
             let all = || told(&["x", "y"]);
-            let first = shares.of(&place("a"), all());
+            let first = shares.of(&PlaceName::on_s3("a"), all());
             assert_eq!(addresses(&first), ["x"]);
             assert!(
                 !first.has_plan,
                 "what is not listed may be planned all the same"
             );
             for other in ["b", "c"] {
-                assert_eq!(addresses(&shares.of(&place(other), all())), [""; 0]);
+                assert_eq!(
+                    addresses(&shares.of(&PlaceName::on_s3(other), all())),
+                    [""; 0]
+                );
             }
         }
     }
@@ -148,10 +152,19 @@ mod tests {
         let mut shares = Shares::default();
         let all = || told(&["[net] x", "[./live/app] x", "[app] y", "z"]);
         for directory in ["live/net", "live/app", "test/app"] {
-            shares.note(Some(place(directory)), Told::default);
+            shares.note(Some(PlaceName::on_s3(directory)), Told::default);
         }
-        assert_eq!(addresses(&shares.of(&place("live/net"), all())), ["x"]);
-        assert_eq!(addresses(&shares.of(&place("live/app"), all())), ["x"]);
-        assert_eq!(addresses(&shares.of(&place("test/app"), all())), [""; 0]);
+        assert_eq!(
+            addresses(&shares.of(&PlaceName::on_s3("live/net"), all())),
+            ["x"]
+        );
+        assert_eq!(
+            addresses(&shares.of(&PlaceName::on_s3("live/app"), all())),
+            ["x"]
+        );
+        assert_eq!(
+            addresses(&shares.of(&PlaceName::on_s3("test/app"), all())),
+            [""; 0]
+        );
     }
 }

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use softstop_test_support::{CodeInsights, InsightsFault};
 use uuid::Uuid;
 
-use super::form::id;
+use super::form::{STAGES, id};
 use super::masked::Masks;
 use super::record::{Entry, PlaceName, Record, Stand};
 use super::store::Store;
 use crate::bitbucket::InsightsError;
 use crate::bitbucket::insights::Insights;
 use crate::lock::Owner;
-use crate::tools::progress::{Action, Fate, Resource};
+use crate::tools::progress::{Fate, Resource};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -26,30 +26,15 @@ fn owner(step: u128, run: u32) -> Owner {
 }
 
 fn entry(address: &str, stage: Fate) -> Entry {
-    let is_made = stage == Fate::Complete;
-    Entry {
-        resource: Resource {
-            unit: None,
-            address: address.to_owned(),
-            action: Action::Create,
-            stage,
-            id: is_made.then(|| format!("id-of-{address}")),
-            old_id: None,
-        },
-        begun: None,
-        is_stored: None,
-    }
+    let id = (stage == Fate::Complete).then(|| format!("id-of-{address}"));
+    Entry::of(Resource::created(address, stage, id.as_deref()))
 }
 
 fn record(entries: impl IntoIterator<Item = Entry>) -> Record {
     Record {
         owner: owner(2, 1),
         commit: COMMIT.to_owned(),
-        place: PlaceName {
-            directory: "infra/prod".to_owned(),
-            workspace: "default".to_owned(),
-            backend: "s3".to_owned(),
-        },
+        place: PlaceName::on_s3("infra/prod"),
         stand: Stand::Running,
         entries: entries.into_iter().collect(),
         dropped: 0,
@@ -348,15 +333,7 @@ async fn what_is_sent_is_of_the_types_that_bitbucket_publishes() {
         return;
     };
     let server = CodeInsights::start();
-    let stages = [
-        Fate::NotBegun,
-        Fate::InFlight,
-        Fate::Complete,
-        Fate::Failed,
-        Fate::GivenUp,
-        Fate::InDoubt,
-    ];
-    let entries = stages.map(|stage| entry(&format!("a.b[\"{stage:?}\"]"), stage));
+    let entries = STAGES.map(|stage| entry(&format!("a.b[\"{stage:?}\"]"), stage));
     store_at(&server.proxy())
         .write(&record(entries))
         .await

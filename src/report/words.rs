@@ -9,11 +9,9 @@ use crate::journal::{Entry, Record};
 use crate::recovery::Finding;
 use crate::story::conclusion::Conclusion;
 use crate::story::locks::unknown;
+use crate::story::remains::listed;
 use crate::story::status::Looked;
 use crate::tools::progress::Fate;
-
-/// How many resources a line names.
-const NAMED: usize = 5;
 
 /// Says how a run of softstop ended, as its last line.
 pub(crate) fn conclude(conclusion: &Conclusion) {
@@ -43,12 +41,7 @@ fn doing(record: &Record, now: Timestamp) -> String {
     if named.is_empty() {
         return "Nothing was heard to be in flight".to_owned();
     }
-    let more = match named.len().checked_sub(NAMED) {
-        None | Some(0) => String::new(),
-        Some(more) => format!(", and {more} more"),
-    };
-    let named = &named[..named.len().min(NAMED)];
-    format!("In flight: {}{more}", named.join(", "))
+    format!("In flight: {}", listed(named.into_iter()))
 }
 
 fn is_in_flight(entry: &Entry) -> bool {
@@ -82,33 +75,21 @@ mod tests {
     use super::*;
     use crate::journal::{PlaceName, Stand};
     use crate::lock::Owner;
-    use crate::tools::progress::{Action, Resource};
+    use crate::tools::progress::Resource;
 
     #[test]
     fn what_is_in_flight_is_named_with_the_time_that_it_takes() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let entry = |address: &str, stage, seconds: Option<i64>| Entry {
-            resource: Resource {
-                unit: None,
-                address: address.to_owned(),
-                action: Action::Create,
-                stage,
-                id: None,
-                old_id: None,
-            },
             begun: seconds.map(|seconds| Timestamp::from_second(1_800_000_000 - seconds).unwrap()),
-            is_stored: None,
+            ..Entry::of(Resource::created(address, stage, None))
         };
         let stamp = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
             22222222-2222-4222-8222-222222222222/1";
         let mut record = Record {
             owner: Owner::parse(stamp).unwrap(),
             commit: "0123456789ab".to_owned(),
-            place: PlaceName {
-                directory: ".".to_owned(),
-                workspace: "default".to_owned(),
-                backend: "s3".to_owned(),
-            },
+            place: PlaceName::on_s3("."),
             stand: Stand::Running,
             entries: vec![
                 entry("a", Fate::InFlight, Some(200)),

@@ -133,8 +133,8 @@ impl<S: Stage> Story<'_, S> {
             return Conclusion::not_begun(exit, before.locks, why);
         }
 
-        let past = self.past(&before).await;
-        let weighed = self.weigh(&past).await;
+        let (past, stored) = self.past(&before).await;
+        let weighed = self.weigh(&past, stored).await;
         if let Some(stopped) = self.stopped_before(&before.locks).await {
             return stopped;
         }

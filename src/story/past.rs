@@ -9,8 +9,8 @@ use crate::journal::{Entry, PlaceName, Record, Stand};
 use crate::lock::Owner;
 use crate::story::next_steps::next_steps;
 use crate::story::remains::{Kind, Left, names};
-use crate::tools::progress::{Resource, Stored, Telling, Told};
-use crate::tools::{Host, Teller, Tool};
+use crate::tools::progress::{Stored, Telling, Told};
+use crate::tools::{Host, Teller, Tool, ToolError};
 
 /// How many next steps are printed.
 const STEPS: usize = 5;
@@ -37,12 +37,12 @@ pub(super) fn name_of(place: &Tool) -> Option<PlaceName> {
     place.teller()?.journal_name()
 }
 
-/// What the state has, where a deploy has used it; nothing where it cannot be read.
+/// What the state has, or why it cannot be read; nothing where no deploy has used it.
 pub(super) async fn stored_at<H: Host>(
     host: &H,
     place: &Tool,
     records: &[Record],
-) -> Option<Stored> {
+) -> Option<Result<Stored, ToolError>> {
     let is_begun = |entry: &Entry| entry.resource.is_begun();
     let was_used = records
         .iter()
@@ -50,30 +50,30 @@ pub(super) async fn stored_at<H: Host>(
     if !was_used {
         return None;
     }
-    match place.teller()?.stored(host).await {
-        Ok(stored) => Some(stored),
-        Err(error) => {
-            debug!("What the state has is not known: {error}.");
-            None
-        }
+    let stored = place.teller()?.stored(host).await;
+    if let Err(error) = &stored {
+        debug!("What the state has is not known: {error}.");
     }
+    Some(stored)
 }
 
-/// Compares all that is left with the state, says what is, and how each of them stands.
+/// Compares all that is left with the state, says what is, and how each of them stands. Gives what the
+/// state has, as far as it was read.
 pub(super) async fn look_back<H: Host>(
     host: &H,
     prefix: &str,
     place: &Tool,
     records: &mut [Record],
-) {
+) -> Option<Result<Stored, ToolError>> {
     let stored = stored_at(host, place, records).await;
     for record in records {
-        if let Some(stored) = &stored {
+        if let Some(Ok(stored)) = &stored {
             record.compare(stored);
         }
         record.end();
         tell(prefix, record);
     }
+    stored
 }
 
 /// Says that no journal tells of the deploy whose lock was released, and what the log of its step
@@ -139,12 +139,7 @@ fn told_by(log: &[u8], teller: Teller<'_>) -> Told {
 pub(super) fn entries_of(told: &Told) -> Vec<Entry> {
     let resources = told.resources.iter();
     let resources = resources.filter(|resource| resource.leaves_something());
-    let entry = |resource: &Resource| Entry {
-        resource: resource.clone(),
-        begun: None,
-        is_stored: None,
-    };
-    resources.map(entry).collect()
+    resources.cloned().map(Entry::of).collect()
 }
 
 /// Says what a person can do about what stays in the journal.

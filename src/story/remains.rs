@@ -126,10 +126,16 @@ impl Left {
 
 /// The first of these by name, and how many more there are.
 pub(crate) fn names(left: &[&Left]) -> String {
-    let named: Vec<String> = left.iter().take(NAMED).map(|left| left.named()).collect();
-    match left.len().checked_sub(NAMED) {
-        None | Some(0) => named.join(", "),
-        Some(more) => format!("{}, and {more} more", named.join(", ")),
+    listed(left.iter().map(|left| left.named()))
+}
+
+/// The first of these names, and how many more there are.
+pub(crate) fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let named: Vec<String> = names.take(NAMED).collect();
+    match more {
+        0 => named.join(", "),
+        more => format!("{}, and {more} more", named.join(", ")),
     }
 }
 

@@ -5,12 +5,10 @@ use std::slice;
 use tracing::warn;
 
 use crate::journal::Entry;
+use crate::story::remains::listed;
 use crate::tools::Job;
 use crate::tools::progress::{Action, Fate, Resource, Stored};
 use crate::tools::recovering::{Change, Made, Planned, Recovering};
-
-/// How many are named in one line.
-const NAMED: usize = 5;
 
 /// What a deploy does where earlier ones have left something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,7 +145,7 @@ impl Unfinished {
         if !self.may_exist.is_empty() {
             warn!(
                 "Look whether {} is there, because a deploy may make it again.",
-                listed(&self.may_exist)
+                listed(self.may_exist.iter().cloned())
             );
         }
     }
@@ -253,7 +251,7 @@ impl Ahead {
             } else {
                 format!(
                     "the state has {} at its address, which is still there",
-                    listed(instead)
+                    listed(instead.iter().cloned())
                 )
             };
             warn!(
@@ -365,13 +363,5 @@ fn name(made: &Made) -> String {
 
 /// Some of these by name, and how many more there are.
 pub(crate) fn names(made: &[Made]) -> String {
-    listed(&made.iter().map(name).collect::<Vec<_>>())
-}
-
-fn listed(names: &[String]) -> String {
-    let named = names[..names.len().min(NAMED)].join(", ");
-    match names.len().checked_sub(NAMED) {
-        None | Some(0) => named,
-        Some(more) => format!("{named}, and {more} more"),
-    }
+    listed(made.iter().map(name))
 }

@@ -11,18 +11,6 @@ use crate::tools::fake::{FakePlace, FakeTool, Moments};
 use crate::tools::progress::{Action, Fate, Resource, Stored};
 use crate::tools::recovering::{Change, Made, Planned};
 
-/// A resource of an earlier deploy.
-fn resource(address: &str, stage: Fate, id: Option<&str>) -> Resource {
-    Resource {
-        unit: None,
-        address: address.to_owned(),
-        action: Action::Create,
-        stage,
-        id: id.map(str::to_owned),
-        old_id: None,
-    }
-}
-
 fn made(address: &str, id: &str) -> Made {
     Made {
         address: address.to_owned(),
@@ -93,7 +81,7 @@ fn what_was_made_is_missing_where_the_state_has_neither_its_address_nor_its_id()
         }],
         ..Unfinished::default()
     };
-    let one = |stage, id| resource("x.a", stage, id);
+    let one = |stage, id| Resource::created("x.a", stage, id);
     for (resource, state, expected) in [
         (one(Complete, Some("1")), stored(&[]), is_missing(&[])),
         (
@@ -148,7 +136,7 @@ fn what_is_changed_or_destroyed_the_next_plan_shows() {
     for action in [Action::Update, Action::Destroy, Action::Read] {
         let resource = Resource {
             action,
-            ..resource("x.a", Fate::InFlight, Some("1"))
+            ..Resource::created("x.a", Fate::InFlight, Some("1"))
         };
         let found = unfinished(slice(&resource), &stored(&[]));
         assert_eq!(found, Unfinished::default(), "{action:?}");
@@ -160,7 +148,7 @@ fn a_replacement_is_known_before_what_it_replaces_is_destroyed() {
     let resource = Resource {
         action: Action::Replace,
         old_id: Some("1".to_owned()),
-        ..resource("x.a", Fate::InFlight, Some("2"))
+        ..Resource::created("x.a", Fate::InFlight, Some("2"))
     };
     let found = unfinished(slice(&resource), &stored(&[("x.a", &["1"])]));
     assert_eq!(found.missing, [missing("x.a", "2", &["1"])]);
@@ -172,9 +160,9 @@ fn a_replacement_is_known_before_what_it_replaces_is_destroyed() {
 fn what_cannot_be_an_address_here_is_never_imported() {
     let of_a_unit = Resource {
         unit: Some("network".to_owned()),
-        ..resource("x.a", Fate::Complete, Some("1"))
+        ..Resource::created("x.a", Fate::Complete, Some("1"))
     };
-    let forged = resource("x\n}", Fate::Complete, Some("1"));
+    let forged = Resource::created("x\n}", Fate::Complete, Some("1"));
     let found = unfinished(&[of_a_unit, forged], &stored(&[]));
     assert_eq!(found.missing, []);
     assert_eq!(found.may_exist, ["[network] x.a", "x\n}"]);
@@ -183,9 +171,9 @@ fn what_cannot_be_an_address_here_is_never_imported() {
 #[test]
 fn of_two_addresses_that_claim_one_id_neither_is_imported() {
     let both = [
-        resource("x.a", Fate::Complete, Some("1")),
-        resource("x.b", Fate::Complete, Some("1")),
-        resource("y.a", Fate::Complete, Some("1")),
+        Resource::created("x.a", Fate::Complete, Some("1")),
+        Resource::created("x.b", Fate::Complete, Some("1")),
+        Resource::created("y.a", Fate::Complete, Some("1")),
     ];
     let found = unfinished(&both, &stored(&[]));
     assert_eq!(found.missing, [missing("y.a", "1", &[])]);
@@ -195,10 +183,10 @@ fn of_two_addresses_that_claim_one_id_neither_is_imported() {
 #[test]
 fn what_several_deploys_tell_counts_once() {
     let twice = [
-        resource("x.a", Fate::Complete, Some("1")),
-        resource("x.a", Fate::Complete, Some("1")),
-        resource("x.b", Fate::InFlight, None),
-        resource("x.b", Fate::InFlight, None),
+        Resource::created("x.a", Fate::Complete, Some("1")),
+        Resource::created("x.a", Fate::Complete, Some("1")),
+        Resource::created("x.b", Fate::InFlight, None),
+        Resource::created("x.b", Fate::InFlight, None),
     ];
     let found = unfinished(&twice, &stored(&[]));
     assert_eq!(found.missing, [missing("x.a", "1", &[])]);

@@ -176,3 +176,29 @@ impl Stored {
         }
     }
 }
+
+#[cfg(test)]
+impl Resource {
+    /// One that is to be made.
+    pub(crate) fn created(address: &str, stage: Fate, id: Option<&str>) -> Self {
+        Self {
+            unit: None,
+            address: address.to_owned(),
+            action: Action::Create,
+            stage,
+            id: id.map(str::to_owned),
+            old_id: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl PlaceName {
+    pub(crate) fn on_s3(directory: &str) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            workspace: "default".to_owned(),
+            backend: "s3".to_owned(),
+        }
+    }
+}

@@ -4,12 +4,13 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+use super::listening::listen;
 
 /// A running server; it stops with the test process.
 pub struct Bitbucket {
@@ -83,17 +84,8 @@ struct Response {
 
 impl Bitbucket {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Mutex::new(Shared::default()));
-        let state = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let state = Arc::clone(&state);
-                // A client that was killed wants no answer.
-                thread::spawn(move || serve(stream, &state).unwrap_or_default());
-            }
-        });
+        let shared = Arc::default();
+        let address = listen(&shared, serve);
         Self { address, shared }
     }
 

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::listening::listen;
 use rules::Refusal;
 
 /// Where everything is asked for; whoever asks through the proxy says it in full.
@@ -72,17 +72,8 @@ struct Report {
 
 impl CodeInsights {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Mutex::new(Shared::default()));
-        let state = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let state = Arc::clone(&state);
-                // A client that was killed wants no answer.
-                thread::spawn(move || serve(stream, &state).unwrap_or_default());
-            }
-        });
+        let shared = Arc::default();
+        let address = listen(&shared, serve);
         Self { address, shared }
     }
 

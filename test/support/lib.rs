@@ -15,6 +15,7 @@ pub mod http_server;
 pub mod insights;
 pub mod kind;
 pub mod kubernetes;
+mod listening;
 pub mod pipelines;
 pub mod postgres;
 pub mod project;

@@ -10,15 +10,46 @@ use crate::lock::Holder;
 use crate::story::hearing::Hearing;
 use crate::story::past::{look_back, name_of, stored_at, tell_by_log, tell_way_out};
 use crate::story::stage::Stage;
-use crate::tools::{Locking, Processes, Tool};
+use crate::tools::progress::Stored;
+use crate::tools::{Locking, Processes, Tool, ToolError};
 
 impl<S: Stage> Story<'_, S> {
     /// What is known of the deploys before this one, while nobody holds the lock: said, and compared
-    /// with the state.
-    pub(super) async fn past(&self, before: &Before) -> Past {
+    /// with what the state has.
+    pub(super) async fn past(&self, before: &Before) -> (Past, Result<Stored, ToolError>) {
+        let mut stored = Ok(Stored::default());
         if self.tool.takes_no_lock(&self.deploy.runs.words()) || !self.tool.has_work() {
-            return Past::NotKnown("nothing that may have one was looked at".to_owned());
+            let why = "nothing that may have one was looked at";
+            return (Past::NotKnown(why.to_owned()), stored);
         }
+        let mut past = self.untold_past(before).await;
+        match &mut past {
+            Past::Settled => {}
+            Past::NotKnown(why) if before.released.is_empty() || self.journal.is_off() => {
+                debug!("What earlier deploys have left is not known: {why}.");
+            }
+            Past::NotKnown(why) => {
+                let holder = before.released.iter().find_map(Holder::of);
+                let holder = holder.map(|holder| holder.owner);
+                let (tool, inquiry) = (self.tool, self.inquiry);
+                tell_by_log(self.stage, inquiry, "", tool, holder.as_ref(), why).await;
+            }
+            Past::Unfinished(records) => {
+                let read = look_back(self.stage, "", self.tool, records).await;
+                stored = read.unwrap_or(stored);
+                tell_way_out("", records);
+                self.journal.write(self.stage, records).await;
+                records.retain(Record::is_open);
+                if records.is_empty() {
+                    past = Past::Settled;
+                }
+            }
+        }
+        (past, stored)
+    }
+
+    /// The same before it is said and compared.
+    async fn untold_past(&self, before: &Before) -> Past {
         let place = name_of(self.tool);
         let ask = async |holder: Option<&Holder>| {
             let owner = holder.map(|holder| &holder.owner);
@@ -35,27 +66,6 @@ impl<S: Stage> Story<'_, S> {
             let is_answered = !matches!(past, Past::NotKnown(_));
             if is_answered && !is_in(&past, &holder) {
                 past = both(ask(Some(&holder)).await, past);
-            }
-        }
-        match &mut past {
-            Past::Settled => {}
-            Past::NotKnown(why) if before.released.is_empty() || self.journal.is_off() => {
-                debug!("What earlier deploys have left is not known: {why}.");
-            }
-            Past::NotKnown(why) => {
-                let holder = before.released.iter().find_map(Holder::of);
-                let holder = holder.map(|holder| holder.owner);
-                let (tool, inquiry) = (self.tool, self.inquiry);
-                tell_by_log(self.stage, inquiry, "", tool, holder.as_ref(), why).await;
-            }
-            Past::Unfinished(records) => {
-                look_back(self.stage, "", self.tool, records).await;
-                tell_way_out("", records);
-                self.journal.write(self.stage, records).await;
-                records.retain(Record::is_open);
-                if records.is_empty() {
-                    return Past::Settled;
-                }
             }
         }
         past
@@ -88,7 +98,7 @@ impl<S: Stage> Story<'_, S> {
         if outcome != Outcome::Succeeded || records.is_empty() {
             return;
         }
-        let Some(stored) = stored_at(self.stage, place, &records).await else {
+        let Some(Ok(stored)) = stored_at(self.stage, place, &records).await else {
             return;
         };
         let told = hearing.told();

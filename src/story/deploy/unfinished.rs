@@ -43,14 +43,11 @@ impl<S: Stage> Story<'_, S> {
         }
     }
 
-    /// Says what earlier deploys have left, and decides what that means for this one.
-    pub(super) async fn weigh(&self, past: &Past) -> Weighed {
+    /// Says what earlier deploys have left that the state does not have, and decides what that means for
+    /// this one.
+    pub(super) async fn weigh(&self, past: &Past, stored: Result<Stored, ToolError>) -> Weighed {
         let (Past::Unfinished(records), Some(tool)) = (past, self.tool.recoverer()) else {
             return Weighed::default();
-        };
-        let stored = match self.tool.teller() {
-            Some(teller) => teller.stored(self.stage).await,
-            None => Ok(Stored::default()),
         };
         let stored = match (stored, &self.deploy.runs) {
             (Ok(stored), _) => stored,

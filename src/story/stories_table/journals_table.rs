@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::journal::{Entry, PlaceName, Record, Stand};
-use crate::tools::progress::{Action, Fate, Resource, Stored, Told};
+use crate::tools::progress::{Fate, Resource, Stored, Told};
 
 /// A commit before that of the pipeline.
 pub(super) const EARLIER: &str = "fedcba9876543210fedcba9876543210fedcba98";
@@ -13,17 +13,6 @@ const KILLED: &str = "acme/infra#41/33333333-3333-4333-8333-333333333333/\
 /// Addresses, and the ids that the state has.
 type Ids = &'static [(&'static str, &'static str)];
 type Names = &'static [&'static str];
-
-pub(super) fn resource(address: &str, stage: Fate, id: Option<&str>) -> Resource {
-    Resource {
-        unit: None,
-        address: address.to_owned(),
-        action: Action::Create,
-        stage,
-        id: id.map(str::to_owned),
-        old_id: None,
-    }
-}
 
 fn told(resources: Vec<Resource>) -> Told {
     Told {
@@ -50,8 +39,8 @@ fn here() -> PlaceName {
 /// What a deploy has left that was killed: something complete, and something in flight.
 fn left() -> Record {
     left_by(vec![
-        resource("made", Fate::Complete, Some("1")),
-        resource("begun", Fate::InFlight, None),
+        Resource::created("made", Fate::Complete, Some("1")),
+        Resource::created("begun", Fate::InFlight, None),
     ])
 }
 
@@ -124,8 +113,8 @@ fn names(names: &[&str]) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_deploy_keeps_what_no_state_knows_of_it_and_nothing_else() {
     use Stand::{Settled, Unfinished};
-    let made = || resource("made", Fate::Complete, Some("1"));
-    let begun = || resource("begun", Fate::InFlight, None);
+    let made = || Resource::created("made", Fate::Complete, Some("1"));
+    let begun = || Resource::created("begun", Fate::InFlight, None);
     let rows: [(_, _, Ids, _, Names); 5] = [
         (ended(0), vec![made()], &[("made", "1")], Settled, &[]),
         (killed(), vec![made()], &[("made", "1")], Settled, &[]),
@@ -153,7 +142,7 @@ async fn a_deploy_keeps_what_no_state_knows_of_it_and_nothing_else() {
 async fn a_plan_leaves_nothing_in_the_journal() {
     let mut world = World::with_records(Look::Free, &[]);
     world.host.seen = vec![seen("plan", "here")];
-    world.hears(vec![resource("planned", Fate::NotBegun, None)]);
+    world.hears(vec![Resource::created("planned", Fate::NotBegun, None)]);
     world.deploy().await;
     assert_eq!(world.kept(42), None);
 }
@@ -163,7 +152,7 @@ async fn without_a_journal_a_deploy_is_as_ever_and_no_slower_than_it_may_be() {
     for mood in [Mood::NotThere, Mood::Hangs] {
         let mut world = World::with_records(Look::Free, &[]);
         world.shelf = FakeShelf::that_is(mood);
-        world.hears(vec![resource("made", Fate::Complete, Some("1"))]);
+        world.hears(vec![Resource::created("made", Fate::Complete, Some("1"))]);
         let began = tokio::time::Instant::now();
         let conclusion = world.deploy().await;
         assert_eq!(conclusion.to_string(), "Deploy succeeded.");
@@ -229,7 +218,7 @@ async fn the_next_deploy_settles_what_the_state_has_and_forgets_nothing_else() {
         // One that has the same address is not the one that was in flight.
         (
             &[("made", "1")],
-            vec![resource("begun", Fate::Complete, Some("2"))],
+            vec![Resource::created("begun", Fate::Complete, Some("2"))],
             &["begun"],
         ),
     ];
@@ -256,7 +245,7 @@ async fn what_this_very_run_has_left_before_is_carried_on_in_its_record() {
         ..left()
     };
     let mut world = World::with_records(Look::Free, &[own]);
-    world.hears(vec![resource("other", Fate::Complete, Some("3"))]);
+    world.hears(vec![Resource::created("other", Fate::Complete, Some("3"))]);
     world.deploy().await;
     let open = names(&["made", "begun"]);
     assert_eq!(world.kept(42), Some((Stand::Unfinished, open)));

@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 
-use super::journals_table::{EARLIER, left_by, resource};
+use super::journals_table::{EARLIER, left_by};
 use super::*;
 use crate::tools::Job;
-use crate::tools::progress::{Action, Fate};
+use crate::tools::progress::{Action, Fate, Resource};
 use crate::tools::recovering::{Change, Planned};
 
 /// What a plan does with what was made, which is all that there is.
@@ -26,7 +26,7 @@ fn again() -> Planned {
 fn world(moment: Option<u32>, plans: &[Planned]) -> World {
     let mut world = World::interrupted_at(moment, Look::Free);
     world.shelf = FakeShelf::that_is(Mood::Well);
-    let made = resource("fake.made", Fate::Complete, Some("1"));
+    let made = Resource::created("fake.made", Fate::Complete, Some("1"));
     world.shelf.records.replace(vec![left_by(vec![made])]);
     world.host.commits = vec![COMMIT.to_owned(), EARLIER.to_owned()];
     world.deploy.runs = Runs::Job(Job::Apply);
