@@ -76,6 +76,8 @@ pub(crate) struct Lookout {
     noticed: HashSet<(Identity, PathBuf, Vec<String>)>,
     /// What had no environment yet, or has none.
     bare: HashSet<Identity>,
+    /// What could not be looked at once.
+    hidden: HashSet<Identity>,
 }
 
 enum Watched {
@@ -95,6 +97,7 @@ impl Lookout {
             directories: 0,
             noticed: HashSet::new(),
             bare: HashSet::new(),
+            hidden: HashSet::new(),
         }
     }
 
@@ -201,10 +204,14 @@ impl Lookout {
         }))
     }
 
+    /// In the midst of an exec a process may be hidden for a moment; another user's stays so.
     fn see_hidden(&mut self, process: &Process) -> Option<Seen> {
         let name = process.name();
+        if !self.tools.contain(&name) || self.hidden.insert(process.identity) {
+            return None;
+        }
         let key = (process.identity, PathBuf::from(&name), Vec::new());
-        let is_new = self.tools.contain(&name) && self.noticed.insert(key);
+        let is_new = self.noticed.insert(key);
         is_new.then_some(Seen::Hidden(name))
     }
 
@@ -337,4 +344,21 @@ fn words(bytes: &[u8]) -> Vec<String> {
 fn name_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::process::tests::process;
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_stays_hidden_is_a_tool_that_does_not_let_us_see() {
+        let own = process(std::process::id().cast_signed(), 1);
+        let tools = Programs::new(vec![own.name()], &[]);
+        let mut lookout = Lookout::new(&tools);
+        assert_eq!(lookout.see_hidden(&own), None);
+        let hidden = Seen::Hidden(own.name());
+        assert_eq!(lookout.see_hidden(&own), Some(hidden));
+        assert_eq!(lookout.see_hidden(&own), None, "it is told once");
+    }
 }

@@ -37,26 +37,15 @@ impl Round<'_> {
         }))
     }
 
-    /// The second deploy succeeds, and may find then that the first one, which has waited, has the
-    /// lock.
-    ///
-    /// Where a lock on S3 or DynamoDB goes between the refusal of another one and the question who
-    /// holds it, Terraform 1.11.4 and OpenTofu 1.12.6 wait no longer, and fail.
+    /// The second deploy succeeds, or has met nobody, and may find then that the first one, which has
+    /// waited, has the lock.
     pub(super) fn expect_second_deploy(&self, finished: &Finished) {
         let said = &finished.stderr;
         let is_held = said
             .trim_end()
             .ends_with("✔ Deploy succeeded, but the lock is held.");
         let has_let_go = finished.code == Some(0) && is_held && said.contains(&self.step.link());
-        let has_met_nobody = said.contains("acquiring the state lock")
-            && [
-                ["PreconditionFailed", "NoSuchKey"],
-                ["ConditionalCheckFailed", "unexpected end of JSON input"],
-                ["ConditionalCheckFailed", "no lock info found"],
-            ]
-            .iter()
-            .any(|words| words.iter().all(|words| said.contains(words)));
-        if !has_let_go && !has_met_nobody && !self.has_met_another_digest(finished) {
+        if !has_let_go && !finished.has_met_nobody() && !self.has_met_another_digest(finished) {
             self.expect_success("the second deploy", finished);
         }
     }

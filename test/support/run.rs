@@ -222,6 +222,21 @@ impl Drop for Run {
 }
 
 impl Finished {
+    /// Whether Terraform was refused a lock, and then found nobody who held it. Where a lock on S3 or
+    /// DynamoDB goes between the refusal of another one and the question who holds it, Terraform 1.11.4
+    /// and OpenTofu 1.12.6 wait no longer, and fail.
+    pub fn has_met_nobody(&self) -> bool {
+        let said = &self.stderr;
+        said.contains("acquiring the state lock")
+            && [
+                ["PreconditionFailed", "NoSuchKey"],
+                ["ConditionalCheckFailed", "unexpected end of JSON input"],
+                ["ConditionalCheckFailed", "no lock info found"],
+            ]
+            .iter()
+            .any(|words| words.iter().all(|words| said.contains(words)))
+    }
+
     #[track_caller]
     pub fn expect_code(&self, code: i32) -> &Self {
         assert_eq!(self.code, Some(code), "{self}");
