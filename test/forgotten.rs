@@ -15,10 +15,11 @@ use std::time::Duration;
 use fastrand::Rng;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use serde_json::Value;
 
 use crate::support::world::{in_the_world, object, world_of};
-use crate::support::{CodeInsights, Finished, Kind, Program, Project, Softstop, Step, each, until};
+use crate::support::{
+    CodeInsights, Finished, Journal, Kind, Program, Project, Softstop, Step, each, until,
+};
 
 const KINDS: [Kind; 3] = [Kind::HttpStrict, Kind::S3Lockfile, Kind::Postgres];
 const OBJECTS: usize = 13;
@@ -159,7 +160,7 @@ fn by_softstop(kill: &Kill, tally: &mut Tally) {
     kill.wait();
     run.kill_all();
     let before = kill.made();
-    let journal = journal(&insights, &step);
+    let journal = insights.journal(step.commit());
 
     let released = of(Softstop::release(project), &step.sibling()).finish();
     released.expect_code(0);
@@ -174,26 +175,6 @@ fn by_softstop(kill: &Kill, tally: &mut Tally) {
     kill.count(&before, &printed, tally);
 }
 
-/// What the journal says of each resource: how far it is, and its id.
-type Journal = BTreeMap<String, (String, Option<String>)>;
-
-fn journal(insights: &CodeInsights, step: &Step) -> Journal {
-    let reports = insights.reports("acme", "infra", step.commit());
-    let annotations = reports.iter().flat_map(|report| {
-        let id = report["external_id"].as_str().unwrap();
-        insights.annotations("acme", "infra", step.commit(), id)
-    });
-    let entries = annotations.map(|annotation| {
-        let details = annotation["details"].as_str().unwrap();
-        let kept: Value = serde_json::from_str(details).unwrap();
-        let text = |name: &str| kept[name].as_str().map(str::to_owned);
-        let address = text("address").unwrap();
-        let name = address.strip_prefix("slow_object.").unwrap().to_owned();
-        (name, (text("stage").unwrap(), text("id")))
-    });
-    entries.collect()
-}
-
 /// What has an id in the journal is there once, and the state has it. What was in flight may be there
 /// twice, and is told of.
 fn expect_told_or_once(kill: &Kill, before: &Ids, journal: &Journal, deployed: &Finished) {
@@ -203,7 +184,8 @@ fn expect_told_or_once(kill: &Kill, before: &Ids, journal: &Journal, deployed: &
         let [id] = ids.as_slice() else {
             panic!("{name} was made once: {ids:?}");
         };
-        let (stage, told) = journal.get(name).expect("what was made is in a list");
+        let told = journal.get(&format!("slow_object.{name}"));
+        let (stage, told) = told.expect("what was made is in a list");
         match told {
             Some(told) => {
                 assert_eq!((told, &after[name]), (id, ids), "{deployed}");

@@ -106,7 +106,8 @@ impl Round<'_> {
     }
 
     fn companion(&self, who: Who) -> Member {
-        let project = Project::new(self.plan.kind, &self.plan.layout.resources());
+        let project = Project::new(self.plan.kind, "");
+        self.plan.change.write(&project, self.plan.layout);
         let step = match who {
             Who::SameStep => self.step.clone(),
             _ => Step::of_a_new_pipeline(),

@@ -2,12 +2,14 @@
 
 use nix::sys::signal::Signal;
 
+use super::change::OBJECTS;
 use super::drawn::{Blow, Moment, Rival, Target};
 use super::outsider;
 use super::plan::Plan;
-use super::round::{RESOURCES, Round};
+use super::round::Round;
 use super::trouble::Trouble;
 use super::truth::Truth;
+use crate::support::world::in_the_world;
 use crate::support::{Finished, Kind};
 
 /// What a last line claims.
@@ -202,29 +204,10 @@ fn check_after_script(round: &Round, finished: &Finished, claim: &Claim, was_kil
 /// What was made, and what Terraform has called complete, is stored, or kept with the words that it
 /// is not.
 fn check_resources(round: &Round, finished: &Finished) {
-    let mut stored = round.project.store.resources();
-    if finished.stderr.contains("it is the only record") {
-        // The file is the record then, and a person is told so.
-        stored.extend(RESOURCES.map(str::to_owned));
-    }
-    let complete = finished.stdout.lines().filter_map(|line| {
-        let (address, rest) = line.split_once(": ")?;
-        let is_complete = rest.starts_with("Creation complete");
-        is_complete.then(|| address.rsplit('.').next().unwrap_or(address))
-    });
-    // A plugin that is hit cannot tell what it has made, and another deploy is still telling.
-    let is_told =
-        round.plan.target != Target::Plugin && !matches!(round.plan.rival, Rival::SecondDeploy(_));
-    let record = |name: &str| round.project.scratch().join(format!("{name}.made"));
-    let made = RESOURCES
-        .into_iter()
-        .filter(|name| is_told && record(name).exists());
-    for name in complete.chain(made) {
-        if !stored.iter().any(|stored| stored == name) {
-            round
-                .truth
-                .violated("I3", format_args!("{name} was made, and is not stored"));
-        }
+    // The file is the record then, and a person is told so.
+    let is_kept_aside = finished.stderr.contains("it is the only record");
+    if !is_kept_aside {
+        check_stored(round, finished);
     }
     if round.plan.layout.has_lost_inner(&round.project) {
         round
@@ -239,6 +222,36 @@ fn check_resources(round: &Round, finished: &Finished) {
         round
             .truth
             .violated("I3", "Terraform was interrupted a second time");
+    }
+}
+
+fn check_stored(round: &Round, finished: &Finished) {
+    let stored = round.project.store.resources();
+    let complete = finished.stdout.lines().filter_map(|line| {
+        let (address, rest) = line.split_once(": ")?;
+        let is_complete = rest.starts_with("Creation complete");
+        is_complete.then(|| address.rsplit('.').next().unwrap_or(address))
+    });
+    for name in complete {
+        if !stored.iter().any(|stored| stored == name) {
+            round
+                .truth
+                .violated("I3", format_args!("{name} is complete, and is not stored"));
+        }
+    }
+    // A plugin that is hit cannot tell what it has made, and another deploy is still telling.
+    let is_told =
+        round.plan.target != Target::Plugin && !matches!(round.plan.rival, Rival::SecondDeploy(_));
+    let state = round.project.store.state().unwrap_or_default();
+    for name in OBJECTS.into_iter().filter(|_| is_told) {
+        for id in in_the_world(&round.project, name) {
+            if !state.contains(&id) {
+                round.truth.violated(
+                    "I3",
+                    format_args!("{id} was made for {name}, and is not stored"),
+                );
+            }
+        }
     }
 }
 

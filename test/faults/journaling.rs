@@ -14,7 +14,7 @@ pub(super) enum Journaling {
     Kept,
     TooMuch,
     NeverAnswered,
-    /// It is kept, and no answer says so.
+    /// It is kept, and no answer says so while the broken deploy lasts.
     AnswerLost,
 }
 
@@ -73,6 +73,15 @@ impl Wish {
 }
 
 impl Round<'_> {
+    /// Lets it be read what was written without an answer.
+    pub(super) fn end_lost_answers(&self) {
+        let insights = self.insights.as_ref();
+        let is_lost = self.plan.journaling == Journaling::AnswerLost;
+        if let Some(insights) = insights.filter(|_| is_lost) {
+            insights.fail_always(None);
+        }
+    }
+
     /// With a journal in reach, where there is one.
     pub(super) fn journaling(&self, softstop: Softstop) -> Softstop {
         softstop.env("JOURNAL", self.journal())

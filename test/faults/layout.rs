@@ -43,26 +43,6 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    /// Three things of a plugin, one after the other, and one of a shell beside them.
-    pub(super) fn resources(self) -> String {
-        let things = [("a", ""), ("b", "a"), ("c", "b")].map(|(name, before)| {
-            let after = match before {
-                "" => String::new(),
-                before => format!("depends_on = [slow_thing.{before}]"),
-            };
-            thing(
-                name,
-                &format!("create_time = \"80\"\n  record = \"GATES/{name}.made\"\n  {after}"),
-            )
-        });
-        let shell = format!(
-            "resource \"terraform_data\" \"shell\" {{\n  provisioner \"local-exec\" {{\n    \
-             command = \"{}\"\n  }}\n}}\n",
-            self.shell()
-        );
-        format!("{}{shell}", things.concat())
-    }
-
     /// What is drawn from, the usual more than once.
     pub(super) const DRAWN: [Self; 22] = [
         Self::Plain,

@@ -5,6 +5,7 @@
 
 mod aim;
 mod answers;
+mod change;
 mod company;
 mod drawn;
 mod ending;

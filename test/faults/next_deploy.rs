@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::ending::last_line;
 use super::journaling::Wish;
-use super::round::{RESOURCES, Round};
+use super::round::Round;
 use crate::support::{Finished, Kind, Softstop, Step};
 
 impl Round<'_> {
@@ -38,11 +38,7 @@ impl Round<'_> {
         }
         self.expect_success("the next deploy", &finished);
         self.truth.check_state(&self.project);
-        let made = self.project.store.resources();
-        if made != RESOURCES {
-            self.truth
-                .violated("I5", format_args!("{made:?} are there, not {RESOURCES:?}"));
-        }
+        self.check_world();
         if self.project.store.lock().is_some() && self.plan.kind != Kind::Postgres {
             self.truth.violated("I1", "the next deploy leaves a lock");
         }

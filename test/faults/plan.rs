@@ -6,6 +6,7 @@ use fastrand::Rng;
 use nix::sys::signal::Signal;
 
 use super::answers::BitbucketSays;
+use super::change::Change;
 use super::company::Company;
 use super::drawn::{
     Blow, LAST_STEPS, LastStep, Moment, PLACES, PROGRAMS, Place, Rival, SCRIPTS, Script, TARGETS,
@@ -40,6 +41,7 @@ pub(super) struct Plan {
     pub(super) journaling: Journaling,
     /// What the next deploy is told to do about what is left.
     pub(super) wish: Wish,
+    pub(super) change: Change,
 }
 
 impl Plan {
@@ -65,6 +67,7 @@ impl Plan {
             company: Company::drawn(&mut rng),
             journaling: Journaling::drawn(&mut rng),
             wish: Wish::drawn(&mut rng),
+            change: Change::drawn(&mut rng),
         };
         plan.made_possible()
     }
@@ -152,6 +155,13 @@ impl Plan {
         self
     }
 
+    /// Whether the journal tells of all that the broken deploy does. Of several places that are used
+    /// one after the other, it tells of the first one.
+    pub(super) fn has_whole_journal(&self) -> bool {
+        let has_one_place = !matches!(self.layout, Layout::TwoStates | Layout::Nested);
+        has_one_place && matches!(self.journaling, Journaling::Kept | Journaling::AnswerLost)
+    }
+
     /// All that counts is who signs what, and who is over.
     fn be_in_company(&mut self) {
         self.place = Place::Container;
@@ -162,6 +172,8 @@ impl Plan {
         self.trouble = Trouble::None;
         self.rival = Rival::None;
         self.has_outsider = false;
+        self.journaling = Journaling::Nowhere;
+        self.change = Change::Creates;
     }
 
     /// It is softstop itself that is hit in its first moments.
@@ -212,7 +224,7 @@ impl fmt::Display for Plan {
 
 impl Plan {
     /// What the rounds are counted by.
-    pub(super) fn dimensions(&self) -> [(&'static str, String); 16] {
+    pub(super) fn dimensions(&self) -> [(&'static str, String); 17] {
         let name = |value: &dyn fmt::Debug| {
             let text = format!("{value:?}");
             text.split(['(', ' ']).next().unwrap_or_default().to_owned()
@@ -243,6 +255,7 @@ impl Plan {
             ("outsider", self.has_outsider.to_string()),
             ("journal", name(&self.journaling)),
             ("unfinished", name(&self.wish)),
+            ("change", name(&self.change)),
         ]
     }
 }

@@ -4,6 +4,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::drawn::Rival;
+use super::journaling::Wish;
 use super::round::Round;
 use crate::support::{Answer, Finished, Softstop, Step};
 
@@ -18,8 +19,8 @@ impl Round<'_> {
         let step = Step::of_a_new_pipeline();
         self.answer(&step, Answer::InProgress);
         let clone = self.clone_for(&step, None);
-        let softstop = Softstop::deploy(&self.project)
-            .in_step(&step)
+        let softstop = self
+            .journaling(Softstop::deploy(&self.project).in_step(&step))
             .asking(self.bitbucket)
             .env("WORKING_DIR", &clone.directory)
             .env("LOCK_TIMEOUT", "50s");
@@ -37,15 +38,19 @@ impl Round<'_> {
         }))
     }
 
-    /// The second deploy succeeds, or has met nobody, and may find then that the first one, which has
-    /// waited, has the lock.
+    /// The second deploy succeeds, or does not go on for what the first one has left, or has met
+    /// nobody, and may find then that the first one, which has waited, has the lock.
     pub(super) fn expect_second_deploy(&self, finished: &Finished) {
         let said = &finished.stderr;
         let is_held = said
             .trim_end()
             .ends_with("✔ Deploy succeeded, but the lock is held.");
         let has_let_go = finished.code == Some(0) && is_held && said.contains(&self.step.link());
-        if !has_let_go && !finished.has_met_nobody() && !self.has_met_another_digest(finished) {
+        let may_stop = has_let_go
+            || finished.has_met_nobody()
+            || self.has_met_another_digest(finished)
+            || self.stands_in_the_way(finished, Wish::Report);
+        if !may_stop {
             self.expect_success("the second deploy", finished);
         }
     }

@@ -67,7 +67,7 @@ impl<'a> Round<'a> {
         bitbucket: &'a Bitbucket,
         life: Duration,
     ) -> Self {
-        let mut project = Project::of(plan.program, plan.kind, &plan.layout.resources());
+        let mut project = Project::of(plan.program, plan.kind, "");
         plan.layout.prepare(&project);
         if let Some(workspace) = plan.layout.workspace() {
             // A Terraform that is killed while it makes one is a limit of README's.
@@ -77,6 +77,12 @@ impl<'a> Round<'a> {
         } else if is_begun(plan) {
             project.run_terraform(&["init", "-input=false"]);
         }
+        if plan.change.has_something_before() {
+            plan.change.write_before(&project);
+            project.run_terraform(&["init", "-input=false"]);
+            project.run_terraform(&["apply", "-input=false", "-auto-approve"]);
+        }
+        plan.change.write(&project, plan.layout);
         Self {
             plan,
             truth,
@@ -100,6 +106,8 @@ impl<'a> Round<'a> {
         let mut has_laptop = is_first && self.laptop_comes();
         let second_deploy = self.begin_second_deploy();
         self.break_deploy();
+        self.remember_journal();
+        self.end_lost_answers();
         self.forgive_an_init_that_nobody_gets_past();
         if self.holds_lock(&self.step) {
             self.truth.lock_is_left();

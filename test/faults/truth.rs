@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::proxy::{Passing, Proxy};
 use crate::support::run::{arguments_of, marked};
-use crate::support::{Kind, Project, Step};
+use crate::support::{Journal, Kind, Project, Step};
 
 /// The record of one round.
 #[derive(Clone)]
@@ -22,6 +22,7 @@ struct Record {
     has_landed: bool,
     has_left_lock: bool,
     state: Option<(String, u64)>,
+    journal: Option<Journal>,
 }
 
 /// A run of softstop's that may hold a lock.
@@ -42,6 +43,7 @@ impl Truth {
             has_landed: false,
             has_left_lock: false,
             state: None,
+            journal: None,
         })))
     }
 
@@ -59,6 +61,23 @@ impl Truth {
 
     pub(super) fn has_landed(&self) -> bool {
         self.0.lock().unwrap().has_landed
+    }
+
+    /// What the journal of the broken deploy said when that was over.
+    pub(super) fn remember(&self, journal: Journal) {
+        self.note(format_args!("the journal is {journal:?}"));
+        self.0.lock().unwrap().journal = Some(journal);
+    }
+
+    pub(super) fn journal(&self) -> Option<Journal> {
+        self.0.lock().unwrap().journal.clone()
+    }
+
+    /// Whether a softstop has warned of this resource.
+    pub(super) fn has_warned_of(&self, address: &str) -> bool {
+        let record = self.0.lock().unwrap();
+        let mut lines = record.events.iter().flat_map(|(_, event)| event.lines());
+        lines.any(|line| line.starts_with("WARNING: ") && line.contains(address))
     }
 
     /// The broken deploy has left its lock.

@@ -70,6 +70,9 @@ struct Report {
     annotations: BTreeMap<String, Value>,
 }
 
+/// What a journal says of each resource: how far it is, and its id.
+pub type Journal = BTreeMap<String, (String, Option<String>)>;
+
 impl CodeInsights {
     pub fn start() -> Self {
         let shared = Arc::default();
@@ -125,6 +128,25 @@ impl CodeInsights {
         let report = reports.and_then(|reports| reports.get(report));
         let annotations = report.into_iter().flat_map(|one| one.annotations.values());
         annotations.cloned().collect()
+    }
+
+    /// All that the reports on a commit of the usual repository say.
+    pub fn journal(&self, commit: &str) -> Journal {
+        let reports = self.reports("acme", "infra", commit);
+        let annotations = reports.iter().flat_map(|report| {
+            let id = report["external_id"].as_str().unwrap();
+            self.annotations("acme", "infra", commit, id)
+        });
+        let entries = annotations.map(|annotation| {
+            let details = annotation["details"].as_str().unwrap();
+            let kept: Value = serde_json::from_str(details).unwrap();
+            let text = |name: &str| kept[name].as_str().map(str::to_owned);
+            (
+                text("address").unwrap(),
+                (text("stage").unwrap(), text("id")),
+            )
+        });
+        entries.collect()
     }
 
     /// Writes a report as somebody else would who may write to the repository, and its annotations.

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 pub use bitbucket::{Answer, Bitbucket};
 pub use container::Container;
-pub use insights::{CodeInsights, InsightsFault, InsightsRequest};
+pub use insights::{CodeInsights, InsightsFault, InsightsRequest, Journal};
 pub use kind::{Kind, Program};
 pub use pipelines::Step;
 pub use project::Project;

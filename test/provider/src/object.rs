@@ -41,6 +41,8 @@ pub(crate) struct State<'a> {
     /// In milliseconds.
     create_time: ValueString<'a>,
     destroy_gate: ValueString<'a>,
+    /// In milliseconds.
+    destroy_time: ValueString<'a>,
     /// What it answers instead of being made.
     fails: ValueString<'a>,
     /// `drop`: on Stop it is given up while it is made, and is there all the same.
@@ -126,6 +128,7 @@ impl Resource for Object {
                 ("create_gate", AttributeConstraint::Optional),
                 ("create_time", AttributeConstraint::Optional),
                 ("destroy_gate", AttributeConstraint::Optional),
+                ("destroy_time", AttributeConstraint::Optional),
                 ("fails", AttributeConstraint::Optional),
                 ("on_stop", AttributeConstraint::Optional),
             ],
@@ -238,6 +241,7 @@ impl Resource for Object {
         _: ValueEmpty,
     ) -> Option<()> {
         pass(&state.destroy_gate).await;
+        take(&state.destroy_time).await;
         write(&state, false);
         Some(())
     }
