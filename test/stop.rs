@@ -3,9 +3,9 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -265,6 +265,30 @@ fn a_third_request_says_that_it_was_asked_for() {
     assert!(!finished.stderr.contains("out of time"), "{finished}");
 }
 
+/// A process outside of the deploy that goes on writing to its output.
+struct Stranger(Child);
+
+impl Stranger {
+    /// Begins where the shell of the deploy has left its number.
+    fn begin(project: &Project) -> Self {
+        let shell = fs::read_to_string(project.scratch().join("shell")).unwrap();
+        let output = File::options()
+            .write(true)
+            .open(format!("/proc/{}/fd/1", shell.trim()))
+            .unwrap();
+        let mut stranger = Command::new("sh");
+        stranger.args(["-c", "while echo outside; do sleep 0.05; done"]);
+        Self(stranger.stdout(output).spawn().unwrap())
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_stranger_who_goes_on_writing_to_the_deploys_output_costs_no_grace_period() {
     let project = Project::new(Kind::Local, "");
@@ -274,23 +298,66 @@ fn a_stranger_who_goes_on_writing_to_the_deploys_output_costs_no_grace_period() 
         .script(&script)
         .start();
     project.gate("deploy.gate").wait_until_reached();
-    let shell = fs::read_to_string(project.scratch().join("shell")).unwrap();
-    let output = File::options()
-        .write(true)
-        .open(format!("/proc/{}/fd/1", shell.trim()))
-        .unwrap();
-    let mut stranger = Command::new("sh")
-        .args(["-c", "while echo outside; do sleep 0.05; done"])
-        .stdout(output)
-        .spawn()
-        .unwrap();
+    let _stranger = Stranger::begin(&project);
     run.wait_for_stdout("outside");
     run.signal(Signal::SIGTERM);
     let finished = run.finish();
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
     assert_eq!(finished.code, Some(143), "{}", finished.stderr);
     assert!(finished.stopped_in.unwrap() < Duration::from_secs(3));
+}
+
+#[test]
+fn a_stranger_who_goes_on_writing_to_the_deploys_output_does_not_hold_up_its_end() {
+    let project = Project::new(Kind::Local, "");
+    let script = format!(
+        "echo $$ > ../shell; {}; seq 5000; echo the last line; exit 7",
+        project.wait_at("deploy")
+    );
+    let run = Softstop::deploy(&project).script(&script).start();
+    let gate = project.gate("deploy.gate");
+    gate.wait_until_reached();
+    let _stranger = Stranger::begin(&project);
+    run.wait_for_stdout("outside");
+    let opened = Instant::now();
+    gate.open();
+    let finished = run.finish();
+    finished.expect_code(7);
+    assert!(finished.stdout.contains("5000\n"), "{finished}");
+    assert!(finished.stdout.contains("the last line\n"), "{finished}");
+    assert!(opened.elapsed() < Duration::from_secs(3), "{finished}");
+}
+
+/// It is root's, and softstop is not.
+#[test]
+fn a_process_that_cannot_be_killed_costs_no_grace_period() {
+    let project = Project::new(Kind::Local, "");
+    let immortal = project.scratch().join("immortal");
+    compile("immortal.c", &immortal);
+    project.open_to_all();
+    fs::set_permissions(&immortal, Permissions::from_mode(0o4755)).unwrap();
+    let starter = ["setpriv", "--reuid", "54321", "--clear-groups"];
+    let mut run = Softstop::deploy_by(&project, &starter)
+        .env("GRACE_PERIOD", "3s")
+        .env("AFTER_SCRIPT", "sleep 600")
+        .script(&format!(
+            "{} & {}; sleep 600",
+            immortal.display(),
+            project.wait_at("deploy")
+        ))
+        .start();
+    project.gate("deploy.gate").wait_until_reached();
+    let immortal = run.wait_for_process("immortal");
+    run.signal(Signal::SIGTERM);
+    let asked = Instant::now();
+    until("softstop ends", || run.has_ended());
+    let took = asked.elapsed();
+    kill(immortal, Signal::SIGKILL).unwrap();
+    until("nothing is left", || kill(immortal, None).is_err());
+    let finished = run.finish();
+    finished.expect_code(143);
+    assert!(took < Duration::from_secs(3), "{took:?}: {finished}");
+    let said = finished.stderr.matches("cannot be killed").count();
+    assert_eq!(said, 1, "{finished}");
 }
 
 /// They are a user's who may have few processes, so that they use up nobody else's numbers: what is
@@ -302,7 +369,7 @@ fn processes_that_are_gone_before_they_are_seen_are_ended_too() {
     compile("comet.c", &comet);
     fs::set_permissions(project.scratch(), Permissions::from_mode(0o755)).unwrap();
     let script = format!(
-        "for i in 1 2 3 4; do
+        "for i in 1 2 3 4 5 6 7 8 9 10; do
            setpriv --reuid 54321 --clear-groups prlimit --nproc=200 {comet} {comet} &
          done; {}; sleep 600",
         project.wait_at("deploy"),

@@ -26,6 +26,9 @@ pub(super) const UNHURRIED: Duration = Duration::from_secs(60);
 /// How long the next bytes may take to move when the deploy is over.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(300);
 
+/// How long softstop's own last steps may take.
+const TO_LEAVE: Duration = Duration::from_millis(200);
+
 /// What softstop is at, which decides how much is kept for what comes after it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Phase {
@@ -146,9 +149,10 @@ impl Budget {
         }
     }
 
-    /// When the last work is killed, the after-script's too, with just enough time left to bury the dead.
+    /// When the last work is killed, the after-script's too, with just enough time left to bury the dead,
+    /// to hear their last words, and to leave.
     pub(super) fn last_work_ends(self) -> Instant {
-        self.ends() - BURIAL.min(self.period / 2)
+        self.ends() - (BURIAL + LAST_WORDS + TO_LEAVE).min(self.period / 2)
     }
 }
 
@@ -181,24 +185,24 @@ mod tests {
         // When the phase began, in milliseconds from the signal, and when the tree, helpers and the
         // after-script have to end.
         for (period, phase, since, tree, helpers, after_script) in [
-            (9000, Phase::Alone, -5000, 9000, 9000, 8500),
-            (9000, Phase::LookBefore, -50, 9000, 2000, 8500),
+            (9000, Phase::Alone, -5000, 9000, 9000, 8000),
+            (9000, Phase::LookBefore, -50, 9000, 2000, 8000),
             (1000, Phase::LookBefore, -50, 1000, 1000, 500),
             // The reserve is kept at the end of the period.
-            (9000, deploy, -5000, 5000, 8000, 8500),
+            (9000, deploy, -5000, 5000, 8000, 8000),
             // The deploy gets half of the period at the least, and so do its looks.
-            (4000, deploy, -5000, 2000, 3000, 3500),
+            (4000, deploy, -5000, 2000, 3000, 3000),
             (1000, deploy, -5000, 500, 500, 500),
             (600, deploy, -5000, 300, 300, 300),
             // A signal that comes while a state is stored finds the whole period.
-            (9000, store, -100, 5000, 5000, 8500),
+            (9000, store, -100, 5000, 5000, 8000),
             // Later on, storing gets half of what is left, and so do the looks after it.
-            (9000, store, 1000, 5000, 5000, 8500),
-            (9000, store, 5000, 5000, 7000, 8500),
-            (9000, again, 5000, 5000, 8000, 8500),
-            (9000, again, 8000, 5000, 8500, 8500),
+            (9000, store, 1000, 5000, 5000, 8000),
+            (9000, store, 5000, 5000, 7000, 8000),
+            (9000, again, 5000, 5000, 8000, 8000),
+            (9000, again, 8000, 5000, 8500, 8000),
             // Whoever is late has no time.
-            (9000, again, 9500, 5000, 9000, 8500),
+            (9000, again, 9500, 5000, 9000, 8000),
         ] {
             let now = Instant::now();
             let signal = now + Duration::from_secs(60);

@@ -113,6 +113,7 @@ impl Supervisor {
         while !none_left() {
             if Instant::now() >= deadline {
                 match living() {
+                    Ok(left) if self.unkilled.replace(left.len()) == left.len() => {}
                     Ok(left) => warn!("{} cannot be killed.", count(left.len())),
                     Err(error) => warn!(
                         "What is left of the deploy cannot be seen, and may live on: {error}."

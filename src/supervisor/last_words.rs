@@ -25,8 +25,7 @@ impl Supervisor {
 
     /// Waits until all that the dead have said is in our hands, so that our own words come after it.
     ///
-    /// Somebody else may hold the deploy's output and say more, so this has an end once softstop was
-    /// asked to stop: the lock comes first.
+    /// Somebody else may hold the deploy's output and go on: the lock does not wait for him.
     pub(super) async fn output_drained(&self) {
         let drained = async {
             self.stdout.drained().await;
@@ -40,7 +39,20 @@ impl Supervisor {
             biased;
             () = drained => {}
             () = self.no_progress() => {}
+            () = self.dead_have_spoken() => {}
             () = enough => {}
+        }
+    }
+
+    /// Returns when what was in the pipes at first has been read, and what was read has arrived.
+    async fn dead_have_spoken(&self) {
+        let (stdout, stderr) = (self.stdout.came(), self.stderr.came());
+        loop {
+            let is_read = self.stdout.is_past(stdout) && self.stderr.is_past(stderr);
+            tokio::time::sleep(LAST_WORDS).await;
+            if is_read {
+                return;
+            }
         }
     }
 

@@ -28,6 +28,8 @@ use super::words::Ear;
 const CHUNK: usize = 64 * 1024;
 /// How much a pipe of a deploy may hold: in one of usual size, who writes much waits for each read.
 const PIPE: i32 = 256 * 1024;
+/// How much of what was written into a pipe may not have come yet: it is full, and a read is on its way.
+const MOST_ON_ITS_WAY: u64 = PIPE as u64 + CHUNK as u64;
 /// How long to let more come where little has come: a deploy that writes line by line would otherwise
 /// wake two threads for each.
 const GATHER: Duration = Duration::from_micros(250);
@@ -67,8 +69,8 @@ struct Queue {
     went: u64,
     /// When the words were heard by which tools tell that they were asked to stop.
     heard: Vec<Instant>,
-    /// How many pipes are being drained into this queue.
-    sources: usize,
+    /// The pipes that are being drained into this queue.
+    sources: Vec<Arc<OwnedFd>>,
     writing: bool,
     /// Whether the thread that writes waits until it is told: to tell somebody who does not wait
     /// costs a system call for each short line.
@@ -121,13 +123,15 @@ impl Outlet {
     ) -> io::Result<()> {
         // A longer pipe is no more than faster, so what becomes of this does not matter.
         let _ = fcntl(&source, FcntlArg::F_SETPIPE_SZ(PIPE));
-        self.0.lock().sources += 1;
+        let source = Arc::new(source);
+        self.0.lock().sources.push(Arc::clone(&source));
         let shared = Arc::clone(&self.0);
         thread::Builder::new()
             .stack_size(STACK)
             .spawn(move || {
                 shared.drain(&source, Ear::new(words), Lines::new(audience));
-                shared.lock().sources -= 1;
+                let is_another = |other: &Arc<OwnedFd>| !Arc::ptr_eq(other, &source);
+                shared.lock().sources.retain(is_another);
                 shared.progress.notify_one();
             })
             .map(drop)
@@ -166,9 +170,24 @@ impl Outlet {
 
     /// Waits until every pipe that was drained into this stream is at its end.
     pub(super) async fn drained(&self) {
-        while self.0.lock().sources > 0 {
+        while !self.0.lock().sources.is_empty() {
             self.0.progress.notified().await;
         }
+    }
+
+    /// How many bytes ever came.
+    pub(super) fn came(&self) -> u64 {
+        self.0.lock().came
+    }
+
+    /// Whether all has been read that the pipes held when so many bytes had come: they are empty, or
+    /// more has come since than they can hold.
+    pub(super) fn is_past(&self, came: u64) -> bool {
+        let queue = self.0.lock();
+        let most = MOST_ON_ITS_WAY * queue.sources.len() as u64;
+        queue.reader == Reader::Gone
+            || queue.came - came >= most
+            || queue.sources.iter().all(|source| is_empty(source))
     }
 
     /// Waits until all that came so far has been written, or is known to have no reader.
@@ -304,6 +323,12 @@ impl Shared {
             }
         }
     }
+}
+
+/// Whether nothing is to be read from a pipe just now.
+fn is_empty(source: &OwnedFd) -> bool {
+    let mut pipe = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
+    matches!(poll(&mut pipe, PollTimeout::ZERO), Ok(0))
 }
 
 /// Writes all of `bytes`, also where whoever shares our output has made it non-blocking.

@@ -22,6 +22,8 @@ pub(crate) struct Supervisor {
     /// When we began to start processes.
     started: u64,
     pub(super) grace_period: Duration,
+    /// How many were said to be alive that cannot be killed.
+    pub(super) unkilled: Cell<usize>,
     /// What we are at, and since when.
     phase: Cell<(Phase, Instant)>,
     pub(super) stdout: Outlet,
@@ -42,6 +44,7 @@ impl Supervisor {
             interrupts: signals::listen()?,
             started: process::now()?,
             grace_period,
+            unkilled: Cell::new(0),
             phase: Cell::new((Phase::Alone, Instant::now())),
             stdout,
             stderr,
