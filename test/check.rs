@@ -284,6 +284,15 @@ fn hostile(kind: &str, count: usize) -> String {
             "a: &a {{step: {{script: [softstop deploy]}}}}\npipelines: {{default: [{}]}}",
             lines(&|_| "*a, ".to_owned())
         ),
+        "variables of a pipe" => format!(
+            "pipelines:\n  default:\n    - step:\n        script:\n          - pipe: softstop:1\n            \
+             variables:\n{}",
+            lines(&|n| format!("              V{n}: x\n"))
+        ),
+        "deploys side by side" => format!(
+            "pipelines: {{default: [{{parallel: [{}]}}]}}",
+            lines(&|n| format!("{{step: {{script: [softstop deploy --workspace d{n}]}}}}, "))
+        ),
         "pairs of deploys and releases" => format!(
             "pipelines:\n  custom:\n{}",
             lines(&|n| format!(
@@ -307,6 +316,8 @@ fn a_hostile_file_takes_memory_and_time_in_proportion_to_its_length() {
         ("aliases of a step", 20_000),
         ("pairs of deploys and releases", 7_000),
         ("calls", 26_000),
+        ("variables of a pipe", 40_000),
+        ("deploys side by side", 16_000),
     ] {
         let seconds = |count: usize| {
             let directory = holding(&hostile(kind, count));

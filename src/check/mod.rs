@@ -34,6 +34,10 @@ use remark::{Remark, Severity};
 /// How many findings of a file are printed for people. Nobody reads more before mending some.
 const MOST_SHOWN: usize = 50;
 
+/// How many lines of a finding are printed for people, and how many characters of each.
+const MOST_LINES: usize = 60;
+const LONGEST_LINE: usize = 500;
+
 /// What is known of a file.
 struct Checked {
     findings: Vec<Remark>,
@@ -149,9 +153,28 @@ fn say(file: &Path, finding: &Remark) {
         fix,
     } = finding;
     let place = format!("{}:{}:{}", file.display(), position.line, position.column);
+    let (reason, fix) = (shortened(reason), shortened(fix));
     match severity {
         Severity::Refused | Severity::Error => error!("{place}: {reason}\n\n{fix}\n"),
         Severity::Warning => warn!("{place}: {reason}\n\n{fix}\n"),
+    }
+}
+
+/// As much of a text as anybody reads. What a file holds is in it, thousands of names of it too.
+fn shortened(text: &str) -> String {
+    let mut lines = text.lines();
+    let mut shown: Vec<String> = lines.by_ref().take(MOST_LINES).map(cut).collect();
+    if let more @ 1.. = lines.count() {
+        let more = counted(more, "more line");
+        shown.push(format!("… {more} not shown; `--json` prints all."));
+    }
+    shown.join("\n")
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
     }
 }
 

@@ -14,11 +14,11 @@ use crate::tools::state_keeping::Since;
 /// Terraform tries to store a state for the first time when it ends, or when it was asked to stop, or
 /// when so much time has passed since the first change.
 const FIRST_TRY: Duration = Duration::from_secs(20);
-/// How many resources are named of each kind of difference.
+/// How many are named of each kind of difference.
 const NAMED: usize = 10;
 
-/// What a state would lose, or may lose, by another one that takes its place. Resources are named, and
-/// nothing else of them: a state holds secrets.
+/// What a state would lose, or may lose, by another one that takes its place. Resources and outputs are
+/// named, and nothing else of them: a state holds secrets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Difference {
     serials: (u64, u64),
@@ -81,12 +81,12 @@ pub(super) fn serial_to_store(
 
 impl Difference {
     fn between(stored: &StateFile, unsaved: &StateFile) -> Self {
-        let (here, there) = (unsaved.instances(), stored.instances());
-        let missing_in = |other: &BTreeMap<String, &str>, one: &BTreeMap<String, &str>| {
+        let (here, there) = (unsaved.contents(), stored.contents());
+        let missing_in = |other: &BTreeMap<String, String>, one: &BTreeMap<String, String>| {
             let names = one.keys().filter(|name| !other.contains_key(*name));
             names.cloned().collect()
         };
-        let is_changed = |(name, content): &(&String, &&str)| {
+        let is_changed = |(name, content): &(&String, &String)| {
             here.get(*name).is_some_and(|other| other != *content)
         };
         Self {
@@ -146,8 +146,16 @@ mod tests {
 
     use super::*;
 
-    /// A state with these resources, each with its one attribute.
-    fn state(serial: u64, lineage: &str, resources: &[(&str, &str)]) -> StateFile {
+    /// A state with these resources, each with its one attribute. What begins with `output.` is one.
+    fn state(serial: u64, lineage: &str, contents: &[(&str, &str)]) -> StateFile {
+        let (outputs, resources): (Vec<_>, Vec<_>) = contents
+            .iter()
+            .partition(|(name, _)| name.starts_with("output."));
+        let outputs = outputs.iter().map(|(name, value)| {
+            let name = name.trim_start_matches("output.").to_owned();
+            (name, json!({"value": value, "type": "string"}))
+        });
+        let outputs: serde_json::Map<String, Value> = outputs.collect();
         let resources: Vec<Value> = resources
             .iter()
             .map(|(name, password)| {
@@ -160,6 +168,7 @@ mod tests {
             .collect();
         let state = json!({
             "version": 4, "serial": serial, "lineage": lineage, "resources": resources,
+            "outputs": outputs,
         });
         StateFile::read(&state.to_string()).unwrap()
     }
@@ -167,6 +176,8 @@ mod tests {
     const A: (&str, &str) = ("a", "old");
     const NEW_A: (&str, &str) = ("a", "new");
     const B: (&str, &str) = ("b", "");
+    const OUTPUT: (&str, &str) = ("output.address", "old");
+    const NEW_OUTPUT: (&str, &str) = ("output.address", "new");
 
     /// What a run that began with serial 1 and the resource A has left in the place of another state.
     fn answer(
@@ -206,7 +217,9 @@ mod tests {
     fn after_many_tries_a_state_is_stored_where_it_has_just_what_is_stored() {
         let answer = |stored, unsaved| answer(stored, unsaved, Since::Unknown);
         let began = (1, &[A][..]);
-        assert_eq!(answer(began, (5, &[A])), Some(2), "only outputs differ");
+        assert_eq!(answer(began, (5, &[A])), Some(2), "nothing differs");
+        let outputs = answer((1, &[A, NEW_OUTPUT]), (5, &[A, OUTPUT]));
+        assert_eq!(outputs, None, "others have stored an output");
         assert_eq!(answer(began, (5, &[A, B])), None, "or B was removed since");
         assert_eq!(answer(began, (5, &[NEW_A])), None, "changed, by whom?");
         assert_eq!(answer(began, (5, &[B])), None, "destroyed, by whom?");
@@ -236,15 +249,15 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_names_resources_and_nothing_else_of_them() {
-        let stored = state(2, "x", &[("mine", "1"), ("both", "s3cret")]);
-        let unsaved = state(5, "x", &[("both", "older"), ("yours", "2")]);
+    fn a_difference_names_resources_and_outputs_and_nothing_else_of_them() {
+        let stored = state(2, "x", &[("mine", "1"), ("both", "s3cret"), NEW_OUTPUT]);
+        let unsaved = state(5, "x", &[("both", "older"), ("yours", "2"), OUTPUT]);
         let difference =
             serial_to_store(&stored, &unsaved, Since::Unknown, step(false)).unwrap_err();
         assert_eq!(
             difference.to_string(),
             "the stored one has serial 2 and this one 5; only the stored one has thing.mine; \
-             both have, and not alike, thing.both; only this one has thing.yours"
+             both have, and not alike, output.address, thing.both; only this one has thing.yours"
         );
     }
 

@@ -19,6 +19,8 @@ pub(super) struct StateFile {
     serial: u64,
     lineage: String,
     resources: Vec<Resource>,
+    #[serde(default)]
+    outputs: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
@@ -93,9 +95,10 @@ impl StateFile {
         self.lineage.is_empty() && self.resources.is_empty()
     }
 
-    /// What can be lost with it. What a data source has read can be read again, and outputs are made
-    /// anew by each apply.
-    pub(super) fn instances(&self) -> BTreeMap<String, &str> {
+    /// What can be lost with it, by name. What a data source has read can be read again.
+    pub(super) fn contents(&self) -> BTreeMap<String, String> {
+        let outputs = self.outputs.iter();
+        let outputs = outputs.map(|(name, value)| (format!("output.{name}"), value.to_string()));
         let managed = self.resources.iter();
         managed
             .filter(|resource| resource.mode == "managed")
@@ -107,9 +110,10 @@ impl StateFile {
                         None => String::new(),
                     };
                     let name = resource.address(instance) + &deposed;
-                    (name, instance.content.as_str())
+                    (name, instance.content.clone())
                 })
             })
+            .chain(outputs)
             .collect()
     }
 
@@ -179,16 +183,18 @@ mod tests {
         };
         let state = json!({
             "serial": 1, "lineage": "x", "resources": [resource("managed"), resource("data")],
+            "outputs": {"address": {"value": "x", "type": "string"}},
         });
         let state = StateFile::read(&state.to_string()).unwrap();
         let name = "module.m[\"e\"].thing.a";
         assert_eq!(
-            state.instances().into_keys().collect::<Vec<_>>(),
+            state.contents().into_keys().collect::<Vec<_>>(),
             [
                 name.to_owned(),
                 format!("{name} (deposed 0a1b)"),
                 format!("{name}[\"k\\\"x\"]"),
                 format!("{name}[0]"),
+                "output.address".to_owned(),
             ]
         );
     }
