@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::place::{ERRORED_STATE, Terraform};
-use super::state_file::StateFile;
+use super::state_file::Version;
 use crate::lock::LockInfo;
 use crate::tools::signing::Signing;
 use crate::tools::state_keeping::{Since, UnsavedState};
@@ -35,14 +35,14 @@ struct Note {
 impl Terraform {
     pub(super) fn note(&self, state: &UnsavedState) -> io::Result<()> {
         let backend = self.resolved().map_err(io::Error::other)?.backend;
-        let unsaved = StateFile::read(&fs::read_to_string(&state.path)?);
+        let unsaved = Version::read(&fs::read_to_string(&state.path)?);
         let unsaved = unsaved.map_err(io::Error::other)?;
         let note = Note {
             who: self.signature(),
             backend: backend.kind,
             workspace: self.workspace(),
-            lineage: unsaved.lineage().to_owned(),
-            serial: unsaved.serial(),
+            lineage: unsaved.lineage,
+            serial: unsaved.serial,
             written: state.written.try_into().map_err(io::Error::other)?,
             tried_once: state.since == Since::TriedOnce,
             is_of_several: state.is_of_several,
@@ -55,14 +55,14 @@ impl Terraform {
         let note = fs::read_to_string(self.note_path()).ok()?;
         let note: Note = serde_json::from_str(&note).ok()?;
         let path = self.directory.join(ERRORED_STATE);
-        let unsaved = StateFile::read(&fs::read_to_string(&path).ok()?).ok()?;
+        let unsaved = Version::read(&fs::read_to_string(&path).ok()?).ok()?;
         let is_meant = note.who == holder.who
             && note.workspace == self.workspace()
             && self
                 .resolved()
                 .is_ok_and(|resolved| resolved.backend.kind == note.backend)
-            && note.lineage == unsaved.lineage()
-            && note.serial == unsaved.serial();
+            && note.lineage == unsaved.lineage
+            && note.serial == unsaved.serial;
         let state = UnsavedState::at(path, note.tried_once)?.of_several(note.is_of_several);
         is_meant.then(|| UnsavedState {
             written: note.written.into(),

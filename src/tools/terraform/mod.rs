@@ -17,6 +17,7 @@ mod configuration_table;
 mod constraint;
 mod decrypted;
 mod default_command;
+mod desk;
 mod diagnostics;
 #[cfg(test)]
 mod diagnostics_properties;

@@ -23,6 +23,13 @@ pub(super) struct StateFile {
     outputs: BTreeMap<String, Value>,
 }
 
+/// Which version of which state a file is. It stands there in plain text in an encrypted one too.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+pub(super) struct Version {
+    pub(super) serial: u64,
+    pub(super) lineage: String,
+}
+
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 struct Resource {
     #[serde(default)]
@@ -73,13 +80,23 @@ impl Resource {
     }
 }
 
-impl StateFile {
-    /// Says where it is not understood, and not what stands there.
+/// Says where a text is not understood, and not what stands there.
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        format!("no state as Terraform and OpenTofu write it, by line {line}, column {column}")
+    })
+}
+
+impl Version {
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            format!("no state as Terraform and OpenTofu write it, by line {line}, column {column}")
-        })
+        read(text)
+    }
+}
+
+impl StateFile {
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        read(text)
     }
 
     pub(super) fn serial(&self) -> u64 {

@@ -5,17 +5,15 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use tracing::warn;
 
-use super::arguments::joined;
 use super::by_hand::{PRIVATE, decryption, in_place, in_place_after, once_in_place, program};
 use super::decrypted::{PlainState, decrypt, encryption_of};
+use super::desk::Desk;
 use super::diagnostics::essence;
 use super::expired::expired;
-use super::helper::helper_command;
 use super::place::Terraform;
 use super::precedence::{serial_to_store, step};
 use super::program::is_opentofu;
@@ -57,9 +55,16 @@ impl Terraform {
         host: &impl Host,
         state: &UnsavedState,
     ) -> Result<(), Unstored> {
-        let (reason, advice) = match self.compare(host, state).await {
+        let desk = match Desk::open(host, self).await {
+            Ok(desk) => desk,
+            Err(reason) => {
+                let advice = self.advice(state);
+                return Err(Unstored { reason, advice });
+            }
+        };
+        let (reason, advice) = match self.compare(host, &desk, state).await {
             Compared::Storable(readable) => {
-                match self.push(host, state, &readable).await {
+                match self.push(host, &desk, state, &readable).await {
                     Ok(()) => {
                         mark_as_stored(state);
                         return Ok(());
@@ -88,7 +93,12 @@ impl Terraform {
         }
     }
 
-    async fn compare(&self, host: &impl Host, state: &UnsavedState) -> Compared {
+    async fn compare<H: Host>(
+        &self,
+        host: &H,
+        desk: &Desk<'_, H>,
+        state: &UnsavedState,
+    ) -> Compared {
         let unknown = |reason| Compared::Unknown(ToolError::NotComparable { reason });
         let unreadable = |error: io::Error| unknown(format!("{}: {error}", state.path.display()));
         let text = match fs::read_to_string(&state.path) {
@@ -108,7 +118,7 @@ impl Terraform {
             Ok(unsaved) => unsaved,
             Err(reason) => return unknown(format!("{} is {reason}", state.path.display())),
         };
-        let stored = match self.pull(host).await {
+        let stored = match self.pull(host, desk).await {
             Ok(stored) => stored,
             Err(error) => return Compared::Unknown(error),
         };
@@ -138,8 +148,9 @@ impl Terraform {
         }
     }
 
-    async fn pull(&self, host: &impl Host) -> Result<StateFile, ToolError> {
-        StateFile::read(&self.pull_text(host).await?).map_err(|reason| self.unreadable(&reason))
+    async fn pull<H: Host>(&self, host: &H, desk: &Desk<'_, H>) -> Result<StateFile, ToolError> {
+        let text = self.pull_text(host, desk).await?;
+        StateFile::read(&text).map_err(|reason| self.unreadable(&reason))
     }
 
     /// The ids of all that is stored, by address.
@@ -147,7 +158,8 @@ impl Terraform {
         &self,
         host: &impl Host,
     ) -> Result<BTreeMap<String, Vec<String>>, ToolError> {
-        ids_shown(&self.pull_text(host).await?).map_err(|reason| self.unreadable(&reason))
+        let text = self.pull_text(host, &Desk::InPlace(self)).await?;
+        ids_shown(&text).map_err(|reason| self.unreadable(&reason))
     }
 
     fn unreadable(&self, reason: &str) -> ToolError {
@@ -157,8 +169,8 @@ impl Terraform {
     }
 
     /// The stored state. The deploy has used it, so asking creates nothing.
-    async fn pull_text(&self, host: &impl Host) -> Result<String, ToolError> {
-        let command = self.command_in_place(&["state", "pull", "-no-color"])?;
+    async fn pull_text<H: Host>(&self, host: &H, desk: &Desk<'_, H>) -> Result<String, ToolError> {
+        let command = desk.command(&["state", "pull", "-no-color"])?;
         let helped = host
             .run_helper_that_says(command, LIMIT_OF_A_CALL, MOST_OF_A_STATE)
             .await?;
@@ -174,14 +186,14 @@ impl Terraform {
         )
     }
 
-    async fn push(
+    async fn push<H: Host>(
         &self,
-        host: &impl Host,
+        host: &H,
+        desk: &Desk<'_, H>,
         state: &UnsavedState,
         readable: &Readable,
     ) -> Result<(), ToolError> {
-        let mut command =
-            self.command_in_place(&["state", "push", "-no-color", "-lock-timeout=0s"])?;
+        let mut command = desk.command(&["state", "push", "-no-color", "-lock-timeout=0s"])?;
         if state.since == Since::Guarded {
             command.arg("-lock=false");
         }
@@ -196,21 +208,6 @@ impl Terraform {
         let command = format!("{} state push", program(self));
         let output = essence(&helped.stderr);
         Err(expired(&command, &helped.stderr).unwrap_or(ToolError::NotStored { command, output }))
-    }
-
-    /// A command in the user's directory, about the state that the deploy has used.
-    fn command_in_place(&self, arguments: &[&str]) -> Result<Command, ToolError> {
-        let mut command = helper_command(&self.binary, &self.environment);
-        // The backend block and the encryption may name variables, which Terraform does not know there.
-        if is_opentofu(&self.binary) {
-            command.env("TF_CLI_ARGS", joined(&self.values()?));
-        }
-        command
-            .args(arguments)
-            .env("TF_DATA_DIR", self.configuration().data_directory)
-            .env("TF_WORKSPACE", self.workspace())
-            .current_dir(&self.directory);
-        Ok(command)
     }
 
     fn push_by_hand(&self, state: &UnsavedState) -> String {
