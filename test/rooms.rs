@@ -12,6 +12,12 @@ const OF_TESTS: [&str; 2] = ["_table", "_properties"];
 /// What such files share.
 const FOR_TESTS: &str = "mutation";
 
+/// Longer, and nobody reads a file from one end to the other.
+const LONGEST_FILE: usize = 400;
+const LONGEST_MAIN: usize = 60;
+/// The room whose furniture each tool brings along.
+const OF_TOOLS: &str = "tools";
+
 /// For each file, or each room, those that it names.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
@@ -31,6 +37,28 @@ fn no_files_and_no_rooms_know_each_other_in_a_circle() {
     }
     let circles = on_circles(&rooms);
     assert!(circles.is_empty(), "rooms: {circles:#?}");
+}
+
+#[test]
+fn no_file_and_no_room_grows_too_large() {
+    let source = repository().join("src");
+    let mut rooms: BTreeMap<String, usize> = BTreeMap::new();
+    for file in files_below(&source) {
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        let module = module(file.strip_prefix(&source).unwrap());
+        let most = if module == "main" {
+            LONGEST_MAIN
+        } else {
+            LONGEST_FILE
+        };
+        assert!(lines <= most, "{module} has {lines} lines");
+        *rooms.entry(room(&module).to_owned()).or_default() += lines;
+    }
+    let all: usize = rooms.values().sum();
+    rooms.remove(OF_TOOLS).unwrap();
+    for (room, lines) in rooms {
+        assert!(lines * 4 <= all, "{room} has {lines} of {all} lines");
+    }
 }
 
 #[test]

@@ -350,10 +350,11 @@ impl<'a> Round<'a> {
     }
 }
 
-/// Whether `init` has made an empty state before the round begins, where it makes one. Two that make it
-/// at once are in each other's way, and a lock needs one that lasts.
+/// Whether `init` has made an empty state, or the table of a database, before the round begins, where it
+/// makes one. Two that make it at once are in each other's way, and a lock needs one that lasts.
 fn is_begun(plan: &Plan) -> bool {
     let is_alone = plan.rival == Rival::None && plan.victim == Victim::Deploy;
     let is_early = is_alone && matches!(plan.moment, Moment::After(_));
-    plan.kind.has_a_state_from_init() && !is_early
+    let makes_a_table = plan.kind == Kind::Postgres && matches!(plan.rival, Rival::SecondDeploy(_));
+    (plan.kind.has_a_state_from_init() && !is_early) || makes_a_table
 }
