@@ -48,7 +48,9 @@ pub(crate) fn supervise(mut plan: Plan, image: Image, shell: Option<&str>) -> an
     let exit = LocalSet::new().block_on(&runtime, async {
         let supervisor = Supervisor::start(plan.grace_period, stdout.clone(), stderr)
             .context("processes cannot be supervised")?;
-        let conclusion = conclude(plan, build.unwrap_or_default(), &supervisor, &stdout).await;
+        let work = conclude(plan, build.unwrap_or_default(), &supervisor, &stdout);
+        // All that a story may ever await takes more room than a stack should give at once.
+        let conclusion = Box::pin(work).await;
         words::conclude(&conclusion);
         supervisor.flush().await;
         Ok(conclusion.exit)
