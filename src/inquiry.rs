@@ -1,5 +1,7 @@
 //! Gathers what is known of the holder of a lock, and asks nobody for what is not needed.
 
+mod given;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
@@ -14,6 +16,7 @@ use tracing::{debug, warn};
 use crate::bitbucket::ApiError;
 use crate::bitbucket::api::{Api, MOST_REQUESTS, Question};
 use crate::bitbucket::build::{Build, STEP_RUN_NUMBER, STEP_UUID};
+use crate::bitbucket::log::REQUESTS_FOR_A_LOG;
 use crate::docker::{Container, Daemon};
 use crate::identity::{Left, Mark, Neighbours};
 use crate::lock::{
@@ -21,16 +24,17 @@ use crate::lock::{
     StepReport, Verdict, judge, judge_own, judge_unasked,
 };
 use crate::pipelines::releases;
-use crate::recovery::pace::{Allowance, fresh_for};
+use crate::recovery::pace::Allowance;
 use crate::tools::{Host, Processes, Signing, Tool, ToolError};
+use given::Given;
 
 /// Marks every process of a deploy with the stamp of its locks without the commit, so that one that is
 /// left can be found.
 pub(crate) const STAMP: &str = "SOFTSTOP_STAMP";
 /// The pipelines file, in the clone.
 const PIPELINES_FILE: &str = "bitbucket-pipelines.yml";
-/// How long an answer of Bitbucket's stands while it says nothing else.
-const STANDS: Duration = Duration::from_secs(120);
+/// Why Bitbucket is not asked although there is a token.
+const NOT_ASKED: &str = "Bitbucket wants to be left alone, or was asked as often as one run may";
 /// How long Bitbucket and Docker may take, all retries included.
 const LIMIT_OF_A_QUESTION: Duration = Duration::from_secs(20);
 
@@ -48,15 +52,6 @@ pub(crate) struct Inquiry<'a, H> {
     answers: RefCell<HashMap<String, Rc<Mutex<Option<Given>>>>>,
     allowance: RefCell<Allowance>,
     has_told_of_lost_name: Cell<bool>,
-}
-
-/// An answer of Bitbucket's about one holder.
-struct Given {
-    first_asked: Instant,
-    last_asked: Instant,
-    /// When it was given: silence after it does not take its place at once.
-    at: Instant,
-    answer: Answer,
 }
 
 impl<'a, H: Host> Inquiry<'a, H> {
@@ -220,8 +215,15 @@ impl<'a, H: Host> Inquiry<'a, H> {
             pipeline: &pipeline,
             step: &step,
         };
+        let (requests, now) = (REQUESTS_FOR_A_LOG, Instant::now());
+        if !self.allowance.borrow_mut().covers(requests, now) {
+            debug!("The log of the step is not asked for: {NOT_ASKED}.");
+            return None;
+        }
         let said = self.host.limited(LIMIT_OF_A_QUESTION, api.log(question));
-        match said.await? {
+        let said = said.await;
+        self.count(api, said.as_ref().and_then(|said| said.as_ref().err()));
+        match said? {
             Ok(log) => Some(log),
             Err(error) => {
                 debug!("The log of the step cannot be read: {error}.");
@@ -250,14 +252,17 @@ impl<'a, H: Host> Inquiry<'a, H> {
             }
         };
         let said = self.host.limited(LIMIT_OF_A_QUESTION, asked).await;
+        self.count(api, said.as_ref().and_then(|said| said.as_ref().err()));
+        answer_of(said)
+    }
+
+    /// Counts what was sent, and stays quiet where Bitbucket wants to be left alone.
+    fn count(&self, api: &Api, error: Option<&ApiError>) {
         let mut allowance = self.allowance.borrow_mut();
         allowance.take(api.take_sent(), Instant::now());
-        if let Some(Err(error)) = &said
-            && let Some(time) = error.quiet_time()
-        {
+        if let Some(time) = error.and_then(ApiError::quiet_time) {
             allowance.be_quiet(time, Instant::now());
         }
-        answer_of(said)
     }
 
     /// Judges whether `lock` is what a run has left behind that has ended here.
@@ -325,39 +330,6 @@ impl<'a, H: Host> Inquiry<'a, H> {
     }
 }
 
-impl Given {
-    /// A step that was over stays so: nobody is in a hurry to hear it again.
-    fn is_fresh(&self, now: Instant, holders: usize) -> bool {
-        let waited = match &self.answer {
-            Answer::Step(step) if step.is_completed() => Duration::MAX,
-            _ => now - self.first_asked,
-        };
-        now - self.last_asked < fresh_for(waited, holders)
-    }
-
-    /// What counts after this answer. Silence does not take the place of what was said a short while
-    /// ago: a proof would have been used at once, and a living holder is waited for.
-    fn after(earlier: Option<Self>, answer: Answer, now: Instant) -> Self {
-        let first_asked = earlier.as_ref().map_or(now, |earlier| earlier.first_asked);
-        let stands = |earlier: &Self| {
-            matches!(
-                (&earlier.answer, &answer),
-                (Answer::Step(_), Answer::Silence { .. })
-            ) && now - earlier.at < STANDS
-        };
-        let (at, answer) = match earlier.filter(stands) {
-            Some(earlier) => (earlier.at, earlier.answer),
-            None => (now, answer),
-        };
-        Self {
-            first_asked,
-            last_asked: now,
-            at,
-            answer,
-        }
-    }
-}
-
 fn answer_of(said: Option<Result<StepReport, ApiError>>) -> Answer {
     match said {
         Some(Ok(step)) => Answer::Step(step),
@@ -377,7 +349,7 @@ fn answer_of(said: Option<Result<StepReport, ApiError>>) -> Answer {
 
 fn not_asked() -> Answer {
     Answer::Silence {
-        reason: "Bitbucket wants to be left alone, or was asked as often as one run may".to_owned(),
+        reason: NOT_ASKED.to_owned(),
         was_asked: false,
     }
 }

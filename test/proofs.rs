@@ -1,7 +1,13 @@
 //! What Bitbucket's answers and the pipelines file prove of a holder, and what they do not.
 
+use std::thread;
+use std::time::Duration;
+
 use crate::support::pipelines::PIPELINES_FILE;
 use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
+
+/// After so long Bitbucket is asked anew.
+const ANSWER_IS_OLD: Duration = Duration::from_millis(1600);
 
 #[test]
 fn a_completed_step_without_a_time_that_can_be_read_leaves_the_lock() {
@@ -79,6 +85,43 @@ fn silence_of_bitbucket_leaves_it_to_the_pipeline_that_has_moved_on() {
             .expect_code(0)
             .expect_said("the pipeline has moved on (Bitbucket could not tell: ");
         assert_eq!(project.store.lock(), None, "{finished}");
+    });
+}
+
+#[test]
+fn silence_after_a_word_of_bitbucket_keeps_the_lock_although_the_pipeline_has_moved_on() {
+    let unusable = || Answer::Raw(200, r#"{"state": {}}"#.to_owned());
+    let rows = [
+        (unusable(), Answer::Status(500), 4),
+        (unusable(), Answer::Status(401), 4),
+        (unusable(), Answer::Cut, 4),
+        (Answer::InProgress, Answer::Status(500), 0),
+        (Answer::InProgress, Answer::Status(404), 0),
+    ];
+    let indices: Vec<usize> = (0..rows.len()).collect();
+    each(&indices, |index| {
+        let (word, silence, code) = rows[index].clone();
+        let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
+        step.is_answered(&bitbucket, [word, silence]);
+        let project = Project::orphaned(Kind::HttpLax, &step);
+        let lock = project.store.lock_id();
+        let longer_way = project.store.another_way().unwrap();
+        longer_way.hold("GET ");
+        let run = Softstop::release(&project)
+            .in_step(&step.sibling())
+            .asking(&bitbucket)
+            .env("WORKING_DIR_COUNT", "2")
+            .env("WORKING_DIR_0", &project.directory)
+            .env("WORKING_DIR_1", project.clone_through(Some(&longer_way)))
+            .env("SOFTSTOP_DEBUG", "true")
+            .start();
+        run.wait_for_stderr("  Bitbucket: ");
+        thread::sleep(ANSWER_IS_OLD);
+        longer_way.let_go();
+        let finished = run.finish();
+        finished.expect_code(code);
+        assert!(bitbucket.requests() > 1, "{finished}");
+        assert_eq!(project.store.lock_id(), lock, "{finished}");
     });
 }
 

@@ -106,10 +106,21 @@ impl Api {
             .with_max_times(RETRIES)
             .with_jitter();
         let ask = || self.ask(question, self.limits.request.min(left()));
-        ask.retry(pauses)
+        // Whoever has begun to answer may know that the step runs, whatever silence comes then.
+        let mut has_begun_to_answer = false;
+        let said = ask
+            .retry(pauses)
             .when(ApiError::may_pass)
             .adjust(|error, planned| pause(error, planned, left()))
-            .await
+            .notify(|error, _| has_begun_to_answer |= !error.is_silence())
+            .await;
+        said.map_err(|error| {
+            if has_begun_to_answer && error.is_silence() {
+                self.broken_off(question)
+            } else {
+                error
+            }
+        })
     }
 
     /// Asks no second time: whoever waits for a lock asks anew before long.
@@ -136,13 +147,7 @@ impl Api {
         let (status, wait) = (response.status(), wait(&response));
         let body = match timeout_at(deadline, http_client::body(response)).await {
             Ok(Ok(body)) => body.unwrap_or_default(),
-            _ if status.is_success() => {
-                let step = without_braces(question.step).to_owned();
-                return Err(ApiError::BrokenOff {
-                    place: place(),
-                    step,
-                });
-            }
+            _ if status.is_success() => return Err(self.broken_off(question)),
             // What an error says besides is not needed.
             _ => String::new(),
         };
@@ -215,6 +220,13 @@ impl Api {
                 status,
                 said,
             },
+        }
+    }
+
+    pub(super) fn broken_off(&self, question: Question<'_>) -> ApiError {
+        ApiError::BrokenOff {
+            place: self.place(),
+            step: without_braces(question.step).to_owned(),
         }
     }
 

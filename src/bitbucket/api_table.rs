@@ -152,6 +152,23 @@ async fn an_answer_that_breaks_off_is_no_silence() {
 }
 
 #[tokio::test]
+async fn an_answer_that_has_broken_off_once_does_not_become_silence() {
+    let silence = [
+        Answer::Status(500),
+        Answer::Cut,
+        Answer::RetryAfter(0),
+        Answer::Status(404),
+    ];
+    for answer in silence {
+        let bitbucket = knowing([Answer::Status(502), Answer::Half, answer.clone()]);
+        let error = ask(&bitbucket).await.unwrap_err();
+        assert!(!error.is_silence(), "{answer:?}: {error:?}");
+    }
+    let bitbucket = knowing([Answer::Half, Answer::Completed("STOPPED")]);
+    assert_eq!(ask(&bitbucket).await, Ok(stopped()));
+}
+
+#[tokio::test]
 async fn what_has_passed_leaves_no_trace() {
     let bitbucket = knowing([
         Answer::Cut,

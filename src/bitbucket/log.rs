@@ -6,13 +6,14 @@ use reqwest::header::{LOCATION, RANGE};
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::without_braces;
 use super::api::{self, Api, Question};
 use super::error::ApiError;
 use crate::http_client;
 
 /// How much of the end of a log is read.
 pub(super) const LONGEST: usize = 16 * 1024 * 1024;
+/// How many requests it may need: Bitbucket sends whoever asks on to a storage.
+pub(crate) const REQUESTS_FOR_A_LOG: usize = 2;
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -55,11 +56,8 @@ impl Api {
                 return Err(self.refusal(question, status, wait, &body));
             }
         }
-        let step = without_braces(question.step).to_owned();
-        end(response).await.ok_or_else(|| ApiError::BrokenOff {
-            place: self.place(),
-            step,
-        })
+        let end = end(response).await;
+        end.ok_or_else(|| self.broken_off(question))
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod insights;
 mod insights_error;
 #[cfg(test)]
 mod insights_table;
-mod log;
+pub(crate) mod log;
 #[cfg(test)]
 mod log_table;
 

@@ -16,16 +16,27 @@ const MOST_AN_HOUR: usize = 200;
 
 /// How long after a look the next one begins.
 pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_millis(2850);
-/// After how many looks Bitbucket is asked again, once nobody is in a hurry any more.
-const PATIENT_LOOKS: u32 = 7;
+/// So many holders are each asked about at every look of a run in a hurry, which takes about half of
+/// what it may ask in an hour; of more, each at every second look, and so on.
+const HURRIED_HOLDERS: usize = 5;
+/// How many looks the hurry has, and how many the rest of the hour.
+const LOOKS_IN_A_HURRY: usize = 22;
+const LOOKS_AFTER_IT: usize = 1242;
 
 /// How long an answer of Bitbucket's counts, where the holder was first asked about so long ago, and
 /// so many holders are asked about: until half a step before the look that is to use a new one.
 pub(crate) fn fresh_for(waited: Duration, holders: usize) -> Duration {
-    let looks = if waited < HURRY { 1 } else { PATIENT_LOOKS };
-    let holders = u32::try_from(holders.max(1)).unwrap_or(u32::MAX);
+    let holders = holders.max(1);
+    let hurried = holders.div_ceil(HURRIED_HOLDERS);
+    let looks = if waited < HURRY {
+        hurried
+    } else {
+        // What the hurry has left of the hour is shared out evenly.
+        let left = MOST_AN_HOUR - LOOKS_IN_A_HURRY * holders.div_ceil(hurried);
+        holders.saturating_mul(LOOKS_AFTER_IT.div_ceil(left))
+    };
     BETWEEN_LOOKS
-        .saturating_mul(looks.saturating_mul(holders))
+        .saturating_mul(u32::try_from(looks).unwrap_or(u32::MAX))
         .saturating_sub(BETWEEN_LOOKS / 2)
 }
 
@@ -67,8 +78,8 @@ mod tests {
 
     const LOOK_TIME: Duration = Duration::from_millis(300);
 
-    /// When a run asks that waits for so long for locks of so many holders.
-    fn questions(began: Instant, wait: Duration, holders: usize) -> Vec<Instant> {
+    /// When a run asks about each of so many holders whose locks it waits for so long.
+    fn questions(began: Instant, wait: Duration, holders: usize) -> Vec<Vec<Instant>> {
         let mut allowance = Allowance::default();
         let mut asked: Vec<Vec<Instant>> = vec![Vec::new(); holders];
         let mut look = began;
@@ -85,27 +96,33 @@ mod tests {
             }
             look += BETWEEN_LOOKS;
         }
-        let mut all = asked.concat();
-        all.sort();
-        all
+        asked
     }
 
     #[test]
-    fn a_holder_is_asked_about_every_3_s_in_the_first_minute_and_every_20_s_after_it() {
-        let began = Instant::now();
-        let asked = questions(began, HOUR, 1);
-        for pair in asked.windows(2) {
-            let most = if pair[1] < began + HURRY { 3 } else { 20 };
-            let between = pair[1].duration_since(pair[0]);
-            assert!(between <= Duration::from_secs(most), "{between:?}");
+    fn each_holder_is_asked_about_every_3_s_in_the_first_minute_and_then_as_the_hour_allows() {
+        for (holders, hurried, patient) in [(1, 3, 20), (2, 3, 46), (5, 3, 200), (6, 6, 172)] {
+            let began = Instant::now();
+            let end = began + HOUR * 2;
+            for mut asked in questions(began, HOUR * 2, holders) {
+                asked.push(end);
+                for pair in asked.windows(2) {
+                    let is_hurried = pair[1] < began + HURRY;
+                    let most = if is_hurried { hurried } else { patient };
+                    let between = pair[1].duration_since(pair[0]);
+                    assert!(between.as_secs() < most, "{holders} holders: {between:?}");
+                }
+            }
         }
-        assert!(asked.len() > 190, "{}", asked.len());
+        let asked = questions(Instant::now(), HOUR, 1);
+        assert!(asked[0].len() > 190, "{}", asked[0].len());
     }
 
     #[test]
     fn nobody_asks_more_than_200_questions_an_hour() {
-        for holders in [1, 2, 7, 50, 1000] {
-            let asked = questions(Instant::now(), HOUR * 3, holders);
+        for holders in [1, 2, 5, 7, 50, 1000] {
+            let mut asked = questions(Instant::now(), HOUR * 3, holders).concat();
+            asked.sort();
             for (index, first) in asked.iter().enumerate() {
                 let hour = asked[index..]
                     .iter()

@@ -19,6 +19,9 @@ pub(super) enum BitbucketSays {
     Truncated,
     /// 200, and nothing else.
     Empty,
+    /// This once, and then silence.
+    RunningOnce,
+    EmptyOnce,
 }
 
 /// When the answers of a step say that it has ended: after any lock of a round.
@@ -26,7 +29,7 @@ const COMPLETED_ON: &str = "2099-01-01T00:00:00.123456Z";
 
 impl BitbucketSays {
     /// What is drawn from, the usual more than once.
-    pub(super) const DRAWN: [Self; 15] = [
+    pub(super) const DRAWN: [Self; 17] = [
         Self::Completed,
         Self::Completed,
         Self::Completed,
@@ -42,9 +45,22 @@ impl BitbucketSays {
         Self::OtherStep,
         Self::Truncated,
         Self::Empty,
+        Self::RunningOnce,
+        Self::EmptyOnce,
     ];
 
-    pub(super) fn answer(self) -> Answer {
+    /// One after the other; the last one stays.
+    pub(super) fn answers(self) -> Vec<Answer> {
+        let silence = self.falls_silent().then(|| Self::ServerError.answer());
+        [self.answer()].into_iter().chain(silence).collect()
+    }
+
+    /// Whether whoever asks twice hears less than before.
+    pub(super) fn falls_silent(self) -> bool {
+        matches!(self, Self::RunningOnce | Self::EmptyOnce)
+    }
+
+    fn answer(self) -> Answer {
         let completed = |kind: &str, rest: &str| {
             let state = format!(r#""state": {{"name": "COMPLETED", "type": "{kind}"}}"#);
             Answer::Raw(200, format!("{{{state}{rest}}}"))
@@ -52,7 +68,7 @@ impl BitbucketSays {
         let end = format!(r#", "completed_on": "{COMPLETED_ON}""#);
         match self {
             Self::Completed => Answer::Completed("STOPPED"),
-            Self::Running => Answer::InProgress,
+            Self::Running | Self::RunningOnce => Answer::InProgress,
             Self::Unauthorized => Answer::Status(401),
             Self::NotFound => Answer::Status(404),
             Self::ServerError => Answer::Status(500),
@@ -64,7 +80,7 @@ impl BitbucketSays {
                 completed("pipeline_step_state_completed", &format!("{end}{other}"))
             }
             Self::Truncated => Answer::Raw(200, r#"{"state": {"name": "COMPLE"#.to_owned()),
-            Self::Empty => Answer::Raw(200, String::new()),
+            Self::Empty | Self::EmptyOnce => Answer::Raw(200, String::new()),
         }
     }
 
@@ -72,11 +88,13 @@ impl BitbucketSays {
     pub(super) fn vetoes(self) -> bool {
         match self {
             Self::Running
+            | Self::RunningOnce
             | Self::Contradiction
             | Self::NoEnd
             | Self::OtherStep
             | Self::Truncated
-            | Self::Empty => true,
+            | Self::Empty
+            | Self::EmptyOnce => true,
             Self::Completed
             | Self::Unauthorized
             | Self::NotFound
@@ -88,7 +106,7 @@ impl BitbucketSays {
     /// The exit code of a `release` that may not release because of this answer.
     pub(super) fn exit_code(self) -> i32 {
         match self {
-            Self::Completed | Self::Running => 0,
+            Self::Completed | Self::Running | Self::RunningOnce => 0,
             Self::NotFound | Self::NoEnd => 3,
             Self::Unauthorized
             | Self::ServerError
@@ -96,7 +114,8 @@ impl BitbucketSays {
             | Self::Contradiction
             | Self::OtherStep
             | Self::Truncated
-            | Self::Empty => 4,
+            | Self::Empty
+            | Self::EmptyOnce => 4,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! too, and by the `final:` step of its own.
 
 use std::fs;
+use std::time::Duration;
 
 use super::answers::BitbucketSays;
 use super::drawn::{LastStep, Place, Rival, Victim};
@@ -9,8 +10,11 @@ use super::ending;
 use super::rivals::LAPTOP;
 use super::round::{Clone, GRACE_PERIOD, Round};
 use super::subject::Subject;
+use crate::support::proxy::Fault;
 use crate::support::{Answer, Finished, Kind, Run, Softstop, Step};
 
+/// After so long a release asks Bitbucket anew.
+const ANSWER_IS_OLD: Duration = Duration::from_millis(1600);
 /// A pipelines file that has a release beside a deploy.
 const PARALLEL_RELEASE: &str = r#"pipelines:
   default:
@@ -131,9 +135,9 @@ impl Round<'_> {
             .env("BITBUCKET_CLONE_DIR", &clone.directory)
             .env("WORKING_DIR", &clone.directory)
             .env("AFTER_SCRIPT", tell);
-        let release = match self.plan.last_step {
-            LastStep::Asks => release.asking(self.bitbucket),
-            _ => release,
+        let (release, _second) = match self.plan.last_step {
+            LastStep::Asks => self.asking_twice(release.asking(self.bitbucket), &step, &clone),
+            _ => (release, None),
         };
         let run = self.plan.layout.name_workspace(release).start();
         self.truth.meet(&step, run.mark());
@@ -161,6 +165,28 @@ impl Round<'_> {
         if !has_proof {
             self.recover_at_last();
         }
+    }
+
+    /// Where Bitbucket falls silent, the release has a second way to the lock, which is a little longer.
+    fn asking_twice(
+        &self,
+        release: Softstop,
+        step: &Step,
+        first: &Clone,
+    ) -> (Softstop, Option<Clone>) {
+        if !self.plan.answer.falls_silent() {
+            return (release, None);
+        }
+        self.answer_as_drawn();
+        let second = self.clone_for(step, None);
+        if let Some(proxy) = &second.proxy {
+            proxy.fail("", Fault::Delay(ANSWER_IS_OLD), 1);
+        }
+        let release = release
+            .env("WORKING_DIR_COUNT", "2")
+            .env("WORKING_DIR_0", &first.directory)
+            .env("WORKING_DIR_1", &second.directory);
+        (release, Some(second))
     }
 
     /// Whether the order of steps, or Bitbucket, proves to the final step that the others are over.
