@@ -102,6 +102,7 @@ fn examine(text: &str) -> anyhow::Result<Checked> {
     let pipelines =
         Pipelines::read(&root).context("is no pipelines file: it has no `pipelines`")?;
     let mut findings = rules::find(&pipelines);
+    findings.extend(rules::doubtful(&root));
     findings.extend(refused::find(&root));
     findings.sort();
     findings.dedup();

@@ -8,8 +8,10 @@ use super::remark::{Remark, Severity};
 use super::tokens;
 use crate::pipe::variables;
 use crate::pipelines::calls::{Call, Effect, GracePeriod, Means, What};
+use crate::pipelines::document::Node;
 use crate::pipelines::misspelt::Mistake;
 use crate::pipelines::pipeline::{Pipeline, Pipelines, Step};
+use crate::pipelines::releases;
 
 /// What `docker stop` gives before it kills.
 const GIVEN_BY_DOCKER: Duration = Duration::from_secs(10);
@@ -120,6 +122,21 @@ fn beside_others(step: &Step, call: &Call) -> Option<Remark> {
                  release of this pipeline can be sure any more that what it finds is over"
             .into(),
         fix: "move it to `final:`".to_owned(),
+    })
+}
+
+/// A release trusts the order of steps only where nothing in a parallel group might be one.
+pub(super) fn doubtful(root: &Node) -> impl Iterator<Item = Remark> {
+    let positions = releases::perhaps_in_parallel(root).into_iter();
+    positions.map(|position| Remark {
+        position,
+        severity: Severity::Warning,
+        reason:
+            "this may be a release in a parallel group, beside steps that are alive, and no other \
+                 release of this file can be sure then that what it finds is over; move it to \
+                 `final:`, or say what else it does, such as:"
+                .into(),
+        fix: "softstop deploy".to_owned(),
     })
 }
 

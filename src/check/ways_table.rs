@@ -236,6 +236,25 @@ fn a_release_in_a_parallel_group_is_found_however_it_is_called() {
 }
 
 #[test]
+fn what_might_be_a_release_in_a_parallel_group_is_found_as_a_release_distrusts_it() {
+    for script in [
+        "[{pipe: acme/softstop:1, variables: {MODE: $MODE}}]",
+        "[IMG=acme/softstop:1, 'docker run -e MODE=release $IMG']",
+        "['docker run -e MODE=release $IMAGE']",
+        "[softstop $WHAT]",
+    ] {
+        let text = format!(
+            "pipelines:\n  default:\n    - parallel:\n      - step:\n          script:\n            \
+             {script}\n      - step: {{script: [ls]}}\n"
+        );
+        expect(&text, &["(6:14 this may be a release in a parallel group"]);
+        let alone = text.replace("- parallel", "- stage");
+        let said = findings(&alone);
+        assert!(said.iter().all(|said| said.position.line != 6), "{script}");
+    }
+}
+
+#[test]
 fn a_grace_period_has_to_end_before_the_step_does() {
     let deploy = pipeline("- exec softstop deploy --grace-period 10m", &released(""));
     let own = deploy.replace(

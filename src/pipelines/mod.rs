@@ -6,6 +6,7 @@ pub(crate) mod credentials;
 pub(crate) mod document;
 #[cfg(test)]
 mod document_table;
+mod doubtful;
 pub(crate) mod misspelt;
 mod options;
 pub(crate) mod pipeline;

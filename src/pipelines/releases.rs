@@ -9,8 +9,9 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use super::calls::What;
-use super::document::{self, Node};
+use super::calls::{Call, What};
+use super::document::{self, Entry, Node, Position};
+use super::doubtful::may_release;
 use super::script;
 
 /// Why the order of steps says nothing of a holder.
@@ -32,7 +33,8 @@ pub(crate) enum Distrust {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Release {
     No,
-    Perhaps,
+    /// Where that is which might be one.
+    Perhaps(Position),
     Yes,
 }
 
@@ -76,14 +78,31 @@ fn text(file: &Path) -> io::Result<String> {
 }
 
 /// The line of the first parallel group that holds a release, or perhaps one.
-fn line_in_parallel(node: &Node) -> Option<u32> {
-    let in_entries = node.entries().iter().find_map(|entry| {
-        let is_group = &*entry.key == "parallel" && below(&entry.value) > Release::No;
-        let line = is_group.then_some(entry.position.line);
-        line.or_else(|| line_in_parallel(&entry.value))
+fn line_in_parallel(root: &Node) -> Option<u32> {
+    let mut groups = groups(root).into_iter();
+    let found = groups.find(|group| below(&group.value) > Release::No);
+    found.map(|group| group.position.line)
+}
+
+/// Where a parallel group holds what might be a release, once for each script.
+pub(crate) fn perhaps_in_parallel(root: &Node) -> Vec<Position> {
+    let groups = groups(root).into_iter();
+    let scripts = groups.flat_map(|group| scripts(&group.value));
+    let doubtful = scripts.filter_map(|node| match script(node) {
+        Release::Perhaps(position) => Some(position),
+        Release::No | Release::Yes => None,
     });
-    let in_items = || node.items().iter().find_map(|item| line_in_parallel(item));
-    in_entries.or_else(in_items)
+    doubtful.collect()
+}
+
+/// The parallel groups below; what is in one is that group's.
+fn groups(node: &Node) -> Vec<&Entry> {
+    let in_entries = node.entries().iter().flat_map(|entry| match &*entry.key {
+        "parallel" => vec![entry],
+        _ => groups(&entry.value),
+    });
+    let in_items = node.items().iter().flat_map(|item| groups(item));
+    in_entries.chain(in_items).collect()
 }
 
 fn imports(node: &Node) -> bool {
@@ -93,63 +112,28 @@ fn imports(node: &Node) -> bool {
 
 /// What the scripts of all steps below hold.
 fn below(node: &Node) -> Release {
-    let entries = node.entries().iter().map(|entry| match &*entry.key {
-        "script" | "after-script" => script(&entry.value),
-        _ => below(&entry.value),
+    let scripts = scripts(node).into_iter().map(script);
+    scripts.max().unwrap_or(Release::No)
+}
+
+fn scripts(node: &Node) -> Vec<&Node> {
+    let in_entries = node.entries().iter().flat_map(|entry| match &*entry.key {
+        "script" | "after-script" => vec![&*entry.value],
+        _ => scripts(&entry.value),
     });
-    let items = node.items().iter().map(|item| below(item));
-    entries.chain(items).max().unwrap_or(Release::No)
+    let in_items = node.items().iter().flat_map(|item| scripts(item));
+    in_entries.chain(in_items).collect()
 }
 
 fn script(script: &Node) -> Release {
-    let calls = script::read(script);
-    let mut names = Names::default();
-    for item in script.items() {
-        match item.get("pipe").and_then(Node::text) {
-            Some(pipe) => names.take_pipe(item, pipe),
-            None => names.take(item.text().unwrap_or_default()),
-        }
+    let is_release = |call: &Call| matches!(call.what, What::Release(_));
+    if script::read(script).iter().any(is_release) {
+        return Release::Yes;
     }
-    if calls
-        .iter()
-        .any(|call| matches!(call.what, What::Release(_)))
-    {
-        Release::Yes
-    } else if names.softstop && names.release {
-        Release::Perhaps
-    } else {
-        Release::No
-    }
-}
-
-/// What a script names: a variable may hold the name of the image, and a text may be another shell's
-/// script.
-#[derive(Default)]
-struct Names {
-    softstop: bool,
-    release: bool,
-}
-
-impl Names {
-    fn take(&mut self, text: &str) {
-        let mut words = text.split_whitespace().peekable();
-        while let Some(word) = words.next() {
-            let is_deploy = matches!(words.peek(), Some(&"deploy" | &"--"));
-            self.softstop |= word.contains("softstop") && !is_deploy;
-        }
-        self.release |= text.contains("release");
-    }
-
-    fn take_pipe(&mut self, item: &Node, pipe: &str) {
-        self.take(pipe);
-        let variables = item.get("variables").map(Node::entries).unwrap_or_default();
-        for entry in variables.iter().filter(|entry| entry.key.ends_with("MODE")) {
-            let mode = entry.value.text().unwrap_or_default();
-            self.take(mode);
-            // Only the running pipeline knows.
-            self.release |= mode.contains(['$', '`']);
-        }
-    }
+    let items = script.items().iter().map(|item| &**item);
+    let mut parts = items.chain([script]);
+    let doubtful = parts.find(|part| may_release(part));
+    doubtful.map_or(Release::No, |part| Release::Perhaps(part.position))
 }
 
 #[cfg(test)]
@@ -206,6 +190,35 @@ mod tests {
             "IMAGE=acme/softstop:1; docker run $IMAGE release",
             "\"sh -c 'softstop release'\"",
             "'code=$(softstop release)'",
+            "'docker run --env-file vars.env acme/softstop:1'",
+            "'docker run --env-file vars.env -e MODE=deploy acme/softstop:1'",
+            "'docker run -e MODE=release \"$SOFTSTOP_IMAGE\"'",
+            "'docker run -e MODE=release $IMAGE'",
+            "'docker run -e X=\"a;b\" -v $(pwd):/x -e MODE=release ${IMAGE}'",
+            "'docker run --rm --env-file vars.env ${REGISTRY}/tools:$TAG'",
+            "'cd infra && podman run -v $PWD:/x $IMAGE release'",
+            "'docker run -e MODE=deploy acme/softstop:1 $WHAT'",
+            "'docker run -e SOFTSTOP_MODE acme/softstop:1'",
+            "'docker run -e MODE=deploy -e SOFTSTOP_MODE=release acme/softstop:1'",
+            "docker compose run softstop",
+            "softstop",
+            "softstop $WHAT",
+            "'softstop --debug $WHAT'",
+            "'softstop; deploy'",
+            "\"(softstop) deploy\"",
+            "./SoftStop-1.0/SOFTSTOP release",
+            "./softstop_linux release",
+            "$SOFTSTOP release",
+            "SOFTSTOP_MODE=$MODE",
+            "export SOFTSTOP_MODE",
+            "export SOFTSTOP_IMAGE=acme/softstop:1",
+            "[ls, softstop $WHAT]",
+            "{pipe: acme/softstop:1, variables: {SOFTSTOP_MODE: $MODE}}",
+            "{pipe: acme/SoftStop:1, variables: {MODE: release}}",
+            "{pipe: $PIPE, variables: {MODE: release}}",
+            "{pipe: acme/softstop:1, variables: [MODE, release]}",
+            "{pipe: acme/softstop:1, variables: {MODE: [release]}}",
+            "{pipe: acme/softstop:1, variables: {COMMAND: softstop release}}",
         ] {
             let step = format!("step: {{script: [{item}]}}");
             for group in [
@@ -228,6 +241,17 @@ mod tests {
             "softstop deploy --workspace release -- make release",
             "softstop -- make release",
             "make release",
+            "softstop status",
+            "'softstop --debug deploy'",
+            "SOFTSTOP_WORKSPACE=release exec softstop deploy",
+            "export SOFTSTOP_MODE=plan SOFTSTOP_DEBUG=true",
+            "'softstop --version && softstop plan'",
+            "\"sh -c 'softstop check bitbucket-pipelines.yml'\"",
+            "'docker run --rm -e MODE=deploy acme/softstop:1'",
+            "'docker run --env-file vars.env acme/softstop:1 deploy'",
+            "'docker run -v $PWD:/x -e MODE=release acme/notify:1'",
+            "'docker run $IMAGE test && echo $RESULT'",
+            "{pipe: acme/softstop:1, variables: {SOFTSTOP_MODE: plan, WORKING_DIR: softstop}}",
         ] {
             let group = format!("parallel: [step: {{script: [{item}]}}]");
             assert_eq!(said_of(&[&group, FINAL]), "alone", "{item}");

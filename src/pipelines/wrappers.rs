@@ -69,7 +69,7 @@ const WITH_SETTINGS: [(&str, &str, usize); 9] = [
 ];
 
 const SHELLS: [&str; 6] = ["ash", "bash", "dash", "ksh", "sh", "zsh"];
-const CONTAINERS: [&str; 4] = ["docker", "docker-compose", "nerdctl", "podman"];
+pub(super) const CONTAINERS: [&str; 4] = ["docker", "docker-compose", "nerdctl", "podman"];
 
 /// Long options of `docker run` that are followed by no value.
 const SWITCHES_OF_DOCKER: [&str; 10] = [
@@ -278,7 +278,7 @@ fn container<'a>(mut runs: Runs<'a>, words: &'a [Word], at: usize) -> Runs<'a> {
     runs
 }
 
-fn is_switch_of_docker(option: &str) -> bool {
+pub(super) fn is_switch_of_docker(option: &str) -> bool {
     let is_cluster = || {
         option
             .chars()
