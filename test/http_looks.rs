@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Instant;
 
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Softstop, each};
+use crate::support::proxy::Fault;
+use crate::support::{Kind, Project, Softstop, Step, each};
 
 /// The methods of all requests of one `status`, which ends with `code` and says `words`.
 fn methods_of_status(project: &Project, code: i32, words: &str) -> Vec<String> {
@@ -82,6 +83,74 @@ fn the_answer_to_the_unlock_of_a_look_is_waited_for_ten_seconds() {
     // However busy the machine, it is not waited for as long as two such answers.
     assert!((10..20).contains(&began.elapsed().as_secs()), "{finished}");
     proxy.let_go();
+}
+
+#[test]
+fn a_look_that_a_gateway_has_answered_for_leaves_no_lock() {
+    each(&[Kind::HttpStrict, Kind::HttpLax], |kind| {
+        let project = Project::new(kind, &thing("a", ""));
+        for softstop in [
+            Softstop::status(&project),
+            Softstop::release(&project),
+            Softstop::deploy(&project),
+        ] {
+            let proxy = project.store.proxy.as_ref().unwrap();
+            proxy.fail(&project.store.look_request(), Fault::GiveUpOnAnswer, 1);
+            let finished = softstop.finish();
+            finished.expect_code(0);
+            assert_eq!(project.store.lock(), None, "{finished}");
+        }
+        assert_eq!(project.store.resources(), ["a"]);
+    });
+}
+
+#[test]
+fn nothing_is_deployed_after_a_look_that_has_had_no_answer() {
+    each(
+        &[Fault::GiveUpOnAnswer, Fault::Refuse, Fault::Cut],
+        |fault| {
+            let project = Project::new(Kind::HttpLax, &thing("a", ""));
+            let proxy = project.store.proxy.as_ref().unwrap();
+            proxy.fail(&project.store.look_request(), fault, 2);
+            let deploy = Softstop::deploy(&project).script("touch ran").finish();
+            deploy
+                .expect_code(4)
+                .expect_said("✖ Nothing was deployed, because the lock server ")
+                .expect_said("of this very question is left there, release it by hand: ");
+            assert!(!project.directory.join("ran").exists(), "{deploy}");
+        },
+    );
+}
+
+#[test]
+fn a_look_that_is_carried_out_after_the_next_one_leaves_no_lock() {
+    each(&[Kind::HttpStrict, Kind::HttpLax], |kind| {
+        let project = Project::new(kind, &thing("a", ""));
+        let proxy = project.store.proxy.as_ref().unwrap();
+        let late = Fault::Late {
+            worst: "UNLOCK /state",
+            also_at_once: false,
+        };
+        proxy.fail(&project.store.look_request(), late, 1);
+        let status = Softstop::status(&project).finish();
+        proxy.wait_until_settled();
+        status.expect_code(0).expect_said("The lock is free");
+        assert_eq!(project.store.lock(), None, "{status}");
+    });
+}
+
+#[test]
+fn a_release_that_a_gateway_has_answered_for_may_be_carried_out_yet() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::orphaned(Kind::HttpLax, &step);
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.fail("UNLOCK /state", Fault::GiveUpOnAnswer, 1);
+    let release = Softstop::release(&project).in_step(&step.run_again());
+    let finished = release.finish();
+    finished
+        .expect_code(4)
+        .expect_said("has not confirmed that it has given back the lock")
+        .expect_said("it answered with 504 Gateway Timeout");
 }
 
 #[test]

@@ -237,11 +237,15 @@ fn a_look_whose_lock_may_be_left_says_which_and_how_to_release_it() {
     let server = project.store.http.as_ref().unwrap();
     server.name_nobody();
     server.lose_answer_to("LOCK");
-    let finished = Softstop::deploy(&project).script("exit 5").finish();
+    let finished = Softstop::deploy(&project).script("touch ran").finish();
     let left = project.store.lock_id().unwrap();
-    finished.expect_code(5).expect_said(&format!(
-        "If the lock {left} of this very question is left there"
-    ));
+    finished
+        .expect_code(4)
+        .expect_said("✖ Nothing was deployed, because ")
+        .expect_said(&format!(
+            "If the lock {left} of this very question is left there"
+        ));
+    assert!(!project.directory.join("ran").exists(), "{finished}");
 }
 
 #[test]

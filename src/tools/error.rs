@@ -64,13 +64,17 @@ pub(crate) enum ToolError {
     Forked { difference: String },
     #[error("the processes of this machine are hidden: {0}")]
     Hidden(std::io::Error),
-    #[error("the lock server {address} could not be asked: {reason}{advice}")]
-    LockServer {
+    #[error("the lock server {address} could not be asked: {reason}")]
+    LockServer { address: String, reason: String },
+    /// The lock of the look may be there, or may be taken yet.
+    #[error(
+        "the lock server {address} could not be asked: {reason}. If the lock {ids} of this very question is left there, release it by hand: {by_hand}"
+    )]
+    PerhapsTaken {
         address: String,
         reason: String,
-        /// The sentence that says what to do, whose last words are a command; empty where there is
-        /// nothing to do.
-        advice: String,
+        ids: String,
+        by_hand: String,
     },
     #[error(
         "softstop was asked to stop before anything was begun, and takes no lock any more to ask about it"
@@ -97,8 +101,7 @@ impl ToolError {
     /// The error as a sentence: after a command that is to be pasted, there is no full stop.
     pub(crate) fn sentence(&self) -> String {
         match self {
-            Self::NotGivenBack { .. } => self.to_string(),
-            Self::LockServer { advice, .. } if !advice.is_empty() => self.to_string(),
+            Self::NotGivenBack { .. } | Self::PerhapsTaken { .. } => self.to_string(),
             error => format!("{error}."),
         }
     }
@@ -106,6 +109,9 @@ impl ToolError {
     /// Whether a request may be carried out yet, or a lock of our own be left: then nothing may follow
     /// as if the lock were free.
     pub(crate) fn may_act_yet(&self) -> bool {
-        matches!(self, Self::NotGivenBack { .. } | Self::CutShort(_))
+        matches!(
+            self,
+            Self::NotGivenBack { .. } | Self::PerhapsTaken { .. } | Self::CutShort(_)
+        )
     }
 }

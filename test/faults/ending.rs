@@ -162,13 +162,13 @@ fn check_no_deploy(round: &Round, finished: &Finished, line: &str, is_hit: bool)
     let is_true = if line.starts_with("✖ Stopped by ") {
         asked.is_some_and(|signal| finished.code == Some(128 + signal as i32))
     } else if line.starts_with("✖ Nothing was deployed. ") {
-        let may_be_ours = round.plan.trouble.is_untimely();
+        let may_be_ours = round.plan.trouble.may_hide_a_look(round.plan.kind);
         (round.plan.rival != Rival::None || may_be_ours) && matches!(finished.code, Some(3 | 4))
     } else if line.starts_with("✖ Nothing was deployed, because a look at the lock, ") {
         let is_look_killed = is_hit && round.plan.blow.kills();
         is_look_killed && round.plan.target == Target::Terraform && finished.code == Some(4)
     } else if line.starts_with("✖ Nothing was deployed, because ") {
-        round.plan.trouble.is_untimely() && finished.code == Some(4)
+        round.plan.trouble.may_hide_a_look(round.plan.kind) && finished.code == Some(4)
     } else {
         was_too_early(finished, asked)
     };

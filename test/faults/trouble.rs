@@ -21,6 +21,8 @@ pub(super) enum Trouble {
     HangingStateWrite,
     /// The server takes a lock, and its answer is lost.
     LostLockAnswer,
+    /// An http server does this, and a gateway says that it was too late for that.
+    AnsweredByGateway(Asked),
     /// An http server takes the lock for a look once nobody waits for that any more.
     LateLook,
     /// It gives the lock of a look back once nobody waits for that, and somebody has taken another
@@ -44,17 +46,22 @@ pub(super) enum Asked {
     Unlock,
 }
 
+impl Asked {
+    const ALL: [Self; 3] = [Self::Look, Self::Lock, Self::Unlock];
+}
+
 impl Trouble {
     pub(super) fn drawn(rng: &mut Rng, kind: Kind) -> Self {
         let is_http = matches!(kind, Kind::HttpStrict | Kind::HttpLax);
         if is_http && rng.bool() {
-            return match rng.u8(..8) {
+            return match rng.u8(..10) {
                 0..=4 => Self::LateUnlock {
                     also_at_once: rng.u8(..4) > 0,
                 },
                 5 => Self::LateLook,
+                6 | 7 => Self::AnsweredByGateway(one_of(rng, &Asked::ALL)),
                 _ => Self::Twice {
-                    what: one_of(rng, &[Asked::Look, Asked::Lock, Asked::Unlock]),
+                    what: one_of(rng, &Asked::ALL),
                     hears_second: rng.bool(),
                 },
             };
@@ -77,6 +84,12 @@ impl Trouble {
         )
     }
 
+    /// Whether a look at such a lock may have had no answer, and nothing was deployed for that.
+    pub(super) fn may_hide_a_look(self, kind: Kind) -> bool {
+        let is_http = matches!(kind, Kind::HttpStrict | Kind::HttpLax);
+        is_http && !matches!(self, Self::None | Self::Slow | Self::HangingStateWrite)
+    }
+
     /// The fault of a proxy, in which messages, and how often it comes.
     pub(super) fn fault(self, store: &Store) -> Option<(String, Fault, u32)> {
         let asked = |what| match what {
@@ -97,6 +110,7 @@ impl Trouble {
             Self::ServerErrors(times) => (String::new(), Fault::Refuse, times),
             Self::Cuts(times) => (String::new(), Fault::Cut, times),
             Self::LostLockAnswer => (asked(Asked::Lock), Fault::LoseAnswer, 1),
+            Self::AnsweredByGateway(what) => (asked(what), Fault::GiveUpOnAnswer, 1),
             Self::LateLook => (asked(Asked::Look), late(false), 1),
             Self::LateUnlock { also_at_once } => (asked(Asked::Unlock), late(also_at_once), 1),
             Self::Twice { what, hears_second } => (asked(what), Fault::Twice { hears_second }, 1),

@@ -37,6 +37,8 @@ pub enum Fault {
     Cut,
     /// The backend takes it, and its answer is lost.
     LoseAnswer,
+    /// The backend takes it, and a gateway on the way says, in the way of HTTP, that it is too late.
+    GiveUpOnAnswer,
     /// The backend takes it once the client waits no longer, and then after somebody has said the
     /// worst, where that comes.
     Late {
@@ -97,6 +99,8 @@ struct Connection {
     /// Whether a question was passed on, and nothing has come back yet.
     is_unanswered: AtomicBool,
     loses_answer: AtomicBool,
+    /// Whether the client is told so.
+    gives_up: AtomicBool,
     is_late: AtomicBool,
     /// What is said to the backend once more when it has answered.
     repeats: Mutex<Option<Vec<u8>>>,
@@ -219,6 +223,7 @@ impl Connection {
             target,
             is_unanswered: AtomicBool::default(),
             loses_answer: AtomicBool::default(),
+            gives_up: AtomicBool::default(),
             is_late: AtomicBool::default(),
             repeats: Mutex::default(),
         }
@@ -287,7 +292,9 @@ impl Gate {
             }
         }
         state.tell(Passing::Question(bytes));
-        let is_lost = fault == Some(Fault::LoseAnswer);
+        let gives_up = fault == Some(Fault::GiveUpOnAnswer);
+        let is_lost = gives_up || fault == Some(Fault::LoseAnswer);
+        connection.gives_up.fetch_or(gives_up, Ordering::Relaxed);
         connection.loses_answer.fetch_or(is_lost, Ordering::Relaxed);
         connection.is_unanswered.store(!is_lost, Ordering::Relaxed);
         true
@@ -343,13 +350,14 @@ impl State {
 }
 
 fn refuse(client: &TcpStream, fault: Option<Fault>) -> bool {
-    let answer = match fault {
-        Some(Fault::Refuse) => {
-            "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        }
-        _ => "",
-    };
-    answer_and_end(client, answer)
+    match fault {
+        Some(Fault::Refuse) => answer_and_end(client, &error("500 Internal Server Error")),
+        _ => answer_and_end(client, ""),
+    }
+}
+
+fn error(status: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 /// Copies both directions, each in a thread of its own.
@@ -368,6 +376,7 @@ fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
     });
     thread::spawn(move || {
         let tell = |passing: Passing<'_>| answer_gate.state.lock().unwrap().tell(passing);
+        let told = client.try_clone().unwrap();
         copy(server, client, |_, answer| {
             answers.is_unanswered.store(false, Ordering::Relaxed);
             if let Some(question) = answers.repeats.lock().unwrap().take() {
@@ -380,6 +389,9 @@ fn serve(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
             } else {
                 Passing::Answer(answer)
             });
+            if answers.gives_up.load(Ordering::Relaxed) {
+                answer_and_end(&told, &error("504 Gateway Timeout"));
+            }
             !is_lost
         });
         answer_gate.be_settled(&answers);

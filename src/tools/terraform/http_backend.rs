@@ -8,6 +8,8 @@ mod by_hand;
 mod exchange;
 mod headers;
 
+use std::cell::RefCell;
+use std::future;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,8 +31,11 @@ use exchange::{Connection, Message, Silence, setting, without_secrets};
 const LIMIT_OF_A_REQUEST: Duration = Duration::from_secs(4);
 /// How long the answer is waited for by which a look learns that it has given the lock back.
 const LIMIT_OF_GIVING_BACK: Duration = Duration::from_secs(10);
-/// How often a look asks for the lock.
-const TRIES: u32 = 2;
+/// How often a look asks for the lock: once more where it had no answer, and once more where what had
+/// none may have been carried out since.
+const TRIES: u32 = 3;
+/// How many of these may have no answer.
+const MOST_LOST: usize = 2;
 
 /// The lock of one `http` backend.
 pub(crate) struct HttpLock<'a, H> {
@@ -40,6 +45,8 @@ pub(crate) struct HttpLock<'a, H> {
     unlock: Endpoint,
     signature: String,
     by_hand: ByHand,
+    /// What looks have asked for and had no answer to: it may have been carried out, or may be yet.
+    lost: RefCell<Vec<LockInfo>>,
 }
 
 struct Endpoint {
@@ -87,6 +94,7 @@ impl<'a, H: Host> HttpLock<'a, H> {
             unlock: Endpoint::new(unlock_address, unlock_method.as_deref().unwrap_or("UNLOCK"))?,
             signature,
             by_hand: ByHand::of(backend, environment),
+            lost: RefCell::default(),
         }))
     }
 
@@ -136,10 +144,10 @@ impl<'a, H: Host> HttpLock<'a, H> {
 
     /// Gives back what a look has taken. It is never asked for twice: the server may carry out the
     /// first request later, and a lax one then frees whoever holds the lock by then.
-    async fn give_back(&self, own: &LockInfo) -> Result<Look, ToolError> {
+    async fn give_back(&self, own: &LockInfo) -> Result<(), ToolError> {
         let answer = self.send(&self.unlock, own, LIMIT_OF_GIVING_BACK);
         let reason = match answer.await {
-            Ok((status, _)) if status.is_success() => return Ok(Look::Free),
+            Ok((status, _)) if status.is_success() => return Ok(()),
             Ok((status, _)) => format!("it answered with {status}"),
             Err(silence) => silence.reason(),
         };
@@ -155,60 +163,50 @@ impl<'a, H: Host> HttpLock<'a, H> {
         }
     }
 
-    /// What to do about locks that a look may have left.
-    fn perhaps_left(&self, lost: &[LockInfo]) -> String {
-        if lost.is_empty() {
-            return String::new();
-        }
+    /// Why a look knows nothing, and what to do about locks that it may have left.
+    fn perhaps_taken(&self, lost: &[LockInfo], reason: String) -> ToolError {
         let ids: Vec<&str> = lost.iter().map(|own| own.id.as_str()).collect();
         let commands = lost.iter().map(|own| self.release_by_hand(own));
         let commands: Vec<String> = commands.collect();
-        format!(
-            ". If the lock {} of this very question is left there, release it by hand: {}",
-            ids.join(" or "),
-            commands.join("; ")
-        )
+        ToolError::PerhapsTaken {
+            address: without_secrets(&self.lock.address),
+            reason,
+            ids: ids.join(" or "),
+            by_hand: commands.join("; "),
+        }
     }
 
-    async fn send(
-        &self,
-        endpoint: &Endpoint,
-        lock: &LockInfo,
-        limit: Duration,
-    ) -> Result<(StatusCode, String), Silence> {
-        let body = serde_json::to_string(&Written::from(lock)).unwrap_or_default();
-        let message = Message {
-            method: &endpoint.method,
-            address: &endpoint.address,
-            body: Some(&body),
-        };
-        self.connection.send(self.host, message, limit).await
+    /// Waits until what had no answer is carried out, if it ever is.
+    async fn wait_for_what_was_lost(&self) {
+        let wait = future::pending::<()>();
+        self.host.limited(LIMIT_OF_A_REQUEST, wait).await;
     }
-}
 
-impl<H: Host> Locked for HttpLock<'_, H> {
-    /// Asks who holds the lock. Where the server does not tell, the lock is taken, and given back at
-    /// once: the protocol has no other way to ask.
-    async fn look(&self) -> Result<Look, ToolError> {
-        if let Some(holder) = self.read().await? {
-            return Ok(Look::Held(holder));
-        }
-        if self.host.is_in_vain() {
-            return Err(ToolError::InVain);
-        }
-        // What has had no answer, and may have been carried out.
-        let mut lost: Vec<LockInfo> = Vec::new();
-        let mut problem = String::new();
+    /// Learns by taking the lock whether it is free, and leaves none of what was `lost` there.
+    async fn take_and_give_back(&self, lost: &mut Vec<LockInfo>) -> Result<Look, ToolError> {
+        let (mut problem, mut has_waited) = (String::new(), false);
         for _ in 0..TRIES {
             // A name of its own for each, because a server may answer with the very request.
             let own = self.question();
             match self.take(&own).await {
-                Ok(Attempt::Taken) => return self.give_back(&own).await,
+                Ok(Attempt::Taken) => {
+                    self.give_back(&own).await?;
+                    if lost.is_empty() || has_waited {
+                        lost.clear();
+                        return Ok(Look::Free);
+                    }
+                    self.wait_for_what_was_lost().await;
+                    has_waited = true;
+                }
                 Ok(Attempt::Held(holder)) if holder.id != own.id => {
-                    return match lost.iter().find(|earlier| earlier.id == holder.id) {
-                        Some(earlier) => self.give_back(earlier).await,
-                        None => Ok(Look::Held(holder)),
+                    let Some(index) = lost.iter().position(|earlier| earlier.id == holder.id)
+                    else {
+                        return Ok(Look::Held(holder));
                     };
+                    self.give_back(&lost.swap_remove(index)).await?;
+                    if lost.is_empty() {
+                        return Ok(Look::Free);
+                    }
                 }
                 Ok(Attempt::Held(_) | Attempt::HeldBySomebody) if lost.is_empty() => {
                     return Ok(Look::HeldBySomebody);
@@ -226,14 +224,58 @@ impl<H: Host> Locked for HttpLock<'_, H> {
                 Err(Silence::Lost(reason)) => {
                     problem = reason;
                     lost.push(own);
+                    if lost.len() >= MOST_LOST {
+                        break;
+                    }
                 }
             }
         }
-        Err(ToolError::LockServer {
-            address: without_secrets(&self.lock.address),
-            reason: problem,
-            advice: self.perhaps_left(&lost),
+        Err(if lost.is_empty() {
+            refused(&self.lock.address, &problem)
+        } else {
+            self.perhaps_taken(lost, problem)
         })
+    }
+
+    async fn send(
+        &self,
+        endpoint: &Endpoint,
+        lock: &LockInfo,
+        limit: Duration,
+    ) -> Result<(StatusCode, String), Silence> {
+        let body = serde_json::to_string(&Written::from(lock)).unwrap_or_default();
+        let message = Message {
+            method: &endpoint.method,
+            address: &endpoint.address,
+            body: Some(&body),
+        };
+        let answer = self.connection.send(self.host, message, limit).await;
+        match answer {
+            // A gateway says so too of a request that it has passed on.
+            Ok((status, _))
+                if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED =>
+            {
+                Err(Silence::Lost(format!("it answered with {status}")))
+            }
+            answer => answer,
+        }
+    }
+}
+
+impl<H: Host> Locked for HttpLock<'_, H> {
+    /// Asks who holds the lock. Where the server does not tell, the lock is taken, and given back at
+    /// once: the protocol has no other way to ask.
+    async fn look(&self) -> Result<Look, ToolError> {
+        if let Some(holder) = self.read().await? {
+            return Ok(Look::Held(holder));
+        }
+        if self.host.is_in_vain() {
+            return Err(ToolError::InVain);
+        }
+        let mut lost = self.lost.take();
+        let look = self.take_and_give_back(&mut lost).await;
+        self.lost.replace(lost);
+        look
     }
 
     /// Unlocks `lock`, naming it, so that a server that compares can refuse.
@@ -286,6 +328,5 @@ fn refused(address: &str, reason: &str) -> ToolError {
     ToolError::LockServer {
         address: without_secrets(address),
         reason: reason.to_owned(),
-        advice: String::new(),
     }
 }
