@@ -38,11 +38,14 @@ use tools::stand_in;
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> Exit {
-    if let Some(exit) = stand_in() {
+    // Where the kernel does not do it, a signal may be lost, and nothing else.
+    let before = hold_signals();
+    let restore = || {
+        let _ = before.and_then(|mask| mask.thread_set_mask());
+    };
+    if let Some(exit) = stand_in(restore) {
         return exit;
     }
-    // Where the kernel does not do it, a signal may be lost, and nothing else.
-    let _ = hold_signals();
     match start::what_is_asked() {
         Ok((plan, image)) => start::guard(plan, image),
         Err(exit) => exit,

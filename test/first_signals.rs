@@ -5,6 +5,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,8 +42,11 @@ impl Contestant {
     }
 
     fn softstop(directory: &Path) -> Self {
-        let directory = directory.to_str().unwrap();
-        let softstop = env!("CARGO_BIN_EXE_softstop");
+        Self::named(Path::new(env!("CARGO_BIN_EXE_softstop")), directory)
+    }
+
+    fn named(softstop: &Path, directory: &Path) -> Self {
+        let [softstop, directory] = [softstop, directory].map(|path| path.to_str().unwrap());
         Self::new(&[
             softstop,
             "deploy",
@@ -98,7 +102,11 @@ fn the_first_process_of_a_container_loses_no_signal_that_could_be_heard() {
         }
     }
     let yardstick = Contestant::new(&[yardstick.to_str().unwrap()]);
+    // It looks first whether it stands in for a program of that name.
+    let renamed = project.scratch().join("deployer");
+    symlink(env!("CARGO_BIN_EXE_softstop"), &renamed).unwrap();
     let contestants = [
+        Contestant::named(&renamed, &empty),
         Contestant::softstop(&empty),
         Contestant::softstop(&empty).with_a_token(),
         Contestant::softstop(&full),

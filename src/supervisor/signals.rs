@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -36,9 +36,10 @@ pub(super) fn heeded() -> impl Iterator<Item = Signal> {
 /// Holds signals back until somebody is there to hear them, so that none is lost.
 ///
 /// The kernel drops a signal for the first process of a container that has no handler for it and does
-/// not hold it back, so this comes first of all.
-pub(crate) fn hold_signals() -> nix::Result<()> {
-    heeded().collect::<SigSet>().thread_block()
+/// not hold it back, so this comes first of all. Returns what was held back before.
+pub(crate) fn hold_signals() -> nix::Result<SigSet> {
+    let heeded = heeded().collect::<SigSet>();
+    heeded.thread_swap_mask(SigmaskHow::SIG_BLOCK)
 }
 
 /// Lets signals through, also those that were held back.

@@ -63,8 +63,9 @@ pub(super) fn lay_out(tool: &Terraform, mut command: Command) -> io::Result<Prep
 
 /// Becomes the program whose name softstop was called by, where that is how a deploy calls it.
 ///
-/// To be called before anything else is done, for what a program inherits is not to be changed.
-pub(crate) fn stand_in() -> Option<Exit> {
+/// To be called before anything is done that a program inherits and `restore` does not undo: it is called
+/// last of all before that program begins.
+pub(crate) fn stand_in(restore: impl FnOnce()) -> Option<Exit> {
     let mut words = env::args_os();
     let called = PathBuf::from(words.next()?);
     let name = called.file_name()?;
@@ -86,12 +87,19 @@ pub(crate) fn stand_in() -> Option<Exit> {
     if let Some(begin) = begin_of_options(&words, &place.join(DIRECTORY), &Environment::own()) {
         words.splice(begin..begin, options);
     }
-    Some(become_next(&called, name, &words, &without(&path, &place)))
+    let path = without(&path, &place);
+    Some(become_next(&called, name, &words, &path, restore))
 }
 
 /// What it starts finds the same PATH as without softstop: a version manager may look there for the
 /// program again, and must not find us.
-fn become_next(called: &Path, name: &OsStr, words: &[OsString], path: &OsStr) -> Exit {
+fn become_next(
+    called: &Path,
+    name: &OsStr,
+    words: &[OsString],
+    path: &OsStr,
+    restore: impl FnOnce(),
+) -> Exit {
     let Some(program) = next(path, name) else {
         console::fail(&format!("{} is no longer in PATH.", name.display()));
         return Exit::Command(NOT_FOUND);
@@ -100,6 +108,7 @@ fn become_next(called: &Path, name: &OsStr, words: &[OsString], path: &OsStr) ->
     let called = if is_bare { called } else { &program };
     let mut command = Command::new(&program);
     command.arg0(called).args(words).env("PATH", path);
+    restore();
     let error = command.exec();
     console::fail(&format!("{} cannot be run: {error}.", program.display()));
     Exit::Command(CANNOT_RUN)
