@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use nix::sys::signal::{Signal, kill};
 
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Softstop, Step, Store, each, prepared};
+use crate::support::{Finished, Kind, Project, Softstop, Step, Store, each, prepared};
 
 /// A configuration whose state is encrypted, or nothing is stored.
 pub(crate) const ENCRYPTED: &str = "terraform {
@@ -25,6 +25,19 @@ pub(crate) const ENCRYPTED: &str = "terraform {
       enforced = true
     }
   }
+}
+";
+
+/// The same, as TF_ENCRYPTION says it.
+pub(crate) const ENCRYPTION: &str = "key_provider \"pbkdf2\" \"key\" {
+  passphrase = \"only-a-test-only-a-test\"
+}
+method \"aes_gcm\" \"method\" {
+  keys = key_provider.pbkdf2.key
+}
+state {
+  method   = method.aes_gcm.method
+  enforced = true
 }
 ";
 
@@ -73,6 +86,97 @@ fn what_opentofu_is_to_encrypt_is_never_stored_by_terraform() {
     finished.expect_code(0);
     let state = project.store.state().unwrap();
     assert!(is_encrypted(&state), "{state}");
+}
+
+#[test]
+fn what_the_environment_is_to_encrypt_is_never_stored_by_terraform() {
+    let project = Project::new(Kind::Local, "resource \"terraform_data\" \"a\" {}\n");
+    let deploy = || Softstop::deploy(&project).env("TF_ENCRYPTION", ENCRYPTION);
+    let without = deploy().finish();
+    without
+        .expect_code(2)
+        .expect_said("TF_ENCRYPTION is set, which only \"tofu\" reads, and that is not in PATH");
+    assert_eq!(project.store.state(), None, "{without}");
+    let finished = deploy().env("PATH", path(&project, true)).finish();
+    finished.expect_code(0);
+    let state = project.store.state().unwrap();
+    assert!(is_encrypted(&state), "{state}");
+}
+
+#[test]
+fn what_is_to_be_encrypted_is_not_stored_because_a_version_file_says_terraform() {
+    let project = Project::new(Kind::Local, "resource \"terraform_data\" \"a\" {}\n");
+    let path = path(&project, true);
+    project.write(".terraform-version", "1.11.4");
+    project.write("encryption.tofu", ENCRYPTED);
+    let in_block = Softstop::deploy(&project).env("PATH", &path).finish();
+    in_block.expect_said("an `encryption` block in");
+    project.write("encryption.tofu", "");
+    let in_environment = Softstop::deploy(&project)
+        .env("PATH", &path)
+        .env("TF_ENCRYPTION", ENCRYPTION)
+        .finish();
+    in_environment.expect_said("TF_ENCRYPTION encrypts states");
+    for finished in [in_block, in_environment] {
+        finished
+            .expect_code(2)
+            .expect_said(".terraform-version says that the program here is \"terraform\"")
+            .expect_said("which only \"tofu\" does; say by TERRAFORM_BIN which one is meant");
+        assert_eq!(project.store.state(), None, "{finished}");
+    }
+}
+
+#[test]
+fn a_command_that_calls_the_program_by_its_path_needs_none_in_the_path() {
+    let tofu = prepared("SOFTSTOP_TEST_TOFU");
+    let script = format!("{tofu} init -input=false; exec {tofu} apply -auto-approve -input=false");
+    each(&Kind::LASTING, |kind| {
+        let (project, _) = of_opentofu_alone(kind);
+        let finished =
+            expect_killed_is_released(&project, Softstop::deploy(&project).script(&script));
+        finished
+            .expect_said("The lock cannot be looked after yet: ")
+            .expect_said("backend.tofu says that the program here is \"tofu\", which is not in PATH");
+    });
+}
+
+#[test]
+fn a_command_runs_whatever_program_the_directory_is_of() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project.write(".terraform-version", "1.11.4");
+    project.write("encryption.tofu", ENCRYPTED);
+    let stranger = project.be_locked_by("anna@macbook");
+    let finished = Softstop::deploy(&project)
+        .env("PATH", path(&project, true))
+        .script("echo ran")
+        .finish();
+    finished
+        .expect_code(0)
+        .expect_said("which only \"tofu\" does");
+    assert!(finished.stdout.contains("ran"), "{finished}");
+    assert_eq!(project.store.lock_id(), stranger, "{finished}");
+}
+
+#[test]
+fn opentofu_is_known_under_any_name() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let other = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let strangers = other.be_locked_by("anna@macbook");
+    for (name, store) in [("tf", &other.store), ("tofu", &project.store)] {
+        let text = format!("terraform {{\n{}}}\n", store.block());
+        project.write(&format!("backend.{name}"), &text);
+    }
+    let tofu = prepared("SOFTSTOP_TEST_TOFU");
+    for name in ["iac", "terraform"] {
+        let program = project.script(name, &format!("exec {tofu} \"$@\"\n"));
+        let finished = Softstop::deploy(&project)
+            .env("TERRAFORM_BIN", program)
+            .finish();
+        finished.expect_code(0).expect_said("OpenTofu 1.");
+        assert_eq!(project.store.resources(), ["a"], "{finished}");
+        assert_eq!(other.store.lock_id(), strangers, "{finished}");
+        assert_eq!(other.store.state(), None, "{finished}");
+    }
 }
 
 #[test]
@@ -145,7 +249,7 @@ fn the_lock_of_an_opentofu_that_is_killed_is_released() {
 }
 
 /// Kills OpenTofu while it holds the lock, and expects that its lock is released.
-fn expect_killed_is_released(project: &Project, softstop: Softstop) {
+fn expect_killed_is_released(project: &Project, softstop: Softstop) -> Finished {
     let run = softstop.start();
     project.gate("a.gate").wait_until_reached();
     assert!(project.store.lock().is_some(), "the deploy uses this lock");
@@ -155,6 +259,7 @@ fn expect_killed_is_released(project: &Project, softstop: Softstop) {
         .expect_code(137)
         .expect_said("its lock was released");
     assert_eq!(project.store.lock(), None, "{finished}");
+    finished
 }
 
 /// `softstop MODE` in a fresh clone, by a program that notes what it was started for in the file

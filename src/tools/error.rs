@@ -25,6 +25,8 @@ pub(crate) enum ToolError {
     Unsupported { kind: String, advice: &'static str },
     #[error("{reason}")]
     Unknown { reason: String },
+    #[error("{0}")]
+    NoProgram(String),
     #[error(
         "the settings of the backend {kind:?} are incomplete, so softstop cannot know which state is meant: {missing} missing. Give it by {ways}"
     )]

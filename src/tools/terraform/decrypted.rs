@@ -76,8 +76,8 @@ pub(super) async fn decrypt(
     }
 }
 
-/// The encryption of a place, or why it is another one in a shadow. TF_ENCRYPTION is in the environment
-/// anyway.
+/// The encryption of a place, or why it is another one in a shadow. What TF_ENCRYPTION says of it is in
+/// the environment anyway.
 pub(super) fn encryption_of(place: &Terraform) -> Result<StaticPart, String> {
     let part = StaticPart::of(&place.configuration()).map_err(|error| error.to_string())?;
     match part.place_of_encryption() {

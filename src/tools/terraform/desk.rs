@@ -7,7 +7,6 @@ use super::evaluated::resolved;
 use super::helper::helper_command;
 use super::lock_view::LockView;
 use super::place::Terraform;
-use super::program::is_opentofu;
 use super::strategy::ByTerraform;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
@@ -48,7 +47,7 @@ impl<'a, H: Host> Desk<'a, H> {
 fn in_place(place: &Terraform, arguments: &[&str]) -> Result<Command, ToolError> {
     let mut command = helper_command(&place.binary, &place.environment);
     // The backend block and the encryption may name variables, which Terraform does not know there.
-    if is_opentofu(&place.binary) {
+    if place.is_opentofu {
         command.env("TF_CLI_ARGS", joined(&place.values()?));
     }
     command

@@ -5,24 +5,22 @@
 
 use super::backend::Backend;
 use super::place::Terraform;
-use super::program::is_opentofu;
 use super::static_part::StaticPart;
 use crate::tools::error::ToolError;
 
-/// The encryption that the files of a place say, with what it names. TF_ENCRYPTION is in the
-/// environment anyway.
+/// What the files of a place say of the encryption, and what that, or TF_ENCRYPTION, names.
 pub(super) fn encryption_of(
     place: &Terraform,
     backend: &Backend,
 ) -> Result<Option<StaticPart>, ToolError> {
     let why = match StaticPart::of(&place.configuration()) {
         Ok(part) if !part.has_encryption() => return Ok(None),
-        Ok(_) if !is_opentofu(&place.binary) => "only OpenTofu knows it".to_owned(),
+        Ok(_) if !place.is_opentofu => "only OpenTofu knows it".to_owned(),
         Ok(part) => match part.place_of_encryption() {
-            None => return Ok(Some(part.of_encryption())),
+            None => return Ok(Some(part.of_encryption()).filter(|part| !part.is_empty())),
             Some(word) => format!("it depends on where it is evaluated ({word})"),
         },
-        Err(_) if !is_opentofu(&place.binary) => return Ok(None),
+        Err(_) if !place.is_opentofu => return Ok(None),
         Err(error) => error.to_string(),
     };
     if !backend.is_made_by_asking() {

@@ -12,7 +12,6 @@ use super::configuration::Resolved;
 use super::helper::helper_command;
 use super::initialise::initialise;
 use super::place::Terraform;
-use super::program::is_opentofu;
 use super::shadow::Shadow;
 use super::static_part::StaticPart;
 use crate::tools::error::ToolError;
@@ -21,13 +20,14 @@ use crate::tools::host::Host;
 /// How long `init` may take.
 const LIMIT_OF_INIT: Duration = Duration::from_secs(20);
 
-/// The backend of a place, whether its block is literal or not.
+/// The backend of a place that is to be asked, whether its block is literal or not.
 pub(super) async fn resolved(host: &impl Host, place: &Terraform) -> Result<Resolved, ToolError> {
+    if let Some(obstacle) = &place.obstacle {
+        return Err(ToolError::NoProgram(obstacle.clone()));
+    }
     match place.resolved() {
         // OpenTofu takes variables in a backend block.
-        Err(ToolError::NoLiteral { .. }) if is_opentofu(&place.binary) => {
-            resolve(host, place).await
-        }
+        Err(ToolError::NoLiteral { .. }) if place.is_opentofu => resolve(host, place).await,
         resolved => resolved,
     }
 }
@@ -38,6 +38,16 @@ async fn resolve(host: &impl Host, place: &Terraform) -> Result<Resolved, ToolEr
     let part = StaticPart::of(&configuration)?;
     if let Some(word) = part.place_of_backend() {
         let why = format!("it depends on where it is evaluated ({word})");
+        return Err(unknown(&place.directory, &why));
+    }
+    // Here too, `init` may make the first state, encrypted by what is said there.
+    if part.is_made_by_asking()
+        && let Some(word) = part.place_of_encryption()
+    {
+        let why = format!(
+            "asking for them may make a state, and its encryption depends on where it is evaluated \
+             ({word})"
+        );
         return Err(unknown(&place.directory, &why));
     }
     if part.has_workspace_in_backend() && place.workspace() != "default" {

@@ -20,7 +20,6 @@ use super::expired::failed;
 use super::helper::helper_command;
 use super::initialise::{INITIALISED, initialise};
 use super::place::Terraform;
-use super::program::is_opentofu;
 use super::shadow::Shadow;
 use super::strategy::ByTerraform;
 use crate::supervisor::{Helped, HelperError};
@@ -69,7 +68,7 @@ impl<'a, H: Host> LockView<'a, H> {
     ) -> Result<Self, ToolError> {
         backend.make_nothing();
         let shadow = Shadow::of(&place.directory).map_err(ToolError::Scratch)?;
-        let document = document(&backend, is_opentofu(&place.binary));
+        let document = document(&backend, place.is_opentofu);
         fs::write(shadow.directory.join(BACKEND_FILE), document).map_err(ToolError::Scratch)?;
         let mut values = None;
         if let Some(encryption) = encryption_of(place, &backend)? {

@@ -12,7 +12,6 @@ use super::diagnostics::{essence, is_own_look, lacks_table, lock_info, names_nob
 use super::expired::expired;
 use super::lock_view::LockView;
 use super::operations::OF_A_LOOK;
-use super::program::is_opentofu;
 use super::strategy::{ByTerraform, WrongId};
 use crate::identity::Neighbours;
 use crate::lock::{Holder, LockInfo};
@@ -98,7 +97,7 @@ impl<H: Host> Locked for LockView<'_, H> {
             ))
         } else if self
             .strategy
-            .says_free(&helped.stderr, is_opentofu(&self.place.binary))
+            .says_free(&helped.stderr, self.place.is_opentofu)
         {
             Reply::Gone(refused)
         } else {
@@ -127,7 +126,7 @@ impl<H: Host> LockView<'_, H> {
 
     async fn look_by_wrong_id(&self, words: WrongId) -> Result<Look, ToolError> {
         let helped = self.ask(self.unlock(NO_ID)).await?;
-        let is_opentofu = is_opentofu(&self.place.binary);
+        let is_opentofu = self.place.is_opentofu;
         if let Some(lock) = lock_info(&helped.stderr) {
             Ok(Look::Held(lock))
         } else if helped.status.success() {

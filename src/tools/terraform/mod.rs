@@ -44,6 +44,7 @@ mod lock_view;
 mod looks;
 #[cfg(test)]
 mod merge_properties;
+mod opentofu;
 mod operations;
 mod place;
 mod place_name;
@@ -59,9 +60,12 @@ mod settings;
 mod shadow;
 mod shown_state;
 mod sighting;
+mod sign;
 mod stand_in;
 mod state_file;
 mod static_part;
+#[cfg(test)]
+mod static_part_table;
 mod strategy;
 mod tool;
 mod unsaved;

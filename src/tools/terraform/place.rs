@@ -11,8 +11,9 @@ use super::backend::Backend;
 use super::backend_config::check_files;
 use super::backends::ALL;
 use super::configuration::{Configuration, Origin, Resolved};
+use super::opentofu::is_called_opentofu;
 use super::plan_file;
-use super::program::{Program, is_opentofu};
+use super::program::Program;
 use crate::environment::Environment;
 use crate::tools::access::{Barred, Want};
 use crate::tools::error::ToolError;
@@ -29,6 +30,11 @@ const VARIABLES: &str = "TF_VAR_";
 pub(crate) struct Terraform {
     /// The program, as it is found.
     pub(crate) binary: PathBuf,
+    /// Whether that is OpenTofu, whatever it is called.
+    pub(super) is_opentofu: bool,
+    /// Why it may not be started, if anything stands in the way. A command of the user's own may know
+    /// better.
+    pub(super) obstacle: Option<String>,
     pub(crate) directory: PathBuf,
     pub(crate) backend_config: Vec<String>,
     pub(crate) workspace: Option<String>,
@@ -54,6 +60,8 @@ impl Terraform {
         };
         let mut terraform = Self {
             binary: program.path(),
+            is_opentofu: program.is_opentofu(),
+            obstacle: program.obstacle(),
             directory,
             backend_config: wanted.backend_config,
             workspace: wanted.workspace,
@@ -63,8 +71,11 @@ impl Terraform {
             backend: None,
         };
         let has_work = terraform.has_configuration();
-        if !program.is_found() && (has_work || wanted.needs_work) {
-            return Err(program.to_string());
+        // A command of the user's own may install the program that the directory says, or call it by its
+        // path. What is wrong in a variable is refused all the same.
+        let is_needed = wanted.needs_work || program.is_given() && has_work;
+        if let Some(obstacle) = program.obstacle().filter(|_| is_needed) {
+            return Err(obstacle);
         }
         if !has_work && wanted.needs_work {
             return Err(format!(
@@ -101,6 +112,15 @@ impl Terraform {
         Ok(())
     }
 
+    /// Whether a program that was seen is OpenTofu: it may be the one of this place.
+    pub(super) fn is_opentofu_as(&self, seen: &Path) -> bool {
+        let real = |program: &Path| fs::canonicalize(program).ok();
+        match real(seen) {
+            Some(seen) if real(&self.binary) == Some(seen.clone()) => self.is_opentofu,
+            _ => is_called_opentofu(seen),
+        }
+    }
+
     /// Whether there is a configuration here.
     pub(super) fn has_configuration(&self) -> bool {
         // A directory that cannot be read is told about when it is asked for its backend.
@@ -118,7 +138,7 @@ impl Terraform {
                 .join(data_directory.unwrap_or_else(|| ".terraform".as_ref())),
             backend_config: self.backend_config.clone(),
             environment: self.environment.clone(),
-            is_tofu: is_opentofu(&self.binary),
+            is_tofu: self.is_opentofu,
         }
     }
 

@@ -10,70 +10,67 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const TERRAFORM: &str = "terraform";
-const OPENTOFU: &str = "tofu";
-
-/// The files by which a version manager is told what to run, in the order in which they count.
-const VERSION_FILES: [(&str, &str); 2] = [
-    (".opentofu-version", OPENTOFU),
-    (".terraform-version", TERRAFORM),
-];
-/// Where `init` notes which provider comes from which registry.
-const LOCK_FILE: &str = ".terraform.lock.hcl";
-/// The registry from which OpenTofu takes what names no other one.
-const REGISTRY_OF_OPENTOFU: &str = "registry.opentofu.org";
+use super::opentofu::{is_called_opentofu, is_opentofu};
+use super::sign::{OPENTOFU, Sign, TERRAFORM, sign_of};
+use super::static_part::ENCRYPTION_VARIABLE;
+use crate::environment::Environment;
 
 /// The program that is meant in a directory, whether or not it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Program {
     name: String,
     found: Option<PathBuf>,
+    is_opentofu: bool,
     sign: Sign,
 }
 
-/// What says which program is meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Sign {
-    /// TERRAFORM_BIN.
-    Given,
-    /// This file, by its name or by what is in it.
-    File(PathBuf),
-    /// Nothing but what is installed.
-    Installed,
-}
-
 impl Program {
-    /// The program that is given, or else the one that the directory is of.
+    /// The program that is given, or else the one that the directory and the environment are of.
     pub(crate) fn of(given: Option<&str>, directory: &Path) -> Self {
-        Self::choose(given, directory, find)
+        let encrypts = Environment::own().get(ENCRYPTION_VARIABLE).is_some();
+        Self::choose(given, directory, encrypts, find)
     }
 
+    /// Whether it `encrypts` states is what the environment says of itself.
     fn choose(
         given: Option<&str>,
         directory: &Path,
+        encrypts: bool,
         find: impl Fn(&str) -> Option<PathBuf>,
     ) -> Self {
-        let meant = |name: &str, sign| Self {
+        let signed = sign_of(directory, encrypts);
+        let speaks_of_opentofu = signed.as_ref().is_some_and(|(name, _)| *name == OPENTOFU);
+        let is_opentofu = |program: &Path| is_opentofu(program, directory, speaks_of_opentofu);
+        let meant = |name: &str, found: Option<PathBuf>, sign| Self {
+            is_opentofu: match &found {
+                Some(program) => is_opentofu(program),
+                None => is_called_opentofu(Path::new(name)),
+            },
             name: name.to_owned(),
-            found: find(name),
+            found,
             sign,
         };
         if let Some(name) = given {
-            return meant(name, Sign::Given);
+            return meant(name, find(name), Sign::Given);
         }
-        let by_file = by_version_file(directory).or_else(|| by_configuration(directory));
-        if let Some((name, file)) = by_file {
+        if let Some((name, sign)) = signed {
             // OpenTofu may be installed under the other name.
-            let is_renamed = name == OPENTOFU
+            if name == OPENTOFU
                 && find(OPENTOFU).is_none()
-                && find(TERRAFORM).is_some_and(|program| is_opentofu(&program));
-            let name = if is_renamed { TERRAFORM } else { name };
-            return meant(name, Sign::File(file));
+                && let Some(renamed) = find(TERRAFORM).filter(|program| is_opentofu(program))
+            {
+                return Self {
+                    name: name.to_owned(),
+                    found: Some(renamed),
+                    is_opentofu: true,
+                    sign,
+                };
+            }
+            return meant(name, find(name), sign);
         }
-        let terraform = meant(TERRAFORM, Sign::Installed);
-        match terraform.found {
-            None if find(OPENTOFU).is_some() => meant(OPENTOFU, Sign::Installed),
-            _ => terraform,
+        match (find(TERRAFORM), find(OPENTOFU)) {
+            (None, Some(opentofu)) => meant(OPENTOFU, Some(opentofu), Sign::Installed),
+            (terraform, _) => meant(TERRAFORM, terraform, Sign::Installed),
         }
     }
 
@@ -87,21 +84,32 @@ impl Program {
         &self.name
     }
 
-    /// The same program, which will be found there.
+    pub(crate) fn is_opentofu(&self) -> bool {
+        self.is_opentofu
+    }
+
+    /// The same program, which will be found there under its own name.
     pub(super) fn at(&self, path: PathBuf) -> Self {
         Self {
+            is_opentofu: is_called_opentofu(&path),
             found: Some(path),
             ..self.clone()
         }
     }
 
-    /// Whether it is there.
-    pub(crate) fn is_found(&self) -> bool {
-        self.found.is_some()
+    /// Whether it was given by its name.
+    pub(crate) fn is_given(&self) -> bool {
+        self.sign == Sign::Given
+    }
+
+    /// Why nothing can be asked or run by it, if anything stands in the way.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        let is_contradicted = matches!(self.sign, Sign::Contradicted { .. });
+        (is_contradicted || self.found.is_none()).then(|| self.to_string())
     }
 }
 
-/// What is to be done where it is not there.
+/// What is to be done where nothing can be run by it.
 impl fmt::Display for Program {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
@@ -113,6 +121,15 @@ impl fmt::Display for Program {
             Sign::File(file) => write!(
                 formatter,
                 "{} says that the program here is {name:?}, which is not in PATH; install it, or say by TERRAFORM_BIN where it is",
+                file.display()
+            ),
+            Sign::Encryption => write!(
+                formatter,
+                "{ENCRYPTION_VARIABLE} is set, which only {name:?} reads, and that is not in PATH; install it, or say by TERRAFORM_BIN which program is meant"
+            ),
+            Sign::Contradicted { file, by } => write!(
+                formatter,
+                "{} says that the program here is {TERRAFORM:?}, and {by} encrypts states, which only {OPENTOFU:?} does; say by TERRAFORM_BIN which one is meant",
                 file.display()
             ),
             Sign::Installed => write!(
@@ -138,50 +155,6 @@ pub(crate) fn say_installed() -> Vec<String> {
         .collect()
 }
 
-/// Version managers go by the nearest of these files, here or above.
-fn by_version_file(directory: &Path) -> Option<(&'static str, PathBuf)> {
-    let levels = directory.ancestors();
-    levels
-        .flat_map(|level| VERSION_FILES.map(|(file, name)| (name, level.join(file))))
-        .find(|(_, file)| file.is_file())
-}
-
-/// What only OpenTofu reads, or only OpenTofu writes.
-fn by_configuration(directory: &Path) -> Option<(&'static str, PathBuf)> {
-    let entries = fs::read_dir(directory).ok()?.flatten();
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        // A pipe would keep whoever reads it waiting.
-        .filter(|path| path.is_file() && is_of_opentofu(path))
-        .collect();
-    files.sort();
-    let file = files.into_iter().next()?;
-    Some((OPENTOFU, file))
-}
-
-fn is_of_opentofu(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name == LOCK_FILE {
-        let text = fs::read_to_string(path);
-        return text.is_ok_and(|text| text.contains(REGISTRY_OF_OPENTOFU));
-    }
-    let is_hidden = name.starts_with('.');
-    !is_hidden
-        && [".tofu", ".tofu.json"]
-            .iter()
-            .any(|end| name.ends_with(end))
-}
-
-/// Whether a program is OpenTofu: by its name, or by the name of what that is a link to.
-pub(super) fn is_opentofu(binary: &Path) -> bool {
-    let real = fs::canonicalize(binary).ok();
-    let names = [Some(binary), real.as_deref()];
-    names.into_iter().flatten().any(|path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().contains(OPENTOFU))
-    })
-}
-
 /// Finds a program the way a shell does.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     let runnable = |path: &PathBuf| {
@@ -202,8 +175,8 @@ mod tests {
 
     use super::*;
 
-    /// What is given, the files, what is installed, and what is chosen: its name, and whether it is
-    /// there.
+    /// What is given, the files, what is installed, and what is chosen: its name, and whether it can
+    /// be run.
     type Row<'a> = (
         Option<&'a str>,
         &'a [(&'a str, &'a str)],
@@ -212,15 +185,30 @@ mod tests {
         bool,
     );
 
+    /// The same, with whether the environment encrypts, and part of what stands in the way.
+    type EncryptedRow<'a> = (
+        Option<&'a str>,
+        &'a [(&'a str, &'a str)],
+        bool,
+        &'a [&'a str],
+        &'a str,
+        &'a str,
+    );
+
     /// What is chosen below `above/here`, where these files are and these programs are installed.
-    fn choose(given: Option<&str>, files: &[(&str, &str)], installed: &[&str]) -> Program {
+    fn choose(
+        given: Option<&str>,
+        files: &[(&str, &str)],
+        encrypts: bool,
+        installed: &[&str],
+    ) -> Program {
         let scratch = tempfile::tempdir().unwrap();
         let directory = scratch.path().join("above/here");
         fs::create_dir_all(&directory).unwrap();
         for (name, text) in files {
             fs::write(directory.join(name), text).unwrap();
         }
-        Program::choose(given, &directory, |name| {
+        Program::choose(given, &directory, encrypts, |name| {
             let is_there = installed.contains(&name);
             is_there.then(|| Path::new("/bin").join(name))
         })
@@ -233,11 +221,11 @@ mod tests {
         fs::write(scratch.path().join("main.tofu"), "").unwrap();
         let terraform = scratch.path().join("terraform");
         symlink(scratch.path().join("tofu"), &terraform).unwrap();
-        let program = Program::choose(None, scratch.path(), |name| {
+        let program = Program::choose(None, scratch.path(), false, |name| {
             (name == TERRAFORM).then(|| terraform.clone())
         });
         assert_eq!(program.path(), terraform);
-        assert!(program.is_found());
+        assert!(program.is_opentofu() && program.obstacle().is_none());
     }
 
     #[test]
@@ -294,35 +282,81 @@ mod tests {
                 false,
             ),
         ];
-        for (given, files, installed, name, is_found) in rows {
-            let program = choose(given, files, installed);
+        for (given, files, installed, name, can_be_run) in rows {
+            let program = choose(given, files, false, installed);
             assert_eq!(
-                (program.name.as_str(), program.is_found()),
-                (name, is_found),
+                (program.name.as_str(), program.obstacle().is_none()),
+                (name, can_be_run),
                 "{given:?} {files:?} {installed:?}"
             );
         }
     }
 
     #[test]
-    fn what_is_missing_is_named_with_what_asks_for_it() {
-        let by_file = choose(None, &[("a.tofu", "")], &["terraform"]).to_string();
-        assert!(by_file.contains("a.tofu says that the program here is \"tofu\""));
-        let given = choose(Some("/x"), &[], &[]).to_string();
-        assert!(given.starts_with("TERRAFORM_BIN is \"/x\": there is no such program"));
-        let none = choose(None, &[], &[]).to_string();
-        assert!(none.starts_with("neither \"terraform\" nor \"tofu\" is in PATH"));
+    fn what_is_to_be_encrypted_is_never_for_terraform() {
+        let plain = ("main.tf", "");
+        let version = (".terraform-version", "1.11.4");
+        let above = ("../.terraform-version", "1.11.4");
+        let encryption = ("e.tofu", "terraform {\n encryption {\n }\n}\n");
+        let json = ("e.tofu.json", r#"{"terraform": {"encryption": {}}}"#);
+        let both: &[&str] = &["terraform", "tofu"];
+        let by_environment = "TF_ENCRYPTION is set, which only \"tofu\" reads";
+        let rows: [EncryptedRow; 9] = [
+            (None, &[plain], true, both, "tofu", ""),
+            (None, &[plain], true, &["terraform"], "tofu", by_environment),
+            (Some("terraform"), &[plain], true, both, "terraform", ""),
+            (None, &[version], false, both, "terraform", ""),
+            (
+                None,
+                &[version],
+                true,
+                both,
+                "terraform",
+                "and TF_ENCRYPTION",
+            ),
+            (
+                None,
+                &[above, encryption],
+                false,
+                both,
+                "terraform",
+                "above/here",
+            ),
+            (
+                None,
+                &[version, json],
+                false,
+                both,
+                "terraform",
+                "and an `enc",
+            ),
+            (None, &[(".opentofu-version", "")], true, both, "tofu", ""),
+            (
+                Some("terraform"),
+                &[above, encryption],
+                false,
+                both,
+                "terraform",
+                "",
+            ),
+        ];
+        for (given, files, encrypts, installed, name, obstacle) in rows {
+            let program = choose(given, files, encrypts, installed);
+            let said = program.obstacle().unwrap_or_default();
+            let row = format!("{given:?} {files:?} {encrypts}: {said}");
+            assert_eq!(program.name, name, "{row}");
+            assert_eq!(said.is_empty(), obstacle.is_empty(), "{row}");
+            assert!(said.contains(obstacle), "{row}");
+        }
     }
 
     #[test]
-    fn a_link_to_opentofu_is_opentofu() {
-        let scratch = tempfile::tempdir().unwrap();
-        let [tofu, link, other] =
-            ["tofu", "terraform", "another"].map(|name| scratch.path().join(name));
-        fs::write(&tofu, "").unwrap();
-        fs::write(&other, "").unwrap();
-        symlink(&tofu, &link).unwrap();
-        assert!(is_opentofu(&tofu) && is_opentofu(&link));
-        assert!(!is_opentofu(&other) && !is_opentofu(Path::new("terraform")));
+    fn what_is_missing_is_named_with_what_asks_for_it() {
+        let by_file = choose(None, &[("a.tofu", "")], false, &["terraform"]).to_string();
+        assert!(by_file.contains("a.tofu says that the program here is \"tofu\""));
+        let given = choose(Some("/x"), &[], false, &[]).to_string();
+        assert!(given.starts_with("TERRAFORM_BIN is \"/x\": there is no such program"));
+        let none = choose(None, &[], false, &[]).to_string();
+        assert!(none.starts_with("neither \"terraform\" nor \"tofu\" is in PATH"));
     }
 }

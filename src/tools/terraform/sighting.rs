@@ -11,8 +11,8 @@ use crate::environment::Environment;
 use crate::supervisor::SeenTool;
 use crate::tools::processes::{Purpose, Sighting};
 
-/// Which state a Terraform that was seen uses.
-pub(super) fn sight(seen: &SeenTool) -> Sighting<Terraform> {
+/// Which state a Terraform that was seen uses, beside the one that is named.
+pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
     let call = Call::read(seen.arguments.get(1..).unwrap_or_default());
     let effect = call.effect();
     if effect == Effect::None || call.takes_no_lock(seen) {
@@ -25,6 +25,8 @@ pub(super) fn sight(seen: &SeenTool) -> Sighting<Terraform> {
     };
     let mut terraform = Terraform {
         binary: seen.program.clone(),
+        is_opentofu: named.is_opentofu_as(&seen.program),
+        obstacle: None,
         directory,
         backend_config: Vec::new(),
         workspace: None,

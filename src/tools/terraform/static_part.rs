@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde_json::value::RawValue;
 
+use super::backends::ALL;
 use super::configuration::Configuration;
 use super::files::{is_json, malformed, read};
 use super::hcl_text::{Wanted, blocks};
@@ -23,6 +24,8 @@ const LOCALS: &str = "locals";
 const TERRAFORM: &str = "terraform";
 const BACKEND: &str = "backend";
 const ENCRYPTION: &str = "encryption";
+/// The variable whose text OpenTofu merges into the `encryption` block, and evaluates as that.
+pub(super) const ENCRYPTION_VARIABLE: &str = "TF_ENCRYPTION";
 
 /// Functions whose result depends on where they are called, or on what lies there.
 const OF_A_PLACE: [&str; 15] = [
@@ -58,7 +61,11 @@ struct Part {
 
 /// What of a configuration is evaluated before its state is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct StaticPart(Vec<Part>);
+pub(super) struct StaticPart {
+    parts: Vec<Part>,
+    /// What TF_ENCRYPTION says. It reaches OpenTofu by itself, but what it names does not.
+    encryption_of_environment: String,
+}
 
 impl StaticPart {
     pub(super) fn of(configuration: &Configuration) -> Result<Self, ToolError> {
@@ -77,11 +84,22 @@ impl StaticPart {
                 ..part
             }));
         }
-        Ok(Self(parts))
+        let by_environment = configuration.environment.text(ENCRYPTION_VARIABLE);
+        let is_read = |_: &String| configuration.is_tofu;
+        Ok(Self {
+            parts,
+            encryption_of_environment: by_environment.filter(is_read).unwrap_or_default(),
+        })
     }
 
     pub(super) fn has_encryption(&self) -> bool {
-        self.0.iter().any(|part| part.kind == ENCRYPTION)
+        !self.encryption_of_environment.is_empty()
+            || self.parts.iter().any(|part| part.kind == ENCRYPTION)
+    }
+
+    /// Whether there is nothing that a file would have to say.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
     }
 
     /// The encryption, with what it may name: a variable that has no value is refused only where it
@@ -90,7 +108,7 @@ impl StaticPart {
         let names = self.names_from(ENCRYPTION);
         let names_any = |of: &str| names.iter().any(|name| name.starts_with(of));
         let (names_local, names_variable) = (names_any("local."), names_any("var."));
-        self.0.retain(|part| match part.kind {
+        self.parts.retain(|part| match part.kind {
             ENCRYPTION => true,
             LOCALS => names_local,
             VARIABLES => names_variable,
@@ -114,6 +132,13 @@ impl StaticPart {
         self.named_from(BACKEND, &["terraform.workspace"]).is_some()
     }
 
+    /// Whether it is of a backend where asking makes a state.
+    pub(super) fn is_made_by_asking(&self) -> bool {
+        let made = ALL.iter().filter(|known| known.is_made_by_asking);
+        let kinds: Vec<&str> = made.map(|known| known.schema.kind).collect();
+        self.named_from(BACKEND, &kinds).is_some()
+    }
+
     /// The first of these words that stands in a block of this kind, or in locals where that names
     /// any. In doubt it is found: in a text between quotes too.
     fn named_from(&self, kind: &str, words: &[&str]) -> Option<String> {
@@ -126,10 +151,13 @@ impl StaticPart {
 
     fn names_from(&self, kind: &str) -> BTreeSet<String> {
         let of_kind = |kind: &str| -> BTreeSet<String> {
-            let parts = self.0.iter().filter(|part| part.kind == kind);
+            let parts = self.parts.iter().filter(|part| part.kind == kind);
             parts.flat_map(|part| words_of(&part.text)).collect()
         };
         let mut names = of_kind(kind);
+        if kind == ENCRYPTION {
+            names.append(&mut words_of(&self.encryption_of_environment));
+        }
         if names.iter().any(|name| name.starts_with("local.")) {
             names.append(&mut of_kind(LOCALS));
         }
@@ -138,9 +166,9 @@ impl StaticPart {
 
     /// Writes it into a shadow of `directory`, with the files that give values to variables.
     pub(super) fn write(&self, directory: &Path, shadow: &Path) -> io::Result<()> {
-        let names: BTreeSet<&str> = self.0.iter().map(|part| part.file.as_str()).collect();
+        let names: BTreeSet<&str> = self.parts.iter().map(|part| part.file.as_str()).collect();
         for name in names {
-            let parts = self.0.iter().filter(|part| part.file == name);
+            let parts = self.parts.iter().filter(|part| part.file == name);
             let texts: Vec<String> = parts.map(|part| part.in_file(name)).collect();
             let text = if is_json(Path::new(name)) {
                 format!("[{}]", texts.join(","))
@@ -162,10 +190,10 @@ impl StaticPart {
     /// What cuts it out of its files in a shell, into files of the same names in `$private`: what it says
     /// may be a secret, and is not printed.
     pub(super) fn cut_out_by_hand(&self) -> Result<String, String> {
-        let mut files: Vec<&str> = self.0.iter().map(|part| part.file.as_str()).collect();
+        let mut files: Vec<&str> = self.parts.iter().map(|part| part.file.as_str()).collect();
         files.dedup();
         let cut_out = |name: &str| {
-            let parts = self.0.iter().filter(|part| part.file == name);
+            let parts = self.parts.iter().filter(|part| part.file == name);
             let cuts: Result<String, String> = parts.map(Part::cut_out_by_hand).collect();
             Ok(format!("{{ {}}} >\"$private\"/{} && ", cuts?, quoted(name)))
         };
@@ -277,89 +305,4 @@ fn words_of(text: &str) -> BTreeSet<String> {
     text.split(|letter| !is_part(letter))
         .map(str::to_owned)
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn part(files: &[(&str, &str)]) -> (StaticPart, tempfile::TempDir) {
-        let directory = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            fs::write(directory.path().join(name), text).unwrap();
-        }
-        let configuration = Configuration {
-            directory: directory.path().to_owned(),
-            is_tofu: true,
-            ..Configuration::default()
-        };
-        (StaticPart::of(&configuration).unwrap(), directory)
-    }
-
-    #[test]
-    fn what_is_evaluated_first_is_written_where_it_stood_and_nothing_else() {
-        let (part, directory) = part(&[
-            (
-                "main.tf",
-                "variable \"a\" {}\nresource \"x\" \"y\" {}\nterraform {\n backend \"s3\" {\n }\n \
-                 required_version = \"1\"\n encryption {\n x = local.b\n }\n}\nlocals {\n b = var.a\n}\n",
-            ),
-            (
-                "more.tf.json",
-                r#"{"locals": {"c": 1}, "output": {}, "terraform": [{"encryption": {"d": 1}}]}"#,
-            ),
-            ("plain.tf", "output \"z\" {}\n"),
-            ("x.auto.tfvars", "a = 1\n"),
-        ]);
-        let shadow = tempfile::tempdir().unwrap();
-        let written = |name: &str| fs::read_to_string(shadow.path().join(name)).ok();
-        let without = part.clone().of_encryption();
-        assert!(part.has_encryption() && part.place_of_backend().is_none());
-        without.write(directory.path(), shadow.path()).unwrap();
-        assert_eq!(
-            written("main.tf").unwrap(),
-            "variable \"a\" {}\n\nlocals {\n b = var.a\n}\n\nterraform {\nencryption {\n x = local.b\n }\n}\n"
-        );
-        let json: serde_json::Value =
-            serde_json::from_str(&written("more.tf.json").unwrap()).unwrap();
-        assert_eq!(
-            json,
-            serde_json::json!([{"locals": {"c": 1}}, {"terraform": {"encryption": {"d": 1}}}])
-        );
-        assert_eq!(written("plain.tf"), None);
-        assert_eq!(written("x.auto.tfvars").unwrap(), "a = 1\n");
-    }
-
-    #[test]
-    fn what_depends_on_where_it_stands_is_found_through_locals() {
-        let backend =
-            |value: &str| format!("terraform {{\n backend \"s3\" {{\n key = {value}\n }}\n}}\n");
-        for (value, locals, expected) in [
-            ("var.a", "x = path.cwd", None),
-            ("local.b", "x = path.cwd", Some("path.cwd")),
-            ("local.b", "b = \"x\"", None),
-            ("basename(path . cwd)", "", Some("path.cwd")),
-            ("\"x\"\n path = var.a", "", None),
-            ("trimspace(file(\"x\"))", "", Some("file")),
-            ("basename(abspath(\".\"))", "", Some("abspath")),
-            ("\"filed/${var.abspaths}\"", "", None),
-        ] {
-            let locals = format!("locals {{\n {locals}\n}}\n");
-            let (part, _) = part(&[("main.tf", &(backend(value) + &locals))]);
-            assert_eq!(part.place_of_backend().as_deref(), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn encryption_may_read_files_but_not_ask_where_it_is() {
-        for (value, expected) in [
-            ("file(\"key\")", None),
-            ("\"${path.module}/key\"", None),
-            ("\"${path.cwd}/key\"", Some("path.cwd")),
-        ] {
-            let text = format!("terraform {{\n encryption {{\n x = {value}\n }}\n}}\n");
-            let (part, _) = part(&[("main.tf", &text)]);
-            assert_eq!(part.place_of_encryption().as_deref(), expected, "{value}");
-        }
-    }
 }

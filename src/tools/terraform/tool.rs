@@ -69,7 +69,7 @@ impl Processes for Terraform {
     }
 
     fn sight(&self, seen: &SeenTool) -> Sighting<Self> {
-        sighting::sight(seen)
+        sighting::sight(self, seen)
     }
 
     fn purpose(&self, seen: &SeenTool) -> Purpose {

@@ -16,7 +16,6 @@ use super::diagnostics::essence;
 use super::expired::expired;
 use super::place::Terraform;
 use super::precedence::{serial_to_store, step};
-use super::program::is_opentofu;
 use super::state_file::{StateFile, ids_shown, is_encrypted, lowered, with_serial};
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
@@ -85,7 +84,7 @@ impl Terraform {
     /// What a person can do with a state that nobody has compared with the stored one.
     pub(super) fn advice(&self, state: &UnsavedState) -> String {
         // What OpenTofu leaves has a serial that passes over what somebody else has stored since.
-        let is_next = state.since == Since::TriedOnce && !is_opentofu(&self.binary);
+        let is_next = state.since == Since::TriedOnce && !self.is_opentofu;
         if is_next && !state.is_of_several {
             self.push_by_hand(state)
         } else {
@@ -128,7 +127,7 @@ impl Terraform {
                     .to_owned(),
             );
         }
-        let step = step(is_opentofu(&self.binary));
+        let step = step(self.is_opentofu);
         match serial_to_store(&stored, &unsaved, state.since, step) {
             Err(difference) => Compared::Forked(ToolError::Forked {
                 difference: difference.to_string(),
@@ -226,9 +225,7 @@ impl Terraform {
     fn compare_by_hand(&self, state: &UnsavedState) -> String {
         let file = self.name_of(state);
         let command = match self.decryption_by_hand(state) {
-            None if !is_opentofu(&self.binary) => {
-                in_place(self, &format!("state pull | diff - {file}"))
-            }
+            None if !self.is_opentofu => in_place(self, &format!("state pull | diff - {file}")),
             None => in_place_after(self, PRIVATE, &self.compare_lines(&file, "")),
             Some(Ok(decryption)) => {
                 let push = format!("; {ASK} && {}", self.push_plain());

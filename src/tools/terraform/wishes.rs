@@ -13,7 +13,6 @@ use super::files::{is_json, read};
 use super::hcl_text::{Wanted, blocks};
 use super::json_text::members;
 use super::place::Terraform;
-use super::program::is_opentofu;
 use super::shadow::Shadow;
 use super::version::version_of;
 use crate::console::introduce;
@@ -39,14 +38,14 @@ impl Terraform {
                 return debug!("The version of the program is not known: {error}.");
             }
         };
-        let name = if is_opentofu(&self.binary) {
+        let name = if self.is_opentofu {
             "OpenTofu"
         } else {
             "Terraform"
         };
         introduce(&format!("{name} {version} {}", self.whereabouts()));
         let Ok(version) = version.parse() else { return };
-        let wished = wished(&self.binary, &self.directory);
+        let wished = wished(self.is_opentofu, &self.directory);
         if let Some((file, wished)) = wished.filter(|(_, wished)| *wished != version) {
             warn!(
                 "{} says {wished}, and this is {name} {version}. The file chooses nothing here, \
@@ -85,8 +84,8 @@ impl Terraform {
 }
 
 /// The version in the nearest file for version managers, where it is one, and not a rule.
-fn wished(binary: &Path, directory: &Path) -> Option<(PathBuf, Version)> {
-    let name = if is_opentofu(binary) {
+fn wished(is_opentofu: bool, directory: &Path) -> Option<(PathBuf, Version)> {
+    let name = if is_opentofu {
         ".opentofu-version"
     } else {
         ".terraform-version"
@@ -157,16 +156,16 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let here = scratch.path().join("here");
         fs::create_dir(&here).unwrap();
-        let version = |binary: &str| {
-            let wished = wished(Path::new(binary), &here);
+        let version = |is_opentofu: bool| {
+            let wished = wished(is_opentofu, &here);
             wished.map(|(_, version)| version.to_string())
         };
         let write = |name: &str, text: &str| fs::write(scratch.path().join(name), text).unwrap();
         write(".terraform-version", "1.9.8\n");
         write(".opentofu-version", "v1.8.0\n");
-        assert_eq!(version("terraform").as_deref(), Some("1.9.8"));
-        assert_eq!(version("tofu").as_deref(), Some("1.8.0"));
+        assert_eq!(version(false).as_deref(), Some("1.9.8"));
+        assert_eq!(version(true).as_deref(), Some("1.8.0"));
         write("here/.terraform-version", "latest:^1.5\n");
-        assert_eq!(version("terraform"), None);
+        assert_eq!(version(false), None);
     }
 }
