@@ -192,6 +192,56 @@ fn the_lock_that_counts_is_that_of_the_plan_whatever_the_clone_says() {
 }
 
 #[test]
+fn a_plan_or_a_deploy_that_takes_no_lock_is_not_refused_because_somebody_holds_it() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let held = project.be_locked_by("anna@macbook");
+    let mine = [
+        (plan(&project), "TF_CLI_ARGS_plan"),
+        (Softstop::deploy(&project), "TF_CLI_ARGS_apply"),
+    ];
+    for (softstop, variable) in mine {
+        softstop
+            .env(variable, "-lock=false")
+            .finish()
+            .expect_code(0);
+    }
+    let refused = plan(&project).env("TF_CLI_ARGS_apply", "-lock=false");
+    refused.finish().expect_code(3);
+    assert_eq!(project.store.resources(), ["a"]);
+    assert_eq!(project.store.lock_id(), held);
+}
+
+#[test]
+fn a_local_state_that_a_plan_names_is_found_from_everywhere() {
+    let project = Project::new(Kind::Local, &thing("a", ""));
+    Softstop::deploy(&project).finish().expect_code(0);
+    add(&project, "b");
+    plan(&project).finish().expect_code(0);
+    let rival = project.start_rival();
+    let above = project.directory.parent().unwrap();
+    let release = || {
+        softstop(
+            &project,
+            above,
+            &["release", "--working-dir", "repository", "--plan-file"],
+        )
+    };
+    let held = release().arguments([PLAN]).finish();
+    held.expect_code(0).expect_said("Its holder is alive");
+    // What applies the plan of another directory uses the state of that one.
+    let script = format!("cd repository; terraform apply -input=false {PLAN}; true");
+    let deploy = Softstop::in_directory(above, project.scratch())
+        .env("TF_CLI_CONFIG_FILE", project.cli_config())
+        .env("AFTER_SCRIPT", "echo lock=$SOFTSTOP_LOCK")
+        .arguments(["deploy"]);
+    let refused = deploy.script(&script).finish();
+    assert!(refused.stdout.contains("lock=held"), "{refused}");
+    rival.finish();
+    let free = release().arguments([PLAN]).finish();
+    free.expect_code(0).expect_said("The lock is free");
+}
+
+#[test]
 fn a_plan_that_is_missing_or_is_none_or_is_not_meant_is_refused_before_anything_runs() {
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
     let expect_refused = |softstop: Softstop, words: &str| {

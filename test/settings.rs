@@ -277,6 +277,25 @@ fn without_a_backend_block_the_state_is_the_file_that_lies_there_or_unknown() {
 }
 
 #[test]
+fn a_workspace_that_its_backend_cannot_have_is_unknown_and_nobody_is_asked() {
+    each(&["SOFTSTOP_WORKSPACE", "TF_WORKSPACE"], |variable| {
+        let repository = Repository::with([]);
+        let store = Store::new(Kind::HttpStrict, Path::new("/"));
+        repository.write("main.tf", &block(&store));
+        let requests = count_requests(&store);
+        let why = "there is no workspace \"typo\": the backend \"http\" has none but \"default\"";
+        repository.expect_unknown(&[(variable, "typo")], &[why]);
+        assert_eq!(requests.load(Ordering::Relaxed), 0);
+        let deploy = repository.softstop("deploy").env(variable, "typo");
+        let deployed = deploy.finish();
+        deployed
+            .expect_code(1)
+            .expect_said("workspaces not supported");
+        assert!(!deployed.stderr.contains("The lock is free"), "{deployed}");
+    });
+}
+
+#[test]
 fn an_override_is_told_by_all_that_stands_before_the_extension() {
     let repository =
         Repository::with([("my.override.tf", "locals {\n  owner = \"platform\"\n}\n")]);

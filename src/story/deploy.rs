@@ -74,6 +74,14 @@ impl Runs {
         }
     }
 
+    /// Whether it is known before it runs that no lock is taken.
+    fn takes_no_lock(&self, tool: &impl Processes) -> bool {
+        match self {
+            Self::Command(..) => tool.takes_no_lock(&self.words()),
+            Self::Job(job) => tool.job_takes_no_lock(job),
+        }
+    }
+
     /// What the tool itself runs, where it does.
     fn job(&self) -> Option<&Job> {
         match self {

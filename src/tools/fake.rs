@@ -125,6 +125,10 @@ impl Processes for FakeTool {
         words.last().is_some_and(|word| word == "version")
     }
 
+    fn job_takes_no_lock(&self, _: &Job) -> bool {
+        false
+    }
+
     fn is_named_in(&self, words: &[String]) -> bool {
         words.iter().any(|word| word == "fake")
     }

@@ -144,6 +144,10 @@ impl Processes for Tool {
         ask!(self, tool => tool.takes_no_lock(words))
     }
 
+    fn job_takes_no_lock(&self, job: &Job) -> bool {
+        ask!(self, tool => tool.job_takes_no_lock(job))
+    }
+
     fn is_named_in(&self, words: &[String]) -> bool {
         ask!(self, tool => tool.is_named_in(words))
     }

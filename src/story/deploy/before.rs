@@ -12,7 +12,7 @@ use crate::story::journal::Untold;
 use crate::story::locks::{exit_of_held, state_of};
 use crate::story::stage::Stage;
 use crate::supervisor::Cost;
-use crate::tools::{Locked, Locking, Processes, ToolError};
+use crate::tools::{Locked, Locking, ToolError};
 
 /// The locks as they were before the deploy.
 pub(super) struct Before {
@@ -38,7 +38,7 @@ impl<S: Stage> Story<'_, S> {
             told: None,
             released: Vec::new(),
         };
-        if self.tool.takes_no_lock(&self.deploy.runs.words()) {
+        if self.deploy.runs.takes_no_lock(self.tool) {
             debug!("The command takes no lock, so none was looked at.");
             return before;
         }

@@ -11,6 +11,8 @@ pub(super) struct Known {
     pub(super) strategy: fn(&Backend) -> Strategy,
     /// Whether it is set up to take locks at all.
     pub(super) takes_locks: fn(&Backend) -> bool,
+    /// Whether there can be another workspace than the default one.
+    pub(super) has_workspaces: bool,
     /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them:
     /// there is no nested block among them, which would be kept otherwise where it is not given.
     pub(super) is_flat: bool,
@@ -32,6 +34,7 @@ impl Known {
             schema,
             strategy,
             takes_locks: |_| true,
+            has_workspaces: true,
             is_flat: false,
             is_made_by_asking: false,
             without_making: &[],

@@ -163,7 +163,7 @@ impl<'a, H: Host> LockView<'a, H> {
             Ok(true)
         } else {
             Err(ToolError::NoState(format!(
-                "there is no workspace {:?}, but there is {}. Is the name misspelt?",
+                "there is no workspace {:?}, but there is {}. Correct its name",
                 self.workspace,
                 names.join(", ")
             )))

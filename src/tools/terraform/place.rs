@@ -94,7 +94,7 @@ impl Terraform {
         if let Some(barred) = Barred::find(plan, Want::Read, "") {
             return Err(format!("PLAN_FILE cannot be used: {barred}"));
         }
-        let (backend, workspace) = plan_file::backend(plan).map_err(|reason| {
+        let (backend, workspace) = plan_file::backend(plan, &self.directory).map_err(|reason| {
             format!(
                 "PLAN_FILE is \"{}\", and its backend cannot be read: {reason}",
                 plan.display()

@@ -37,8 +37,9 @@ struct Packed {
     msgpack: Vec<u8>,
 }
 
-/// The backend and the workspace of the plan in this file.
-pub(super) fn backend(path: &Path) -> Result<(Backend, String), String> {
+/// The backend and the workspace of the plan in this file, which is applied in this directory: relative
+/// paths count from there.
+pub(super) fn backend(path: &Path, directory: &Path) -> Result<(Backend, String), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut archive = ZipArchive::new(file).map_err(|_| "it is no plan in the clear".to_owned())?;
     let entry = archive.by_name("tfplan");
@@ -46,7 +47,9 @@ pub(super) fn backend(path: &Path) -> Result<(Backend, String), String> {
     let mut bytes = Vec::new();
     let read = entry.take(MOST_OF_A_PLAN).read_to_end(&mut bytes);
     read.map_err(|error| error.to_string())?;
-    parse(&bytes).ok_or_else(|| "it names no backend".to_owned())
+    let (mut backend, workspace) = parse(&bytes).ok_or("it names no backend")?;
+    backend.anchor_paths(directory);
+    Ok((backend, workspace))
 }
 
 fn parse(bytes: &[u8]) -> Option<(Backend, String)> {

@@ -52,7 +52,7 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
         }
         Some(Err(reason)) => return Sighting::Unclear(reason),
         // A directory that is made for one deploy may be gone when it has ended.
-        None => terraform.backend = cached(&terraform),
+        None => terraform.backend = terraform.configuration().initialised().ok().flatten(),
     }
     Sighting::Place(terraform)
 }
@@ -134,19 +134,13 @@ fn planned(
     if path.is_dir() {
         return None;
     }
-    let read = plan_file::backend(&path);
+    let read = plan_file::backend(&path, directory);
     Some(read.map_err(|reason| {
         format!(
             "it applied the plan {}, whose backend cannot be read: {reason}",
             path.display()
         )
     }))
-}
-
-fn cached(terraform: &Terraform) -> Option<Backend> {
-    let mut backend = terraform.configuration().initialised().ok()??;
-    backend.anchor_paths(&terraform.directory);
-    Some(backend)
 }
 
 #[cfg(test)]

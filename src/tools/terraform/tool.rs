@@ -80,6 +80,14 @@ impl Processes for Terraform {
         sighting::takes_no_lock(words)
     }
 
+    fn job_takes_no_lock(&self, job: &Job) -> bool {
+        let subcommand = match job {
+            Job::Apply | Job::ApplyPlan(_) => "apply",
+            Job::Plan(_) => "plan",
+        };
+        sighting::takes_no_lock(&["terraform", subcommand].map(str::to_owned))
+    }
+
     fn is_named_in(&self, words: &[String]) -> bool {
         const NAMES: [&str; 4] = ["terraform", "tofu", "terragrunt", "cdktf"];
         let is_word = |text: &str, name: &str| {
@@ -184,13 +192,14 @@ impl Locking for Terraform {
         }
         let place = self.without_credentials_for(&resolved);
         let backend = resolved.backend;
+        let workspace = self.workspace();
+        backend.expect_workspace(&workspace)?;
         let lock = match backend.strategy()? {
             Strategy::ByRequests => {
                 HttpLock::open(host, &backend, self.signature(), &place.environment)?
                     .map(TerraformLock::Http)
             }
             Strategy::ByTerraform(strategy) => {
-                let workspace = self.workspace();
                 let view = LockView::open(host, &place, backend, strategy, workspace).await?;
                 view.takes_locks().then_some(TerraformLock::View(view))
             }

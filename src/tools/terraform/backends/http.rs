@@ -7,6 +7,7 @@ use crate::tools::terraform::schema::Schema;
 use crate::tools::terraform::strategy::Strategy;
 
 pub(super) const HTTP: Known = Known {
+    has_workspaces: false,
     leading: &["TF_HTTP_"],
     credentials: &[
         "TF_HTTP_CLIENT_PRIVATE_KEY_PEM",

@@ -23,6 +23,9 @@ use super::strategy::Strategy;
 use crate::environment::Environment;
 use crate::tools::error::ToolError;
 
+/// The workspace that is there from the beginning.
+const DEFAULT_WORKSPACE: &str = "default";
+
 pub(super) const ALL: [&Known; 11] = [
     &local::LOCAL,
     &http::HTTP,
@@ -71,6 +74,20 @@ impl Backend {
     /// Whether the backend is set up to take locks at all.
     pub(super) fn takes_locks(&self) -> bool {
         self.known().is_none_or(|known| (known.takes_locks)(self))
+    }
+
+    /// Fails where the backend has no other workspace than the default one, and another one is named.
+    /// Terraform refuses it there, so no deploy has ever used it.
+    pub(super) fn expect_workspace(&self, workspace: &str) -> Result<(), ToolError> {
+        let is_there = workspace == DEFAULT_WORKSPACE;
+        if is_there || self.known().is_none_or(|known| known.has_workspaces) {
+            return Ok(());
+        }
+        Err(ToolError::NoState(format!(
+            "there is no workspace {workspace:?}: the backend {:?} has none but \
+             {DEFAULT_WORKSPACE:?}. Correct its name",
+            self.kind
+        )))
     }
 
     /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them.
