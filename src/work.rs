@@ -151,7 +151,7 @@ async fn run(
             release::run(supervisor, inquiry, journal, places, release).await
         }
         Task::Resolve(place, addresses) => {
-            resolve::run(supervisor, journal, place, addresses).await
+            resolve::run(supervisor, inquiry, journal, place, addresses).await
         }
         Task::Status { places, json } => {
             let (looked, conclusion) = status::run(supervisor, inquiry, journal, places).await;

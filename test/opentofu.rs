@@ -136,7 +136,9 @@ fn a_command_that_calls_the_program_by_its_path_needs_none_in_the_path() {
             expect_killed_is_released(&project, Softstop::deploy(&project).script(&script));
         finished
             .expect_said("The lock cannot be looked after yet: ")
-            .expect_said("backend.tofu says that the program here is \"tofu\", which is not in PATH");
+            .expect_said(
+                "backend.tofu says that the program here is \"tofu\", which is not in PATH",
+            );
     });
 }
 

@@ -8,12 +8,17 @@ use super::record::{PlaceName, Record};
 use crate::bitbucket::InsightsError;
 use crate::lock::Owner;
 
+/// What it hides.
+pub(crate) const SECRET: &str = "hunter2";
+
 /// A shelf that is a value.
 #[derive(Debug, Default)]
 pub(crate) struct FakeShelf {
     /// The last that was written of each.
     pub(crate) records: RefCell<Vec<Record>>,
     pub(crate) mood: Cell<Mood>,
+    /// The commit about which it never answers, as one that asks too often is not answered.
+    pub(crate) failing: RefCell<Option<String>>,
     /// Every commit that was asked about.
     pub(crate) asked: RefCell<Vec<String>>,
 }
@@ -60,6 +65,9 @@ impl FakeShelf {
     pub(super) async fn on_commit(&self, commit: &str) -> Result<Vec<Record>, InsightsError> {
         self.asked.borrow_mut().push(commit.to_owned());
         self.answer().await?;
+        if self.failing.borrow().as_deref() == Some(commit) {
+            return Err(InsightsError::NotThere);
+        }
         let records = self.records.borrow();
         let here = records.iter().filter(|one| one.commit.starts_with(commit));
         Ok(here.cloned().collect())

@@ -36,7 +36,7 @@ const WORDS: &[&str] = &[
 const NO_SECRETS: &[&str] = &["BITBUCKET_PROJECT_KEY", "OLDPWD", "PWD"];
 /// A shorter value is a word that stands everywhere.
 const SHORTEST: usize = 8;
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// The texts that nobody may read.
 pub(crate) struct Masks(Vec<SecretString>);
@@ -85,7 +85,7 @@ impl Masks {
         entry
     }
 
-    fn text(&self, text: &str) -> String {
+    pub(super) fn text(&self, text: &str) -> String {
         let masked =
             |text: String, secret: &SecretString| text.replace(secret.expose_secret(), MASK);
         self.0.iter().fold(text.to_owned(), masked)

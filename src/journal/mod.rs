@@ -16,11 +16,13 @@ mod shelf;
 mod store;
 #[cfg(test)]
 mod store_table;
+mod unmasked;
 mod words;
 
 pub(crate) use keeper::Keeper;
 pub(crate) use masked::Masks;
-pub(crate) use record::{Entry, Past, PlaceName, Record, Stand};
+pub(crate) use record::{Entry, Gap, Past, PlaceName, Record, Stand};
 pub(crate) use shares::Shares;
 pub(crate) use shelf::Shelf;
 pub(crate) use store::Store;
+pub(crate) use unmasked::{Meant, meant};

@@ -7,7 +7,7 @@ impl Entry {
     /// Whether something may exist that no state knows, and that the next deploy would make again.
     ///
     /// What was changed or destroyed shows in the next plan. What has failed the tool itself has told,
-    /// and has kept what was there of it.
+    /// and has kept what was there of it, where it lived to store its state: see `doubt_failures`.
     pub(crate) fn is_open(&self) -> bool {
         let is_made = matches!(self.resource.action, Action::Create | Action::Replace);
         let may_exist = match self.resource.stage {
@@ -63,6 +63,23 @@ impl Record {
             }
             entry.compare(stored);
         }
+    }
+
+    /// Takes for what may exist what has failed to be made, because the tool has not stored its state
+    /// after that. With `-json` Terraform tells of a failure at once, and what there is of the object is
+    /// in the state that it stores up to 20 s later.
+    pub(crate) fn doubt_failures(&mut self) {
+        for entry in &mut self.entries {
+            entry.resource.doubt_failure();
+        }
+    }
+
+    /// As it is to be taken once its deploy is over: who has not told of an end was killed.
+    pub(crate) fn taken_as_over(mut self) -> Self {
+        if self.stand == Stand::Running {
+            self.doubt_failures();
+        }
+        self
     }
 
     /// How it stands once its deploy is over.
@@ -165,6 +182,27 @@ mod tests {
         ] {
             let entry = entry(resource(action, stage, None, None), is_stored);
             assert_eq!(entry.is_open(), is_open, "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_failed_to_be_made_may_exist_where_the_deploy_has_told_no_end() {
+        use Action::{Create, Destroy, Replace, Update};
+        for (action, stand, is_open) in [
+            (Create, Stand::Running, true),
+            (Replace, Stand::Running, true),
+            (Update, Stand::Running, false),
+            (Destroy, Stand::Running, false),
+            // The tool has stored its state at its end.
+            (Create, Stand::Unfinished, false),
+        ] {
+            let failed = entry(resource(action, Fate::Failed, None, None), None);
+            let record = Record {
+                stand,
+                ..record(vec![failed])
+            };
+            let record = record.taken_as_over();
+            assert_eq!(record.is_open(), is_open, "{action:?} {stand:?}");
         }
     }
 

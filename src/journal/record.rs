@@ -1,5 +1,7 @@
 //! What is kept of one deploy at one place, as a value.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use crate::lock::Owner;
@@ -54,11 +56,64 @@ impl Entry {
 }
 
 /// What is known of the deploys before this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Past {
+    /// What is not settled at the place that was asked about.
+    pub(crate) records: Vec<Record>,
+    /// The same of other places of the repository, as far as something is open there.
+    pub(crate) elsewhere: Vec<Record>,
+    /// Why there may be more.
+    pub(crate) gap: Option<Gap>,
+}
+
+/// Why what is known of a past may not be all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Past {
-    /// Everything that was found is settled.
-    Settled,
-    Unfinished(Vec<Record>),
-    /// For this reason.
-    NotKnown(String),
+pub(crate) enum Gap {
+    /// Nobody was asked, for this reason.
+    NotAsked(String),
+    /// Nobody has answered, for this reason.
+    Silent(String),
+    /// Not all have answered, for this reason.
+    Incomplete(String),
+    /// This build has not told of its end, and nobody knows whether it is over.
+    MayGoOn(u64),
+    /// This build, whose deploy is over, has left no record.
+    NoneLeft(u64),
+}
+
+impl Past {
+    /// Nothing, because nobody was asked.
+    pub(crate) fn not_asked(why: impl Into<String>) -> Self {
+        Self {
+            gap: Some(Gap::NotAsked(why.into())),
+            ..Self::default()
+        }
+    }
+
+    /// Whether there is an answer where it was asked for.
+    pub(crate) fn is_answered(&self) -> bool {
+        !matches!(self.gap, Some(Gap::NotAsked(_) | Gap::Silent(_)))
+    }
+
+    /// Whether this deploy is among what is known.
+    pub(crate) fn tells_of(&self, owner: &Owner) -> bool {
+        self.records.iter().any(|record| record.owner == *owner)
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked(why) | Self::Silent(why) | Self::Incomplete(why) => {
+                formatter.write_str(why)
+            }
+            Self::MayGoOn(build) => {
+                write!(
+                    formatter,
+                    "build {build} has not told of its end, and may go on"
+                )
+            }
+            Self::NoneLeft(build) => write!(formatter, "build {build} has left none"),
+        }
+    }
 }

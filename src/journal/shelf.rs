@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 #[cfg(test)]
-use super::fake::FakeShelf;
+use super::fake::{FakeShelf, SECRET};
 use super::keeper::Journal;
 use super::record::{PlaceName, Record};
 use super::store::Store;
@@ -26,6 +26,15 @@ impl Shelf {
             Self::Commits(store) => store.write(record).await,
             #[cfg(test)]
             Self::Fake(fake) => fake.write(record).await,
+        }
+    }
+
+    /// A text as it is written down, without secrets.
+    pub(crate) fn hide(&self, text: &str) -> String {
+        match self {
+            Self::Commits(store) => store.hide(text),
+            #[cfg(test)]
+            Self::Fake(_) => text.replace(SECRET, "***"),
         }
     }
 

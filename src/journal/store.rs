@@ -52,6 +52,11 @@ impl Store {
         }
     }
 
+    /// A text as it is written down.
+    pub(super) fn hide(&self, text: &str) -> String {
+        self.masks.text(text)
+    }
+
     /// Writes what has changed since it was written last.
     pub(crate) async fn write(&self, record: &Record) -> Result<(), InsightsError> {
         let record = self.masks.hide(form::limited(record));

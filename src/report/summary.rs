@@ -23,11 +23,7 @@ const KINDS: [(Kind, &str, bool); 8] = [
     ),
     (Kind::NotStored, "Complete, and NOT in the state", true),
     (Kind::InFlight, "In flight, so it may exist", true),
-    (
-        Kind::MayExist,
-        "Given up by its provider, so it may exist",
-        true,
-    ),
+    (Kind::MayExist, "Failed or given up, so it may exist", true),
     (
         Kind::InDoubt,
         "In doubt, because what was told of it contradicts itself",

@@ -38,6 +38,7 @@ use crate::story::used::Used;
 use crate::story::warned::Warned;
 use crate::supervisor::{Ending, Grounds, Phase, Seen};
 use crate::tools::{Job, Locking, Prepared, Processes, Purpose, StateKeeper, Tool, ToolError};
+use remains::Ended;
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;
@@ -213,18 +214,23 @@ impl<S: Stage> Story<'_, S> {
         let was_killed = ending.is_ok_and(|ending| ending.tool_was_killed);
         let is_success =
             outcome == Outcome::Succeeded && !was_killed && conclusion.locks.are_quiet();
-        let remains = self
-            .remains(&hearing, &used, &places, is_success, &went.lacking)
-            .await;
+        let state_is_kept = !was_killed && !self.has_unsaved(&places, started.1);
+        let ended = Ended::new(is_success, state_is_kept);
+        let remains = self.remains(&hearing, &used, &places, ended, &went.lacking);
+        let remains = remains.await;
         (self.report)(&conclusion, &remains);
         keeping.finish(self.stage, &remains).await;
         self.settle(past, &places, &hearing, outcome).await;
         self.run_after_script(&conclusion).await;
         warned.explain(outcome);
-        if let (Runs::Job(job), Reason::Ran { .. }) = (&self.deploy.runs, &conclusion.reason) {
-            saved_plan::explain(job, outcome);
-        }
+        self.explain_saved_plan(&conclusion);
         conclusion
+    }
+
+    fn explain_saved_plan(&self, conclusion: &Conclusion) {
+        if let (Runs::Job(job), Reason::Ran { .. }) = (&self.deploy.runs, &conclusion.reason) {
+            saved_plan::explain(job, conclusion.outcome);
+        }
     }
 
     async fn run_after_script(&self, conclusion: &Conclusion) {

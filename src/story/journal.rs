@@ -1,22 +1,23 @@
 //! Where the stories write what a deploy does, and find what earlier ones have left.
 
-use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use futures_util::{StreamExt, stream};
 use tracing::debug;
 
 use crate::bitbucket::InsightsError;
 use crate::bitbucket::api::Api;
 use crate::bitbucket::build::Build;
 use crate::bitbucket::insights::Insights;
-use crate::journal::{Masks, Past, PlaceName, Record, Shelf, Stand, Store};
+use crate::journal::{Gap, Masks, Meant, Past, PlaceName, Record, Shelf, Stand, Store, meant};
 use crate::lock::Owner;
-use crate::story::commits::recent_commits;
+use crate::story::kept::Found;
+pub(super) use crate::story::kept::Whose;
+pub(crate) use crate::story::kept::{Kept, Own};
 use crate::story::repository::repository;
 use crate::tools::Host;
+use crate::tools::progress::{Resource, Stored};
 
 /// How long whatever is read may take in all. Nobody waits longer for what may be nothing.
 const LIMIT_TO_READ: Duration = Duration::from_secs(2);
@@ -38,20 +39,6 @@ pub(crate) enum Journal {
     Off,
     /// For this reason there is none.
     None(String),
-}
-
-/// The journal of a repository, and who writes into it.
-pub(crate) struct Kept {
-    pub(crate) shelf: Shelf,
-    /// Nothing outside of Pipelines, where nothing is deployed that anybody could know again.
-    pub(crate) own: Option<Own>,
-}
-
-/// A step that deploys.
-pub(crate) struct Own {
-    pub(crate) owner: Owner,
-    /// The commit of its pipeline.
-    pub(crate) commit: String,
 }
 
 /// What is known of whoever has not told of an end.
@@ -143,60 +130,87 @@ impl Journal {
         matches!(self, Self::Off)
     }
 
-    /// What is left of the deploy of `holder` at this place, or else of any. What somebody may be about
-    /// to do is no past.
+    /// What is left at this place: of the deploys of these holders, and of any others where that is
+    /// wished, or where a stamp does not tell where to look. What somebody may be about to do is no past.
     pub(super) async fn past<H: Host>(
         &self,
         host: &H,
         directory: &Path,
         place: Option<&PlaceName>,
-        holder: Option<&Owner>,
+        whose: Whose<'_>,
         untold: Untold,
     ) -> Past {
         let kept = match self.expect_kept() {
             Ok(kept) => kept,
-            Err(why) => return Past::NotKnown(why),
+            Err(why) => return Past::not_asked(why),
         };
         let Some(place) = place else {
-            let why = "this place has no name that is the same in every clone";
-            return Past::NotKnown(why.to_owned());
+            return Past::not_asked("this place has no name that is the same in every clone");
         };
-        let found: RefCell<Vec<Record>> = RefCell::default();
-        let asked = async {
-            match holder.and_then(|holder| Some((holder, holder.commit()?))) {
-                Some((holder, commit)) => {
-                    let commit = kept.in_full(host, directory, commit).await;
-                    let record = kept.shelf.of_step(&commit, holder, place).await?;
-                    found.borrow_mut().extend(record);
-                    Ok(())
-                }
-                None => kept.search(host, directory, &found).await,
-            }
-        };
+        let found = Found::default();
+        let asked = kept.ask(host, directory, place, whose, &found);
         let asked: Option<Result<(), InsightsError>> = host.limited(LIMIT_TO_READ, asked).await;
-        let mut records = found.into_inner();
-        let was_found = !records.is_empty();
-        records.retain(|record| record.is_left_at(place));
-        let may_go_on =
+        let unanswered = match asked {
+            Some(Ok(())) => None,
+            Some(Err(error)) => Some(error.to_string()),
+            None => Some("there was no time left to ask for it".to_owned()),
+        };
+        let Found {
+            records,
+            is_answered,
+        } = found;
+        let is_in_doubt =
             |record: &Record| record.stand == Stand::Running && untold == Untold::PerhapsAlive;
-        let going_on = records.iter().find(|record| may_go_on(record));
-        let going_on = going_on.map(|record| record.owner.build());
-        records.retain(|record| !may_go_on(record));
-        if !records.is_empty() {
-            return Past::Unfinished(records);
+        let records = records.into_inner();
+        let (mut here, elsewhere): (Vec<Record>, Vec<Record>) =
+            records.into_iter().partition(|one| one.place == *place);
+        let none_left = |holder: &&Owner| !here.iter().any(|record| record.owner == **holder);
+        let none_left = whose.holders.iter().find(none_left);
+        let none_left = none_left.map(|holder| Gap::NoneLeft(holder.build()));
+        here.retain(|record| record.is_left_at(place));
+        let may_go_on = here.iter().find(|record| is_in_doubt(record));
+        let may_go_on = may_go_on.map(|record| Gap::MayGoOn(record.owner.build()));
+        here.retain(|record| !is_in_doubt(record));
+        let unanswered = unanswered.map(|why| {
+            if is_answered.get() {
+                Gap::Incomplete(why)
+            } else {
+                Gap::Silent(why)
+            }
+        });
+        Past {
+            records: here,
+            elsewhere: kept.left_elsewhere(elsewhere),
+            gap: unanswered.or(none_left).or(may_go_on),
         }
-        if let Some(build) = going_on {
-            return Past::NotKnown(format!(
-                "build {build} has not told of its end, and may go on"
-            ));
+    }
+
+    /// Which of these addresses is meant by one of a journal, in which secrets are hidden.
+    pub(super) fn meant<'a>(
+        &self,
+        address: &str,
+        known: impl IntoIterator<Item = &'a String>,
+    ) -> Meant {
+        match self.kept() {
+            Some(kept) => meant(address, known, |known| kept.shelf.hide(known)),
+            None => Meant::Written,
         }
-        match asked {
-            Some(Ok(())) => match holder.filter(|_| !was_found) {
-                Some(holder) => Past::NotKnown(format!("build {} has left none", holder.build())),
-                None => Past::Settled,
-            },
-            Some(Err(error)) => Past::NotKnown(error.to_string()),
-            None => Past::NotKnown("there was no time left to ask for it".to_owned()),
+    }
+
+    /// Gives what the state has its own address again, where a secret in it is hidden. Of several that
+    /// are written alike, the id tells which one it is.
+    pub(super) fn unmask(&self, records: &mut [Record], stored: &Stored) {
+        for entry in records.iter_mut().flat_map(|record| &mut record.entries) {
+            let Resource { address, id, .. } = &mut entry.resource;
+            let has_it = |ids: &Vec<String>| id.as_ref().is_some_and(|id| ids.contains(id));
+            let by_id = stored.0.iter().filter(|(_, ids)| has_it(ids));
+            let meant = match self.meant(address, by_id.map(|(known, _)| known)) {
+                Meant::One(one) => Meant::One(one),
+                Meant::Written | Meant::OneOf(_) => self.meant(address, stored.0.keys()),
+            };
+            if let Meant::One(one) = meant {
+                *address = one;
+            }
         }
     }
 
@@ -252,53 +266,5 @@ pub(super) fn limit_to_write<H: Host>(host: &H) -> Duration {
     match host.interrupt() {
         Some(_) => LIMIT_IN_A_HURRY,
         None => LIMIT_TO_WRITE,
-    }
-}
-
-impl Kept {
-    /// Looks for what was left on the own commit, and on those before it.
-    async fn search<H: Host>(
-        &self,
-        host: &H,
-        directory: &Path,
-        found: &RefCell<Vec<Record>>,
-    ) -> Result<(), InsightsError> {
-        // A deploy that has told nothing yet may just have begun.
-        let is_left = |record: &Record| record.stand != Stand::Running || record.is_open();
-        let ask = async |commit: String| {
-            let records = match self.shelf.on_commit(&commit).await {
-                Err(InsightsError::NotFound) => Vec::new(),
-                records => records?,
-            };
-            found
-                .borrow_mut()
-                .extend(records.into_iter().filter(is_left));
-            Ok(())
-        };
-        let mut others = recent_commits(host, directory).await;
-        let first = match &self.own {
-            Some(own) => Some(own.commit.clone()),
-            None => others.first().cloned(),
-        };
-        // Where nobody answers, nobody is asked fifty times.
-        if let Some(first) = first {
-            others.retain(|commit| !commit.starts_with(&first));
-            ask(first).await?;
-        }
-        let side_by_side = others.len().max(1);
-        let answers = stream::iter(others).map(ask).buffer_unordered(side_by_side);
-        let answers: Vec<Result<(), InsightsError>> = answers.collect().await;
-        answers.into_iter().collect()
-    }
-
-    /// A commit of which a stamp has told the begin, as far as the clone knows it.
-    async fn in_full<H: Host>(&self, host: &H, directory: &Path, begin: &str) -> String {
-        let own = self.own.as_ref().map(|own| &own.commit);
-        if let Some(own) = own.filter(|own| own.starts_with(begin)) {
-            return own.clone();
-        }
-        let recent = recent_commits(host, directory).await;
-        let meant = recent.into_iter().find(|commit| commit.starts_with(begin));
-        meant.unwrap_or_else(|| begin.to_owned())
     }
 }

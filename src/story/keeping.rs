@@ -56,15 +56,15 @@ impl<'a> Keeping<'a> {
     pub(super) fn of(journal: &'a Journal, hearing: &Hearing, past: &Past) -> Self {
         let own = journal.own();
         let carried = match (own, past) {
-            (Some((_, own)), Past::Unfinished(records)) => {
+            (Some((_, own)), Past { records, .. }) => {
                 let of_own = records.iter().filter(|record| record.owner == own.owner);
                 of_own.cloned().collect()
             }
-            _ => Vec::new(),
+            (None, _) => Vec::new(),
         };
         Self {
             own,
-            answers: !matches!(past, Past::NotKnown(_)),
+            answers: past.is_answered(),
             telling: Rc::new(Teller {
                 heard: hearing.heard(),
                 shares: RefCell::default(),
@@ -210,6 +210,9 @@ impl Teller {
     /// The same when all is over.
     fn last_record(&self, own: &Own, place: &PlaceName, remains: &Remains) -> Record {
         let mut record = self.told(own, place);
+        if !remains.state_is_kept {
+            record.doubt_failures();
+        }
         for entry in &mut record.entries {
             let is_it = |left: &&Left| left.resource == entry.resource;
             let is_complete = entry.resource.stage == Fate::Complete;

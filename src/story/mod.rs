@@ -7,6 +7,7 @@ pub(crate) mod deploy;
 mod hearing;
 pub(crate) mod journal;
 mod keeping;
+mod kept;
 pub(crate) mod locks;
 mod next_steps;
 mod past;

@@ -7,6 +7,7 @@ use tracing::{debug, info, warn};
 use crate::inquiry::Inquiry;
 use crate::journal::{Entry, PlaceName, Record, Stand};
 use crate::lock::Owner;
+use crate::story::journal::Journal;
 use crate::story::next_steps::next_steps;
 use crate::story::remains::{Kind, Left, names};
 use crate::tools::progress::{Stored, Telling, Told};
@@ -25,7 +26,11 @@ const KINDS: [(Kind, &str, bool); 8] = [
     ),
     (Kind::NotStored, "complete and NOT in the state", true),
     (Kind::InFlight, "in flight", true),
-    (Kind::MayExist, "given up by their provider", true),
+    (
+        Kind::MayExist,
+        "failed or given up, and perhaps there",
+        true,
+    ),
     (Kind::InDoubt, "in doubt", true),
     (Kind::Failed, "failed", false),
     // Who was killed may have begun it all the same, and have had no time to say so.
@@ -61,11 +66,15 @@ pub(super) async fn stored_at<H: Host>(
 /// state has, as far as it was read.
 pub(super) async fn look_back<H: Host>(
     host: &H,
+    journal: &Journal,
     prefix: &str,
     place: &Tool,
     records: &mut [Record],
 ) -> Option<Result<Stored, ToolError>> {
     let stored = stored_at(host, place, records).await;
+    if let Some(Ok(stored)) = &stored {
+        journal.unmask(records, stored);
+    }
     for record in records {
         if let Some(Ok(stored)) = &stored {
             record.compare(stored);
@@ -102,7 +111,7 @@ pub(super) async fn tell_by_log<H: Host>(
         "{prefix}No journal tells what the deploy has made that held the lock: {why}. The log of its \
          step does, which may be about other directories too:"
     );
-    look_back(host, prefix, place, &mut [record]).await;
+    look_back(host, &Journal::Off, prefix, place, &mut [record]).await;
 }
 
 /// What a log tells; nothing where it tells of no resource.

@@ -7,13 +7,12 @@ use tracing::{debug, info, warn};
 
 use crate::exit_code::{Exit, Outcome};
 use crate::inquiry::Inquiry;
-use crate::journal::Past;
 use crate::lock::{Holder, LockInfo, Owner};
 use crate::recovery::guarded::Guarded;
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
-use crate::story::journal::{Journal, Untold};
+use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
 use crate::story::past::{advise, look_back, name_of, tell_by_log, tell_way_out};
 use crate::story::places::{Place, introduce, side_by_side};
@@ -164,20 +163,26 @@ async fn tell_past<S: Stage>(
     } else {
         Untold::Over
     };
-    let (place_name, holder_name) = (place_name.as_ref(), holder.as_ref());
-    let past = journal.past(stage, directory, place_name, holder_name, untold);
-    match past.await {
-        Past::Settled => {}
-        Past::Unfinished(mut records) => {
-            let prefix = format!("{name}: ");
-            look_back(stage, &prefix, tool, &mut records).await;
-            advise(&prefix, tool, &records);
-            tell_way_out(&prefix, &records);
-            journal.write(stage, &records).await;
-        }
-        Past::NotKnown(why) if was_released => return Some(Unknown { holder, why }),
-        Past::NotKnown(why) => debug!("{name}: What was left is not known: {why}."),
+    let holders: Vec<Owner> = holder.iter().cloned().collect();
+    let whose = Whose {
+        holders: &holders,
+        and_others: holders.is_empty(),
+    };
+    let past = journal.past(stage, directory, place_name.as_ref(), whose, untold);
+    let mut past = past.await;
+    let is_told = holder.as_ref().is_some_and(|holder| past.tells_of(holder));
+    if !past.records.is_empty() {
+        let (prefix, records) = (format!("{name}: "), &mut past.records);
+        look_back(stage, journal, &prefix, tool, records).await;
+        advise(&prefix, tool, records);
+        tell_way_out(&prefix, records);
+        journal.write(stage, records).await;
     }
+    let why = past.gap?.to_string();
+    if was_released && !is_told {
+        return Some(Unknown { holder, why });
+    }
+    debug!("{name}: What was left is not known: {why}.");
     None
 }
 

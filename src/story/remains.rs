@@ -12,6 +12,8 @@ pub(crate) struct Remains {
     pub(crate) heard: Heard,
     /// Whether the deploy has ended well, and left nothing that a person has to know of.
     pub(crate) is_plain: bool,
+    /// Whether the tool has stored its state at its end, so that it has what there is of what failed.
+    pub(crate) state_is_kept: bool,
     /// Whether the state was read after the end.
     pub(crate) state_was_read: bool,
     pub(crate) resources: Vec<Left>,

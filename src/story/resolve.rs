@@ -1,18 +1,24 @@
 //! The story of a resolution: a person says that something in the journal needs nothing more.
 
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::exit_code::Exit;
-use crate::journal::{Past, Record};
+use crate::inquiry::Inquiry;
+use crate::journal::{Entry, Gap, Record};
+use crate::lock::LockInfo;
+use crate::recovery::{Finding, examine};
 use crate::story::conclusion::{Conclusion, Locks, Reason};
-use crate::story::journal::{Journal, Untold};
+use crate::story::journal::{Journal, Untold, Whose};
+use crate::story::locks::{each_lock, unknown};
 use crate::story::past::{left_of, look_back, name_of};
 use crate::story::places::Place;
 use crate::story::stage::Stage;
+use crate::tools::ToolError;
 
 /// Strikes these addresses from what is left at the place.
 pub(crate) async fn run<S: Stage>(
     stage: &S,
+    inquiry: &Inquiry<'_, S>,
     journal: &Journal,
     place: &Place,
     addresses: &[String],
@@ -23,61 +29,99 @@ pub(crate) async fn run<S: Stage>(
         tool,
     } = place;
     let place_name = name_of(tool);
-    // A person says that it needs nothing more, whoever has told of it.
-    let untold = Untold::Over;
+    // What a deploy makes just now is no past, whatever a person says of what an earlier one has left.
+    let untold = untold(stage, inquiry, place).await;
     let past = journal
-        .past(stage, directory, place_name.as_ref(), None, untold)
+        .past(
+            stage,
+            directory,
+            place_name.as_ref(),
+            Whose::ANYBODY,
+            untold,
+        )
         .await;
-    let mut records = match past {
-        Past::Unfinished(records) => records,
-        Past::Settled => return resolved(format!("{name}: nothing is unfinished")),
-        Past::NotKnown(why) => {
-            return unanswered(format!("what is unfinished is not known: {why}"));
-        }
-    };
-    look_back(stage, &format!("{name}: "), tool, &mut records).await;
+    let (mut records, gap) = (past.records, past.gap);
+    let prefix = format!("{name}: ");
+    look_back(stage, journal, &prefix, tool, &mut records).await;
     let known = open_names(&records);
     if known.is_empty() {
         journal.write(stage, &records).await;
-        return resolved(format!("{name}: nothing is unfinished"));
+        return match gap {
+            Some(gap) => unanswered(format!("what is unfinished is not known: {gap}")),
+            None => resolved(format!("{name}: nothing is unfinished")),
+        };
     }
-    let unknown: Vec<String> = addresses
+    let strangers: Vec<String> = addresses
         .iter()
         .filter(|address| !known.contains(address))
         .map(|address| format!("{address:?}"))
         .collect();
-    if addresses.is_empty() || !unknown.is_empty() {
-        let given = match unknown.as_slice() {
+    if addresses.is_empty() || !strangers.is_empty() {
+        let given = match strangers.as_slice() {
             [] => "ADDRESS names nothing".to_owned(),
-            unknown => format!("ADDRESS is {}", unknown.join(", ")),
+            strangers => format!("ADDRESS is {}", strangers.join(", ")),
         };
         let known = known.join(", ");
-        return Conclusion::not_run(format!("{given}: what is unfinished is {known}"));
+        let more = gap.map(|gap| format!("; there may be more, because {gap}"));
+        let more = more.unwrap_or_default();
+        return Conclusion::not_run(format!("{given}: what is unfinished is {known}{more}"));
     }
     for record in &mut records {
-        for entry in &record.entries {
-            if entry.is_open() && addresses.contains(&left_of(entry).name()) {
-                let id = entry.resource.id.as_deref();
-                let id = id.map(|id| format!(" (id {})", id.escape_debug()));
-                info!(
-                    "{name}: {}{} of build {} needs nothing more.",
-                    left_of(entry).name(),
-                    id.unwrap_or_default(),
-                    record.owner.build()
-                );
-            }
-        }
-        let is_meant = |address: &String| addresses.contains(address);
-        record
-            .entries
-            .retain(|entry| !is_meant(&left_of(entry).name()));
-        record.end();
+        strike(name, record, addresses);
     }
     if let Err(why) = journal.try_write(stage, &records).await {
         return unanswered(format!("this could not be written down: {why}"));
     }
-    let left = open_names(&records).len();
-    resolved(format!("{} resolved, {left} left", addresses.len()))
+    let (count, left) = (addresses.len(), open_names(&records).len());
+    match gap {
+        None => resolved(format!("{count} resolved, {left} left")),
+        Some(gap @ Gap::MayGoOn(_)) => resolved(format!(
+            "{count} resolved, {left} left; {gap}, so its record was left alone"
+        )),
+        Some(gap) => unanswered(format!(
+            "{count} resolved; how much is left is not known, because {gap}"
+        )),
+    }
+}
+
+/// What follows for whoever has not told of an end. Only somebody who has the lock makes something, so
+/// nobody does while it is free, or its holder is over.
+async fn untold<S: Stage>(stage: &S, inquiry: &Inquiry<'_, S>, place: &Place) -> Untold {
+    let judge = async |holder: &LockInfo| inquiry.judge(&place.tool, holder).await;
+    let found: Vec<Result<Finding, ToolError>> = each_lock(stage, &place.tool, async |lock| {
+        examine(&lock, &judge).await
+    })
+    .await;
+    let is_over = |found: &Result<Finding, ToolError>| {
+        if let Err(error) = found {
+            debug!("{}", unknown(error));
+        }
+        matches!(found, Ok(Finding::Free | Finding::Over(..)))
+    };
+    if found.iter().all(is_over) {
+        Untold::Over
+    } else {
+        Untold::PerhapsAlive
+    }
+}
+
+/// Strikes these addresses from a record.
+fn strike(name: &str, record: &mut Record, addresses: &[String]) {
+    let is_meant = |entry: &Entry| addresses.contains(&left_of(entry).name());
+    for entry in &record.entries {
+        if entry.is_open() && is_meant(entry) {
+            let id = entry.resource.id.as_deref();
+            let id = id.map(|id| format!(" (id {})", id.escape_debug()));
+            info!(
+                "{name}: {}{} of build {} needs nothing more.",
+                left_of(entry).name(),
+                id.unwrap_or_default(),
+                record.owner.build()
+            );
+        }
+    }
+    record.entries.retain(|entry| !is_meant(entry));
+    record.end();
 }
 
 fn unanswered(words: String) -> Conclusion {

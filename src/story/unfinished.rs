@@ -4,7 +4,7 @@ use std::slice;
 
 use tracing::warn;
 
-use crate::journal::Entry;
+use crate::journal::{Entry, Meant};
 use crate::story::remains::listed;
 use crate::tools::Job;
 use crate::tools::progress::{Action, Fate, Resource, Stored};
@@ -211,13 +211,33 @@ pub(crate) struct Ahead {
     pub(crate) not_meant: Vec<Missing>,
     /// By now the state has its id at another address.
     pub(crate) taken: Vec<Taken>,
+    /// It does something at several addresses that a journal, which hides secrets, does not tell apart.
+    pub(crate) hidden: Vec<Missing>,
 }
 
 impl Ahead {
     /// What it imports itself is no longer missing, nor what has come into the state since.
-    pub(crate) fn of(missing: &[Missing], planned: &Planned, tool: &impl Recovering) -> Self {
+    /// What is meant by an address in which a journal hides a secret, `meant` tells.
+    pub(crate) fn of(
+        missing: &[Missing],
+        planned: &Planned,
+        tool: &impl Recovering,
+        meant: &impl Fn(&str) -> Meant,
+    ) -> Self {
         let mut ahead = Self::default();
-        for one in missing {
+        let mut missing = missing.to_vec();
+        missing.retain_mut(|one| match meant(&one.made.address) {
+            Meant::Written => true,
+            Meant::One(address) => {
+                one.made.address = address;
+                true
+            }
+            Meant::OneOf(_) => {
+                ahead.hidden.push(one.clone());
+                false
+            }
+        });
+        for one in &missing {
             let Made { address, id } = &one.made;
             let is_there = |change: &Change| change.id.as_ref() == Some(id);
             let holder = planned.0.iter().find(|(other, change)| {
@@ -259,6 +279,13 @@ impl Ahead {
                 name(made)
             );
         }
+        for Missing { made, .. } in &self.hidden {
+            warn!(
+                "{} cannot be imported: a secret in its address is hidden, and several of the plan's are \
+                 written like it. Import it by hand, or say with `softstop resolve` that it needs nothing.",
+                name(made)
+            );
+        }
         for Missing { made, .. } in &self.beside {
             warn!(
                 "{} is not imported, because its address has another object, which stays. Destroy the \
@@ -278,7 +305,8 @@ impl Ahead {
 
     /// What follows from it.
     pub(crate) fn next(&self, wish: OnUnfinished, job: &Job, imports: bool) -> Next {
-        if self.again.is_empty() && self.doubled.is_empty() {
+        let cannot_be_imported = !self.doubled.is_empty() || !self.hidden.is_empty();
+        if self.again.is_empty() && !cannot_be_imported {
             return Next::GoOn;
         }
         let is_plan = matches!(job, Job::Plan(_));
@@ -289,7 +317,7 @@ impl Ahead {
         match (wish, job) {
             (OnUnfinished::Import, Job::ApplyPlan(_)) => again,
             (OnUnfinished::Import, _) if imports => match () {
-                () if !self.doubled.is_empty() => again,
+                () if cannot_be_imported => again,
                 () if refreshes && is_plan => Next::Stop(
                     "only a deploy stores that an object is gone, in whose place another one was made",
                 ),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::unfinished::*;
-use crate::journal::Entry;
+use crate::journal::{Entry, Meant};
 use crate::tools::Job;
 use crate::tools::fake::{FakePlace, FakeTool, Moments};
 use crate::tools::progress::{Action, Fate, Resource, Stored};
@@ -125,6 +125,11 @@ fn what_was_made_is_missing_where_the_state_has_neither_its_address_nor_its_id()
             "{resource:?} {state:?}"
         );
     }
+}
+
+/// No secret is hidden.
+fn as_written(_: &str) -> Meant {
+    Meant::Written
 }
 
 fn slice(resource: &Resource) -> &[Resource] {
@@ -257,7 +262,7 @@ fn a_plan_says_what_would_be_made_again() {
         (planned(&[("x.a", Some(Replace), Some("1"))]), "doubled"),
         (planned(&[("x.a", None, Some("2"))]), "beside"),
     ] {
-        let ahead = Ahead::of(&[a()], &planned, &tool());
+        let ahead = Ahead::of(&[a()], &planned, &tool(), &as_written);
         let lists = [
             ("again", &ahead.again),
             ("doubled", &ahead.doubled),
@@ -285,7 +290,14 @@ fn what_has_come_into_the_state_since_is_not_imported() {
         (address, Change { id: None, ..change })
     };
     let a = [missing("x.a", "1", &[])];
-    let of = |planned: Vec<_>| Ahead::of(&a, &Planned(planned.into_iter().collect()), &tool());
+    let of = |planned: Vec<_>| {
+        Ahead::of(
+            &a,
+            &Planned(planned.into_iter().collect()),
+            &tool(),
+            &as_written,
+        )
+    };
     assert_eq!(of(vec![there("x.a", None, "1")]), Ahead::default());
     let taken = of(vec![create("x.a"), there("x.b", None, "1")]).taken;
     assert_eq!(taken.len(), 1);
@@ -301,6 +313,7 @@ fn what_is_missing_twice_at_one_address_is_not_imported() {
         &both,
         &planned(&[("x.a", Some(Action::Create), None)]),
         &tool(),
+        &as_written,
     );
     assert_eq!(ahead.doubled, both);
 }

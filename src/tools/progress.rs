@@ -1,6 +1,8 @@
 //! What a deploy was heard to make, as far as its tool tells while it runs.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::error::ToolError;
@@ -44,6 +46,24 @@ pub(crate) struct PlaceName {
     pub(crate) workspace: String,
     /// The type of the backend.
     pub(crate) backend: String,
+}
+
+impl PlaceName {
+    /// Whether a command that is begun there may well come to this place: by another workspace, or in a
+    /// directory below. Where it goes up first, nobody would guess it.
+    pub(crate) fn is_in_reach_of(&self, there: &Self) -> bool {
+        there.directory == "." || Path::new(&self.directory).starts_with(&there.directory)
+    }
+}
+
+impl fmt::Display for PlaceName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} (workspace {})",
+            self.directory, self.workspace
+        )
+    }
 }
 
 /// What a tool has told of its resources.
@@ -90,7 +110,8 @@ pub(crate) enum Fate {
     InFlight,
     Complete,
     Failed,
-    /// It was given up while it was made, so it may be there all the same.
+    /// It was given up while it was made, or has failed and no state was stored since, so it may be
+    /// there all the same.
     GivenUp,
     /// What was told of it contradicts itself.
     InDoubt,
@@ -132,6 +153,14 @@ impl Resource {
 
     pub(crate) fn is_begun(&self) -> bool {
         self.stage != Fate::NotBegun
+    }
+
+    /// Takes it for what may exist where it has failed to be made.
+    pub(crate) fn doubt_failure(&mut self) {
+        let was_made = matches!(self.action, Action::Create | Action::Replace);
+        if was_made && self.stage == Fate::Failed {
+            self.stage = Fate::GivenUp;
+        }
     }
 
     /// What was only read has left nothing.

@@ -5,7 +5,7 @@ use tracing::{debug, info, warn};
 
 use super::Story;
 use crate::exit_code::Exit;
-use crate::lock::LockInfo;
+use crate::lock::{Holder, LockInfo, Owner};
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::story::conclusion::{LockState, Locks};
 use crate::story::journal::Untold;
@@ -100,6 +100,12 @@ impl<S: Stage> Story<'_, S> {
 }
 
 impl Before {
+    /// Whose locks were released.
+    pub(super) fn holders(&self) -> impl Iterator<Item = Owner> {
+        let holders = self.released.iter().filter_map(Holder::of);
+        holders.map(|holder| holder.owner)
+    }
+
     /// What follows for whoever has not told of an end.
     pub(super) fn untold(&self) -> Untold {
         let locks = &self.locks.0;

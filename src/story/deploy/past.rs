@@ -1,74 +1,90 @@
 //! What earlier deploys have left at this place.
 
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::Story;
 use super::before::Before;
 use crate::exit_code::Outcome;
-use crate::journal::{Past, Record};
-use crate::lock::Holder;
+use crate::journal::{Gap, Past, PlaceName, Record, Stand};
+use crate::lock::Owner;
 use crate::story::hearing::Hearing;
-use crate::story::past::{look_back, name_of, stored_at, tell_by_log, tell_way_out};
+use crate::story::journal::Whose;
+use crate::story::past::{left_of, look_back, name_of, stored_at, tell_by_log, tell_way_out};
+use crate::story::remains::{Left, names};
 use crate::story::stage::Stage;
 use crate::tools::progress::Stored;
 use crate::tools::{Locking, Processes, Tool, ToolError};
+
+/// Of how many deploys is said what they have left at other places.
+const MOST_ELSEWHERE: usize = 3;
 
 impl<S: Stage> Story<'_, S> {
     /// What is known of the deploys before this one, while nobody holds the lock: said, and compared
     /// with what the state has.
     pub(super) async fn past(&self, before: &Before) -> (Past, Result<Stored, ToolError>) {
         let mut stored = Ok(Stored::default());
-        if self.tool.takes_no_lock(&self.deploy.runs.words()) || !self.tool.has_work() {
+        let is_a_command = !self.deploy.runs.is_the_tools();
+        let has_work = self.tool.has_work();
+        if self.tool.takes_no_lock(&self.deploy.runs.words()) || !has_work && !is_a_command {
             let why = "nothing that may have one was looked at";
-            return (Past::NotKnown(why.to_owned()), stored);
+            return (Past::not_asked(why), stored);
         }
         let mut past = self.untold_past(before).await;
-        match &mut past {
-            Past::Settled => {}
-            Past::NotKnown(why) if before.released.is_empty() || self.journal.is_off() => {
-                debug!("What earlier deploys have left is not known: {why}.");
-            }
-            Past::NotKnown(why) => {
-                let holder = before.released.iter().find_map(Holder::of);
-                let holder = holder.map(|holder| holder.owner);
-                let (tool, inquiry) = (self.tool, self.inquiry);
-                tell_by_log(self.stage, inquiry, "", tool, holder.as_ref(), why).await;
-            }
-            Past::Unfinished(records) => {
-                let read = look_back(self.stage, "", self.tool, records).await;
-                stored = read.unwrap_or(stored);
-                tell_way_out("", records);
-                self.journal.write(self.stage, records).await;
-                records.retain(Record::is_open);
-                if records.is_empty() {
-                    past = Past::Settled;
-                }
-            }
+        if !has_work {
+            past.records.clear();
         }
+        let here = name_of(self.tool);
+        past.elsewhere.retain(|record| {
+            let is_in_reach = |here: &PlaceName| record.place.is_in_reach_of(here);
+            is_a_command && here.as_ref().is_some_and(is_in_reach)
+        });
+        self.tell_gap(&past, before).await;
+        if !past.records.is_empty() {
+            let records = &mut past.records;
+            let read = look_back(self.stage, self.journal, "", self.tool, records).await;
+            stored = read.unwrap_or(stored);
+            tell_way_out("", records);
+            self.journal.write(self.stage, records).await;
+            records.retain(Record::is_open);
+        }
+        tell_elsewhere(&past.elsewhere);
         (past, stored)
     }
 
     /// The same before it is said and compared.
     async fn untold_past(&self, before: &Before) -> Past {
-        let place = name_of(self.tool);
-        let ask = async |holder: Option<&Holder>| {
-            let owner = holder.map(|holder| &holder.owner);
-            let (directory, place) = (&self.deploy.directory, place.as_ref());
-            let untold = before.untold();
-            let asked = self
-                .journal
-                .past(self.stage, directory, place, owner, untold);
-            asked.await
+        let holders: Vec<Owner> = before.holders().collect();
+        let (directory, place) = (&self.deploy.directory, name_of(self.tool));
+        let whose = Whose {
+            holders: &holders,
+            and_others: true,
         };
-        let mut past = ask(None).await;
-        for holder in before.released.iter().filter_map(Holder::of) {
-            // Where nobody has answered, nobody is waited for a second time.
-            let is_answered = !matches!(past, Past::NotKnown(_));
-            if is_answered && !is_in(&past, &holder) {
-                past = both(ask(Some(&holder)).await, past);
+        let untold = before.untold();
+        let journal = self.journal;
+        let past = journal.past(self.stage, directory, place.as_ref(), whose, untold);
+        past.await
+    }
+
+    /// Says what is not known of them.
+    async fn tell_gap(&self, past: &Past, before: &Before) {
+        let Some(gap) = past.gap.as_ref().filter(|_| !self.journal.is_off()) else {
+            return;
+        };
+        let untold = before.holders().find(|holder| !past.tells_of(holder));
+        let was_released = !before.released.is_empty();
+        match gap {
+            _ if untold.is_some() || was_released && past.records.is_empty() => {
+                let (tool, inquiry, why) = (self.tool, self.inquiry, gap.to_string());
+                tell_by_log(self.stage, inquiry, "", tool, untold.as_ref(), &why).await;
             }
+            Gap::Silent(why) => {
+                info!("What earlier deploys have made that no state knows is not known: {why}.");
+            }
+            Gap::Incomplete(why) => info!(
+                "Whether earlier deploys have made more that no state knows is not known: {why}."
+            ),
+            gap => debug!("What earlier deploys have left is not known: {gap}."),
         }
-        past
     }
 
     /// Strikes out what the state has after this deploy.
@@ -79,57 +95,56 @@ impl<S: Stage> Story<'_, S> {
         hearing: &Hearing,
         outcome: Outcome,
     ) {
-        let Past::Unfinished(mut records) = past else {
+        if outcome != Outcome::Succeeded {
             return;
-        };
+        }
+        let mut records = past.records;
+        records.extend(past.elsewhere);
         // What is left of this very run is written with its own record.
         if let Some((_, own)) = self.journal.own() {
             records.retain(|record| record.owner != own.owner);
         }
-        let is_meant = |place: &&&Tool| {
-            let name = name_of(place);
-            records
-                .iter()
-                .all(|record| Some(&record.place) == name.as_ref())
-        };
-        let Some(place) = places.iter().find(is_meant) else {
-            return;
-        };
-        if outcome != Outcome::Succeeded || records.is_empty() {
-            return;
-        }
-        let Some(Ok(stored)) = stored_at(self.stage, place, &records).await else {
-            return;
-        };
-        let told = hearing.told();
-        for record in &mut records {
-            record.compare_after(&told, &stored);
-            record.end();
-            if !record.is_open() {
-                info!("What build {} has left is settled.", record.owner.build());
+        for place in places {
+            let Some(name) = name_of(place) else {
+                continue;
+            };
+            let mut records: Vec<Record> = records
+                .extract_if(.., |record| record.place == name)
+                .collect();
+            let Some(Ok(stored)) = stored_at(self.stage, place, &records).await else {
+                continue;
+            };
+            self.journal.unmask(&mut records, &stored);
+            let told = hearing.told();
+            for record in &mut records {
+                record.compare_after(&told, &stored);
+                record.end();
+                if !record.is_open() {
+                    info!("What build {} has left is settled.", record.owner.build());
+                }
             }
+            self.journal.write(self.stage, &records).await;
         }
-        self.journal.write(self.stage, &records).await;
     }
 }
 
-fn is_in(past: &Past, holder: &Holder) -> bool {
-    match past {
-        Past::Unfinished(records) => records.iter().any(|record| record.owner == holder.owner),
-        Past::Settled | Past::NotKnown(_) => false,
+/// Says what is left where this deploy may come to, and was not seen to yet.
+fn tell_elsewhere(records: &[Record]) {
+    for record in records.iter().take(MOST_ELSEWHERE) {
+        let (build, place) = (record.owner.build(), &record.place);
+        let open = record.entries.iter().filter(|entry| entry.is_open());
+        let open: Vec<Left> = open.map(left_of).collect();
+        let open = names(&open.iter().collect::<Vec<_>>());
+        let end = match record.stand {
+            Stand::Running => " It has not told of its end, and may go on.",
+            Stand::Unfinished | Stand::Settled => "",
+        };
+        warn!(
+            "Build {build} has made in {place}, or may have, what its state may not have: {open}.{end} \
+             Whether the state has it is compared only where WORKING_DIR and WORKSPACE name that place."
+        );
     }
-}
-
-/// What is known of the one whose lock was released, and of the others, who have answered.
-fn both(of_holder: Past, of_others: Past) -> Past {
-    match (of_holder, of_others) {
-        (Past::Unfinished(mut records), Past::Unfinished(others)) => {
-            records.extend(others);
-            Past::Unfinished(records)
-        }
-        (Past::Unfinished(records), _) | (_, Past::Unfinished(records)) => {
-            Past::Unfinished(records)
-        }
-        (of_holder, _) => of_holder,
+    if let Some(more @ 1..) = records.len().checked_sub(MOST_ELSEWHERE) {
+        warn!("The same is known of {more} more deploys.");
     }
 }

@@ -12,6 +12,23 @@ use crate::tools::Tool;
 use crate::tools::progress::{Resource, Stored, Telling};
 use crate::tools::recovering::Made;
 
+/// How a deploy has ended that has left something or not.
+#[derive(Clone, Copy)]
+pub(super) struct Ended {
+    is_success: bool,
+    /// Whether its tool has stored what it knew at its end.
+    state_is_kept: bool,
+}
+
+impl Ended {
+    pub(super) fn new(is_success: bool, state_is_kept: bool) -> Self {
+        Self {
+            is_success,
+            state_is_kept,
+        }
+    }
+}
+
 impl<S: Stage> Story<'_, S> {
     /// What a deploy has left that has ended well, or not.
     pub(super) async fn remains(
@@ -19,9 +36,13 @@ impl<S: Stage> Story<'_, S> {
         hearing: &Hearing,
         used: &Used,
         places: &[&Tool],
-        is_success: bool,
+        ended: Ended,
         lacking: &[Made],
     ) -> Remains {
+        let Ended {
+            is_success,
+            state_is_kept,
+        } = ended;
         let told = hearing.told();
         let heard = if told.has_plan {
             Heard::Plan
@@ -33,6 +54,9 @@ impl<S: Stage> Story<'_, S> {
         let mut resources = told.resources;
         // A plan that nobody applies has begun nothing, and was not to begin anything.
         resources.retain(|one| one.leaves_something() && (one.is_begun() || !used.is_plan()));
+        if !state_is_kept {
+            resources.iter_mut().for_each(Resource::doubt_failure);
+        }
         let is_plain = is_success && resources.iter().all(Resource::is_settled);
         let is_begun = resources.iter().any(Resource::is_begun);
         let stored = if is_plain || !is_begun {
@@ -47,6 +71,7 @@ impl<S: Stage> Story<'_, S> {
         let mut remains = Remains {
             heard,
             is_plain,
+            state_is_kept,
             state_was_read: stored.is_some(),
             resources: resources.into_iter().map(left).collect(),
             dropped: told.dropped,
@@ -66,6 +91,7 @@ impl<S: Stage> Story<'_, S> {
         Remains {
             heard: Heard::NoPlan,
             is_plain: true,
+            state_is_kept: true,
             state_was_read: true,
             resources: Vec::new(),
             dropped: 0,

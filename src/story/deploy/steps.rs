@@ -51,7 +51,9 @@ impl<S: Stage> Steps<'_, '_, S> {
             Job::Apply | Job::Plan(_) => Step::Plan(self.draft),
         };
         let ending = self.run(first).await?;
-        let ahead = Ahead::of(missing, &self.planned(ending)?, &self.tool);
+        let planned = self.planned(ending)?;
+        let meant = |address: &str| self.story.journal.meant(address, planned.0.keys());
+        let ahead = Ahead::of(missing, &planned, &self.tool, &meant);
         ahead.tell();
         let again = made(&ahead.again);
         // The others no import brings back.

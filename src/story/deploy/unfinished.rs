@@ -5,13 +5,16 @@ use tracing::{debug, info, warn};
 
 use super::steps::{Steps, Went};
 use super::{Runs, Story, Watch};
-use crate::journal::Past;
+use crate::journal::{Past, Record, Stand};
 use crate::story::conclusion::{Conclusion, Locks};
 use crate::story::stage::Stage;
 use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made};
 use crate::tools::ToolError;
 use crate::tools::progress::{Stored, Telling};
 use crate::tools::recovering::{Draft, Made, Recovering};
+
+/// For how many resources is printed what brings them into the state: a screen has 30 lines.
+const MOST_SAID: usize = 5;
 
 /// What earlier deploys have left, and what this one does about it.
 #[derive(Default)]
@@ -46,7 +49,21 @@ impl<S: Stage> Story<'_, S> {
     /// Says what earlier deploys have left that the state does not have, and decides what that means for
     /// this one.
     pub(super) async fn weigh(&self, past: &Past, stored: Result<Stored, ToolError>) -> Weighed {
-        let (Past::Unfinished(records), Some(tool)) = (past, self.tool.recoverer()) else {
+        let mut weighed = self.weigh_here(&past.records, stored).await;
+        let is_over = |record: &Record| record.stand != Stand::Running;
+        if weighed.course == Course::AsEver
+            && self.deploy.on_unfinished == OnUnfinished::Stop
+            && past.elsewhere.iter().any(is_over)
+        {
+            weighed.course = Course::Stop(
+                "what earlier deploys have made elsewhere, or may have, may not be in the state there",
+            );
+        }
+        weighed
+    }
+
+    async fn weigh_here(&self, records: &[Record], stored: Result<Stored, ToolError>) -> Weighed {
+        let Some(tool) = self.tool.recoverer().filter(|_| !records.is_empty()) else {
             return Weighed::default();
         };
         let stored = match (stored, &self.deploy.runs) {
@@ -150,13 +167,22 @@ impl<S: Stage> Story<'_, S> {
 
     /// Says how a person brings into the state what it lacks.
     pub(super) async fn say_how(&self, made: &[Made]) {
-        let way = self.way_back(made).await;
-        if !way.is_empty() {
-            warn!(
-                "This brings it into the state. Blocks are for the configuration; with \
-                 ON_UNFINISHED=import softstop does it.\n{}",
-                way.trim_end()
-            );
+        let said = &made[..made.len().min(MOST_SAID)];
+        let way = self.way_back(said).await;
+        if way.is_empty() {
+            return;
+        }
+        warn!(
+            "This brings it into the state. Blocks are for the configuration; with \
+             ON_UNFINISHED=import softstop does it.\n{}",
+            way.trim_end()
+        );
+        match (made.len() - said.len(), &self.deploy.report_file) {
+            (0, _) => {}
+            (more, Some(_)) => warn!("Those of {more} more are beside REPORT_FILE."),
+            (more, None) => warn!(
+                "There are {more} more. Where REPORT_FILE names a file, all of this is written beside it."
+            ),
         }
     }
 

@@ -38,6 +38,13 @@ impl<S: Stage> Story<'_, S> {
         locks
     }
 
+    /// Whether a state is left that was stored nowhere, of a deploy that began then.
+    pub(super) fn has_unsaved(&self, used: &[&Tool], began: SystemTime) -> bool {
+        let places = self.working_places(used).into_iter().flatten();
+        let mut unsaved = places.filter_map(|(_, keeper)| keeper.unsaved_state(None));
+        unsaved.any(|state| state.is_left_since(began))
+    }
+
     /// Stores a state that the deploy could not store, unless somebody has built upon the old one. It
     /// is of one of these places, all in one directory.
     ///

@@ -7,7 +7,7 @@ use crate::tools::progress::{Fate, Resource, Stored, Told};
 /// A commit before that of the pipeline.
 pub(super) const EARLIER: &str = "fedcba9876543210fedcba9876543210fedcba98";
 /// The stamp of a deploy that was killed, on that commit.
-const KILLED: &str = "acme/infra#41/33333333-3333-4333-8333-333333333333/\
+pub(super) const KILLED: &str = "acme/infra#41/33333333-3333-4333-8333-333333333333/\
     44444444-4444-4444-8444-444444444444/1/fedcba987654";
 
 /// Addresses, and the ids that the state has.
@@ -22,13 +22,13 @@ fn told(resources: Vec<Resource>) -> Told {
     }
 }
 
-fn stored(ids: &[(&str, &str)]) -> Stored {
+pub(super) fn stored(ids: &[(&str, &str)]) -> Stored {
     let ids = ids.iter();
     let ids = ids.map(|(address, id)| ((*address).to_owned(), vec![(*id).to_owned()]));
     Stored(ids.collect())
 }
 
-fn here() -> PlaceName {
+pub(super) fn here() -> PlaceName {
     PlaceName {
         directory: "here".to_owned(),
         workspace: "default".to_owned(),
@@ -37,7 +37,7 @@ fn here() -> PlaceName {
 }
 
 /// What a deploy has left that was killed: something complete, and something in flight.
-fn left() -> Record {
+pub(super) fn left() -> Record {
     left_by(vec![
         Resource::created("made", Fate::Complete, Some("1")),
         Resource::created("begun", Fate::InFlight, None),
@@ -64,7 +64,7 @@ pub(super) fn left_by(resources: Vec<Resource>) -> Record {
 
 impl World {
     /// With a shelf in reach, on which this lies.
-    fn with_records(look: Look, records: &[Record]) -> Self {
+    pub(super) fn with_records(look: Look, records: &[Record]) -> Self {
         let mut world = Self::showing(look);
         world.shelf = FakeShelf::that_is(Mood::Well);
         world.shelf.records.replace(records.to_vec());
@@ -72,16 +72,16 @@ impl World {
         world
     }
 
-    fn hears(&self, resources: Vec<Resource>) {
+    pub(super) fn hears(&self, resources: Vec<Resource>) {
         *self.place.told.lock().unwrap() = told(resources);
     }
 
-    fn has_stored(&self, ids: &[(&str, &str)]) {
+    pub(super) fn has_stored(&self, ids: &[(&str, &str)]) {
         self.place.stored.replace(stored(ids));
     }
 
     /// How the record of this build stands, and what is open in it.
-    fn kept(&self, build: u64) -> Option<(Stand, Vec<String>)> {
+    pub(super) fn kept(&self, build: u64) -> Option<(Stand, Vec<String>)> {
         let records = self.shelf.records.borrow();
         let record = records
             .iter()
@@ -91,7 +91,7 @@ impl World {
         Some((record.stand, open.collect()))
     }
 
-    async fn resolve(self, addresses: &[&str]) -> (Conclusion, Self) {
+    pub(super) async fn resolve(self, addresses: &[&str]) -> (Conclusion, Self) {
         let addresses: Vec<String> = addresses.iter().map(|one| (*one).to_owned()).collect();
         let nothing = FakePlace::with(&self.moments, &[]);
         let mut world = self;
@@ -100,13 +100,13 @@ impl World {
             directory: PathBuf::from("/"),
             tool: tool(std::mem::replace(&mut world.place, nothing)),
         };
-        let journal = world.journal();
-        let conclusion = resolve::run(&world.host, &journal, &place, &addresses).await;
+        let (inquiry, journal) = (world.inquiry(), world.journal());
+        let conclusion = resolve::run(&world.host, &inquiry, &journal, &place, &addresses).await;
         (conclusion, world)
     }
 }
 
-fn names(names: &[&str]) -> Vec<String> {
+pub(super) fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 

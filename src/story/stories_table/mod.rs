@@ -1,6 +1,7 @@
 //! The stories from top to bottom, with a tool, a host and a stage that are played.
 
 mod deploys_table;
+mod gaps_table;
 mod journals_table;
 mod looks_table;
 mod past_table;

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use super::journals_table::{EARLIER, left_by};
 use super::*;
+use crate::journal::fake::SECRET;
 use crate::tools::Job;
-use crate::tools::progress::{Action, Fate, Resource};
+use crate::tools::progress::{Action, Fate, Resource, Stored};
 use crate::tools::recovering::{Change, Planned};
 
 /// What a plan does with what was made, which is all that there is.
@@ -102,4 +103,49 @@ async fn a_stop_at_any_moment_ends_a_deploy_in_steps() {
         assert_eq!(*world.backend.look.borrow(), Look::Free, "{moment}");
         moment += 1;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_a_hidden_secret_in_its_address_is_imported_where_one_alone_is_written_like_it() {
+    use OnUnfinished::{Import, Report};
+    let keyed = |key: &str| format!("fake.made[\"{key}\"]");
+    let plan = |keys: &[&str], action, imported: Option<&str>| {
+        let change = Change {
+            action,
+            id: None,
+            imported: imported.map(str::to_owned),
+        };
+        Planned(
+            keys.iter()
+                .map(|key| (keyed(key), change.clone()))
+                .collect(),
+        )
+    };
+    let create = |keys: &[&str]| plan(keys, Some(Action::Create), None);
+    let imported = || plan(&[SECRET], None, Some("1"));
+    for (wish, plans, exit) in [
+        (Report, vec![create(&[SECRET])], Exit::Unfinished),
+        (Import, vec![create(&[SECRET]), imported()], Exit::Done),
+        // Nobody can tell which of them is meant.
+        (Import, vec![create(&[SECRET, "***"])], Exit::Unfinished),
+        (Import, vec![create(&["other"])], Exit::Done),
+    ] {
+        let mut world = world(None, &plans);
+        let made = Resource::created(&keyed("***"), Fate::Complete, Some("1"));
+        world.shelf.records.replace(vec![left_by(vec![made])]);
+        world.deploy.on_unfinished = wish;
+        let conclusion = world.deploy().await;
+        assert_eq!(conclusion.exit, exit, "{wish:?} {plans:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_settles_what_has_a_hidden_secret_in_its_address() {
+    let mut world = world(None, &[]);
+    let made = Resource::created("fake.made[\"***\"]", Fate::Complete, Some("1"));
+    world.shelf.records.replace(vec![left_by(vec![made])]);
+    let all = [(format!("fake.made[\"{SECRET}\"]"), vec!["1".to_owned()])];
+    world.place.stored.replace(Stored(all.into()));
+    world.deploy.on_unfinished = OnUnfinished::Stop;
+    assert_eq!(world.deploy().await.exit, Exit::Done);
 }

@@ -289,9 +289,10 @@ impl Entry {
         let has = |action| self.steps.iter().any(|step| step.action == action);
         match (self.planned, has(Action::Create), has(Action::Destroy)) {
             (_, true, true) => Action::Replace,
+            // Before it was heard that the new one is made, nothing new is known to be there.
+            (Some(Action::Replace) | None, false, true) => Action::Destroy,
             (Some(planned), ..) => planned,
             (None, true, false) => Action::Create,
-            (None, false, true) => Action::Destroy,
             (None, false, false) => {
                 let last = self.steps.last();
                 last.map_or(Action::Read, |step| step.action)

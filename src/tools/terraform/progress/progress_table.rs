@@ -180,7 +180,7 @@ fn what_is_planned_and_what_is_made_at_any_moment_is_known() {
     is(
         &between_halves,
         "slow_object.kind",
-        Action::Replace,
+        Action::Destroy,
         Fate::InFlight,
     );
     is(

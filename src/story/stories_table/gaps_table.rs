@@ -1,0 +1,146 @@
+//! What is known of the past where not all of it is, and what is known of other places.
+
+use super::journals_table::{EARLIER, KILLED, here, left, left_by, names, stored};
+use super::*;
+use crate::journal::{PlaceName, Record, Stand};
+use crate::tools::Job;
+use crate::tools::progress::{Fate, Resource};
+
+/// What another deploy has left, at another place.
+fn left_at(directory: &str, stand: Stand) -> Record {
+    let place = PlaceName {
+        directory: directory.to_owned(),
+        ..here()
+    };
+    Record {
+        place,
+        stand,
+        ..left()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_holder_of_a_released_lock_has_left_is_known_although_another_commit_is_silent() {
+    let own_commit_is_silent = |world: &World| {
+        world.shelf.failing.replace(Some(COMMIT.to_owned()));
+    };
+    let another_one_is = |world: &World| {
+        let another = "1111111111111111111111111111111111111111";
+        world.shelf.failing.replace(Some(another.to_owned()));
+    };
+    let silences: [&dyn Fn(&World); 2] = [&own_commit_is_silent, &another_one_is];
+    for make_silent in silences {
+        let killed = earlier_run().replace('@', "/fedcba987654@");
+        let record = Record {
+            owner: Owner::parse(killed.split('@').next().unwrap()).unwrap(),
+            ..left()
+        };
+        let mut world = World::with_records(held(&killed), &[record]);
+        let another = "1111111111111111111111111111111111111111";
+        world.host.commits.push(another.to_owned());
+        make_silent(&world);
+        world.deploy.on_unfinished = OnUnfinished::Stop;
+        let conclusion = world.deploy().await;
+        assert_eq!(conclusion.exit, Exit::Unfinished);
+        assert_eq!(
+            world.kept(42),
+            Some((Stand::Unfinished, names(&["made", "begun"])))
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_failed_is_not_left_open_where_its_tool_has_stored_its_state() {
+    let failed = || Resource::created("bad", Fate::Failed, None);
+    for (ending, stand, open) in [
+        (ended(256), Stand::Settled, &[][..]),
+        (killed(), Stand::Unfinished, &["bad"]),
+    ] {
+        let mut world = World::with_records(Look::Free, &[]);
+        world.ending(Ok(ending));
+        world.hears(vec![failed()]);
+        world.deploy().await;
+        assert_eq!(world.kept(42), Some((stand, names(open))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_may_come_to_other_places_and_stops_for_what_is_left_there_only_where_it_is_wished()
+ {
+    use OnUnfinished::{Ignore, Import, Report, Stop};
+    use Stand::{Running, Settled, Unfinished};
+    let command = || Runs::Command("fake".to_owned(), Vec::new());
+    for (directory, stand, wish, runs, exit) in [
+        ("here/infra", Unfinished, Stop, command(), Exit::Unfinished),
+        ("here/infra", Unfinished, Report, command(), Exit::Done),
+        ("here/infra", Unfinished, Import, command(), Exit::Done),
+        ("here/infra", Unfinished, Ignore, command(), Exit::Done),
+        // It may go on, beside this one.
+        ("here/infra", Running, Stop, command(), Exit::Done),
+        ("here/infra", Settled, Stop, command(), Exit::Done),
+        ("elsewhere", Unfinished, Stop, command(), Exit::Done),
+        (
+            "here/infra",
+            Unfinished,
+            Stop,
+            Runs::Job(Job::Apply),
+            Exit::Done,
+        ),
+    ] {
+        let mut world = World::with_records(Look::Free, &[left_at(directory, stand)]);
+        world.deploy.on_unfinished = wish;
+        world.deploy.runs = runs;
+        let conclusion = world.deploy().await;
+        assert_eq!(conclusion.exit, exit, "{directory} {stand:?} {wish:?}");
+        assert_eq!(world.kept(41).unwrap().0, stand, "{directory}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_at_another_place_is_settled_by_a_deploy_that_comes_there() {
+    let mut world = World::with_records(Look::Free, &[left_at("here/infra", Stand::Unfinished)]);
+    let mut infra = FakePlace::with(&world.moments, &[]);
+    infra.name = "here/infra";
+    infra.stored.replace(stored(&[("made", "1")]));
+    world.place.others.push(FakeTool(Rc::new(infra)));
+    world.host.seen = vec![seen("apply", "here/infra")];
+    world.deploy().await;
+    assert_eq!(world.kept(41), Some((Stand::Unfinished, names(&["begun"]))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolution_leaves_alone_what_may_go_on() {
+    let over = || Record {
+        owner: Owner::parse(&KILLED.replace("#41/3", "#40/5")).unwrap(),
+        stand: Stand::Unfinished,
+        ..left()
+    };
+    let world = World::with_records(held(PERSON), &[over(), left()]);
+    let (conclusion, world) = world.resolve(&["begun"]).await;
+    assert_eq!(
+        (conclusion.exit, conclusion.to_string().as_str()),
+        (
+            Exit::Done,
+            "Journal: 1 resolved, 1 left; build 41 has not told of its end, and may go on, so its \
+             record was left alone."
+        )
+    );
+    assert_eq!(world.kept(40).unwrap().1, names(&["made"]));
+    let all = names(&["made", "begun"]);
+    assert_eq!(world.kept(41), Some((Stand::Running, all)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolution_never_says_that_nothing_is_left_where_not_all_have_answered() {
+    let own = Record {
+        commit: COMMIT.to_owned(),
+        ..left_by(vec![Resource::created("begun", Fate::InFlight, None)])
+    };
+    let world = World::with_records(Look::Free, &[own]);
+    world.shelf.failing.replace(Some(EARLIER.to_owned()));
+    let (conclusion, _) = world.resolve(&["begun"]).await;
+    assert_eq!(conclusion.exit, Exit::Unanswered);
+    let words = conclusion.to_string();
+    let begin = "Journal: 1 resolved; how much is left is not known, because ";
+    assert!(words.starts_with(begin), "{words}");
+}
