@@ -104,3 +104,40 @@ fn many_directories_of_one_step_cost_one_question() {
         .expect_said("✔ Locks: 20 released.");
     assert_eq!(bitbucket.requests(), 1);
 }
+
+/// Writes down how much memory the most needy Terraform has used, in KiB.
+const WEIGH: &str = "
+import resource, subprocess, sys
+ended = subprocess.run(sys.argv[2:])
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(peak, file=open(sys.argv[1], 'a'))
+sys.exit(ended.returncode)
+";
+
+#[test]
+fn a_look_at_a_lock_file_of_50_mb_costs_no_more_than_400_mib() {
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    project.store.set_lockfile_text(&"x".repeat(50_000_000));
+    let (program, peaks) = (
+        project.scratch().join("weigh.py"),
+        project.scratch().join("peaks"),
+    );
+    fs::write(&program, WEIGH).unwrap();
+    let wrapper = project.script(
+        "terraform",
+        &format!(
+            "exec python3 {} {} {} \"$@\"",
+            program.display(),
+            peaks.display(),
+            prepared("SOFTSTOP_TEST_TERRAFORM")
+        ),
+    );
+    let status = Softstop::status(&project)
+        .env("TERRAFORM_BIN", wrapper)
+        .finish();
+    let peaks = fs::read_to_string(peaks).unwrap();
+    for peak in peaks.lines() {
+        let mebibytes = peak.parse::<u32>().unwrap() / 1024;
+        assert!(mebibytes < 400, "{peaks}{status}");
+    }
+}

@@ -226,8 +226,13 @@ fn a_guard_that_has_lost_its_supervisor_ends_the_deploy_alone() {
 }
 
 #[test]
-fn a_hangup_that_was_ignored_stays_ignored_and_an_interrupt_does_not() {
-    for (signal, code) in [(Signal::SIGHUP, 0), (Signal::SIGINT, 130)] {
+fn a_hangup_that_was_ignored_stays_ignored_and_other_requests_do_not() {
+    let rows = [
+        (Signal::SIGHUP, 0),
+        (Signal::SIGINT, 130),
+        (Signal::SIGQUIT, 131),
+    ];
+    for (signal, code) in rows {
         let project = Project::new(Kind::Local, "");
         let script = format!("kill -HUP $$; {}", project.wait_at("deploy"));
         let ignoring = ["env", "--ignore-signal=HUP,INT,QUIT"];
@@ -236,12 +241,44 @@ fn a_hangup_that_was_ignored_stays_ignored_and_an_interrupt_does_not() {
             .start();
         project.gate("deploy.gate").wait_until_reached();
         run.signal(signal);
-        if signal == Signal::SIGINT {
+        if code > 0 {
             run.wait_for_stderr("received: stopping the deploy");
         }
         project.gate("deploy.gate").open();
         run.finish().expect_code(code);
     }
+}
+
+#[test]
+fn hundreds_of_processes_of_others_cost_a_stop_next_to_nothing() {
+    let strangers = || Command::new("sleep").arg("60").spawn().unwrap();
+    let strangers: Vec<Child> = std::iter::repeat_with(strangers).take(500).collect();
+    let project = Project::new(Kind::Local, "");
+    let mut run = Softstop::deploy(&project)
+        .env("GRACE_PERIOD", "4s")
+        .env(
+            "AFTER_SCRIPT",
+            "cut -d ' ' -f 14,15 /proc/$PPID/stat > ../ticks",
+        )
+        .script(&format!("trap '' TERM; {}", project.wait_at("deploy")))
+        .start();
+    project.gate("deploy.gate").wait_until_reached();
+    run.signal(Signal::SIGTERM);
+    let finished = run.finish();
+    for mut stranger in strangers {
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+    }
+    finished
+        .expect_code(143)
+        .expect_said("out of time: killing");
+    let ticks = fs::read_to_string(project.scratch().join("ticks")).unwrap();
+    let used: u32 = ticks
+        .split_whitespace()
+        .map(|ticks| ticks.parse::<u32>().unwrap())
+        .sum();
+    // A tick is 10 ms.
+    assert!(used < 30, "{used} ticks of the processor\n{finished}");
 }
 
 #[test]

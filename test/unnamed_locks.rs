@@ -1,9 +1,11 @@
 //! Locks of which the backend keeps too little to tell who holds them, and looks that meet themselves.
 
 use crate::support::project::thing;
-use crate::support::proxy::Fault;
-use crate::support::{Kind, Project, Softstop, each};
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::{Kind, Program, Project, Softstop, each};
 
+/// How a client asks for a lock of the table.
+const PUT_ITEM: &str = "DynamoDB_20120810.PutItem";
 /// What a person or a broken client may have left of a lock's info.
 const LEFT: [Option<&str>; 3] = [None, Some(""), Some(r#"{"ID":"0b1c2d3e-"#)];
 
@@ -43,8 +45,27 @@ fn a_lock_file_that_names_nobody_is_held_by_somebody_and_left_alone() {
 fn a_look_that_meets_its_own_lock_gives_it_back_and_looks_again() {
     let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
     let proxy = project.store.proxy.as_ref().unwrap();
-    proxy.fail("DynamoDB_20120810.PutItem", Fault::LoseAnswer, 1);
+    proxy.fail(PUT_ITEM, Fault::LoseAnswer, 1);
     let status = Softstop::status(&project).finish();
     status.expect_code(0).expect_said("The lock is free.");
+    assert!(is_asked_for_the_lock(proxy), "{status}");
     assert!(!project.store.has_item(), "{status}");
+}
+
+/// It tells a free lock from one that names nobody, so there is none that an answer could be lost to.
+#[test]
+fn a_look_by_opentofu_at_a_table_takes_no_lock() {
+    let project = Project::of(Program::OpenTofu, Kind::S3DynamoDb, &thing("a", ""));
+    let status = Softstop::status(&project)
+        .env("TERRAFORM_BIN", Program::OpenTofu.command())
+        .finish();
+    status.expect_code(0).expect_said("The lock is free.");
+    let proxy = project.store.proxy.as_ref().unwrap();
+    assert!(!is_asked_for_the_lock(proxy), "{status}");
+}
+
+fn is_asked_for_the_lock(proxy: &Proxy) -> bool {
+    let said = proxy.said();
+    let mut said = said.iter().map(|said| String::from_utf8_lossy(said));
+    said.any(|said| said.contains(PUT_ITEM))
 }
