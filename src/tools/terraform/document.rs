@@ -27,7 +27,12 @@ fn escape_templates(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+    use std::fs;
+    use std::process::Command;
+
     use super::super::backend::tests::backend;
+    use super::super::configuration::read_initialised;
     use super::*;
 
     #[test]
@@ -44,5 +49,32 @@ mod tests {
                 json!({"terraform": {"backend": {"pg": expected}}})
             );
         }
+    }
+
+    #[test]
+    fn the_real_terraform_reads_a_document_of_ours_as_it_is_meant() {
+        let Ok(terraform) = env::var("SOFTSTOP_TEST_TERRAFORM") else {
+            return;
+        };
+        let settings = json!({"path": "a${b}$${c}%{d}%%{e}\\\"'", "workspace_dir": "${"});
+        let backend = Backend {
+            kind: "local".to_owned(),
+            settings: settings.as_object().unwrap().clone(),
+        };
+        let scratch = tempfile::tempdir().unwrap();
+        fs::write(
+            scratch.path().join("main.tf.json"),
+            document(&backend, false),
+        )
+        .unwrap();
+        let output = Command::new(terraform)
+            .args(["init", "-input=false"])
+            .current_dir(scratch.path())
+            .env_clear()
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let kept = read_initialised(&scratch.path().join(".terraform/terraform.tfstate")).unwrap();
+        assert_eq!(kept.settings, backend.settings);
     }
 }

@@ -10,14 +10,13 @@ use std::thread;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
 use super::backend::Backend;
 use super::configuration::{Configuration, read_initialised};
-use super::document::document;
 use super::settings::is_same;
 use crate::environment::Environment;
 
@@ -36,6 +35,8 @@ struct Case {
     block: Settings,
     is_json: bool,
     given: Vec<(By, Given)>,
+    /// What the backend itself reads: it fills what is left open, and nobody writes it down.
+    variables: Vec<(&'static str, String)>,
 }
 
 /// How a `-backend-config` comes to Terraform.
@@ -73,6 +74,17 @@ fn settings(kind: &'static str) -> BoxedStrategy<Settings> {
         let addresses = vec!["http://127.0.0.1:9/a", "http://127.0.0.1:9/b?c=${d}"];
         select(addresses).prop_map(Value::from).boxed()
     };
+    let endpoints = || {
+        let others = vec![
+            json!(null),
+            json!("http://127.0.0.1:9/a"),
+            json!("http://127.0.0.1:9/b"),
+        ];
+        select(others)
+            .prop_map(|other| json!({"s3": aws(), "sts": other}))
+            .boxed()
+    };
+    let files = || select(vec![json!([]), json!(["/dev/null"])]).boxed();
     let of = |names: &[&'static str], value: BoxedStrategy<Value>| {
         let value = prop_oneof![9 => value, 1 => Just(Value::Null)];
         (select(names.to_vec()), value).boxed()
@@ -89,6 +101,16 @@ fn settings(kind: &'static str) -> BoxedStrategy<Settings> {
             of(&["dynamodb_table", "workspace_key_prefix"], text()),
             of(&["encrypt", "use_lockfile", "skip_s3_checksum"], switch()),
             of(&["max_retries"], number()),
+            of(&["endpoints"], endpoints()),
+            of(
+                &["shared_config_files", "shared_credentials_files"],
+                files()
+            ),
+        ]
+        .boxed(),
+        "pg" => prop_oneof![
+            of(&["schema_name"], schema_name()),
+            of(&["skip_index_creation"], switch()),
         ]
         .boxed(),
         _ => of(&["path", "workspace_dir"], text()).boxed(),
@@ -103,16 +125,59 @@ fn settings(kind: &'static str) -> BoxedStrategy<Settings> {
         .boxed()
 }
 
+/// Each case has a schema of its own: two that are made at once stand in each other's way.
+fn schema_name() -> BoxedStrategy<Value> {
+    "[a-z]{12}".prop_map(Value::from).boxed()
+}
+
+fn aws() -> String {
+    format!(
+        "http://{}",
+        env::var("SOFTSTOP_TEST_AWS").unwrap_or_default()
+    )
+}
+
+fn variables(kind: &str) -> BoxedStrategy<Vec<(&'static str, String)>> {
+    let of = |variables: &[(&'static str, &str)]| {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        let variables: Vec<_> = variables.collect();
+        let count = variables.len();
+        subsequence(variables, 0..=count).boxed()
+    };
+    match kind {
+        "http" => of(&[
+            ("TF_HTTP_LOCK_ADDRESS", "http://127.0.0.1:9/v"),
+            ("TF_HTTP_RETRY_MAX", "1"),
+            ("TF_HTTP_UPDATE_METHOD", "PUT"),
+            ("TF_HTTP_USERNAME", "v"),
+        ]),
+        "s3" => of(&[
+            ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9/v"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_RETRY_MODE", "standard"),
+        ]),
+        "pg" => "[a-z]{12}"
+            .prop_map(|name| vec![("PG_SCHEMA_NAME", name)])
+            .boxed(),
+        _ => Just(Vec::new()).boxed(),
+    }
+}
+
 /// What a backend needs, to get as far as writing down its settings.
 fn basis(kind: &str) -> Settings {
-    let aws = env::var("SOFTSTOP_TEST_AWS").unwrap_or_default();
+    let postgres = env::var("SOFTSTOP_TEST_POSTGRES").unwrap_or_default();
     let settings = match kind {
         "http" => json!({"address": "http://127.0.0.1:9/", "retry_max": 0}),
         "s3" => json!({
             "bucket": BUCKET, "key": "k", "region": "us-east-1", "access_key": "test",
             "secret_key": "test", "use_path_style": true, "skip_credentials_validation": true,
             "skip_metadata_api_check": true, "skip_requesting_account_id": true,
-            "endpoints": {"s3": format!("http://{aws}"), "sts": null},
+            "endpoints": {"s3": aws(), "sts": null},
+        }),
+        "pg" => json!({
+            "conn_str": format!("postgres://postgres@{postgres}/postgres?sslmode=disable"),
         }),
         _ => json!({}),
     };
@@ -133,12 +198,14 @@ fn case(kind: &'static str) -> impl Strategy<Value = Case> {
         forms.extend(pairs.map(|(name, value)| Given::Pair(name, value)));
         select(forms)
     });
-    (settings(kind), any::<bool>(), vec((by, given), 0..4)).prop_map(
-        move |(block, is_json, given)| Case {
+    let given = vec((by, given), 0..4);
+    (settings(kind), any::<bool>(), given, variables(kind)).prop_map(
+        move |(block, is_json, given, variables)| Case {
             kind,
             block: basis(kind).into_iter().chain(block).collect(),
             is_json,
             given,
+            variables,
         },
     )
 }
@@ -151,6 +218,21 @@ fn make_bucket() {
         .header("Authorization", authorization)
         .send_empty()
         .unwrap();
+}
+
+/// What all schemas of a database share, which each `init` makes where it is not there.
+fn make_sequence() {
+    let address = env::var("SOFTSTOP_TEST_POSTGRES").unwrap();
+    let made = Command::new("psql")
+        .args(["--no-psqlrc", "--quiet"])
+        .arg(format!("postgres://postgres@{address}/postgres"))
+        .args([
+            "--command",
+            "create sequence if not exists public.global_states_id_seq as bigint",
+        ])
+        .status()
+        .unwrap();
+    assert!(made.success());
 }
 
 /// As HCL, which is JSON but for the names and the templates.
@@ -218,6 +300,7 @@ impl Case {
             .env_clear()
             .env("HOME", directory)
             .env("CHECKPOINT_DISABLE", "1")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env(
                 "TF_CLI_ARGS_init",
                 self.variable(By::InitArguments, directory),
@@ -244,14 +327,22 @@ impl Case {
         let configuration = Configuration {
             directory: directory.to_owned(),
             backend_config: self.given(By::CommandLine, directory),
-            environment: Environment::from([
-                ("TF_CLI_ARGS_init", init.as_str()),
-                ("TF_CLI_ARGS", general.as_str()),
-            ]),
+            environment: self.environment(&init, &general),
             ..Configuration::default()
         };
         let block = configuration.block().unwrap().unwrap();
         configuration.merged(block).ok().map(|(backend, _)| backend)
+    }
+
+    fn environment(&self, init: &str, general: &str) -> Environment {
+        let words = [("TF_CLI_ARGS_init", init), ("TF_CLI_ARGS", general)];
+        let given = self.variables.iter();
+        let given = given.map(|(name, value)| (*name, value.as_str()));
+        let entries = words.into_iter().chain(given);
+        let entries: Vec<String> = entries
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        Environment::parse(entries.join("\0").as_bytes())
     }
 
     fn check(&self, terraform: &str) {
@@ -280,9 +371,10 @@ fn settings_are_merged_as_the_real_terraform_merges_them() {
         return;
     };
     make_bucket();
+    make_sequence();
     let mut runner = TestRunner::default();
     let mut cases = Vec::new();
-    for kind in ["http", "s3", "local"] {
+    for kind in ["http", "s3", "pg", "local"] {
         for _ in 0..CASES {
             cases.push(case(kind).new_tree(&mut runner).unwrap().current());
         }
@@ -297,31 +389,4 @@ fn settings_are_merged_as_the_real_terraform_merges_them() {
             });
         }
     });
-}
-
-#[test]
-fn the_real_terraform_reads_a_document_of_ours_as_it_is_meant() {
-    let Ok(terraform) = env::var("SOFTSTOP_TEST_TERRAFORM") else {
-        return;
-    };
-    let settings = json!({"path": "a${b}$${c}%{d}%%{e}\\\"'", "workspace_dir": "${"});
-    let backend = Backend {
-        kind: "local".to_owned(),
-        settings: settings.as_object().unwrap().clone(),
-    };
-    let scratch = tempfile::tempdir().unwrap();
-    fs::write(
-        scratch.path().join("main.tf.json"),
-        document(&backend, false),
-    )
-    .unwrap();
-    let output = Command::new(terraform)
-        .args(["init", "-input=false"])
-        .current_dir(scratch.path())
-        .env_clear()
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let kept = read_initialised(&scratch.path().join(".terraform/terraform.tfstate")).unwrap();
-    assert_eq!(kept.settings, backend.settings);
 }
