@@ -42,23 +42,19 @@ impl Environment {
 
     /// All variables whose names begin with one of these.
     pub(crate) fn beginning_with<'a>(&'a self, beginnings: &[&str]) -> Vec<(&'a OsStr, &'a OsStr)> {
-        let is_meant = |name: &OsStr| {
-            let name = name.to_string_lossy();
-            beginnings
-                .iter()
-                .any(|beginning| name.starts_with(beginning))
-        };
         self.0
             .iter()
-            .filter(|(name, _)| is_meant(name))
+            .filter(|(name, _)| begins_with(name, beginnings))
             .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
             .collect()
     }
 
-    /// All of them but these.
-    pub(crate) fn without(&self, names: &[&str]) -> Self {
+    /// All of them but those whose names begin with one of these; the ones that are named here stay.
+    pub(crate) fn without_beginning_with(&self, beginnings: &[&str], staying: &[&str]) -> Self {
         let mut others = self.0.clone();
-        others.retain(|name, _| !names.iter().any(|without| name == without));
+        others.retain(|name, _| {
+            staying.iter().any(|staying| name == staying) || !begins_with(name, beginnings)
+        });
         Self(others)
     }
 
@@ -66,6 +62,13 @@ impl Environment {
     pub(crate) fn give_to(&self, command: &mut Command) {
         command.env_clear().envs(&self.0);
     }
+}
+
+fn begins_with(name: &OsStr, beginnings: &[&str]) -> bool {
+    let name = name.to_string_lossy();
+    beginnings
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
 }
 
 /// A name may begin with `=`, but a value never makes a name.

@@ -10,6 +10,7 @@
 mod after_script;
 mod backend_config;
 mod backends;
+mod cached_hosts;
 mod check;
 mod containers;
 mod cost;

@@ -24,6 +24,7 @@ pub mod run;
 pub mod softstop;
 pub mod store;
 pub mod tls;
+pub mod witness;
 pub mod world;
 
 use std::env;
@@ -41,6 +42,7 @@ pub use project::Project;
 pub use run::{Finished, Run};
 pub use softstop::Softstop;
 pub use store::{Store, lock_of};
+pub use witness::Witness;
 
 /// How long anything may take before a test fails. Nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -36,6 +36,14 @@ impl Backend {
         }
     }
 
+    /// What is given for a setting, or for one within another (`endpoints.s3`).
+    pub(super) fn given(&self, setting: &str) -> Option<&Value> {
+        let mut names = setting.split('.');
+        let outer = self.settings.get(names.next()?)?;
+        let given = names.try_fold(outer, |value, name| value.get(name))?;
+        (!given.is_null()).then_some(given)
+    }
+
     /// A setting that is a text.
     pub(super) fn text(&self, setting: &str) -> Option<&str> {
         self.settings

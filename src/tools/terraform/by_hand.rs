@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::arguments::given_by;
 use super::place::Terraform;
+use super::plain::is_plain;
 use super::program::find;
 use super::settings::is_same;
 use super::static_part::StaticPart;
@@ -18,49 +19,6 @@ use crate::tools::quoted::quoted;
 /// A function of the shell that asks for what has this name, unless its value is given, and escapes
 /// it for a word of TF_CLI_ARGS, and for a text in a file of curl's options.
 pub(super) const SECRET: &str = r#"secret() { answer=$2; if [ -z "$answer" ]; then printf '%s: ' "$1" >&2; stty -echo 2>/dev/null; IFS= read -r answer; stty echo 2>/dev/null; echo >&2; fi; printf %s "$answer" | sed 's/[[:punct:][:space:]]/\\&/g'; }; "#;
-
-/// Settings whose values name the place, and are no secrets.
-const PLAIN: [&str; 22] = [
-    "address",
-    "bucket",
-    "container",
-    "container_name",
-    "dynamodb_endpoint",
-    "dynamodb_table",
-    "endpoint",
-    "endpoints",
-    "key",
-    "lock_address",
-    "namespace",
-    "path",
-    "prefix",
-    "region",
-    "resource_group_name",
-    "schema_name",
-    "secret_suffix",
-    "storage_account_name",
-    "table",
-    "unlock_address",
-    "workspace_dir",
-    "workspace_key_prefix",
-];
-/// Names of a query whose values name the place.
-const PLAIN_IN_A_QUERY: [&str; 14] = [
-    "branch",
-    "directory",
-    "env",
-    "environment",
-    "name",
-    "namespace",
-    "path",
-    "project",
-    "region",
-    "repository",
-    "stack",
-    "stage",
-    "state",
-    "workspace",
-];
 
 /// What makes a directory that only its owner can read, and that is gone when the shell has ended.
 pub(super) const PRIVATE: &str =
@@ -217,27 +175,6 @@ fn given(place: &Terraform) -> Vec<Given> {
             value => Given::of(&format!("{name}={value}")),
         })
         .collect()
-}
-
-fn is_plain(name: &str, value: &str) -> bool {
-    let is_address = value.contains("://");
-    let is_switch = matches!(value, "true" | "false");
-    is_switch || PLAIN.contains(&name) && (!is_address || is_plain_address(value))
-}
-
-/// Whether an address names nobody, and nothing that only those may know who are allowed to.
-fn is_plain_address(address: &str) -> bool {
-    let query = address.split_once('?').map(|(_, query)| query);
-    let mut pairs = query.into_iter().flat_map(|query| query.split('&'));
-    !address.contains('@') && pairs.all(is_plain_in_a_query)
-}
-
-/// Whether this part of a query may be printed.
-pub(super) fn is_plain_in_a_query(pair: &str) -> bool {
-    let name = pair.split('=').next().unwrap_or_default();
-    PLAIN_IN_A_QUERY
-        .iter()
-        .any(|plain| name.eq_ignore_ascii_case(plain))
 }
 
 /// A text as [`SECRET`] escapes it.

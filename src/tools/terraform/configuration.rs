@@ -16,6 +16,7 @@ use super::backends::takes_a_lock;
 use super::block::blocks_of;
 use super::files::{ConfigurationFile, files_of, is_json, malformed, read};
 use super::json_text::place;
+use super::plain::told;
 use super::schema::Schema;
 use super::settings::{contradictions, is_same, merge};
 use crate::environment::Environment;
@@ -46,7 +47,7 @@ pub(super) struct Configuration {
 pub(super) struct Resolved {
     /// Its paths are anchored in the directory.
     pub(super) backend: Backend,
-    /// What a person should know, without the value of any setting.
+    /// What a person should know, without any value that may be a secret.
     pub(super) notes: Vec<String>,
     pub(super) origin: Origin,
 }
@@ -235,6 +236,7 @@ impl Configuration {
         }
         let schema = Schema::of(&named.kind);
         let mut completed = Resolved::named(named);
+        let mut filled = Vec::new();
         for (name, value) in kept.settings {
             if completed.backend.settings.contains_key(&name) {
                 continue;
@@ -242,7 +244,16 @@ impl Configuration {
             let names_host = schema.is_none_or(|schema| schema.names_host(&name))
                 || completed.origin == Origin::Completed { names_host: true };
             completed.origin = Origin::Completed { names_host };
+            if schema.is_none_or(|schema| schema.names_place(&name)) {
+                filled.push(told(&name, &value));
+            }
             completed.backend.settings.insert(name, value);
+        }
+        if !filled.is_empty() {
+            completed.notes.push(format!(
+                "Only `.terraform` says which state is meant ({}). If it may be of another environment, name that by BACKEND_CONFIG.",
+                filled.join(", ")
+            ));
         }
         completed
     }
@@ -253,8 +264,8 @@ impl Configuration {
         let schema = Schema::of(&named.kind);
         let variables = schema.map(|schema| schema.by_variables(&self.environment));
         for (setting, value) in variables.into_iter().flatten() {
-            let is_named = named.settings.contains_key(setting);
-            let kept = kept.settings.get(setting);
+            let is_named = named.given(setting).is_some();
+            let kept = kept.given(setting);
             if !is_named && kept.is_some_and(|kept| !is_same(&Value::from(value), kept)) {
                 differing.push(setting.to_owned());
             }

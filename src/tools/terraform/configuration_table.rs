@@ -16,13 +16,13 @@ const PROD: (&str, &str) = (
 );
 
 /// A directory with these files.
-struct Directory {
+pub(super) struct Directory {
     files: TempDir,
     configuration: Configuration,
 }
 
 impl Directory {
-    fn with<const COUNT: usize>(files: [(&str, &str); COUNT]) -> Self {
+    pub(super) fn with<const COUNT: usize>(files: [(&str, &str); COUNT]) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         fs::create_dir(scratch.path().join(".terraform")).unwrap();
         for (name, text) in files {
@@ -38,7 +38,7 @@ impl Directory {
         }
     }
 
-    fn keeping(self, kind: &str, settings: &Value) -> Self {
+    pub(super) fn keeping(self, kind: &str, settings: &Value) -> Self {
         let kept = json!({"version": 3, "backend": {"type": kind, "config": settings, "hash": 1}});
         let path = self.files.path().join(".terraform/terraform.tfstate");
         fs::write(path, kept.to_string()).unwrap();
@@ -50,12 +50,15 @@ impl Directory {
         self
     }
 
-    fn in_environment<const COUNT: usize>(mut self, variables: [(&str, &str); COUNT]) -> Self {
+    pub(super) fn in_environment<const COUNT: usize>(
+        mut self,
+        variables: [(&str, &str); COUNT],
+    ) -> Self {
         self.configuration.environment = Environment::from(variables);
         self
     }
 
-    fn resolve(&self) -> Result<Resolved, ToolError> {
+    pub(super) fn resolve(&self) -> Result<Resolved, ToolError> {
         self.configuration.resolve()
     }
 
@@ -204,13 +207,19 @@ fn what_was_kept_fills_what_is_left_open() {
     let full = json!({"address": "http://prod", "retry_max": 2});
     let directory = Directory::with([PARTIAL]).keeping("http", &kept);
     let resolved = directory.expect(Origin::Completed { names_host: true }, &full);
-    assert!(resolved.notes.is_empty());
+    assert_eq!(
+        resolved.notes,
+        [
+            "Only `.terraform` says which state is meant (address = \"http://prod\"). If it may be of another environment, name that by BACKEND_CONFIG."
+        ]
+    );
     // What is written is compared as Terraform takes it.
     let directory = directory.given(["address=http://prod", "retry_max=2.0"]);
     let settings = json!({"address": "http://prod", "retry_max": "2.0"});
     directory.expect(Origin::Named, &settings);
     let directory = directory.given(["address=http://prod"]);
-    directory.expect(Origin::Completed { names_host: false }, &full);
+    let resolved = directory.expect(Origin::Completed { names_host: false }, &full);
+    assert!(resolved.notes.is_empty());
 }
 
 #[test]
@@ -241,6 +250,25 @@ fn what_was_kept_counts_for_nothing_where_it_contradicts_what_is_named() {
         .keeping("http", &json!({"address": "a"}))
         .given(["address=a", "username=u"]);
     named_but_not_kept.expect(Origin::Named, &json!({"address": "a", "username": "u"}));
+}
+
+#[test]
+fn what_only_terraform_itself_has_kept_is_told_without_secrets() {
+    let kept = json!({
+        "conn_str": "postgres://user:s3cret@host/database", "schema_name": "prod",
+        "skip_table_creation": true,
+    });
+    let block = ("main.tf", "terraform {\n  backend \"pg\" {}\n}\n");
+    let resolved = Directory::with([block]).keeping("pg", &kept).resolve();
+    let notes = resolved.unwrap().notes;
+    assert!(
+        notes[0].contains("(conn_str, schema_name = \"prod\")"),
+        "{notes:?}"
+    );
+    let kept = json!({"address": "http://user:s3cret@host/"});
+    let resolved = Directory::with([PARTIAL]).keeping("http", &kept).resolve();
+    let notes = resolved.unwrap().notes;
+    assert!(notes[0].contains("(address)"), "{notes:?}");
 }
 
 #[test]

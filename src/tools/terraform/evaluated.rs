@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::arguments::joined;
 use super::backend::Backend;
+use super::backends::ALL;
 use super::configuration::Resolved;
 use super::helper::helper_command;
 use super::initialise::initialise;
@@ -71,10 +72,11 @@ async fn evaluate(
     part.write(&place.directory, &shadow.directory)
         .map_err(ToolError::Scratch)?;
     let mut command = helper_command(&place.binary, &place.environment);
-    // Asking makes no schema and no table; and values do not stand on the command line, which
+    // Asking makes nothing; and values do not stand on the command line, which
     // everybody can see.
-    for part in ["SCHEMA", "TABLE", "INDEX"] {
-        command.env(format!("PG_SKIP_{part}_CREATION"), "true");
+    let variables = ALL.iter().flat_map(|known| known.without_making);
+    for (_, variable) in variables {
+        command.env(variable, "true");
     }
     command
         .env("TF_CLI_ARGS_init", words)

@@ -18,12 +18,13 @@ pub(super) struct Known {
     pub(super) is_flat: bool,
     /// Whether whatever opens the state makes an empty one where there is none, `force-unlock` too.
     pub(super) is_made_by_asking: bool,
-    /// Settings that keep Terraform from making what is not there.
-    pub(super) without_making: &'static [&'static str],
+    /// Settings that keep Terraform from making what is not there, with the variables that give them.
+    pub(super) without_making: &'static [(&'static str, &'static str)],
     /// Beginnings of variables that lead to another state, or to another account, where the settings
     /// are the same.
     pub(super) leading: &'static [&'static str],
-    /// Variables that hold credentials.
+    /// Beginnings of other variables that lead to credentials, and of those among them that name a
+    /// setting too.
     pub(super) credentials: &'static [&'static str],
 }
 

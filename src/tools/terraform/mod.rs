@@ -48,6 +48,7 @@ mod opentofu;
 mod operations;
 mod place;
 mod place_name;
+mod plain;
 mod plan_file;
 mod planned;
 mod precedence;
@@ -56,6 +57,8 @@ mod progress;
 mod published;
 mod quoted_text;
 mod schema;
+#[cfg(test)]
+mod schema_table;
 mod settings;
 mod shadow;
 mod shown_state;

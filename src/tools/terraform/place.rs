@@ -162,8 +162,16 @@ impl Terraform {
     pub(super) fn without_credentials_for(&self, resolved: &Resolved) -> Self {
         let mut place = self.clone();
         if !self.is_seen && resolved.origin == (Origin::Completed { names_host: true }) {
-            let credentials = ALL.map(|known| known.credentials).concat();
-            place.environment = self.environment.without(&credentials);
+            // Any of a family may hold credentials, or lead to some: only those that name settings stay,
+            // without which another state might be asked about, or none.
+            let families: Vec<&[&str]> = ALL.iter().map(|known| known.leading).collect();
+            let naming = ALL.iter().flat_map(|known| known.schema.naming_variables());
+            let naming: Vec<&str> = naming.collect();
+            let credentials: Vec<&[&str]> = ALL.iter().map(|known| known.credentials).collect();
+            place.environment = self
+                .environment
+                .without_beginning_with(&families.concat(), &naming)
+                .without_beginning_with(&credentials.concat(), &[]);
         }
         place
     }
@@ -251,4 +259,71 @@ pub(super) fn selected_workspace(place: &Terraform) -> String {
         .map(|name| name.trim().to_owned())
         .find(|name| !name.is_empty())
         .unwrap_or_else(|| "default".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_only_terraform_itself_has_kept_gets_nothing_that_leads_to_credentials() {
+        let staying = [
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_REGION", "x"),
+            ("AWS_ENDPOINT_URL_S3", "x"),
+            ("CONSUL_HTTP_ADDR", "x"),
+            ("HOME", "x"),
+            ("KUBE_NAMESPACE", "x"),
+            ("PATH", "x"),
+            ("PGPORT", "x"),
+            ("TF_HTTP_LOCK_ADDRESS", "x"),
+        ];
+        let going = [
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "x"),
+            ("ALIBABA_CLOUD_ACCESS_KEY_ID", "x"),
+            ("ALICLOUD_SECURITY_TOKEN", "x"),
+            ("ARM_CLIENT_SECRET", "x"),
+            ("AWS_ACCESS_KEY_ID", "x"),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "x"),
+            ("AWS_PROFILE", "x"),
+            ("AWS_ROLE_ARN", "x"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "x"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "x"),
+            ("CONSUL_HTTP_TOKEN", "x"),
+            ("GOOGLE_APPLICATION_CREDENTIALS", "x"),
+            ("GOOGLE_OAUTH_ACCESS_TOKEN", "x"),
+            ("KUBECONFIG", "x"),
+            ("KUBE_CONFIG_PATH", "x"),
+            ("KUBE_TOKEN", "x"),
+            ("OCI_private_key", "x"),
+            ("PGPASSFILE", "x"),
+            ("PGPASSWORD", "x"),
+            ("PGSERVICEFILE", "x"),
+            ("TENCENTCLOUD_SECRET_ID", "x"),
+            ("TF_HTTP_PASSWORD", "x"),
+            ("private_key_path", "x"),
+        ];
+        let mut place = Terraform {
+            binary: PathBuf::new(),
+            directory: PathBuf::new(),
+            backend_config: Vec::new(),
+            workspace: None,
+            environment: Environment::from(staying),
+            is_seen: false,
+            seen_values: None,
+            backend: None,
+        };
+        let resolved = |names_host| Resolved {
+            origin: Origin::Completed { names_host },
+            ..Resolved::named(Backend::default())
+        };
+        let kept = place.without_credentials_for(&resolved(true));
+        assert!(kept.environment == Environment::from(staying));
+        place.environment = Environment::from(going);
+        let kept = place.without_credentials_for(&resolved(true));
+        assert!(kept.environment == Environment::default());
+        assert_eq!(place.without_credentials_for(&resolved(false)), place);
+        place.is_seen = true;
+        assert_eq!(place.without_credentials_for(&resolved(true)), place);
+    }
 }

@@ -13,12 +13,16 @@ pub(super) struct Schema {
     pub(super) plain: &'static [&'static str],
     /// Those that hold a list or an object.
     pub(super) structured: &'static [&'static str],
+    /// Those that name the place, and hold no secret unless an address in them does.
+    pub(super) printable: &'static [&'static str],
     /// Those without which nobody knows which state is meant.
     pub(super) required: &'static [&'static str],
-    /// The settings that a variable of the backend's own gives where they are left open. Terraform
-    /// does not keep in `.terraform` what a variable gives.
-    pub(super) own_variables: &'static [(&'static str, &'static str)],
-    /// The same, by variables that are there for others too, so that they name no place.
+    /// The settings that name the place, or a setting within one (`endpoints.s3`), with the variables
+    /// by which the backend takes them where they are left open, of which the first that is set counts.
+    /// Terraform does not keep in `.terraform` what a variable gives.
+    pub(super) own_variables: &'static [(&'static str, &'static [&'static str])],
+    /// The same of settings that name no place by themselves, or by variables that are there for others
+    /// too.
     pub(super) shared_variables: &'static [(&'static str, &'static [&'static str])],
     /// Those that say which host is asked, or how credentials for it are had.
     pub(super) hosts: &'static [&'static str],
@@ -34,6 +38,13 @@ impl Schema {
         self.structured.contains(&setting)
     }
 
+    /// Whether this setting says which state is meant.
+    pub(super) fn names_place(&self, setting: &str) -> bool {
+        [self.printable, self.required, self.hosts]
+            .iter()
+            .any(|names| names.contains(&setting))
+    }
+
     pub(super) fn names_host(&self, setting: &str) -> bool {
         self.hosts.contains(&setting)
     }
@@ -43,8 +54,17 @@ impl Schema {
         &self,
         environment: &Environment,
     ) -> impl Iterator<Item = (&'static str, String)> {
-        let variables = self.own_variables.iter();
-        variables.filter_map(|(setting, variable)| Some((*setting, environment.text(variable)?)))
+        let rows = self.own_variables.iter();
+        rows.filter_map(|(setting, variables)| {
+            let given = variables.iter().find_map(|name| environment.text(name));
+            Some((*setting, given?))
+        })
+    }
+
+    /// The variables without which another place might be meant.
+    pub(super) fn naming_variables(&self) -> impl Iterator<Item = &'static str> {
+        let rows = self.own_variables.iter().chain(self.shared_variables);
+        rows.flat_map(|(_, variables)| variables.iter().copied())
     }
 
     /// The required settings that neither a setting nor a variable gives.
@@ -62,12 +82,9 @@ impl Schema {
 
     /// The variables by which this setting can be given.
     pub(super) fn variables_for(&self, setting: &str) -> impl Iterator<Item = &'static str> {
-        let own = self.own_variables.iter();
-        let own = own.filter(move |(name, _)| *name == setting);
-        let shared = self.shared_variables.iter();
-        let shared = shared.filter(move |(name, _)| *name == setting);
-        own.map(|(_, variable)| *variable)
-            .chain(shared.flat_map(|(_, variables)| variables.iter().copied()))
+        let rows = self.own_variables.iter().chain(self.shared_variables);
+        rows.filter(move |(name, _)| *name == setting)
+            .flat_map(|(_, variables)| variables.iter().copied())
     }
 }
 
@@ -90,12 +107,13 @@ mod tests {
 
     #[test]
     fn every_setting_that_a_schema_speaks_of_is_one_that_it_knows_once() {
-        for schema in ALL.map(|known| &known.schema) {
-            let named = [schema.required, schema.hosts].concat();
+        for schema in ALL.iter().map(|known| &known.schema) {
+            let named = [schema.printable, schema.required, schema.hosts].concat();
             let own = schema.own_variables.iter().map(|(setting, _)| *setting);
             let shared = schema.shared_variables.iter().map(|(setting, _)| *setting);
             for setting in named.into_iter().chain(own).chain(shared) {
-                assert!(schema.knows(setting), "{} {setting}", schema.kind);
+                let outer = setting.split('.').next().unwrap();
+                assert!(schema.knows(outer), "{} {setting}", schema.kind);
             }
             let mut all = [schema.plain, schema.structured].concat();
             all.sort_unstable();

@@ -9,6 +9,13 @@ use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 pub(super) const AZURERM: Known = Known {
     is_made_by_asking: true,
     leading: &["ARM_"],
+    credentials: &[
+        "ACTIONS_ID_TOKEN_REQUEST_",
+        "AZURE_",
+        "IDENTITY_",
+        "MSI_",
+        "SYSTEM_ACCESSTOKEN",
+    ],
     ..Known::new(SCHEMA, strategy)
 };
 
@@ -59,8 +66,21 @@ const SCHEMA: Schema = Schema {
         "use_oidc",
     ],
     structured: &[],
+    printable: &[
+        "container_name",
+        "endpoint",
+        "key",
+        "resource_group_name",
+        "storage_account_name",
+    ],
     required: &["container_name", "key", "storage_account_name"],
-    own_variables: &[],
+    own_variables: &[
+        ("environment", &["ARM_ENVIRONMENT"]),
+        (
+            "metadata_host",
+            &["ARM_METADATA_HOSTNAME", "ARM_METADATA_HOST"],
+        ),
+    ],
     shared_variables: &[],
     hosts: &[
         "endpoint",

@@ -11,7 +11,6 @@ use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 pub(super) const CONSUL: Known = Known {
     takes_locks: |backend| !matches!(backend.settings.get("lock"), Some(Value::Bool(false))),
     leading: &["CONSUL_"],
-    credentials: &["CONSUL_HTTP_AUTH", "CONSUL_HTTP_TOKEN"],
     ..Known::new(SCHEMA, strategy)
 };
 
@@ -37,8 +36,9 @@ const SCHEMA: Schema = Schema {
         "scheme",
     ],
     structured: &[],
+    printable: &["address", "path"],
     required: &["path"],
-    own_variables: &[],
+    own_variables: &[("address", &["CONSUL_HTTP_ADDR"])],
     shared_variables: &[],
     hosts: &["address", "ca_file", "scheme"],
 };

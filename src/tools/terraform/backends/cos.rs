@@ -36,8 +36,12 @@ const SCHEMA: Schema = Schema {
         "shared_credentials_dir",
     ],
     structured: &["assume_role"],
+    printable: &["bucket", "endpoint", "key", "prefix", "region"],
     required: &["bucket", "region"],
-    own_variables: &[],
+    own_variables: &[
+        ("domain", &["TENCENTCLOUD_DOMAIN"]),
+        ("endpoint", &["TENCENTCLOUD_ENDPOINT"]),
+    ],
     shared_variables: &[("region", &["TENCENTCLOUD_REGION"])],
     hosts: &["domain", "endpoint", "profile", "shared_credentials_dir"],
 };

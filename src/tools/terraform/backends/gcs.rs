@@ -37,8 +37,18 @@ const SCHEMA: Schema = Schema {
         "universe_domain",
     ],
     structured: &["impersonate_service_account_delegates"],
+    printable: &["bucket", "prefix"],
     required: &["bucket"],
-    own_variables: &[],
+    own_variables: &[
+        (
+            "storage_custom_endpoint",
+            &[
+                "GOOGLE_BACKEND_STORAGE_CUSTOM_ENDPOINT",
+                "GOOGLE_STORAGE_CUSTOM_ENDPOINT",
+            ],
+        ),
+        ("universe_domain", &["GOOGLE_BACKEND_UNIVERSE_DOMAIN"]),
+    ],
     shared_variables: &[],
     hosts: &["credentials", "storage_custom_endpoint", "universe_domain"],
 };

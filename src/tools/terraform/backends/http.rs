@@ -9,11 +9,6 @@ use crate::tools::terraform::strategy::Strategy;
 pub(super) const HTTP: Known = Known {
     has_workspaces: false,
     leading: &["TF_HTTP_"],
-    credentials: &[
-        "TF_HTTP_CLIENT_PRIVATE_KEY_PEM",
-        "TF_HTTP_PASSWORD",
-        "TF_HTTP_USERNAME",
-    ],
     ..Known::new(SCHEMA, strategy)
 };
 
@@ -41,13 +36,14 @@ const SCHEMA: Schema = Schema {
         "username",
     ],
     structured: &["headers"],
+    printable: &["address", "lock_address", "unlock_address"],
     required: &["address"],
     own_variables: &[
-        ("address", "TF_HTTP_ADDRESS"),
-        ("lock_address", "TF_HTTP_LOCK_ADDRESS"),
-        ("lock_method", "TF_HTTP_LOCK_METHOD"),
-        ("unlock_address", "TF_HTTP_UNLOCK_ADDRESS"),
-        ("unlock_method", "TF_HTTP_UNLOCK_METHOD"),
+        ("address", &["TF_HTTP_ADDRESS"]),
+        ("lock_address", &["TF_HTTP_LOCK_ADDRESS"]),
+        ("lock_method", &["TF_HTTP_LOCK_METHOD"]),
+        ("unlock_address", &["TF_HTTP_UNLOCK_ADDRESS"]),
+        ("unlock_method", &["TF_HTTP_UNLOCK_METHOD"]),
     ],
     shared_variables: &[],
     hosts: &[

@@ -8,7 +8,7 @@ use crate::tools::terraform::strategy::{Strategy, WrongId};
 pub(super) const KUBERNETES: Known = Known {
     is_made_by_asking: true,
     leading: &["KUBE"],
-    credentials: &["KUBE_PASSWORD", "KUBE_TOKEN"],
+    credentials: &["KUBE_CONFIG_PATH"],
     ..Known::new(SCHEMA, strategy)
 };
 
@@ -44,11 +44,21 @@ const SCHEMA: Schema = Schema {
         "username",
     ],
     structured: &["config_paths", "exec", "labels"],
+    printable: &["namespace", "secret_suffix"],
     required: &["secret_suffix"],
-    own_variables: &[],
+    own_variables: &[
+        ("config_context", &["KUBE_CTX"]),
+        ("config_context_cluster", &["KUBE_CTX_CLUSTER"]),
+        ("config_path", &["KUBE_CONFIG_PATH"]),
+        ("host", &["KUBE_HOST"]),
+        ("in_cluster_config", &["KUBE_IN_CLUSTER_CONFIG"]),
+        ("namespace", &["KUBE_NAMESPACE"]),
+    ],
     shared_variables: &[],
     hosts: &[
         "cluster_ca_certificate",
+        "config_context",
+        "config_context_cluster",
         "config_path",
         "config_paths",
         "exec",

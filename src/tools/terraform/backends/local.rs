@@ -18,6 +18,7 @@ const SCHEMA: Schema = Schema {
     kind: "local",
     plain: &["path", "workspace_dir"],
     structured: &[],
+    printable: &["path", "workspace_dir"],
     required: &[],
     own_variables: &[],
     shared_variables: &[],

@@ -26,7 +26,7 @@ use crate::tools::error::ToolError;
 /// The workspace that is there from the beginning.
 const DEFAULT_WORKSPACE: &str = "default";
 
-pub(super) const ALL: [&Known; 11] = [
+pub(super) const ALL: &[&Known] = &[
     &local::LOCAL,
     &http::HTTP,
     &s3::S3,
@@ -43,7 +43,7 @@ pub(super) const ALL: [&Known; 11] = [
 impl Known {
     /// None for a backend whose locks softstop leaves alone.
     pub(super) fn of(kind: &str) -> Option<&'static Self> {
-        ALL.into_iter().find(|known| known.schema.kind == kind)
+        ALL.iter().copied().find(|known| known.schema.kind == kind)
     }
 }
 
@@ -106,7 +106,7 @@ impl Backend {
 
     /// Keeps Terraform from making what is not there.
     pub(super) fn make_nothing(&mut self) {
-        for setting in self.known().map_or(&[][..], |known| known.without_making) {
+        for (setting, _) in self.known().map_or(&[][..], |known| known.without_making) {
             self.settings
                 .insert((*setting).to_owned(), Value::Bool(true));
         }

@@ -8,6 +8,15 @@ use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const OCI: Known = Known {
     leading: &["OCI_"],
+    // It takes every setting of its own by a variable of just that name too.
+    credentials: &[
+        "config_file_profile",
+        "fingerprint",
+        "obo_token",
+        "private_key",
+        "tenancy_ocid",
+        "user_ocid",
+    ],
     ..Known::new(SCHEMA, strategy)
 };
 
@@ -39,8 +48,21 @@ const SCHEMA: Schema = Schema {
         "workspace_key_prefix",
     ],
     structured: &[],
+    printable: &[
+        "bucket",
+        "key",
+        "namespace",
+        "region",
+        "workspace_key_prefix",
+    ],
     required: &["bucket", "namespace"],
-    own_variables: &[],
-    shared_variables: &[],
+    own_variables: &[
+        ("key", &["OCI_key", "key"]),
+        (
+            "workspace_key_prefix",
+            &["OCI_workspace_key_prefix", "workspace_key_prefix"],
+        ),
+    ],
+    shared_variables: &[("region", &["OCI_region", "region"])],
     hosts: &["config_file_profile", "private_key_path"],
 };

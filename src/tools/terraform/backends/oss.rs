@@ -8,7 +8,7 @@ use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const OSS: Known = Known {
     takes_locks: |backend| backend.has("tablestore_table"),
-    leading: &["ALICLOUD_"],
+    leading: &["ALIBABA_CLOUD_", "ALICLOUD_", "OSS_ENDPOINT"],
     ..Known::new(SCHEMA, strategy)
 };
 
@@ -43,9 +43,33 @@ const SCHEMA: Schema = Schema {
         "tablestore_table",
     ],
     structured: &["assume_role"],
+    printable: &["bucket", "endpoint", "key", "prefix", "region"],
     required: &["bucket"],
-    own_variables: &[],
-    shared_variables: &[],
+    own_variables: &[
+        (
+            "endpoint",
+            &[
+                "ALICLOUD_OSS_ENDPOINT",
+                "ALIBABA_CLOUD_OSS_ENDPOINT",
+                "OSS_ENDPOINT",
+            ],
+        ),
+        (
+            "tablestore_endpoint",
+            &[
+                "ALICLOUD_TABLESTORE_ENDPOINT",
+                "ALIBABA_CLOUD_TABLESTORE_ENDPOINT",
+            ],
+        ),
+    ],
+    shared_variables: &[(
+        "region",
+        &[
+            "ALICLOUD_REGION",
+            "ALIBABA_CLOUD_REGION",
+            "ALICLOUD_DEFAULT_REGION",
+        ],
+    )],
     hosts: &[
         "endpoint",
         "profile",

@@ -8,12 +8,12 @@ use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 pub(super) const PG: Known = Known {
     is_flat: true,
     without_making: &[
-        "skip_schema_creation",
-        "skip_table_creation",
-        "skip_index_creation",
+        ("skip_schema_creation", "PG_SKIP_SCHEMA_CREATION"),
+        ("skip_table_creation", "PG_SKIP_TABLE_CREATION"),
+        ("skip_index_creation", "PG_SKIP_INDEX_CREATION"),
     ],
     leading: &["PG"],
-    credentials: &["PGPASSWORD", "PGUSER"],
+    credentials: &["PGSERVICE"],
     ..Known::new(SCHEMA, strategy)
 };
 
@@ -35,15 +35,18 @@ const SCHEMA: Schema = Schema {
         "table_name",
     ],
     structured: &[],
+    printable: &["schema_name", "table_name"],
     required: &["conn_str"],
     own_variables: &[
-        ("conn_str", "PG_CONN_STR"),
-        ("schema_name", "PG_SCHEMA_NAME"),
+        ("conn_str", &["PG_CONN_STR"]),
+        ("schema_name", &["PG_SCHEMA_NAME"]),
+        // OpenTofu's alone.
+        ("table_name", &["PG_TABLE_NAME"]),
     ],
     // Without a conn_str, the database is the one that the variables of PostgreSQL name.
     shared_variables: &[(
         "conn_str",
-        &["PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE"],
+        &["PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGDATABASE"],
     )],
     hosts: &["conn_str"],
 };

@@ -20,15 +20,13 @@ const HALF_TEXTS: [&str; 4] = [
     "s3 lock released but dynamoDB failed: ",
 ];
 
+const S3_ENDPOINT: &[&str] = &["AWS_ENDPOINT_URL_S3", "AWS_S3_ENDPOINT"];
+const DYNAMODB_ENDPOINT: &[&str] = &["AWS_ENDPOINT_URL_DYNAMODB", "AWS_DYNAMODB_ENDPOINT"];
+
 pub(super) const S3: Known = Known {
     takes_locks: |backend| backend.is_on("use_lockfile") || backend.has("dynamodb_table"),
     is_flat: true,
     leading: &["AWS_"],
-    credentials: &[
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-    ],
     ..Known::new(SCHEMA, strategy)
 };
 
@@ -113,9 +111,27 @@ const SCHEMA: Schema = Schema {
         "shared_credentials_files",
         "state_tags",
     ],
+    printable: &[
+        "bucket",
+        "dynamodb_endpoint",
+        "dynamodb_table",
+        "endpoint",
+        "endpoints",
+        "key",
+        "region",
+        "workspace_key_prefix",
+    ],
     required: &["bucket", "key", "region"],
-    own_variables: &[],
-    shared_variables: &[("region", &["AWS_REGION", "AWS_DEFAULT_REGION"])],
+    own_variables: &[
+        ("dynamodb_endpoint", DYNAMODB_ENDPOINT),
+        ("endpoint", S3_ENDPOINT),
+        ("endpoints.dynamodb", DYNAMODB_ENDPOINT),
+        ("endpoints.s3", S3_ENDPOINT),
+    ],
+    shared_variables: &[
+        ("region", &["AWS_REGION", "AWS_DEFAULT_REGION"]),
+        ("skip_metadata_api_check", &["AWS_EC2_METADATA_DISABLED"]),
+    ],
     hosts: &[
         "assume_role",
         "assume_role_with_web_identity",

@@ -7,7 +7,8 @@ use super::exchange::skips_verification;
 use crate::environment::Environment;
 use crate::tools::quoted::quoted;
 use crate::tools::terraform::backend::Backend;
-use crate::tools::terraform::by_hand::{SECRET, is_plain_in_a_query};
+use crate::tools::terraform::by_hand::SECRET;
+use crate::tools::terraform::plain::is_plain_in_a_query;
 
 /// Functions of the shell: a certificate, or a key, as a file that is removed at the end. What no
 /// variable has is in a file somewhere.

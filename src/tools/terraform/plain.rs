@@ -1,0 +1,62 @@
+//! What may be printed of the settings of a backend: what names the place, and is no secret.
+
+use serde_json::Value;
+
+use super::backends::ALL;
+
+/// Names of a query whose values name the place.
+const PLAIN_IN_A_QUERY: [&str; 14] = [
+    "branch",
+    "directory",
+    "env",
+    "environment",
+    "name",
+    "namespace",
+    "path",
+    "project",
+    "region",
+    "repository",
+    "stack",
+    "stage",
+    "state",
+    "workspace",
+];
+
+/// A setting as it is told of: its value may be a secret.
+pub(super) fn told(name: &str, value: &Value) -> String {
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    if is_plain(name, &text) {
+        format!("{name} = {value}")
+    } else {
+        name.to_owned()
+    }
+}
+
+/// Whether this value of this setting may be printed.
+pub(super) fn is_plain(name: &str, value: &str) -> bool {
+    let is_address = value.contains("://");
+    let is_switch = matches!(value, "true" | "false");
+    is_switch || is_printable(name) && (!is_address || is_plain_address(value))
+}
+
+/// Whether an address names nobody, and nothing that only those may know who are allowed to.
+fn is_plain_address(address: &str) -> bool {
+    let query = address.split_once('?').map(|(_, query)| query);
+    let mut pairs = query.into_iter().flat_map(|query| query.split('&'));
+    !address.contains('@') && pairs.all(is_plain_in_a_query)
+}
+
+/// Whether this part of a query may be printed.
+pub(super) fn is_plain_in_a_query(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    PLAIN_IN_A_QUERY
+        .iter()
+        .any(|plain| name.eq_ignore_ascii_case(plain))
+}
+
+fn is_printable(name: &str) -> bool {
+    let mut schemas = ALL.iter().map(|known| &known.schema);
+    schemas.any(|schema| schema.printable.contains(&name))
+}
