@@ -250,8 +250,14 @@ impl Configuration {
             completed.backend.settings.insert(name, value);
         }
         if !filled.is_empty() {
+            let consequence = match completed.origin {
+                Origin::Completed { names_host: true } => {
+                    ", so no credentials of the environment are sent there"
+                }
+                _ => "",
+            };
             completed.notes.push(format!(
-                "Only `.terraform` says which state is meant ({}). If it may be of another environment, name that by BACKEND_CONFIG.",
+                "Only `.terraform` says which state is meant ({}){consequence}. Name the one that is meant by BACKEND_CONFIG.",
                 filled.join(", ")
             ));
         }

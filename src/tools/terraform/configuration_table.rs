@@ -210,7 +210,7 @@ fn what_was_kept_fills_what_is_left_open() {
     assert_eq!(
         resolved.notes,
         [
-            "Only `.terraform` says which state is meant (address = \"http://prod\"). If it may be of another environment, name that by BACKEND_CONFIG."
+            "Only `.terraform` says which state is meant (address = \"http://prod\"), so no credentials of the environment are sent there. Name the one that is meant by BACKEND_CONFIG."
         ]
     );
     // What is written is compared as Terraform takes it.
