@@ -7,10 +7,19 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber, info};
 
+use crate::printable;
+
 /// The target of an event that is the last line of a run that went well.
 pub(crate) const SUCCESS: &str = "softstop::success";
 /// The target of an event that is the last line of a run that did not.
 pub(crate) const FAILURE: &str = "softstop::failure";
+
+/// The target of an event whose lines are to be pasted into a file, and so may begin anywhere.
+pub(crate) const PASTED: &str = "softstop::pasted";
+
+/// How softstop begins a further line of a message. What begins a line otherwise, a text from outside
+/// has brought along, which may look like a message.
+const LINE_BREAK: &str = "\n  ";
 
 const BLUE: u8 = 34;
 const GREEN: u8 = 32;
@@ -40,13 +49,15 @@ pub(crate) fn introduce(what: &str) {
 /// Says why nothing was run, where no console is open yet.
 pub(crate) fn refuse(reasons: &[String]) {
     let title = paint(RED, "✖ Validation errors:", wants_colour());
-    let text = format!("{title}\n  {}\n", reasons.join("\n  "));
+    let reasons = printable::lines(&reasons.join(LINE_BREAK), LINE_BREAK);
+    let text = format!("{title}{LINE_BREAK}{reasons}\n");
     // There is nobody left to tell where this fails.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Says a last line where no console is open.
 pub(crate) fn fail(message: &str) {
+    let message = printable::lines(message, LINE_BREAK);
     let text = paint(RED, &format!("✖ {message}"), wants_colour());
     // There is nobody left to tell where this fails.
     let _ = writeln!(io::stderr(), "{text}");
@@ -94,7 +105,12 @@ impl<W: Fn(&[u8]) + 'static> Subscriber for Console<W> {
             (_, Level::INFO) => (BLUE, "INFO: "),
             _ => (GREY, "DEBUG: "),
         };
-        let text = paint(colour, &format!("{prefix}{}", message.0), self.colour);
+        let line_break = match metadata.target() {
+            PASTED => "\n",
+            _ => LINE_BREAK,
+        };
+        let message = printable::lines(&message.0, line_break);
+        let text = paint(colour, &format!("{prefix}{message}"), self.colour);
         (self.write)(format!("{text}\n").as_bytes());
     }
 

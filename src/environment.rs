@@ -7,6 +7,31 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::process::Command;
 
+/// A variable's value is a secret where its name has one of these in it,
+const IN_NAMES: &[&str] = &[
+    "TOKEN",
+    "SECRET",
+    "PASSW",
+    "PASSPHRASE",
+    "CREDENTIAL",
+    "PRIVATE",
+];
+/// where a word of it ends with one of these,
+const ENDS_OF_WORDS: &[&str] = &["KEY", "KEYS"];
+/// and where one of these is a word of it.
+const WORDS: &[&str] = &[
+    "AUTH",
+    "COOKIE",
+    "DSN",
+    "PASS",
+    "PAT",
+    "PWD",
+    "SALT",
+    "SIGNATURE",
+];
+/// What sounds like it and is none.
+const NO_SECRETS: &[&str] = &["BITBUCKET_PROJECT_KEY", "OLDPWD", "PWD"];
+
 /// The variables of one process. They hold credentials, so they are never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Environment(BTreeMap<OsString, OsString>);
@@ -49,6 +74,13 @@ impl Environment {
             .collect()
     }
 
+    /// The values of those whose names sound like a secret.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = String> {
+        let secret = self.0.iter();
+        let secret = secret.filter(|(name, _)| sounds_secret(&name.to_string_lossy()));
+        secret.map(|(_, value)| value.to_string_lossy().into_owned())
+    }
+
     /// All of them but those whose names begin with one of these; the ones that are named here stay.
     pub(crate) fn without_beginning_with(&self, beginnings: &[&str], staying: &[&str]) -> Self {
         let mut others = self.0.clone();
@@ -69,6 +101,16 @@ fn begins_with(name: &OsStr, beginnings: &[&str]) -> bool {
     beginnings
         .iter()
         .any(|beginning| name.starts_with(beginning))
+}
+
+/// Whether a variable of this name has a secret in it.
+pub(crate) fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let is_secret =
+        |word: &str| WORDS.contains(&word) || ENDS_OF_WORDS.iter().any(|end| word.ends_with(end));
+    !NO_SECRETS.contains(&name.as_str())
+        && (IN_NAMES.iter().any(|part| name.contains(part))
+            || name.split(['_', '-', '.']).any(is_secret))
 }
 
 /// A name may begin with `=`, but a value never makes a name.

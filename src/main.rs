@@ -17,6 +17,7 @@ mod lock;
 mod mutation;
 mod pipe;
 mod pipelines;
+mod printable;
 mod private;
 mod recovery;
 mod report;

@@ -23,6 +23,7 @@ mod exit_codes;
 mod expired;
 mod faults;
 mod first_signals;
+mod foreign_texts;
 mod forgotten;
 mod guard;
 mod half_locks;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Answer, Bitbucket, Container, Kind, Project, Softstop, Step, prepared};
+use crate::support::{Answer, Bitbucket, Container, Kind, Project, Softstop, Step, each, prepared};
 
 /// Every secret that a step can be given, each with a value of its own.
 const SECRETS: [(&str, &str); 3] = [
@@ -113,4 +113,108 @@ fn no_token_is_ever_said_not_even_when_a_server_echoes_it_and_everything_is_told
             }
         }
     }
+}
+
+/// Asks in each way for the lock of a place that Terraform does not like, with all that softstop can
+/// tell, and expects nothing of any secret.
+fn expect_nothing_said(project: &Project, variables: &[(&str, &str)], case: &str) {
+    for (mode, code) in [
+        ("status", 4),
+        ("status --json", 4),
+        ("release", 4),
+        ("deploy -- true", 0),
+    ] {
+        let softstop = Softstop::in_directory(&project.directory, project.scratch());
+        let softstop = softstop
+            .arguments(mode.split(' '))
+            .env("TERRAFORM_BIN", project.program.path())
+            .env("SOFTSTOP_DEBUG", "true");
+        let softstop = variables.iter().fold(softstop, |softstop, (name, value)| {
+            softstop.env(name, value)
+        });
+        let finished = softstop.finish();
+        finished.expect_code(code);
+        let said = [&finished.stdout, &finished.stderr]
+            .map(String::as_str)
+            .concat();
+        assert!(!said.contains("s3cret"), "{case}: {finished}");
+        assert!(!said.contains("%zz"), "{case}: {finished}");
+        assert!(!said.contains("The lock is free"), "{case}: {finished}");
+    }
+}
+
+#[test]
+fn beside_a_setting_that_terraform_does_not_like_no_secret_is_said() {
+    const SECRETS: &str = "secret_key = \"s3cret-key\"\ntoken = \"s3cret-token\"\n\
+        external_id = \"s3cret-external-id\"\nsse_customer_key = \"s3cret-customer-key\"\n\
+        assume_role = { role_arn = \"arn:s3cret\", external_id = \"s3cret-id\" }\n";
+    each(
+        &[
+            ("key", "/x"),
+            ("key", "k/"),
+            ("max_retries", "abc"),
+            ("sse_customer_key", "s3cret-no-key"),
+            ("region", "s3cret region\n  y"),
+        ],
+        |(setting, value)| {
+            let project = Project::new(Kind::S3Lockfile, "");
+            let block = project.store.block();
+            let (begin, block) = block.split_once('\n').unwrap();
+            let is_kept = |line: &&str| {
+                ![setting, "secret_key", "token"].contains(&line.split(' ').next().unwrap())
+            };
+            let lines: Vec<&str> = SECRETS
+                .lines()
+                .chain(block.lines())
+                .filter(is_kept)
+                .collect();
+            let block = format!("{begin}\n{setting} = {value:?}\n{}\n", lines.join("\n"));
+            project.write("backend.tf", &format!("terraform {{\n{block}}}\n"));
+            expect_nothing_said(&project, &[], setting);
+        },
+    );
+}
+
+#[test]
+fn nothing_is_said_of_an_address_of_a_database_that_cannot_be_read() {
+    each(
+        &[
+            "postgres://anna:s3cret%zz@h/db",
+            "postgres://anna:s3cret/part@h/db",
+            "host=h password='s3cret",
+            "host=h s3cret",
+        ],
+        |address| {
+            let project = Project::new(Kind::Postgres, "");
+            let given =
+                format!("terraform {{\n backend \"pg\" {{\n conn_str = \"{address}\"\n }}\n}}\n");
+            project.write("backend.tf", &given);
+            expect_nothing_said(&project, &[], address);
+            project.write("backend.tf", "terraform {\n backend \"pg\" {}\n}\n");
+            expect_nothing_said(&project, &[("PG_CONN_STR", address)], address);
+        },
+    );
+}
+
+#[test]
+fn nothing_is_said_of_what_a_lock_server_is_told() {
+    let secrets = "username = \"s3cret-user\"\npassword = \"s3cret-password\"\n";
+    each(
+        &[
+            "client_private_key_pem = \"s3cret-key\"\nclient_certificate_pem = \"s3cret-pem\"\n",
+            "client_ca_certificate_pem = \"-----BEGIN CERTIFICATE-----\\ns3cret\\n-----END CERTIFICATE-----\"\n",
+            "lock_address = \"http://s3cret:s3cret@127.0.0.1:1/s?token=s3cret\"\n",
+            "lock_address = \"http://s3cret:s3cret@:x/s?token=s3cret\"\n",
+        ],
+        |bad| {
+            let project = Project::new(Kind::HttpStrict, "");
+            let block = project.store.block();
+            let setting = bad.split(' ').next().unwrap();
+            let lines = block.lines().filter(|line| !line.starts_with(setting));
+            let block = lines.collect::<Vec<_>>().join("\n");
+            let block = block.replace("retry_max", &format!("{secrets}{bad}retry_max"));
+            project.write("backend.tf", &format!("terraform {{\n{block}\n}}\n"));
+            expect_nothing_said(&project, &[], bad);
+        },
+    );
 }

@@ -1,5 +1,7 @@
 //! Locks of which the backend keeps too little to tell who holds them, and looks that meet themselves.
 
+use serde_json::Value;
+
 use crate::support::project::thing;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::{Kind, Program, Project, Softstop, each};
@@ -15,14 +17,26 @@ fn an_item_that_names_nobody_is_held_by_somebody_and_left_alone() {
         for info in LEFT {
             let project = Project::new(kind, &thing("a", ""));
             project.store.set_item(info);
-            let status = Softstop::status(&project).finish();
-            status
-                .expect_code(0)
-                .expect_said("does not say who holds it");
+            let item = format!("the item with the LockID {} in ", project.store.lock_path());
+            for (softstop, code) in [
+                (Softstop::status(&project), 0),
+                (Softstop::release(&project), 3),
+            ] {
+                let finished = softstop.finish();
+                finished
+                    .expect_code(code)
+                    .expect_said("does not say who holds it")
+                    .expect_said(&item)
+                    .expect_said(&format!("the DynamoDB table {}.", project.store.name));
+            }
+            let json = Softstop::status(&project).arguments(["--json"]).finish();
+            let told: Value = serde_json::from_str(&json.stdout).unwrap();
+            let by_hand = told[0]["by_hand"].as_str().unwrap();
+            assert!(
+                by_hand.starts_with("delete the ") && by_hand.contains(&item),
+                "{json}"
+            );
             let release = Softstop::release(&project).finish();
-            release
-                .expect_code(3)
-                .expect_said("does not say who holds it");
             assert!(project.store.has_item(), "{release}");
         }
     });
@@ -34,9 +48,15 @@ fn a_lock_file_that_names_nobody_is_held_by_somebody_and_left_alone() {
         let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
         project.store.set_lockfile_text(left);
         let release = Softstop::release(&project).finish();
+        let object = format!(
+            "over, delete the object {}.tflock in the bucket {}.",
+            project.store.key(),
+            project.store.name
+        );
         release
             .expect_code(3)
-            .expect_said("does not say who holds it");
+            .expect_said("does not say who holds it")
+            .expect_said(&object);
         assert_eq!(project.store.lockfile().as_deref(), Some(left), "{release}");
     }
 }
@@ -68,4 +88,46 @@ fn is_asked_for_the_lock(proxy: &Proxy) -> bool {
     let said = proxy.said();
     let mut said = said.iter().map(|said| String::from_utf8_lossy(said));
     said.any(|said| said.contains(PUT_ITEM))
+}
+
+#[test]
+fn what_is_kept_of_a_workspace_is_named_where_it_lies() {
+    let project = Project::new(Kind::S3Lockfile, "");
+    project.run_terraform(&["init", "-input=false"]);
+    project.run_terraform(&["workspace", "new", "stage"]);
+    let stage = project.store.of_workspace("stage");
+    stage.set_lockfile_text("");
+    let object = format!(
+        "delete the object {}.tflock in the bucket {}.",
+        stage.key(),
+        stage.name
+    );
+    let release = Softstop::release(&project)
+        .env("SOFTSTOP_WORKSPACE", "stage")
+        .finish();
+    release.expect_code(3).expect_said(&object);
+    assert_eq!(stage.lockfile().as_deref(), Some(""), "{release}");
+}
+
+#[test]
+fn a_program_that_ends_well_and_says_nothing_has_not_answered() {
+    each(
+        &[Kind::S3Lockfile, Kind::S3DynamoDb, Kind::Postgres],
+        |kind| {
+            let project = Project::new(kind, "");
+            let silent = project.script("terraform", "exit 0");
+            for (softstop, code) in [
+                (Softstop::status(&project), 4),
+                (Softstop::release(&project), 4),
+            ] {
+                let finished = softstop.env("TERRAFORM_BIN", &silent).finish();
+                finished.expect_code(code).expect_said("It said: nothing.");
+                assert!(!finished.stderr.contains("The lock is free"), "{finished}");
+            }
+            let json = Softstop::status(&project).arguments(["--json"]);
+            let json = json.env("TERRAFORM_BIN", &silent).finish();
+            let told: Value = serde_json::from_str(&json.stdout).unwrap();
+            assert_eq!(told[0]["state"], "unknown", "{json}");
+        },
+    );
 }

@@ -25,7 +25,7 @@ use anyhow::{Context, ensure};
 use serde::Serialize;
 use tracing::{error, info, warn};
 
-use crate::console;
+use crate::console::{self, PASTED};
 use crate::exit_code::Exit;
 use crate::pipelines::document;
 use crate::pipelines::pipeline::{Pipeline, Pipelines};
@@ -156,8 +156,10 @@ fn say(file: &Path, finding: &Remark) {
     let place = format!("{}:{}:{}", file.display(), position.line, position.column);
     let (reason, fix) = (shortened(reason), shortened(fix));
     match severity {
-        Severity::Refused | Severity::Error => error!("{place}: {reason}\n\n{fix}\n"),
-        Severity::Warning => warn!("{place}: {reason}\n\n{fix}\n"),
+        Severity::Refused | Severity::Error => {
+            error!(target: PASTED, "{place}: {reason}\n\n{fix}\n");
+        }
+        Severity::Warning => warn!(target: PASTED, "{place}: {reason}\n\n{fix}\n"),
     }
 }
 

@@ -9,31 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::form::{Key, key};
 use super::record::{Entry, Record};
+use crate::environment::sounds_secret;
 
-/// A variable's value is a secret where its name has one of these in it,
-const IN_NAMES: &[&str] = &[
-    "TOKEN",
-    "SECRET",
-    "PASSW",
-    "PASSPHRASE",
-    "CREDENTIAL",
-    "PRIVATE",
-];
-/// where a word of it ends with one of these,
-const ENDS_OF_WORDS: &[&str] = &["KEY", "KEYS"];
-/// and where one of these is a word of it.
-const WORDS: &[&str] = &[
-    "AUTH",
-    "COOKIE",
-    "DSN",
-    "PASS",
-    "PAT",
-    "PWD",
-    "SALT",
-    "SIGNATURE",
-];
-/// What sounds like it and is none.
-const NO_SECRETS: &[&str] = &["BITBUCKET_PROJECT_KEY", "OLDPWD", "PWD"];
 /// A shorter value is a word that stands everywhere.
 const SHORTEST: usize = 8;
 pub(super) const MASK: &str = "***";
@@ -97,15 +74,6 @@ impl Masks {
             .iter()
             .any(|secret| text.contains(secret.expose_secret()))
     }
-}
-
-fn sounds_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let is_secret =
-        |word: &str| WORDS.contains(&word) || ENDS_OF_WORDS.iter().any(|end| word.ends_with(end));
-    !NO_SECRETS.contains(&name.as_str())
-        && (IN_NAMES.iter().any(|part| name.contains(part))
-            || name.split(['_', '-', '.']).any(is_secret))
 }
 
 /// A key comes on several lines, and no name has a line break in it.

@@ -9,6 +9,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::info::LockInfo;
+use crate::printable::one_line;
 
 /// How many hexadecimal digits of a commit a stamp has: so many Bitbucket gives of one everywhere.
 const DIGITS: usize = 12;
@@ -209,7 +210,7 @@ impl fmt::Display for Holder {
         if *run > 1 {
             write!(formatter, ", run {run} of its step,")?;
         }
-        write!(formatter, " on {}", self.host)
+        write!(formatter, " on {}", one_line(&self.host))
     }
 }
 

@@ -8,6 +8,7 @@ use super::own_run::Run;
 use super::owner::Holder;
 use super::reasons::{Doubt, Life, Proof};
 use super::verdict::Verdict;
+use crate::printable::one_line;
 
 impl fmt::Display for LockInfo {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,16 +18,13 @@ impl fmt::Display for LockInfo {
         };
         let name =
             Holder::of(self).map_or_else(|| or_unknown(&self.who), |holder| holder.to_string());
-        write!(
-            formatter,
-            "Lock {}, held by {name} for {} since {}",
-            self.id,
-            or_unknown(&self.operation),
-            self.created
-                .map_or("an unknown time".to_owned(), |created| format!(
-                    "{created:.0}"
-                )),
-        )
+        let since = self.created.map_or_else(
+            || "an unknown time".to_owned(),
+            |created| format!("{created:.0}"),
+        );
+        let (id, operation) = (&self.id, or_unknown(&self.operation));
+        let said = format!("Lock {id}, held by {name} for {operation} since {since}");
+        formatter.write_str(&one_line(&said))
     }
 }
 

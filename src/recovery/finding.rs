@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::lock::{Doubt, Holder, Life, LockInfo, Proof};
+use crate::printable::one_line;
+use crate::tools::ByHand;
 
 /// What a look at a lock has shown, and what that means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +31,6 @@ pub(crate) enum Recovery {
     /// Its holder is over, and yet it could not be released, for this reason.
     Stuck(LockInfo, Proof, String, ByHand),
 }
-
-/// The command by which a person releases a lock; empty where nobody knows which lock it is.
-pub(super) type ByHand = String;
 
 impl From<Finding> for Recovery {
     fn from(finding: Finding) -> Self {
@@ -64,32 +63,24 @@ impl Recovery {
 /// alone on its line, what a person can paste.
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Free => formatter.write_str("The lock is free."),
-            Self::NeverLocked => formatter.write_str("The backend is set up without locking."),
-            Self::Over(lock, proof) => {
-                let step = step_of(lock);
-                write!(formatter, "{lock}.\n  Its holder is over: {proof}.{step}")
-            }
-            Self::Alive(Some(lock), life) => {
-                let step = step_of(lock);
-                write!(formatter, "{lock}.\n  Its holder is alive: {life}.{step}")
-            }
+        let said = match self {
+            Self::Free => "The lock is free.".to_owned(),
+            Self::NeverLocked => "The backend is set up without locking.".to_owned(),
+            Self::Over(lock, proof) => judged(lock, &format!("Its holder is over: {proof}.")),
+            Self::Alive(Some(lock), life) => judged(lock, &format!("Its holder is alive: {life}.")),
             Self::Alive(None, life) => {
-                write!(formatter, "The lock is held. Its holder is alive: {life}.")
+                one_line(&format!("The lock is held. Its holder is alive: {life}."))
             }
-            Self::Doubtful(Some(lock), doubt, by_hand) => {
-                let step = step_of(lock);
-                write!(
-                    formatter,
-                    "{lock}.\n  It is left alone: {doubt}.{step}\n  If you are sure that its holder is \
-                     over, release it by hand:\n  {by_hand}"
-                )
+            Self::Doubtful(lock, doubt, by_hand) => {
+                let left = format!("It is left alone: {doubt}.");
+                let judged = match lock {
+                    Some(lock) => judged(lock, &left),
+                    None => format!("The lock is held. {}", one_line(&left)),
+                };
+                judged + &by_hand.advice("If you are sure that its holder is over")
             }
-            Self::Doubtful(None, doubt, _) => {
-                write!(formatter, "The lock is held. It is left alone: {doubt}.")
-            }
-        }
+        };
+        formatter.write_str(&said)
     }
 }
 
@@ -99,19 +90,21 @@ impl fmt::Display for Recovery {
         match self {
             Self::Untouched(finding) => finding.fmt(formatter),
             Self::Released(lock, proof) => {
-                let step = step_of(lock);
-                write!(formatter, "{lock}.\n  It was released: {proof}.{step}")
+                formatter.write_str(&judged(lock, &format!("It was released: {proof}.")))
             }
             Self::Stuck(lock, proof, reason, by_hand) => {
-                let step = step_of(lock);
-                write!(
-                    formatter,
-                    "{lock}.\n  It was to be released, because {proof}, but is still there.{reason}{step}\n  \
-                     When the backend can be asked again, release it by hand:\n  {by_hand}"
-                )
+                let stuck =
+                    format!("It was to be released, because {proof}, but is still there.{reason}");
+                let advice = by_hand.advice("When the backend can be asked again");
+                write!(formatter, "{}{advice}", judged(lock, &stuck))
             }
         }
     }
+}
+
+/// A lock, and on a second line what was judged of it, whatever outsiders have said for that.
+fn judged(lock: &LockInfo, judgement: &str) -> String {
+    format!("{lock}.\n  {}{}", one_line(judgement), step_of(lock))
 }
 
 /// Where to look at the step of its holder, where that is a build.
@@ -121,7 +114,14 @@ fn step_of(lock: &LockInfo) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::printable::is_printable;
+
+    /// Texts of terminals, editors, other systems and attackers.
+    const FOREIGN: &str =
+        "(\\PC|\\p{C}|\n  |\n|\r|\u{1b}\\[2K|\u{202e}|✔ Locks: 1 released\\.){0,8}";
 
     const STAMP: &str = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
         22222222-2222-4222-8222-222222222222/1";
@@ -172,15 +172,62 @@ mod tests {
             anna.clone(),
             Proof::OwnRun,
             " The server said no.".to_owned(),
-            command.to_owned(),
+            ByHand::Paste(command.to_owned()),
         );
-        let doubtful = Finding::Doubtful(Some(anna), Doubt::NoBuild, command.to_owned());
+        let doubtful = Finding::Doubtful(
+            Some(anna),
+            Doubt::NoBuild,
+            ByHand::Paste(command.to_owned()),
+        );
         for words in [stuck.to_string(), doubtful.to_string()] {
             let lines: Vec<&str> = words.lines().collect();
             assert_eq!(lines.len(), 4, "{words}");
             assert!(lines[0].contains("held by anna@macbook for OperationTypeApply since"));
             assert!(lines[2].ends_with(" release it by hand:"), "{words}");
             assert_eq!(lines[3].trim_start(), command);
+        }
+    }
+
+    #[test]
+    fn what_no_command_does_is_said_behind_it() {
+        let words = ByHand::Words("delete the object".to_owned());
+        let unnamed = |by_hand| Finding::Doubtful(None, Doubt::UnknownHolder, by_hand).to_string();
+        let said = "The lock is held. It is left alone: the backend does not say who holds it.";
+        assert_eq!(unnamed(ByHand::Unknown), said);
+        assert_eq!(
+            unnamed(words),
+            format!("{said}\n  If you are sure that its holder is over, delete the object.")
+        );
+    }
+
+    prop_compose! {
+        fn any_lock()(
+            id in FOREIGN, name in FOREIGN, is_build in any::<bool>(), operation in FOREIGN,
+        ) -> LockInfo {
+            let who = if is_build { format!("{STAMP}@{name}") } else { name };
+            LockInfo { id, operation, ..lock(&who) }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_lock_an_api_or_a_tool_says_stays_in_its_line(
+            lock in any_lock(), said in FOREIGN,
+        ) {
+            let proof = Proof::StepCompleted { result: Some(said.clone()) };
+            let life = Life::Step { state: said.clone() };
+            let doubt = Doubt::NoAnswer { reason: said.clone(), was_asked: true };
+            let by_hand = ByHand::Unknown;
+            for words in [
+                Finding::Over(lock.clone(), proof.clone()).to_string(),
+                Finding::Alive(Some(lock.clone()), life).to_string(),
+                Finding::Doubtful(Some(lock.clone()), doubt, by_hand.clone()).to_string(),
+                Recovery::Released(lock.clone(), proof.clone()).to_string(),
+                Recovery::Stuck(lock, proof, said, by_hand).to_string(),
+            ] {
+                let (first, second) = words.split_once("\n  ").unwrap();
+                prop_assert!(is_printable(first) && is_printable(second), "{:?}", words);
+            }
         }
     }
 }

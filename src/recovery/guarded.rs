@@ -5,7 +5,7 @@ use tracing::info;
 
 use crate::lock::LockInfo;
 use crate::tools::{
-    End, Host, Locked, Look, Reply, StateKeeper, StateKeeping, ToolError, UnsavedState,
+    ByHand, End, Host, Locked, Look, Reply, StateKeeper, StateKeeping, ToolError, UnsavedState,
 };
 
 /// A lock, and what its holder may have left.
@@ -44,8 +44,12 @@ where
         self.lock.end()
     }
 
-    fn release_by_hand(&self, lock: &LockInfo) -> String {
+    fn release_by_hand(&self, lock: &LockInfo) -> ByHand {
         self.lock.release_by_hand(lock)
+    }
+
+    fn unnamed_by_hand(&self) -> ByHand {
+        self.lock.unnamed_by_hand()
     }
 }
 

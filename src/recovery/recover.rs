@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::finding::{ByHand, Finding, Recovery};
+use super::finding::{Finding, Recovery};
 use crate::lock::{Doubt, Life, LockInfo, Verdict};
 use crate::tools::{End, Locked, Look, Reply, ToolError};
 
@@ -135,8 +135,8 @@ async fn find(
             return Ok(Finding::Alive(None, Life::Process));
         }
         Look::HeldBySomebody => {
-            let nothing = ByHand::new();
-            return Ok(Finding::Doubtful(None, Doubt::UnknownHolder, nothing));
+            let by_hand = lock.unnamed_by_hand();
+            return Ok(Finding::Doubtful(None, Doubt::UnknownHolder, by_hand));
         }
         Look::Held(holder) => {
             let verdict = judge(&holder).await?;

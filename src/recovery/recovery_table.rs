@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Finding, Patience, Recovery, examine, recover, recover_with_patience};
 use crate::lock::{Doubt, Life, LockInfo, Proof, Verdict};
 use crate::tools::fake::{FakeBackend, FakeHost, FakeLock, Moments, Slip, not_given_back};
-use crate::tools::{End, Guarantee, Locked, Look, ToolError};
+use crate::tools::{ByHand, End, Guarantee, Locked, Look, ToolError};
 
 fn lock(id: &str) -> LockInfo {
     LockInfo {
@@ -63,12 +63,17 @@ fn freed(id: &str) -> Recovery {
     Recovery::Released(lock(id), Proof::EarlierRun)
 }
 
+fn by_hand(id: &str) -> ByHand {
+    ByHand::Paste(format!("fake unlock {id}"))
+}
+
 fn doubtful(id: &str) -> Finding {
-    Finding::Doubtful(Some(lock(id)), Doubt::NoBuild, format!("fake unlock {id}"))
+    Finding::Doubtful(Some(lock(id)), Doubt::NoBuild, by_hand(id))
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_is_released_where_its_holder_is_over_and_else_left() {
+    let deleted = ByHand::Words("delete the fake lock".to_owned());
     let rows: [(Look, Recovery, &[&str]); 5] = [
         (Look::Free, untouched(Finding::Free), &[]),
         (held("over"), freed("over"), &["over"]),
@@ -80,7 +85,7 @@ async fn a_lock_is_released_where_its_holder_is_over_and_else_left() {
         (held("anna"), untouched(doubtful("anna")), &[]),
         (
             Look::HeldBySomebody,
-            untouched(Finding::Doubtful(None, Doubt::UnknownHolder, String::new())),
+            untouched(Finding::Doubtful(None, Doubt::UnknownHolder, deleted)),
             &[],
         ),
     ];
@@ -170,8 +175,8 @@ async fn a_lock_that_changes_hands_for_ever_is_a_living_one() {
 #[tokio::test(start_paused = true)]
 async fn what_a_release_says_is_held_against_what_is_there() {
     let stuck = |reason: &str| {
-        let by_hand = "fake unlock over".to_owned();
-        Recovery::Stuck(lock("over"), Proof::EarlierRun, reason.to_owned(), by_hand)
+        let (lock, reason) = (lock("over"), reason.to_owned());
+        Recovery::Stuck(lock, Proof::EarlierRun, reason, by_hand("over"))
     };
     let rows: [(Slip, Recovery); 6] = [
         (Slip::Nothing, stuck("")),

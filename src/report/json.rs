@@ -4,13 +4,14 @@ use serde_json::{Map, Value, json};
 
 use crate::journal::{Entry, Record};
 use crate::lock::{Holder, LockInfo};
+use crate::printable;
 use crate::recovery::Finding;
 use crate::story::status::Looked;
 
 /// All that was found, as a list.
 pub(crate) fn records(looked: &[Looked]) -> String {
     let records: Vec<Value> = looked.iter().map(record).collect();
-    format!("{:#}\n", Value::from(records))
+    printable::escaped(&format!("{:#}\n", Value::from(records))).into_owned()
 }
 
 fn record(looked: &Looked) -> Value {
@@ -28,7 +29,7 @@ fn record(looked: &Looked) -> Value {
             None,
             "refuse",
             doubt.to_string(),
-            Some(by_hand),
+            by_hand.text(),
         ),
     };
     let state = match &looked.found {

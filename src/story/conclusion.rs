@@ -5,6 +5,7 @@ use std::fmt;
 use nix::sys::signal::Signal;
 
 use crate::exit_code::{Exit, Outcome};
+use crate::printable::one_line;
 
 /// How a run of softstop ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,14 +96,15 @@ impl Locks {
 
     /// The IDs of the locks that this is about, separated by blanks.
     pub(crate) fn ids(&self) -> String {
-        let ids: Vec<&str> = self
+        let ids: Vec<String> = self
             .0
             .iter()
             .filter_map(|state| match state {
-                LockState::Released(id) => Some(id.as_str()),
-                LockState::Held(id) => id.as_deref(),
+                LockState::Released(id) => Some(id),
+                LockState::Held(id) => id.as_ref(),
                 LockState::Free | LockState::Unknown => None,
             })
+            .map(|id| one_line(id))
             .collect();
         ids.join(" ")
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::printable::one_line;
 use crate::supervisor::HelperError;
 
 /// Why a question about a lock has no answer.
@@ -103,8 +104,8 @@ impl ToolError {
     /// The error as a sentence: after a command that is to be pasted, there is no full stop.
     pub(crate) fn sentence(&self) -> String {
         match self {
-            Self::NotGivenBack { .. } | Self::PerhapsTaken { .. } => self.to_string(),
-            error => format!("{error}."),
+            Self::NotGivenBack { .. } | Self::PerhapsTaken { .. } => one_line(&self.to_string()),
+            error => one_line(&format!("{error}.")),
         }
     }
 

@@ -53,8 +53,21 @@ pub(crate) trait Locked {
     /// How the lock goes whose holder is over.
     fn end(&self) -> End;
 
-    /// The command by which a person releases the lock.
-    fn release_by_hand(&self, lock: &LockInfo) -> String;
+    /// What a person does to release the lock.
+    fn release_by_hand(&self, lock: &LockInfo) -> ByHand;
+
+    /// What a person does to release a lock that does not say whose it is.
+    fn unnamed_by_hand(&self) -> ByHand;
+}
+
+/// What a person does to release a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ByHand {
+    /// A command that is to be pasted.
+    Paste(String),
+    /// What no command does, as an order.
+    Words(String),
+    Unknown,
 }
 
 /// What a look at a lock has shown.
@@ -107,6 +120,25 @@ pub(crate) enum Reply {
     Half(String),
     /// It may be carried out yet, whoever holds the lock by then.
     Unclear(ToolError),
+}
+
+impl ByHand {
+    /// What is to be done, and when; on lines of its own, behind whatever was said of the lock.
+    pub(crate) fn advice(&self, when: &str) -> String {
+        match self {
+            Self::Paste(command) => format!("\n  {when}, release it by hand:\n  {command}"),
+            Self::Words(words) => format!("\n  {when}, {words}."),
+            Self::Unknown => String::new(),
+        }
+    }
+
+    /// What is to be done, where that is known.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Paste(text) | Self::Words(text) => Some(text),
+            Self::Unknown => None,
+        }
+    }
 }
 
 impl End {

@@ -22,7 +22,7 @@ pub(crate) use host::Host;
 pub(crate) use job::Job;
 #[cfg(test)]
 pub(crate) use locking::Guarantee;
-pub(crate) use locking::{End, Locked, Locking, Look, Reply};
+pub(crate) use locking::{ByHand, End, Locked, Locking, Look, Reply};
 pub(crate) use processes::{Prepared, Processes, Purpose, Sighting};
 pub(crate) use registry::{Lock, Recoverer, StateKeeper, Teller, Tool};
 pub(crate) use signing::Signing;

@@ -12,7 +12,7 @@ use super::error::ToolError;
 use super::fake::{FakeLock, FakeTool};
 use super::host::Host;
 use super::job::Job;
-use super::locking::{End, Locked, Locking, Look, Reply};
+use super::locking::{ByHand, End, Locked, Locking, Look, Reply};
 use super::processes::{Prepared, Processes, Purpose, Sighting};
 use super::progress::{PlaceName, Reader, Stored, Telling};
 use super::recovering::{Draft, LaidOut, Made, Planned, Recovering, Step};
@@ -233,8 +233,12 @@ impl<H: Host> Locked for Lock<'_, H> {
         ask!(self, lock => lock.end())
     }
 
-    fn release_by_hand(&self, info: &LockInfo) -> String {
+    fn release_by_hand(&self, info: &LockInfo) -> ByHand {
         ask!(self, lock => lock.release_by_hand(info))
+    }
+
+    fn unnamed_by_hand(&self) -> ByHand {
+        ask!(self, lock => lock.unnamed_by_hand())
     }
 }
 

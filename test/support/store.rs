@@ -23,7 +23,7 @@ pub struct Store {
     pub proxy: Option<Proxy>,
     pub http: Option<HttpServer>,
     /// The name of the bucket, the table, the database, or what secrets are named after.
-    name: String,
+    pub name: String,
     /// Whose state and lock is meant.
     pub workspace: &'static str,
     directory: PathBuf,
@@ -335,11 +335,11 @@ impl Store {
         aws::dynamodb("GetItem", &json!({"TableName": self.name, "Key": key}))
     }
 
-    fn lock_path(&self) -> String {
+    pub fn lock_path(&self) -> String {
         format!("{}/{}", self.name, self.key())
     }
 
-    fn key(&self) -> String {
+    pub fn key(&self) -> String {
         match self.workspace {
             "default" => KEY.to_owned(),
             workspace => format!("env:/{workspace}/{KEY}"),

@@ -5,6 +5,7 @@ use tracing::{debug, info, warn};
 
 use super::steps::{Steps, Went};
 use super::{Runs, Story, Watch};
+use crate::console::PASTED;
 use crate::journal::{Past, Record, Stand};
 use crate::story::conclusion::{Conclusion, Locks};
 use crate::story::stage::Stage;
@@ -173,6 +174,7 @@ impl<S: Stage> Story<'_, S> {
             return;
         }
         warn!(
+            target: PASTED,
             "This brings it into the state. Blocks are for the configuration; with \
              ON_UNFINISHED=import softstop does it.\n{}",
             way.trim_end()

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::host::Moments;
 use crate::lock::LockInfo;
 use crate::tools::error::ToolError;
-use crate::tools::locking::{End, Guarantee, Locked, Look, Reply};
+use crate::tools::locking::{ByHand, End, Guarantee, Locked, Look, Reply};
 
 /// How a release goes that is not as it should be.
 pub(crate) enum Slip {
@@ -100,8 +100,12 @@ impl Locked for FakeLock<'_> {
         self.0.end
     }
 
-    fn release_by_hand(&self, lock: &LockInfo) -> String {
-        format!("fake unlock {}", lock.id)
+    fn release_by_hand(&self, lock: &LockInfo) -> ByHand {
+        ByHand::Paste(format!("fake unlock {}", lock.id))
+    }
+
+    fn unnamed_by_hand(&self) -> ByHand {
+        ByHand::Words("delete the fake lock".to_owned())
     }
 }
 

@@ -13,7 +13,6 @@ use tempfile::TempDir;
 
 use super::arguments::joined;
 use super::by_hand::program;
-use super::diagnostics::essence;
 use super::helper::helper_command;
 use super::place::Terraform;
 use super::shadow::Shadow;
@@ -68,7 +67,7 @@ pub(super) async fn decrypt(
     if helped.status.success() {
         Ok(helped.stdout)
     } else {
-        let output = essence(&helped.stderr);
+        let output = place.secrets().essence(&helped.stderr);
         Err(not_readable(format!(
             "{} state pull said: {output}",
             program(place)

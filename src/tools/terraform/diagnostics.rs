@@ -65,21 +65,6 @@ fn go_time(text: &str) -> Option<Timestamp> {
         .ok()
 }
 
-/// The part of an output that tells a person what went wrong.
-pub(super) fn essence(output: &str) -> String {
-    let lines: Vec<&str> = output
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .take(8)
-        .collect();
-    if lines.is_empty() {
-        "nothing".to_owned()
-    } else {
-        lines.join(" ")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::diagnostics::{essence, lock_info};
+use super::diagnostics::lock_info;
+use super::essence::Secrets;
 use super::operations::OF_A_DEPLOY;
+use crate::environment::Environment;
 use crate::lock::{
     Answer, Evidence, Holder, LockInfo, Others, Owner, Run, Siblings, Sighting, Verdict, judge,
     judge_own,
@@ -157,7 +159,7 @@ proptest! {
 
     #[test]
     fn a_mutated_text_never_releases_what_it_does_not_show_whole(text in mutated(TEXTS)) {
-        essence(&text);
+        Secrets::of(&Environment::default(), None).essence(&text);
         if let Some(lock) = lock_info(&text) {
             prop_assert!(shows(&text, &lock), "{lock:?}");
             if is_released_by_the_next_run(&lock) {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::backend::Backend;
 
-/// The shadow's whole configuration.
+/// The shadow's whole configuration, each value on a line of its own: of a line that it does not like,
+/// Terraform quotes all.
 ///
 /// In a backend block's JSON, OpenTofu takes `${` and `%{` in a text for the begin of a template, and
 /// Terraform takes every text as it stands, `$${` too.
@@ -13,7 +14,8 @@ pub(super) fn document(backend: &Backend, is_tofu: bool) -> String {
     if is_tofu {
         escape_templates(&mut settings);
     }
-    json!({"terraform": {"backend": {backend.kind.as_str(): settings}}}).to_string()
+    let document = json!({"terraform": {"backend": {backend.kind.as_str(): settings}}});
+    format!("{document:#}")
 }
 
 fn escape_templates(value: &mut Value) {

@@ -15,6 +15,7 @@ use super::initialise::initialise;
 use super::place::Terraform;
 use super::shadow::Shadow;
 use super::static_part::StaticPart;
+use crate::environment::Environment;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 
@@ -58,7 +59,7 @@ async fn resolve(host: &impl Host, place: &Terraform) -> Result<Resolved, ToolEr
     let mut words = place.values()?;
     let given = configuration.given()?.into_iter();
     words.extend(given.map(|given| format!("-backend-config={}", given.text)));
-    let backend = evaluate(host, place, &part, &joined(&words)).await?;
+    let backend = evaluate(host, place, &part, &words).await?;
     configuration.resolve_evaluated(backend)
 }
 
@@ -66,7 +67,7 @@ async fn evaluate(
     host: &impl Host,
     place: &Terraform,
     part: &StaticPart,
-    words: &str,
+    words: &[String],
 ) -> Result<Backend, ToolError> {
     let shadow = Shadow::of(&place.directory).map_err(ToolError::Scratch)?;
     part.write(&place.directory, &shadow.directory)
@@ -79,13 +80,29 @@ async fn evaluate(
         command.env(variable, "true");
     }
     command
-        .env("TF_CLI_ARGS_init", words)
+        .env("TF_CLI_ARGS_init", joined(words))
         .current_dir(&shadow.directory)
         .env("PWD", &shadow.directory);
-    match initialise(host, command, &shadow.directory, LIMIT_OF_INIT).await {
+    let shadow = &shadow.directory;
+    let secrets = place.secrets().and(values(&place.environment, words));
+    match initialise(host, command, shadow, LIMIT_OF_INIT, &secrets).await {
         Err(ToolError::Failed { output, .. }) => Err(unknown(&place.directory, &problem(&output))),
         backend => backend,
     }
+}
+
+/// The values of variables, and of options.
+fn values(environment: &Environment, words: &[String]) -> Vec<String> {
+    let variables = environment.beginning_with(&["TF_VAR_"]).into_iter();
+    let variables = variables.map(|(_, value)| value.to_string_lossy().into_owned());
+    // A value is what stands behind the name, and that may stand behind the name of an option.
+    let parts = |word: &String| {
+        let behind_option = word.split_once('=').map(|(_, value)| value.to_owned());
+        let behind_name = behind_option.as_ref().and_then(|text| text.split_once('='));
+        let behind_name = behind_name.map(|(_, value)| value.to_owned());
+        [behind_option, behind_name].into_iter().flatten()
+    };
+    variables.chain(words.iter().flat_map(parts)).collect()
 }
 
 /// What is missing, where OpenTofu asks for the values of variables; else what it said.
@@ -96,9 +113,7 @@ fn problem(output: &str) -> String {
         .filter_map(|rest| rest.split_whitespace().next())
         .collect();
     if names.is_empty() {
-        // The lines after it may quote values.
-        let end = output.find(" on ").unwrap_or(output.len());
-        return format!("OpenTofu said: {}", &output[..end]);
+        return format!("OpenTofu said: {}", without_values(output));
     }
     let given: Vec<String> = names.iter().map(|name| format!("TF_VAR_{name}")).collect();
     format!(
@@ -106,6 +121,18 @@ fn problem(output: &str) -> String {
         names.into_iter().collect::<Vec<_>>().join(", "),
         given.join(" and ")
     )
+}
+
+/// What was said, without what stands between quotes, which may be a value, unless it is the name of a
+/// setting.
+fn without_values(output: &str) -> String {
+    let is_setting = |text: &str| ALL.iter().any(|known| known.schema.knows(text));
+    let pieces = output.split('"').enumerate();
+    let pieces = pieces.map(|(number, piece)| match piece {
+        piece if number % 2 == 0 || is_setting(piece) => piece,
+        _ => "…",
+    });
+    pieces.collect::<Vec<_>>().join("\"")
 }
 
 fn unknown(directory: &Path, why: &str) -> ToolError {
@@ -123,13 +150,27 @@ mod tests {
 
     #[test]
     fn each_variable_without_a_value_is_named_once() {
-        let asked = "Error: Failed to request input from user for variable var.b on x line 1: 1: \
-                     variable \"b\" {} Error: Failed to request input from user for variable var.a on \
-                     x Error: Failed to request input from user for variable var.b on x";
+        let asked = "Error: Failed to request input from user for variable var.b Error: Failed to \
+                     request input from user for variable var.a Error: Failed to request input from \
+                     user for variable var.b";
         assert_eq!(
             problem(asked),
             "no value is given for a, b. Give it by TF_VAR_a and TF_VAR_b"
         );
-        assert_eq!(problem("Error: x"), "OpenTofu said: Error: x");
+    }
+
+    #[test]
+    fn what_may_be_a_value_is_left_out_of_what_was_said() {
+        assert_eq!(
+            problem("Error: parse \"postgres://u:p%zz@h\" of \"conn_str\""),
+            "OpenTofu said: Error: parse \"…\" of \"conn_str\""
+        );
+    }
+
+    #[test]
+    fn whatever_is_given_as_a_value_is_one() {
+        let environment = Environment::from([("TF_VAR_a", "1"), ("OTHER", "2")]);
+        let words = ["-var=b=3=4", "c=5", "-var"].map(str::to_owned);
+        assert_eq!(values(&environment, &words), ["1", "b=3=4", "3=4", "5"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::diagnostics::essence;
+use super::essence::Secrets;
 use crate::tools::error::ToolError;
 
 /// What is said of expired credentials; all words of a row together.
@@ -32,7 +32,7 @@ const SECONDS_OF_STS: &str = "must be before the expiration date/time";
 const TIME_OF_AZURE: &str = "expiry time of assertion";
 
 /// The error of a command that has said that its credentials have expired.
-pub(super) fn expired(command: &str, said: &str) -> Option<ToolError> {
+pub(super) fn expired(command: &str, said: &str, secrets: &Secrets) -> Option<ToolError> {
     // Terraform breaks lines where it likes.
     let words: Vec<&str> = said.split_whitespace().collect();
     let text = words.join(" ");
@@ -40,15 +40,15 @@ pub(super) fn expired(command: &str, said: &str) -> Option<ToolError> {
     SIGNS.iter().any(is_said).then(|| ToolError::Expired {
         since: end(&text).map_or_else(String::new, |end| format!(" since {end}")),
         command: command.to_owned(),
-        output: essence(said),
+        output: secrets.essence(said),
     })
 }
 
 /// The error of a command that has failed.
-pub(super) fn failed(command: String, said: &str) -> ToolError {
-    expired(&command, said).unwrap_or_else(|| ToolError::Failed {
+pub(super) fn failed(command: String, said: &str, secrets: &Secrets) -> ToolError {
+    expired(&command, said, secrets).unwrap_or_else(|| ToolError::Failed {
         command,
-        output: essence(said),
+        output: secrets.essence(said),
     })
 }
 
@@ -68,6 +68,7 @@ fn end(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Environment;
 
     /// What was said, and since when the credentials have expired, where that is said.
     const SAID: [(&str, Option<&str>); 9] = [
@@ -120,10 +121,14 @@ mod tests {
         ),
     ];
 
+    fn none() -> Secrets {
+        Secrets::of(&Environment::default(), None)
+    }
+
     #[test]
     fn what_each_cloud_says_of_expired_credentials_is_understood_with_its_time() {
         for (said, time) in SAID {
-            let error = expired("terraform force-unlock", said);
+            let error = expired("terraform force-unlock", said, &none());
             let since = match &error {
                 Some(ToolError::Expired { since, .. }) => since.as_str(),
                 _ => panic!("{said}"),
@@ -144,8 +149,8 @@ mod tests {
             "AADSTS700213: No matching federated identity record found for presented assertion",
             "No valid credential sources found",
         ] {
-            assert!(expired("terraform init", said).is_none(), "{said}");
-            let error = failed("terraform init".to_owned(), said);
+            assert!(expired("terraform init", said, &none()).is_none(), "{said}");
+            let error = failed("terraform init".to_owned(), said, &none());
             assert!(matches!(error, ToolError::Failed { .. }), "{said}");
         }
     }

@@ -23,7 +23,7 @@ use crate::environment::Environment;
 use crate::lock::LockInfo;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
-use crate::tools::locking::{End, Guarantee, Locked, Look, Reply};
+use crate::tools::locking::{self, End, Guarantee, Locked, Look, Reply};
 use by_hand::ByHand;
 use exchange::{Connection, Message, Silence, setting, without_secrets};
 
@@ -159,14 +159,20 @@ impl<'a, H: Host> HttpLock<'a, H> {
             address: without_secrets(&self.unlock.address),
             id: lock.id.clone(),
             reason,
-            by_hand: self.release_by_hand(lock),
+            by_hand: self.request_by_hand(lock),
         }
+    }
+
+    /// The request by which a person releases the lock.
+    fn request_by_hand(&self, lock: &LockInfo) -> String {
+        let Endpoint { address, method } = &self.unlock;
+        self.by_hand.request(method, address, &lock.id)
     }
 
     /// Why a look knows nothing, and what to do about locks that it may have left.
     fn perhaps_taken(&self, lost: &[LockInfo], reason: String) -> ToolError {
         let ids: Vec<&str> = lost.iter().map(|own| own.id.as_str()).collect();
-        let commands = lost.iter().map(|own| self.release_by_hand(own));
+        let commands = lost.iter().map(|own| self.request_by_hand(own));
         let commands: Vec<String> = commands.collect();
         ToolError::PerhapsTaken {
             address: without_secrets(&self.lock.address),
@@ -299,10 +305,12 @@ impl<H: Host> Locked for HttpLock<'_, H> {
         End::Release(Guarantee::Blind)
     }
 
-    /// The request by which a person releases the lock.
-    fn release_by_hand(&self, lock: &LockInfo) -> String {
-        let Endpoint { address, method } = &self.unlock;
-        self.by_hand.request(method, address, &lock.id)
+    fn release_by_hand(&self, lock: &LockInfo) -> locking::ByHand {
+        locking::ByHand::Paste(self.request_by_hand(lock))
+    }
+
+    fn unnamed_by_hand(&self) -> locking::ByHand {
+        locking::ByHand::Unknown
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::backend::Backend;
 use super::configuration::read_initialised;
+use super::essence::Secrets;
 use super::expired::failed;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
@@ -27,6 +28,7 @@ pub(super) async fn initialise(
     mut command: Command,
     shadow: &Path,
     limit: Duration,
+    secrets: &Secrets,
 ) -> Result<Backend, ToolError> {
     let providers = shadow.join(NO_PROVIDERS);
     fs::create_dir_all(&providers).map_err(ToolError::Scratch)?;
@@ -37,8 +39,9 @@ pub(super) async fn initialise(
     let program = program.unwrap_or_default().to_string_lossy().into_owned();
     let helped = host.run_helper(command, limit).await?;
     let kept = shadow.join(INITIALISED);
-    if helped.status.success() || fs::metadata(&kept).is_ok_and(|file| file.len() > 0) {
+    // A program that ends well and keeps nothing has not set up anything.
+    if fs::metadata(&kept).is_ok_and(|file| file.len() > 0) {
         return read_initialised(&kept);
     }
-    Err(failed(format!("{program} init"), &helped.stderr))
+    Err(failed(format!("{program} init"), &helped.stderr, secrets))
 }

@@ -13,6 +13,8 @@ pub(super) struct Known {
     pub(super) takes_locks: fn(&Backend) -> bool,
     /// Whether there can be another workspace than the default one.
     pub(super) has_workspaces: bool,
+    /// What is kept there as the lock of a workspace, for people.
+    pub(super) kept_lock: fn(&Backend, &str) -> Option<String>,
     /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them:
     /// there is no nested block among them, which would be kept otherwise where it is not given.
     pub(super) is_flat: bool,
@@ -36,6 +38,7 @@ impl Known {
             strategy,
             takes_locks: |_| true,
             has_workspaces: true,
+            kept_lock: |_, _| None,
             is_flat: false,
             is_made_by_asking: false,
             without_making: &[],

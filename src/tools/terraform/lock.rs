@@ -5,7 +5,7 @@ use super::lock_view::LockView;
 use crate::lock::LockInfo;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
-use crate::tools::locking::{End, Locked, Look, Reply};
+use crate::tools::locking::{ByHand, End, Locked, Look, Reply};
 
 /// The lock of one Terraform state.
 pub(crate) enum TerraformLock<'a, H> {
@@ -37,10 +37,17 @@ impl<H: Host> Locked for TerraformLock<'_, H> {
         }
     }
 
-    fn release_by_hand(&self, lock: &LockInfo) -> String {
+    fn release_by_hand(&self, lock: &LockInfo) -> ByHand {
         match self {
             Self::View(view) => view.release_by_hand(lock),
             Self::Http(http) => http.release_by_hand(lock),
+        }
+    }
+
+    fn unnamed_by_hand(&self) -> ByHand {
+        match self {
+            Self::View(view) => view.unnamed_by_hand(),
+            Self::Http(http) => http.unnamed_by_hand(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::backend::Backend;
 use super::by_hand;
 use super::document::document;
 use super::encryption::encryption_of;
+use super::essence::Secrets;
 use super::expired::failed;
 use super::helper::helper_command;
 use super::initialise::{INITIALISED, initialise};
@@ -104,6 +105,11 @@ impl<'a, H: Host> LockView<'a, H> {
         self.backend.takes_locks()
     }
 
+    /// What the backend keeps as the lock, for people.
+    pub(super) fn kept_at(&self) -> Option<String> {
+        self.backend.kept_lock(&self.workspace)
+    }
+
     /// Writes down what `init` would keep, which saves one start of Terraform.
     ///
     /// Terraform takes it where it equals the backend block, setting by setting, whatever the hash.
@@ -126,7 +132,8 @@ impl<'a, H: Host> LockView<'a, H> {
         }
         // Without TF_WORKSPACE: initialising with one that does not exist creates it.
         let shadow = &self.shadow.directory;
-        let backend = initialise(self.host, self.command(&[]), shadow, LIMIT_OF_A_LOOK).await?;
+        let (command, secrets) = (self.command(&[]), self.secrets());
+        let backend = initialise(self.host, command, shadow, LIMIT_OF_A_LOOK, &secrets).await?;
         self.is_accepted.set(true);
         Ok(backend)
     }
@@ -197,7 +204,12 @@ impl<'a, H: Host> LockView<'a, H> {
 
     pub(super) fn failed(&self, command: &str, helped: &Helped) -> ToolError {
         let command = format!("{} {command}", by_hand::program(&self.place));
-        failed(command, &helped.stderr)
+        failed(command, &helped.stderr, &self.secrets())
+    }
+
+    /// What nobody may read of what Terraform says here.
+    pub(super) fn secrets(&self) -> Secrets {
+        Secrets::of(&self.place.environment, Some(&self.backend))
     }
 
     /// Asks with what is left of the time for the whole look.

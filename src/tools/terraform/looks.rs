@@ -8,17 +8,18 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::by_hand;
-use super::diagnostics::{essence, is_own_look, lacks_table, lock_info, names_nobody};
+use super::diagnostics::{is_own_look, lacks_table, lock_info, names_nobody};
 use super::expired::expired;
 use super::lock_view::LockView;
 use super::operations::OF_A_LOOK;
 use super::strategy::{ByTerraform, WrongId};
 use crate::identity::Neighbours;
 use crate::lock::{Holder, LockInfo};
+use crate::printable::is_printable;
 use crate::supervisor::HelperError;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
-use crate::tools::locking::{End, Locked, Look, Reply};
+use crate::tools::locking::{ByHand, End, Locked, Look, Reply};
 use crate::tools::processes::Processes;
 use crate::tools::quoted::quoted;
 use crate::tools::signing::Signing;
@@ -86,10 +87,11 @@ impl<H: Host> Locked for LockView<'_, H> {
             return Ok(Reply::Released);
         }
         let command = format!("{} force-unlock {}", by_hand::program(&self.place), lock.id);
-        if let Some(error) = expired(&command, &helped.stderr) {
+        let secrets = self.secrets();
+        if let Some(error) = expired(&command, &helped.stderr, &secrets) {
             return Err(error);
         }
-        let output = essence(&helped.stderr);
+        let output = secrets.essence(&helped.stderr);
         let refused = format!("{command} did not release the lock. It said: {output}");
         Ok(if self.strategy.says_half(&helped.stderr) {
             Reply::Half(format!(
@@ -109,10 +111,24 @@ impl<H: Host> Locked for LockView<'_, H> {
         self.strategy.end()
     }
 
-    /// A lock's ID may begin with a dash.
-    fn release_by_hand(&self, lock: &LockInfo) -> String {
-        let id = quoted(&lock.id);
-        by_hand::in_place(&self.place, &format!("force-unlock -force -- {id}"))
+    /// A lock's ID may begin with a dash. One that a screen does not show as it is, nobody can paste.
+    fn release_by_hand(&self, lock: &LockInfo) -> ByHand {
+        if is_printable(&lock.id) {
+            let command = format!("force-unlock -force -- {}", quoted(&lock.id));
+            return ByHand::Paste(by_hand::in_place(&self.place, &command));
+        }
+        let why = "its ID has control characters in it, with which no command can be pasted";
+        ByHand::Words(match self.kept_at() {
+            Some(kept) => format!("delete {kept}: {why}"),
+            None => format!("delete the lock itself at the backend: {why}"),
+        })
+    }
+
+    fn unnamed_by_hand(&self) -> ByHand {
+        let kept_at = self.kept_at();
+        kept_at.map_or(ByHand::Unknown, |kept| {
+            ByHand::Words(format!("delete {kept}"))
+        })
     }
 }
 

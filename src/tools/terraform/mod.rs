@@ -23,6 +23,7 @@ mod diagnostics;
 mod diagnostics_properties;
 mod document;
 mod encryption;
+mod essence;
 mod evaluated;
 mod expired;
 mod files;

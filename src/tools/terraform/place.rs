@@ -11,6 +11,7 @@ use super::backend::Backend;
 use super::backend_config::check_files;
 use super::backends::ALL;
 use super::configuration::{Configuration, Origin, Resolved};
+use super::essence::Secrets;
 use super::opentofu::is_called_opentofu;
 use super::plan_file;
 use super::program::Program;
@@ -191,6 +192,13 @@ impl Terraform {
         levels
             .find(|level| level.is_dir())
             .unwrap_or(&self.directory)
+    }
+
+    /// What nobody may read of what the program says here.
+    pub(super) fn secrets(&self) -> Secrets {
+        let resolved = self.resolved().map(|resolved| resolved.backend).ok();
+        let initialised = || self.configuration().initialised().ok().flatten();
+        Secrets::of(&self.environment, resolved.or_else(initialised).as_ref())
     }
 
     /// The variables that lead to another state, or to another account, where the settings are the same.

@@ -1,5 +1,7 @@
 //! A text between quotes, as HCL has it.
 
+use crate::printable::is_unprintable;
+
 /// A text as HCL has it between quotes, and as Terraform prints a key.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::new();
@@ -11,7 +13,7 @@ pub(super) fn escaped(text: &str) -> String {
             '\t' => escaped.push_str("\\t"),
             '"' | '\\' => escaped.extend(['\\', letter]),
             '$' | '%' if letters.peek() == Some(&'{') => escaped.extend([letter, letter]),
-            _ if letter.is_control() => escaped.push_str(&escape_of(letter)),
+            _ if is_unprintable(letter) => escaped.push_str(&escape_of(letter)),
             _ => escaped.push(letter),
         }
     }

@@ -25,6 +25,7 @@ use super::{
 use crate::console::introduce;
 use crate::identity::user_name;
 use crate::lock::LockInfo;
+use crate::printable::{is_printable, one_line};
 use crate::supervisor::{Programs, SeenTool};
 use crate::tools::access::Barred;
 use crate::tools::error::ToolError;
@@ -259,6 +260,13 @@ impl Telling for Terraform {
     }
 
     fn import_by_hand(&self, address: &str, id: &str) -> String {
+        if !is_printable(address) || !is_printable(id) {
+            return format!(
+                "import {} by its ID, where control characters stand, with which no command can be \
+                 pasted",
+                one_line(address)
+            );
+        }
         let (address, id) = (quoted(address), quoted(id));
         by_hand::in_place(self, &format!("import {address} {id}"))
     }

@@ -12,7 +12,6 @@ use tracing::warn;
 use super::by_hand::{PRIVATE, decryption, in_place, in_place_after, once_in_place, program};
 use super::decrypted::{PlainState, decrypt, encryption_of};
 use super::desk::Desk;
-use super::diagnostics::essence;
 use super::expired::expired;
 use super::place::Terraform;
 use super::precedence::{serial_to_store, step};
@@ -177,9 +176,10 @@ impl Terraform {
             return Ok(helped.stdout);
         }
         let command = format!("{} state pull", program(self));
-        let output = essence(&helped.stderr);
+        let secrets = self.secrets();
+        let output = secrets.essence(&helped.stderr);
         Err(
-            expired(&command, &helped.stderr).unwrap_or(ToolError::NotComparable {
+            expired(&command, &helped.stderr, &secrets).unwrap_or(ToolError::NotComparable {
                 reason: format!("{command} said: {output}"),
             }),
         )
@@ -205,8 +205,10 @@ impl Terraform {
             return Ok(());
         }
         let command = format!("{} state push", program(self));
-        let output = essence(&helped.stderr);
-        Err(expired(&command, &helped.stderr).unwrap_or(ToolError::NotStored { command, output }))
+        let secrets = self.secrets();
+        let output = secrets.essence(&helped.stderr);
+        Err(expired(&command, &helped.stderr, &secrets)
+            .unwrap_or(ToolError::NotStored { command, output }))
     }
 
     fn push_by_hand(&self, state: &UnsavedState) -> String {

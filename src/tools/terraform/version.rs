@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::diagnostics::essence;
+use super::essence::Secrets;
 use super::helper::helper_command;
 use crate::environment::Environment;
 use crate::tools::error::ToolError;
@@ -36,6 +36,6 @@ pub(super) async fn version_of(
         .map(|version| version.terraform_version)
         .ok_or_else(|| ToolError::Failed {
             command: format!("{} version -json", binary.display()),
-            output: essence(&helped.stderr),
+            output: Secrets::of(environment, None).essence(&helped.stderr),
         })
 }

@@ -100,6 +100,12 @@ impl Backend {
         self.known().is_some_and(|known| known.is_made_by_asking)
     }
 
+    /// What is kept there as the lock of a workspace, for people; none where softstop knows no name of
+    /// it.
+    pub(super) fn kept_lock(&self, workspace: &str) -> Option<String> {
+        (self.known()?.kept_lock)(self, workspace)
+    }
+
     fn known(&self) -> Option<&'static Known> {
         Known::of(&self.kind)
     }

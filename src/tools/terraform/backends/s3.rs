@@ -25,6 +25,7 @@ const DYNAMODB_ENDPOINT: &[&str] = &["AWS_ENDPOINT_URL_DYNAMODB", "AWS_DYNAMODB_
 
 pub(super) const S3: Known = Known {
     takes_locks: |backend| backend.is_on("use_lockfile") || backend.has("dynamodb_table"),
+    kept_lock,
     is_flat: true,
     leading: &["AWS_"],
     ..Known::new(SCHEMA, strategy)
@@ -48,6 +49,23 @@ fn strategy(backend: &Backend) -> Strategy {
         half_texts: &HALF_TEXTS,
         ..WrongId::UNWORDED
     })
+}
+
+fn kept_lock(backend: &Backend, workspace: &str) -> Option<String> {
+    let (bucket, key) = (backend.text("bucket")?, backend.text("key")?);
+    let prefix = backend.text("workspace_key_prefix").unwrap_or("env:");
+    let key = match workspace {
+        "default" => key.to_owned(),
+        workspace => format!("{prefix}/{workspace}/{key}"),
+    };
+    let file = backend.is_on("use_lockfile");
+    let file = file.then(|| format!("the object {key}.tflock in the bucket {bucket}"));
+    let item = backend.text("dynamodb_table");
+    let item = item.map(|table| {
+        format!("the item with the LockID {bucket}/{key} in the DynamoDB table {table}")
+    });
+    let kept: Vec<String> = file.into_iter().chain(item).collect();
+    (!kept.is_empty()).then(|| kept.join(" and "))
 }
 
 const SCHEMA: Schema = Schema {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::exchange::skips_verification;
 use crate::environment::Environment;
+use crate::printable::escaped;
 use crate::tools::quoted::quoted;
 use crate::tools::terraform::backend::Backend;
 use crate::tools::terraform::by_hand::SECRET;
@@ -74,6 +75,7 @@ impl ByHand {
             options.push("--globoff".to_owned());
         }
         let body = json!({"ID": id}).to_string();
+        let body = escaped(&body);
         options.extend([
             "--header 'Content-Type: application/json'".to_owned(),
             format!("--data {}", quoted(&body)),
