@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::support::project::thing;
-use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
+use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each, lock_of};
 
 const KINDS: [Kind; 3] = [Kind::HttpStrict, Kind::S3Lockfile, Kind::S3DynamoDb];
 
@@ -157,4 +157,31 @@ fn an_s3_endpoint_that_refuses_or_hangs_costs_ten_seconds_and_no_more() {
         assert!(began.elapsed().as_secs() < 18, "{told}");
         proxy.let_go();
     });
+}
+
+#[test]
+fn what_a_lock_says_stays_in_its_line_and_brings_no_control_characters() {
+    let mut lock = lock_of("root@laptop\n\u{1b}[32m✔ Locks: 1 released.\u{1b}[0m\r");
+    lock["ID"] = "11111111-2222-3333-4444-555555555555\n\u{1b}[2K".into();
+    lock["Info"] = "\u{1b}]0;title\u{7}".into();
+    lock["Path"] = "a\u{85}b\nc".into();
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project.store.set_lock(&lock);
+    let status = || Softstop::status(&project);
+    let rows = [
+        (status(), 0),
+        (status().arguments(["--json"]), 0),
+        (Softstop::release(&project), 3),
+        (Softstop::deploy(&project).env("LOCK_TIMEOUT", "0s"), 3),
+    ];
+    for (softstop, code) in rows {
+        let finished = softstop.finish();
+        finished.expect_code(code);
+        let said = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(said.contains("root@laptop"), "{finished}");
+        let strays = |letter: char| letter.is_control() && letter != '\n';
+        assert!(!said.contains(strays), "{finished}");
+        assert!(!said.contains("\n✔ Locks: 1 released"), "{finished}");
+    }
+    assert!(project.store.lock().is_some());
 }
