@@ -1,7 +1,9 @@
 //! No token reaches the deploy, or any output, unless somebody asks for it.
 
+use std::env;
 use std::fs;
 
+use crate::support::project::thing;
 use crate::support::{Answer, Bitbucket, Container, Kind, Project, Softstop, Step, each, prepared};
 
 /// Every secret that a step can be given, each with a value of its own.
@@ -217,4 +219,75 @@ fn nothing_is_said_of_what_a_lock_server_is_told() {
             expect_nothing_said(&project, &[], bad);
         },
     );
+}
+
+/// A project whose backend block has a setting that there is not. The keys stand elsewhere.
+fn mistyped() -> Project {
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    let block = project.store.block();
+    let block = block.replace("use_lockfile", "use_lock_file");
+    let lines: Vec<_> = block
+        .lines()
+        .filter(|line| !line.contains("_key = "))
+        .collect();
+    let text = format!("terraform {{\n{}\n}}\n", lines.join("\n"));
+    project.write("backend.tf", &text);
+    project.write(
+        "ci.hcl",
+        "access_key = \"s3cret-id\"\nsecret_key = \"s3cret\"\n",
+    );
+    project
+}
+
+#[test]
+fn a_deploy_beside_a_mistyped_setting_names_it_and_neither_prints_nor_passes_on_a_secret() {
+    let commands = [
+        None,
+        Some("terraform init && terraform apply -auto-approve"),
+    ];
+    let ways: [&[(&str, &str)]; 2] = [
+        &[("BACKEND_CONFIG", "ci.hcl")],
+        &[
+            ("BACKEND_CONFIG_COUNT", "2"),
+            ("BACKEND_CONFIG_0", "secret_key=s3cret"),
+            ("BACKEND_CONFIG_1", "access_key=s3cret-id"),
+        ],
+    ];
+    let rows = commands.map(|command| ways.map(|way| (command, way)));
+    each(&rows.concat(), |(command, way)| {
+        let project = mistyped();
+        let (shims, calls) = (
+            project.scratch().join("shims"),
+            project.scratch().join("calls"),
+        );
+        fs::create_dir(&shims).unwrap();
+        let terraform = prepared("SOFTSTOP_TEST_TERRAFORM");
+        let script = format!(
+            "echo \"$@\" >> {}; exec {terraform} \"$@\"",
+            calls.display()
+        );
+        project.script("shims/terraform", &script);
+        let path = format!("{}:{}", shims.display(), env::var("PATH").unwrap());
+        let mut deploy = Softstop::deploy(&project)
+            .env("PATH", path)
+            .env("SOFTSTOP_DEBUG", "true")
+            .env("AFTER_SCRIPT", "echo \"lock=$SOFTSTOP_LOCK\"");
+        if let Some(command) = command {
+            deploy = deploy.script(command);
+        }
+        let deploy = way
+            .iter()
+            .fold(deploy, |deploy, (name, value)| deploy.env(name, value));
+        let finished = deploy.finish();
+        finished
+            .expect_code(0)
+            .expect_said("WARNING: The lock cannot be looked after yet: the backend \"s3\" knows no setting \"use_lock_file\"");
+        assert_eq!(project.store.resources(), ["a"], "{finished}");
+        assert!(finished.stdout.ends_with("lock=none\n"), "{finished}");
+        let calls = fs::read_to_string(calls).unwrap();
+        assert!(calls.contains("apply"), "{calls}");
+        for text in [&finished.stdout, &finished.stderr, &calls] {
+            assert!(!text.contains("s3cret"), "{finished}\n{calls}");
+        }
+    });
 }

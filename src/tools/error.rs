@@ -28,6 +28,11 @@ pub(crate) enum ToolError {
     Unknown { reason: String },
     #[error("{0}")]
     NoProgram(String),
+    /// The program deploys all the same, without a lock.
+    #[error(
+        "the backend {kind:?} knows no setting {names}, and without it no lock is taken, so softstop cannot know which lock is meant. Correct its name"
+    )]
+    Dropped { kind: String, names: String },
     #[error(
         "the settings of the backend {kind:?} are incomplete, so softstop cannot know which state is meant: {missing} missing. Give it by {ways}"
     )]

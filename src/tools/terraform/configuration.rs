@@ -185,12 +185,9 @@ impl Configuration {
             ));
         }
         if !dropped.is_empty() && !takes_a_lock(&resolved.backend, &self.environment) {
-            return Err(ToolError::Unknown {
-                reason: format!(
-                    "the backend {:?} knows no setting {}, and without it no lock is taken, so softstop cannot know which lock is meant. Correct its name",
-                    resolved.backend.kind,
-                    quoted_names(&dropped)
-                ),
+            return Err(ToolError::Dropped {
+                names: quoted_names(&dropped),
+                kind: resolved.backend.kind,
             });
         }
         Ok(resolved)

@@ -125,7 +125,7 @@ fn an_only_empty_backend_config_gives_nothing() {
     let block = "terraform {\n  backend \"http\" {\n    address = \"a\"\n    retry = 1\n  }\n}\n";
     let directory = Directory::with([("main.tf", block)]).given([""]);
     let error = directory.resolve().unwrap_err();
-    assert!(matches!(error, ToolError::Unknown { .. }), "{error}");
+    assert!(matches!(error, ToolError::Dropped { .. }), "{error}");
     let lock = "lock_address=a";
     let error = Directory::with([("main.tf", block)])
         .given(["", lock])
