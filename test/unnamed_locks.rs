@@ -61,6 +61,44 @@ fn a_lock_file_that_names_nobody_is_held_by_somebody_and_left_alone() {
     }
 }
 
+/// Expects that a status for machines says that somebody holds the lock, and that a deploy begins nothing.
+fn expect_held(project: &Project) {
+    let status = Softstop::status(project).arguments(["--json"]).finish();
+    status.expect_code(0);
+    let records: Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(records[0]["state"], "held", "{status}");
+    assert!(records[0]["lock"].is_null(), "{status}");
+    let deploy = Softstop::deploy(project)
+        .env("LOCK_TIMEOUT", "0s")
+        .env("AFTER_SCRIPT", "echo \"lock=$SOFTSTOP_LOCK\"")
+        .finish();
+    deploy.expect_code(3);
+    assert!(!deploy.stdout.contains("lock=free"), "{deploy}");
+    assert!(project.store.resources().is_empty(), "{deploy}");
+}
+
+#[test]
+fn a_deploy_does_not_begin_where_a_lock_names_nobody_and_machines_are_told_that_it_is_held() {
+    each(&[Kind::S3DynamoDb, Kind::S3Lockfile], |kind| {
+        let project = Project::new(kind, &thing("a", ""));
+        match kind {
+            Kind::S3Lockfile => project.store.set_lockfile_text(""),
+            _ => project.store.set_item(None),
+        }
+        expect_held(&project);
+    });
+}
+
+#[test]
+fn an_item_that_only_tells_the_content_of_a_state_is_no_lock() {
+    let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
+    project
+        .store
+        .set_digest(Some("d41d8cd98f00b204e9800998ecf8427e"));
+    let release = Softstop::release(&project).finish();
+    release.expect_code(0).expect_said("1 free");
+}
+
 #[test]
 fn a_look_that_meets_its_own_lock_gives_it_back_and_looks_again() {
     let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
