@@ -67,5 +67,6 @@ mod variables;
 mod version_managers;
 mod versions;
 mod waiting;
+mod which_state;
 
 use softstop_test_support as support;
