@@ -198,9 +198,10 @@ fn the_lock_of_a_deploy_whose_command_line_alone_says_the_key_is_released() {
         |kind| {
             let resources = thing("a", "create_gate = \"GATES/a.gate\"");
             let project = encrypted_by_command_line(kind, &resources);
-            let run = Softstop::deploy(&project)
-                .script(&deploying(&project))
-                .start();
+            // A value after a blank does not hide the words behind it.
+            let blanks = "-parallelism 5 -target slow_thing.a -var passphrase";
+            let script = deploying(&project).replace("-var passphrase", blanks);
+            let run = Softstop::deploy(&project).script(&script).start();
             project.gate("after.gate").open();
             project.gate("a.gate").wait_until_reached();
             kill(run.wait_for_process("tofu"), Signal::SIGKILL).unwrap();

@@ -82,6 +82,29 @@ fn a_command_that_does_not_stop_is_killed_without_a_file_left() {
 }
 
 #[test]
+fn where_the_kernel_gives_no_watches_that_is_said_once_and_a_terraform_that_lives_on_is_seen() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    for limit in ["max_inotify_instances", "max_inotify_watches"] {
+        let none = format!("echo 0 > /proc/sys/user/{limit}; exec \"$@\"");
+        let starter = [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "sh",
+            "-ec",
+            &none,
+            "sh",
+        ];
+        let finished = Softstop::deploy_by(&project, &starter).finish();
+        finished
+            .expect_code(0)
+            .expect_said("so a tool that runs for less than a second may be missed");
+        let said = finished.stderr.matches("gives no more watches").count();
+        assert_eq!(said, 1, "{finished}");
+    }
+}
+
+#[test]
 fn a_full_directory_for_temporary_files_is_named_and_no_lock_is_said_to_be_free() {
     let project = Project::slow(Kind::S3Lockfile);
     let full = project.scratch().join("full");

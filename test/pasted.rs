@@ -11,7 +11,7 @@ use crate::support::tls::Tls;
 use crate::support::{Finished, Kind, Project, Softstop, Store, each, lock_of, prepared};
 
 /// What stands before a command that releases a lock, which is alone on its line.
-const BY_HAND: &str = "release it by hand:\n  ";
+pub(crate) const BY_HAND: &str = "release it by hand:\n  ";
 
 /// What is printed behind these words, until the end of the line.
 #[track_caller]
@@ -45,7 +45,7 @@ pub(crate) fn paste(command: &str, directory: &Path, variables: &[(&str, &str)],
 
 /// Pastes what a release prints about a lock of `who` into a shell in a fresh clone.
 #[track_caller]
-fn release_and_paste(project: &Project, softstop: Softstop, typed: &str) -> String {
+pub(crate) fn release_and_paste(project: &Project, softstop: Softstop, typed: &str) -> String {
     let finished = softstop.finish();
     finished.expect_code(3);
     let command = printed(&finished, BY_HAND).to_owned();
@@ -56,7 +56,7 @@ fn release_and_paste(project: &Project, softstop: Softstop, typed: &str) -> Stri
 }
 
 /// A lock of a person's, whose ID looks like an option.
-fn odd_lock() -> serde_json::Value {
+pub(crate) fn odd_lock() -> serde_json::Value {
     let mut lock = lock_of("root@macbook");
     lock["ID"] = "-help".into();
     lock

@@ -317,6 +317,30 @@ fn a_file_of_variables_reaches_the_plan_or_the_deploy() {
     expect_resources(&project, &deploy.finish(), &[]);
 }
 
+#[test]
+fn a_workspace_is_torn_down_and_nothing_of_it_is_left_to_look_at() {
+    let (_, script) = RECIPES.split_once("COMMAND: |\n").unwrap();
+    let (script, _) = script.split_once("    release-locks:").unwrap();
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    for arguments in [
+        &["init"][..],
+        &["workspace", "new", "review"],
+        &["apply", "-auto-approve"],
+    ] {
+        project.run_terraform(arguments);
+    }
+    let review = project.store.of_workspace("review");
+    assert_eq!(review.resources(), ["a"]);
+    let torn_down = Softstop::deploy(&project)
+        .script(script)
+        .env("AFTER_SCRIPT", "echo \"lock=$SOFTSTOP_LOCK\"")
+        .finish();
+    torn_down.expect_code(0);
+    assert_eq!(review.state(), None, "{torn_down}");
+    assert!(torn_down.stdout.contains("lock=none\n"), "{torn_down}");
+    assert!(!torn_down.stderr.contains("WARNING"), "{torn_down}");
+}
+
 /// The pipelines files of the recipes.
 fn recipes() -> impl Iterator<Item = &'static str> {
     let blocks = RECIPES.split("```yaml\n").skip(1);
@@ -339,7 +363,7 @@ fn check(text: &str) -> (Option<i32>, String) {
 
 #[test]
 fn every_recipe_is_safe_to_stop_and_without_its_release_none_is() {
-    assert_eq!(recipes().count(), 4);
+    assert_eq!(recipes().count(), 5);
     for recipe in recipes() {
         let (code, words) = check(recipe);
         assert_eq!(code, Some(0), "{words}");

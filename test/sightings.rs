@@ -1,15 +1,18 @@
 //! Which state a deploy used is what its tools were seen to use, and not what the directory says.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use nix::sys::signal::{Signal, kill};
 
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Softstop, Store, lock_of};
+use crate::support::run::name_of;
+use crate::support::{Kind, Program, Project, Softstop, Store, each, lock_of};
 
-const TOLD: &str = "echo \"lock=$SOFTSTOP_LOCK id=$SOFTSTOP_LOCK_ID\"";
+pub(crate) const TOLD: &str = "echo \"lock=$SOFTSTOP_LOCK id=$SOFTSTOP_LOCK_ID\"";
 
 /// A directory of the project with a state of its own and one resource, `a`, that waits at a gate.
-fn configuration(project: &Project, name: &str, resources: &str) -> (PathBuf, Store) {
+pub(crate) fn configuration(project: &Project, name: &str, resources: &str) -> (PathBuf, Store) {
     let directory = project.directory.join(name);
     fs::create_dir_all(&directory).unwrap();
     let store = Store::new(project.store.kind, &directory);
@@ -20,7 +23,7 @@ fn configuration(project: &Project, name: &str, resources: &str) -> (PathBuf, St
 }
 
 /// A repository whose root has no configuration.
-fn repository(kind: Kind) -> Project {
+pub(crate) fn repository(kind: Kind) -> Project {
     let project = Project::new(kind, "");
     for name in ["backend.tf", "main.tf"] {
         fs::remove_file(project.directory.join(name)).unwrap();
@@ -28,10 +31,10 @@ fn repository(kind: Kind) -> Project {
     project
 }
 
-const SLOW: &str = "create_gate = \"GATES/a.gate\"";
+pub(crate) const SLOW: &str = "create_gate = \"GATES/a.gate\"";
 
 /// Runs `script`, kills Terraform at the gate, and expects that the lock in `store` is released.
-fn expect_healed(project: &Project, store: &Store, script: &str) {
+pub(crate) fn expect_healed(project: &Project, store: &Store, script: &str) {
     let run = Softstop::deploy(project)
         .script(script)
         .env("AFTER_SCRIPT", TOLD)
@@ -132,15 +135,103 @@ fn credentials_that_the_command_exports_are_those_of_the_look() {
 }
 
 #[test]
-fn a_saved_plan_is_of_the_backend_that_it_was_made_for() {
+fn a_value_after_a_blank_is_not_taken_for_a_saved_plan() {
+    let resources = thing("a", SLOW) + &thing("b", "");
+    let project = Project::of(Program::OpenTofu, Kind::HttpStrict, &resources);
+    let tofu = Program::OpenTofu.command();
+    let run = Softstop::deploy(&project)
+        .script(&format!(
+            "{tofu} init; {tofu} apply -exclude slow_thing.b -auto-approve"
+        ))
+        .env("AFTER_SCRIPT", TOLD)
+        .start();
+    project.gate("a.gate").wait_until_reached();
+    kill(run.wait_for_process("tofu"), Signal::SIGKILL).unwrap();
+    let finished = run.finish();
+    assert_eq!(project.store.lock(), None, "{finished}");
+    assert!(finished.stdout.contains("lock=released"), "{finished}");
+}
+
+#[test]
+fn a_state_that_is_brought_elsewhere_is_locked_there_too() {
+    each(&[Kind::HttpStrict, Kind::S3Lockfile, Kind::Local], |kind| {
+        let project = Project::new(kind, &thing("a", ""));
+        let elsewhere = Store::new(Kind::HttpStrict, &project.directory);
+        let block = format!("terraform {{\n{}}}\n", elsewhere.block());
+        project.write("elsewhere.txt", &block);
+        let script = "terraform init; terraform apply -auto-approve
+            cp elsewhere.txt backend.tf; terraform init -migrate-state -force-copy";
+        let proxy = elsewhere.proxy.as_ref().unwrap();
+        proxy.hold(&elsewhere.state_write());
+        let run = Softstop::deploy(&project)
+            .script(script)
+            .env("AFTER_SCRIPT", TOLD)
+            .start();
+        proxy.wait_until_held();
+        let id = elsewhere.lock_id().expect("it is locked there");
+        assert!(project.store.lock().is_some(), "{kind:?}");
+        kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+        let finished = run.finish();
+        assert_eq!(elsewhere.lock(), None, "{kind:?} {finished}");
+        assert_eq!(project.store.lock(), None, "{kind:?} {finished}");
+        let told = finished
+            .stdout
+            .lines()
+            .find(|line| line.starts_with("lock="));
+        let told = told.unwrap_or_default();
+        assert!(told.starts_with("lock=released"), "{kind:?} {finished}");
+        assert!(told.contains(&id), "{kind:?} {finished}");
+    });
+}
+
+#[test]
+fn a_session_that_is_had_anew_is_the_one_by_which_is_looked() {
+    let project = Project::slow(Kind::S3Lockfile);
+    let block = project.store.block();
+    let is_key = |line: &&str| line.starts_with("access_key") || line.starts_with("secret_key");
+    let without: Vec<&str> = block.lines().filter(|line| !is_key(line)).collect();
+    let without = without.join("\n");
+    project.write("backend.tf", &format!("terraform {{\n{without}\n}}\n"));
+    project.store.proxy.as_ref().unwrap().object(|request| {
+        let request = String::from_utf8_lossy(request);
+        let is_expired = request.contains("Credential=expired/");
+        is_expired.then(|| "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".to_owned())
+    });
+    let script = "export AWS_SECRET_ACCESS_KEY=s3cret
+        AWS_ACCESS_KEY_ID=valid terraform init
+        AWS_ACCESS_KEY_ID=expired TF_VAR_x=1 terraform plan || true
+        AWS_ACCESS_KEY_ID=valid TF_VAR_x=2 terraform apply -auto-approve";
+    expect_healed(&project, &project.store, script);
+}
+
+#[test]
+fn two_that_run_at_the_same_time_are_both_healed() {
     let project = repository(Kind::S3Lockfile);
-    let (prod, store) = configuration(&project, "prod", &thing("a", SLOW));
-    let script =
-        "cd prod; terraform init; terraform plan -out=plan; rm -r .terraform/terraform.tfstate
-        cp ../dev.tf backend.tf; terraform init; terraform apply plan";
-    let dev = Store::new(Kind::S3Lockfile, &prod);
-    project.write("dev.tf", &format!("terraform {{\n{}}}\n", dev.block()));
-    expect_healed(&project, &store, script);
+    let gates = ["a", "b"].map(|name| format!("create_gate = \"GATES/{name}.gate\""));
+    let (_, one) = configuration(&project, "one", &thing("a", &gates[0]));
+    let (_, two) = configuration(&project, "two", &thing("b", &gates[1]));
+    let script = "for d in one two; do
+        (terraform -chdir=$d init; exec terraform -chdir=$d apply -auto-approve) & done; wait";
+    let run = Softstop::deploy(&project)
+        .script(script)
+        .env("AFTER_SCRIPT", TOLD)
+        .start();
+    for name in ["a.gate", "b.gate"] {
+        project.gate(name).wait_until_reached();
+    }
+    let ids = [&one, &two].map(|store| store.lock_id().unwrap());
+    for pid in run.processes() {
+        if name_of(pid) == "terraform" {
+            kill(pid, Signal::SIGKILL).unwrap();
+        }
+    }
+    let finished = run.finish();
+    assert_eq!((one.lock(), two.lock()), (None, None), "{finished}");
+    assert!(finished.stdout.contains("lock=released"), "{finished}");
+    assert!(
+        ids.iter().all(|id| finished.stdout.contains(id)),
+        "{finished}"
+    );
 }
 
 #[test]
@@ -185,14 +276,50 @@ fn what_takes_no_lock_makes_no_place() {
 
 #[test]
 fn where_no_terraform_was_seen_nothing_is_called_free() {
+    const UNKNOWN: &str = "lock=unknown";
+    let expect = |project: &Project, directory: &str, script: &str, told: &str| {
+        let finished = Softstop::deploy(project)
+            .script(script)
+            .env("WORKING_DIR", directory)
+            .env("AFTER_SCRIPT", TOLD)
+            .finish();
+        finished.expect_code(0);
+        assert!(finished.stdout.contains(told), "{script} {finished}");
+        if told == UNKNOWN {
+            finished.expect_said("No Terraform or OpenTofu was seen to run");
+        }
+    };
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
-    let finished = Softstop::deploy(&project)
-        .script(": terraform apply")
-        .env("AFTER_SCRIPT", TOLD)
-        .finish();
-    finished
-        .expect_code(0)
-        .expect_said("No Terraform or OpenTofu was seen to run");
-    assert!(finished.stdout.contains("lock=unknown"), "{finished}");
-    assert!(Path::new(&project.directory).exists());
+    expect(&project, ".", ": terraform apply", UNKNOWN);
+
+    // Files below the directory speak of one, and those beside it do not.
+    let project = repository(Kind::HttpStrict);
+    configuration(&project, "infra/live", &thing("a", ""));
+    fs::create_dir(project.directory.join("service")).unwrap();
+    expect(&project, ".", "true", UNKNOWN);
+    expect(&project, "service", "true", "lock=none");
+    fs::create_dir(project.directory.join("service/.terraform")).unwrap();
+    let module = project.directory.join("service/.terraform/main.tf");
+    fs::write(module, "").unwrap();
+    expect(&project, "service", "true", "lock=none");
+}
+
+#[test]
+fn a_terraform_is_seen_however_short_it_lives() {
+    let project = repository(Kind::HttpStrict);
+    let (_, store) = configuration(&project, "live", &thing("a", ""));
+    store.set_lock(&lock_of("anna@macbook"));
+    let copy = project.directory.join("tools/terraform");
+    fs::create_dir(copy.parent().unwrap()).unwrap();
+    fs::copy(crate::support::prepared("SOFTSTOP_TEST_TERRAFORM"), copy).unwrap();
+    each(&["terraform", "tools/terraform"], |program| {
+        // After that, softstop looks once a second by itself. What was never initialised ends at once.
+        let script = format!("sleep 1.5; {program} -chdir=live apply || true");
+        let finished = Softstop::deploy(&project)
+            .script(&script)
+            .env("AFTER_SCRIPT", TOLD)
+            .finish();
+        finished.expect_code(0).expect_said("held by anna@macbook");
+        assert!(finished.stdout.contains("lock=held"), "{finished}");
+    });
 }

@@ -10,12 +10,19 @@ pub(crate) struct Used {
     /// Places that were set up, and perhaps not used.
     initialised: Vec<Tool>,
     removed: Vec<Tool>,
-    /// Why which state was used is not known.
-    pub(crate) unclear: Vec<String>,
+    pub(crate) unclear: Vec<Unclear>,
     /// Whether any tool was seen, whatever it did.
     pub(crate) is_any: bool,
     has_planned: bool,
     has_changed: bool,
+}
+
+/// Which state was used is not known.
+#[derive(Debug)]
+pub(crate) struct Unclear {
+    pub(crate) reason: String,
+    /// Whose it was perhaps.
+    pub(crate) perhaps: Option<Tool>,
 }
 
 impl Used {
@@ -41,11 +48,25 @@ impl Used {
                 self.removed.push(place.clone());
                 remember(&mut self.places, place)
             }
-            Sighting::Unclear(reason) if !self.unclear.contains(&reason) => {
-                self.unclear.push(reason);
+            Sighting::Moving(from, to) => {
+                remember(&mut self.initialised, from);
+                remember(&mut self.initialised, to)
+            }
+            Sighting::Doubtful(place, reason) => {
+                self.doubt(reason, Some(place.clone()));
+                remember(&mut self.initialised, place)
+            }
+            Sighting::Unclear(reason) => {
+                self.doubt(reason, None);
                 None
             }
-            Sighting::Nothing | Sighting::Unclear(_) => None,
+            Sighting::Nothing => None,
+        }
+    }
+
+    fn doubt(&mut self, reason: String, perhaps: Option<Tool>) {
+        if self.unclear.iter().all(|known| known.reason != reason) {
+            self.unclear.push(Unclear { reason, perhaps });
         }
     }
 
@@ -53,7 +74,7 @@ impl Used {
     pub(crate) fn places(&self) -> Vec<&Tool> {
         let is_used = |set_up: &Tool| {
             let mut places = self.places.iter();
-            places.any(|place| place.directory() == set_up.directory())
+            places.any(|place| set_up.is_set_up_for(place))
         };
         let set_up = self.initialised.iter().filter(|place| !is_used(place));
         let mut places: Vec<&Tool> = Vec::new();
@@ -65,10 +86,11 @@ impl Used {
         places
     }
 
-    /// Whether other states were used in the directory of this place.
+    /// Whether other states were used in the directory of this place, or may have been.
     pub(crate) fn shares_directory(&self, place: &Tool) -> bool {
         let here = |other: &&Tool| other.directory() == place.directory();
-        self.places.iter().filter(here).count() > 1
+        let mut doubtful = self.unclear.iter().filter_map(|one| one.perhaps.as_ref());
+        self.places.iter().filter(here).count() > 1 || doubtful.any(|other| here(&other))
     }
 
     /// Whether it was seen to plan, and nothing that may change something.

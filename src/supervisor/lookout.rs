@@ -14,10 +14,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
+use tracing::warn;
 
+use super::grounds::{Found, Grounds, walk};
 use super::kernel::{Events, await_events};
 use super::process::{Identity, Process, Programs};
 use super::tree::descendants;
@@ -32,9 +35,8 @@ const ATTENTION: Duration = Duration::from_millis(300);
 const CLOSELY: Duration = Duration::from_millis(20);
 /// The first of them.
 const AT_ONCE: Duration = Duration::from_millis(1);
-/// How many files and directories of a clone are looked through, and how many of its directories are
-/// watched for programs that arrive later: the kernel gives a user only so many watches.
-const WALK_LIMIT: usize = 200_000;
+/// How many directories of a clone are watched for programs that arrive later: the kernel gives a user
+/// only so many watches.
 const DIRECTORIES: usize = 1_000;
 /// What it takes to close a file.
 const STACK: usize = 64 * 1024;
@@ -57,27 +59,28 @@ pub(crate) struct SeenTool {
     pub(crate) environment: Environment,
 }
 
-/// Where programs of a deploy may lie.
-#[derive(Clone, Debug)]
-pub(crate) struct Grounds {
-    /// The directories of PATH.
-    pub(crate) path: Vec<PathBuf>,
-    /// What is looked through as a whole.
-    pub(crate) clone: PathBuf,
-}
-
 /// Watches one deploy.
 pub(crate) struct Lookout {
     tools: Programs,
     inotify: Option<AsyncFd<Events>>,
     watched: HashMap<WatchDescriptor, Watched>,
-    programs: HashSet<PathBuf>,
     directories: usize,
     noticed: HashSet<(Identity, PathBuf, Vec<String>)>,
     /// What had no environment yet, or has none.
     bare: HashSet<Identity>,
     /// What could not be looked at once.
     hidden: HashSet<Identity>,
+    /// Whether it was said that the kernel gives no more watches.
+    is_short_of_watches: bool,
+}
+
+/// What has happened to the files that are watched.
+#[derive(Default)]
+struct Happened {
+    /// A tool may be about to run.
+    may_run: bool,
+    /// Something has happened of which the kernel could not tell.
+    is_lost: bool,
 }
 
 enum Watched {
@@ -86,14 +89,20 @@ enum Watched {
 }
 
 impl Lookout {
-    /// Watches for `tools`. Where the kernel gives no watches, only the slow timer is left.
+    /// Watches for `tools`. Where the kernel gives no watches, only the slow timer is left, and that is
+    /// said.
     pub(crate) fn new(tools: &Programs) -> Self {
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok();
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)
+            .map_err(io::Error::from)
+            .and_then(await_events);
+        if let Err(error) = &inotify {
+            warn_of_few_watches(error);
+        }
         Self {
             tools: tools.clone(),
-            inotify: inotify.and_then(|inotify| await_events(inotify).ok()),
+            is_short_of_watches: inotify.is_err(),
+            inotify: inotify.ok(),
             watched: HashMap::new(),
-            programs: HashSet::new(),
             directories: 0,
             noticed: HashSet::new(),
             bare: HashSet::new(),
@@ -110,7 +119,11 @@ impl Lookout {
         self.watch_path(&grounds.path);
         // A clone may hold many thousand files, and the deploy is not to wait for them.
         let tools = self.tools.clone();
-        let mut walk = tokio::task::spawn_blocking(move || walk(&grounds.clone, &tools));
+        let walk_clone = || {
+            let (clone, tools) = (grounds.clone.clone(), tools.clone());
+            tokio::task::spawn_blocking(move || walk(&clone, &tools))
+        };
+        let mut walk = walk_clone();
         let mut is_walking = true;
         let mut attentive_until = Instant::now() + ATTENTION;
         let mut step = AT_ONCE;
@@ -125,11 +138,15 @@ impl Lookout {
                 () = tokio::time::sleep(if is_attentive { step } else { SLOW }) => {}
             }
             step = (step * 2).min(CLOSELY);
-            let may_run = self.take_in();
-            if may_run {
+            let happened = self.take_in();
+            if happened.is_lost && !is_walking {
+                walk = walk_clone();
+                is_walking = true;
+            }
+            if happened.may_run {
                 step = AT_ONCE;
             }
-            if self.look(&mut notice) || may_run {
+            if self.look(&mut notice) || happened.may_run {
                 attentive_until = Instant::now() + ATTENTION;
             }
         }
@@ -238,9 +255,7 @@ impl Lookout {
     }
 
     fn watch_program(&mut self, program: &Path) {
-        if self.programs.insert(program.to_owned())
-            && let Some(descriptor) = self.add(program, AddWatchFlags::IN_OPEN)
-        {
+        if let Some(descriptor) = self.add(program, AddWatchFlags::IN_OPEN) {
             self.watched.insert(descriptor, Watched::Program);
         }
     }
@@ -251,29 +266,40 @@ impl Lookout {
         if self.directories < DIRECTORIES
             && let Some(descriptor) = self.add(directory, arrivals)
         {
-            self.directories += 1;
-            self.watched
-                .insert(descriptor, Watched::Directory(directory.to_owned()));
+            let watched = Watched::Directory(directory.to_owned());
+            if self.watched.insert(descriptor, watched).is_none() {
+                self.directories += 1;
+            }
         }
     }
 
-    fn add(&self, path: &Path, events: AddWatchFlags) -> Option<WatchDescriptor> {
+    fn add(&mut self, path: &Path, events: AddWatchFlags) -> Option<WatchDescriptor> {
         let inotify = self.inotify.as_ref()?.get_ref();
-        inotify.0.add_watch(path, events).ok()
+        let added = inotify.0.add_watch(path, events);
+        if added == Err(Errno::ENOSPC) && !self.is_short_of_watches {
+            self.is_short_of_watches = true;
+            warn_of_few_watches(&Errno::ENOSPC.into());
+        }
+        added.ok()
     }
 
-    /// Takes in what has happened to the files, and says whether a tool may be about to run.
-    fn take_in(&mut self) -> bool {
+    /// Takes in what has happened to the files.
+    fn take_in(&mut self) -> Happened {
         let events = match &self.inotify {
             Some(inotify) => inotify.get_ref().0.read_events().unwrap_or_default(),
             None => Vec::new(),
         };
-        let mut may_run = false;
+        let mut happened = Happened::default();
         for event in events {
+            // Where much happens at once, the kernel drops the rest, and says only that.
+            if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
+                happened.is_lost = true;
+                happened.may_run = true;
+            }
             let arrived = match (self.watched.get(&event.wd), &event.name) {
                 (Some(Watched::Directory(directory)), Some(name)) => directory.join(name),
                 (watched, _) => {
-                    may_run |= watched.is_some();
+                    happened.may_run |= watched.is_some();
                     continue;
                 }
             };
@@ -281,11 +307,18 @@ impl Lookout {
                 self.watch_found(&walk(&arrived, &self.tools));
             } else if self.tools.contain(&name_of(&arrived)) {
                 self.watch_program(&arrived);
-                may_run = true;
+                happened.may_run = true;
             }
         }
-        may_run
+        happened
     }
+}
+
+fn warn_of_few_watches(error: &io::Error) {
+    warn!(
+        "The kernel gives no more watches on files ({error}), so a tool that runs for less than a \
+         second may be missed. Raise fs.inotify.max_user_instances and max_user_watches."
+    );
 }
 
 /// Waits until something happens to a watched file.
@@ -298,33 +331,6 @@ async fn touched(inotify: Option<&AsyncFd<Events>>) {
         },
         None => std::future::pending().await,
     }
-}
-
-/// What a directory holds, and all below it.
-#[derive(Default)]
-struct Found {
-    directories: Vec<PathBuf>,
-    programs: Vec<PathBuf>,
-}
-
-fn walk(directory: &Path, tools: &Programs) -> Found {
-    let mut found = Found::default();
-    let mut open = vec![directory.to_owned()];
-    let mut left = WALK_LIMIT;
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            left = left.saturating_sub(1);
-            let name = entry.file_name();
-            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_directory && name != ".git" && left > 0 {
-                open.push(entry.path());
-            } else if !is_directory && tools.contain(&name.to_string_lossy()) {
-                found.programs.push(entry.path());
-            }
-        }
-        found.directories.push(directory);
-    }
-    found
 }
 
 /// What has just ended has nothing to tell, and hides nothing.

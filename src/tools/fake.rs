@@ -175,7 +175,15 @@ impl Locking for FakeTool {
         self.0.name == other.0.name
     }
 
+    fn is_set_up_for(&self, used: &Self) -> bool {
+        self.is_same_place(used)
+    }
+
     fn has_work(&self) -> bool {
+        self.0.has_work
+    }
+
+    fn has_work_below(&self) -> bool {
         self.0.has_work
     }
 

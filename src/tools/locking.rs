@@ -26,8 +26,14 @@ pub(crate) trait Locking: Clone {
     /// Whether both mean the same state at the same backend.
     fn is_same_place(&self, other: &Self) -> bool;
 
+    /// Whether what was set up is what was used, be it for another state at the same backend.
+    fn is_set_up_for(&self, used: &Self) -> bool;
+
     /// Whether there is anything here that the tool could deploy.
     fn has_work(&self) -> bool;
+
+    /// The same of all that lies here or below.
+    fn has_work_below(&self) -> bool;
 
     /// What a person should know of this place before the tool's own command deploys there.
     fn caveat(&self) -> Option<&'static str>;

@@ -66,9 +66,13 @@ pub(crate) enum Sighting<P> {
     Place(P),
     /// It sets this place up.
     Initialising(P),
+    /// It sets the second place up, and brings there what is at the first one.
+    Moving(P, P),
     /// It removes the state of this place.
     Removing(P),
-    /// Which state it uses cannot be read, for this reason.
+    /// Which state it uses cannot be read, for this reason; perhaps it is that of this place.
+    Doubtful(P, String),
+    /// The same, where nothing tells of any place.
     Unclear(String),
 }
 
@@ -84,7 +88,9 @@ impl<P> Sighting<P> {
             Self::Nothing => Sighting::Nothing,
             Self::Place(place) => Sighting::Place(place.into()),
             Self::Initialising(place) => Sighting::Initialising(place.into()),
+            Self::Moving(from, to) => Sighting::Moving(from.into(), to.into()),
             Self::Removing(place) => Sighting::Removing(place.into()),
+            Self::Doubtful(place, reason) => Sighting::Doubtful(place.into(), reason),
             Self::Unclear(reason) => Sighting::Unclear(reason),
         }
     }

@@ -200,8 +200,22 @@ impl Locking for Tool {
         }
     }
 
+    fn is_set_up_for(&self, used: &Self) -> bool {
+        match (self, used) {
+            (Self::Terraform(one), Self::Terraform(used)) => one.is_set_up_for(used),
+            #[cfg(test)]
+            (Self::Fake(one), Self::Fake(used)) => one.is_set_up_for(used),
+            #[cfg(test)]
+            _ => false,
+        }
+    }
+
     fn has_work(&self) -> bool {
         ask!(self, tool => tool.has_work())
+    }
+
+    fn has_work_below(&self) -> bool {
+        ask!(self, tool => tool.has_work_below())
     }
 
     fn barred(&self) -> Vec<Barred> {

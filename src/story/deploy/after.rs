@@ -33,13 +33,24 @@ impl<S: Stage> Story<'_, S> {
             && places
                 .iter()
                 .all(|place| place.directory() == self.tool.directory());
-        let mut locks: Vec<LockState> = stream::iter(places)
+        let found: Vec<Vec<LockState>> = stream::iter(places)
             .map(|place| self.free_place(place, used, finished, is_plain, told))
             .buffered(SIDE_BY_SIDE)
-            .concat()
+            .collect()
             .await;
-        for reason in &used.unclear {
-            warn!("Which state was used is not known: {reason}.");
+        // Where this run's lock was, there was the state that it used.
+        let is_released = |perhaps: &Tool| {
+            places.iter().zip(&found).any(|(place, states)| {
+                let is_own = |state: &LockState| matches!(state, LockState::Released(_));
+                place.is_same_place(perhaps) && states.iter().any(is_own)
+            })
+        };
+        let mut locks = found.concat();
+        for unclear in &used.unclear {
+            if unclear.perhaps.as_ref().is_some_and(is_released) {
+                continue;
+            }
+            warn!("Which state was used is not known: {}.", unclear.reason);
             locks.push(LockState::Unknown);
         }
         if !used.is_any && self.is_spoken_of() {
@@ -48,11 +59,11 @@ impl<S: Stage> Story<'_, S> {
         Locks(locks)
     }
 
-    /// Whether the command, or the directory, speaks of the tool.
+    /// Whether the command speaks of the tool, or a file in the directory or below it.
     fn is_spoken_of(&self) -> bool {
         self.deploy.runs.is_the_tools()
             || self.tool.is_named_in(&self.deploy.runs.words())
-            || self.tool.has_work()
+            || self.tool.has_work_below()
     }
 
     /// What can be said where no tool was seen: it may have run in a container, and used any state.

@@ -1,4 +1,4 @@
-//! The `-backend-config` that Terraform gets by TF_CLI_ARGS and TF_CLI_ARGS_init.
+//! The words of a command line of Terraform's, and what it gets by TF_CLI_ARGS and its kind.
 
 use crate::environment::Environment;
 use crate::tools::error::ToolError;
@@ -6,13 +6,34 @@ use crate::tools::error::ToolError;
 /// The variables whose words Terraform puts before those of an `init`'s own command line, in the
 /// order in which they stand there: the later ones win.
 const VARIABLES: [&str; 2] = ["TF_CLI_ARGS_init", "TF_CLI_ARGS"];
-/// The options of `init` that take the word after them where they have no `=`.
-const OPTIONS_WITH_A_VALUE: [&str; 8] = [
+/// The options that take the word after them where they have no `=`, of any subcommand that may open a
+/// state, of Terraform up to 1.14 and OpenTofu up to 1.12: what is one of these for one subcommand is a
+/// switch for no other.
+const OPTIONS_WITH_A_VALUE: [&str; 27] = [
     "backend-config",
+    "backup",
+    "backup-out",
+    "cloud-run",
+    "config",
+    "deprecation",
+    "exclude",
+    "exclude-file",
+    "filter",
     "from-module",
+    "generate-config-out",
+    "invoke",
+    "json-into",
+    "junit-xml",
     "lock-timeout",
     "lockfile",
+    "out",
+    "parallelism",
     "plugin-dir",
+    "replace",
+    "state",
+    "state-out",
+    "target",
+    "target-file",
     "test-directory",
     "var",
     "var-file",
@@ -32,8 +53,9 @@ pub(super) fn given_by(environment: &Environment) -> Result<Vec<Given>, ToolErro
     let mut all = Vec::new();
     for by in VARIABLES {
         let options = options_of(environment, by)?.into_iter();
-        let configs = options.filter(|(name, _)| name == "backend-config");
-        all.extend(configs.map(|(_, text)| Given { by, text }));
+        let configs = options.filter(|option| option.name == "backend-config");
+        let texts = configs.filter_map(|option| option.value);
+        all.extend(texts.map(|text| Given { by, text }));
     }
     Ok(all)
 }
@@ -42,30 +64,33 @@ pub(super) fn given_by(environment: &Environment) -> Result<Vec<Given>, ToolErro
 pub(super) fn values_by(environment: &Environment) -> Result<Vec<String>, ToolError> {
     let mut all = Vec::new();
     for by in VARIABLES {
-        all.extend(values_of(options_of(environment, by)?));
+        all.extend(values_of(&options_of(environment, by)?));
     }
     Ok(all)
 }
 
-/// The same of a run that was seen: by TF_CLI_ARGS_apply and its kind, by TF_CLI_ARGS, and by its own
-/// command line, of which the later ones count.
-pub(super) fn values_seen(
+/// The words that a run was given after this subcommand: by TF_CLI_ARGS_apply and its kind, by
+/// TF_CLI_ARGS, and by its own command line, of which the later ones count.
+pub(super) fn words_given(
     environment: &Environment,
-    subcommand: &str,
+    subcommand: &[String],
     command_line: &[String],
 ) -> Vec<String> {
-    let variables = [&format!("TF_CLI_ARGS_{subcommand}"), "TF_CLI_ARGS"];
+    let own = format!("TF_CLI_ARGS_{}", subcommand.join("_").replace('-', "_"));
     // Where one cannot be read, the program has refused it.
-    let added = variables.map(|name| environment.text(name).and_then(|text| words(&text)));
+    let added = [own.as_str(), "TF_CLI_ARGS"]
+        .map(|name| environment.text(name).and_then(|text| words(&text)));
     let all = added.into_iter().flatten().chain([command_line.to_vec()]);
-    all.flat_map(|words| values_of(options_in(words))).collect()
+    all.flatten().collect()
 }
 
-fn values_of(options: Vec<(String, String)>) -> impl Iterator<Item = String> {
-    let values = options.into_iter();
-    values
-        .filter(|(name, _)| name == "var" || name == "var-file")
-        .map(|(name, value)| format!("-{name}={value}"))
+/// The `-var` and `-var-file` among these, as words of a command line.
+pub(super) fn values_of(options: &[CallOption]) -> impl Iterator<Item = String> {
+    let is_one = |option: &&CallOption| option.name == "var" || option.name == "var-file";
+    options.iter().filter(is_one).filter_map(|option| {
+        let value = option.value.as_ref()?;
+        Some(format!("-{}={value}", option.name))
+    })
 }
 
 /// Words as a text that Terraform splits into just these.
@@ -76,29 +101,45 @@ pub(super) fn joined(words: &[String]) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-/// The options with a value that a variable gives.
-fn options_of(
-    environment: &Environment,
-    by: &'static str,
-) -> Result<Vec<(String, String)>, ToolError> {
+/// The options that a variable gives.
+fn options_of(environment: &Environment, by: &'static str) -> Result<Vec<CallOption>, ToolError> {
     let text = environment.text(by).unwrap_or_default();
     let words = words(&text).ok_or(ToolError::BadArguments { variable: by })?;
-    Ok(options_in(words))
+    Ok(told_apart(words).0)
 }
 
-fn options_in(words: Vec<String>) -> Vec<(String, String)> {
+/// One option of a call, without its dashes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct CallOption {
+    pub(super) name: String,
+    pub(super) value: Option<String>,
+    /// As it stands there.
+    pub(super) words: Vec<String>,
+}
+
+/// Tells the options of a call from its operands.
+pub(super) fn told_apart(words: Vec<String>) -> (Vec<CallOption>, Vec<String>) {
     let mut options = Vec::new();
     let mut words = words.into_iter();
     // Terraform takes no option after a word that is none.
-    while let Some(option) = words.next().as_deref().and_then(option) {
+    while let Some(word) = words.next() {
+        let Some(option) = option(&word) else {
+            let operand = (word != "--").then_some(word);
+            return (options, operand.into_iter().chain(words).collect());
+        };
         let (name, value) = match option.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None if OPTIONS_WITH_A_VALUE.contains(&option) => (option.to_owned(), words.next()),
-            None => continue,
+            None => (option.to_owned(), None),
         };
-        options.extend(value.map(|value| (name, value)));
+        let follows = value.is_none() && OPTIONS_WITH_A_VALUE.contains(&name.as_str());
+        let following = follows.then(|| words.next()).flatten();
+        options.push(CallOption {
+            name,
+            value: value.or_else(|| following.clone()),
+            words: [word].into_iter().chain(following).collect(),
+        });
     }
-    options
+    (options, Vec::new())
 }
 
 /// Whether a word is this option, wherever it stands and whatever may be wrong with it.
@@ -240,23 +281,18 @@ mod tests {
     }
 
     #[test]
-    fn the_values_that_a_run_was_seen_with_end_with_those_of_its_command_line() {
-        let environment = Environment::from([
-            ("TF_CLI_ARGS", "-var=a=2"),
-            ("TF_CLI_ARGS_apply", "-var=a=1 -auto-approve"),
-            ("TF_CLI_ARGS_init", "-var=a=0"),
-        ]);
-        let line = [
-            "-auto-approve",
-            "-var",
-            "a=3",
-            "--var-file=x.tfvars",
-            "plan",
-        ];
-        assert_eq!(
-            values_seen(&environment, "apply", &line.map(str::to_owned)),
-            ["-var=a=1", "-var=a=2", "-var=a=3", "-var-file=x.tfvars"]
-        );
+    fn a_word_after_an_option_is_its_value_whatever_the_subcommand() {
+        for option in OPTIONS_WITH_A_VALUE {
+            let line = format!("-no-color -{option} x --{option}=y -var=a=1 plan -late");
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let (options, operands) = told_apart(words);
+            let value = |place: usize| options[place].value.as_deref();
+            assert_eq!((value(0), value(1), value(2)), (None, Some("x"), Some("y")));
+            assert_eq!(operands, ["plan", "-late"], "{option}");
+        }
+        let (options, operands) =
+            told_apart(["-auto-approve", "--", "-x"].map(str::to_owned).into());
+        assert_eq!((options.len(), operands), (1, vec!["-x".to_owned()]));
     }
 
     #[test]

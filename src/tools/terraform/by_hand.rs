@@ -29,11 +29,17 @@ pub(super) fn in_place(place: &Terraform, command: &str) -> String {
     in_place_after(place, "", &once_in_place(place, command))
 }
 
-/// The same of whole commands, after something else that is done in the directory.
+/// The same of whole commands, after something else that is done in the directory. A comment, where an
+/// `init` in the directory would lead to another backend.
 pub(super) fn in_place_after(place: &Terraform, before: &str, commands: &str) -> String {
-    let enter = enter(&place.directory);
-    let init = init(place, &program(place));
-    format!("({enter}{before}{init} && {commands})")
+    match given(place) {
+        Ok(given) => {
+            let enter = enter(&place.directory);
+            let init = init(&given, &program(place));
+            format!("({enter}{before}{init} && {commands})")
+        }
+        Err(elsewhere) => format!("# {elsewhere}: {before}{commands}"),
+    }
 }
 
 /// A whole command where the directory is entered and initialised.
@@ -99,11 +105,11 @@ fn is_version_manager(program: &Path) -> bool {
     !is_tool || read.is_ok() && begin == *b"#!"
 }
 
-/// It runs without TF_WORKSPACE, because it may make a workspace that is not there. Whatever is asked
-/// for comes by a variable, because a command line can be seen by everybody.
-fn init(place: &Terraform, program: &str) -> String {
-    let given = given(place);
-    let init = format!("{program} init -input=false");
+/// It runs without TF_WORKSPACE, because it may make a workspace that is not there, and brings no state
+/// along from where the directory was initialised for before. Whatever is asked for comes by a variable,
+/// because a command line can be seen by everybody.
+fn init(given: &[Given], program: &str) -> String {
+    let init = format!("{program} init -input=false -reconfigure");
     if given.iter().all(|given| matches!(given, Given::Plain(_))) {
         let options = given.iter().map(|given| match given {
             Given::Plain(text) | Given::Asked(text) => quoted(&format!("-backend-config={text}")),
@@ -147,34 +153,49 @@ impl Given {
     }
 }
 
-/// What was named, or, where a Terraform was seen, whatever it has used and the block does not say.
-fn given(place: &Terraform) -> Vec<Given> {
-    if !place.is_seen {
-        let by_variables = given_by(&place.environment).unwrap_or_default();
-        let by_variables = by_variables.iter().map(|given| given.text.as_str());
-        let by_us = place.backend_config.iter().map(String::as_str);
-        return by_variables.chain(by_us).map(Given::of).collect();
-    }
-    let block = place.configuration().block().ok().flatten();
-    let (Some(block), Some(used)) = (block, &place.backend) else {
-        return Vec::new();
+/// What was named, or, where it is known which backend was used, whatever the block does not say of it.
+/// Fails where the directory names another one.
+fn given(place: &Terraform) -> Result<Vec<Given>, String> {
+    let Some(used) = &place.backend else {
+        return Ok(named(place));
     };
-    // The paths of a local state are anchored in the directory, and so they are not what was given.
-    if block.kind != used.kind || used.kind == "local" {
-        return Vec::new();
+    // Whether a block that cannot be read fits, nobody knows.
+    let Ok(block) = place.configuration().block() else {
+        return Ok(Vec::new());
+    };
+    let kind = block.as_ref().map_or("local", |block| &block.kind);
+    if kind != used.kind {
+        return Err(format!(
+            "where the configuration names the backend {:?}, and not {kind:?} as in {}, after `init`",
+            used.kind,
+            place.directory_name(),
+        ));
     }
+    // The paths of a local state are anchored in the directory, and so they are not what was given.
+    let Some(block) = block.filter(|block| block.kind != "local") else {
+        return Ok(Vec::new());
+    };
     let in_block = |name: &String| block.settings.get(name).unwrap_or(&Value::Null);
     let differing = used
         .settings
         .iter()
         .filter(|(name, value)| !is_same(in_block(name), value));
-    differing
-        .map(|(name, value)| match value {
-            Value::String(text) => Given::of(&format!("{name}={text}")),
-            Value::Bool(_) | Value::Number(_) => Given::Plain(format!("{name}={value}")),
-            value => Given::of(&format!("{name}={value}")),
-        })
-        .collect()
+    let given = differing.map(|(name, value)| match value {
+        Value::String(text) => Given::of(&format!("{name}={text}")),
+        Value::Bool(_) | Value::Number(_) => Given::Plain(format!("{name}={value}")),
+        value => Given::of(&format!("{name}={value}")),
+    });
+    Ok(given.collect())
+}
+
+fn named(place: &Terraform) -> Vec<Given> {
+    if place.is_seen {
+        return Vec::new();
+    }
+    let by_variables = given_by(&place.environment).unwrap_or_default();
+    let by_variables = by_variables.iter().map(|given| given.text.as_str());
+    let by_us = place.backend_config.iter().map(String::as_str);
+    by_variables.chain(by_us).map(Given::of).collect()
 }
 
 /// A text as [`SECRET`] escapes it.

@@ -1,25 +1,9 @@
-//! Reads the words of one call of Terraform.
+//! Reads one call of Terraform, as it was seen.
 
 use std::path::PathBuf;
 
-use super::arguments::values_seen;
+use super::arguments::{CallOption, told_apart, values_of, words_given};
 use crate::supervisor::SeenTool;
-
-/// Flags of a run that take a value as a word of its own.
-const WITH_VALUE: [&str; 12] = [
-    "backup",
-    "backend-config",
-    "from-module",
-    "generate-config-out",
-    "lock-timeout",
-    "out",
-    "parallelism",
-    "plugin-dir",
-    "replace",
-    "state",
-    "state-out",
-    "target",
-];
 
 /// What a subcommand does with the lock of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,47 +21,37 @@ pub(super) enum Effect {
     RemovesWorkspace,
 }
 
-/// The words of one call of Terraform.
+/// One call of Terraform.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Call {
     pub(super) directory: Option<PathBuf>,
     /// The subcommand, and the one below it.
     pub(super) words: Vec<String>,
-    /// All that comes after the subcommand.
-    rest: Vec<String>,
-    flags: Vec<String>,
+    /// What it is given, by variables too.
+    options: Vec<CallOption>,
     /// What is neither.
     pub(super) operands: Vec<String>,
 }
 
 impl Call {
-    pub(super) fn read(arguments: &[String]) -> Self {
+    pub(super) fn read(seen: &SeenTool) -> Self {
         let mut call = Self::default();
-        let mut arguments = arguments.iter();
-        while let Some(argument) = arguments.next() {
-            let flag = argument
-                .strip_prefix('-')
-                .map(|flag| flag.trim_start_matches('-'));
-            match flag {
-                Some(flag) if call.words.is_empty() => {
-                    if let Some(directory) = flag.strip_prefix("chdir=") {
-                        call.directory = Some(PathBuf::from(directory));
-                    }
+        let mut rest = seen.arguments.get(1..).unwrap_or_default();
+        while let [word, behind @ ..] = rest {
+            if !word.starts_with('-') {
+                if !call.words.is_empty() && !call.is_group() {
+                    break;
                 }
-                Some(flag) => {
-                    call.flags.push(flag.to_owned());
-                    if WITH_VALUE.contains(&flag) || flag.starts_with("var") && !flag.contains('=')
-                    {
-                        arguments.next();
-                    }
-                }
-                None if call.words.is_empty() || call.is_group() => {
-                    call.words.push(argument.clone());
-                    call.rest = arguments.as_slice().to_vec();
-                }
-                None => call.operands.push(argument.clone()),
+                call.words.push(word.clone());
+            } else if !call.words.is_empty() {
+                break;
+            } else if let Some(directory) = word.trim_start_matches('-').strip_prefix("chdir=") {
+                call.directory = Some(PathBuf::from(directory));
             }
+            rest = behind;
         }
+        let given = words_given(&seen.environment, &call.words, rest);
+        (call.options, call.operands) = told_apart(given);
         call
     }
 
@@ -94,12 +68,10 @@ impl Call {
                 | "test",
             ]
             | ["state", "mv" | "rm" | "push" | "replace-provider"] => Effect::Locks,
-            ["init"] if self.has_flag("backend=false") => Effect::None,
+            ["init"] if self.switch("backend") == Some(false) => Effect::None,
             ["init"] => Effect::Initialises,
             ["workspace", "new"] => Effect::MakesWorkspace,
-            ["workspace", "select"]
-                if self.has_flag("or-create") || self.has_flag("or-create=true") =>
-            {
+            ["workspace", "select"] if self.switch("or-create") == Some(true) => {
                 Effect::MakesWorkspace
             }
             ["workspace", "delete"] => Effect::RemovesWorkspace,
@@ -107,38 +79,34 @@ impl Call {
         }
     }
 
-    fn has_flag(&self, flag: &str) -> bool {
-        self.flags.iter().any(|given| given == flag)
+    /// The values of an option.
+    pub(super) fn given(&self, name: &str) -> impl Iterator<Item = &str> {
+        let options = self
+            .options
+            .iter()
+            .filter(move |option| option.name == name);
+        options.filter_map(|option| option.value.as_deref())
+    }
+
+    /// What a switch says, of which Terraform heeds the last one.
+    pub(super) fn switch(&self, name: &str) -> Option<bool> {
+        let mut options = self.options.iter().rev();
+        let given = options.find(|option| option.name == name)?;
+        match given.value.as_deref() {
+            None | Some("true" | "1" | "t" | "T" | "TRUE" | "True") => Some(true),
+            Some("false" | "0" | "f" | "F" | "FALSE" | "False") => Some(false),
+            Some(_) => None,
+        }
     }
 
     /// The `-var` and `-var-file` with which it runs.
-    pub(super) fn values(&self, seen: &SeenTool) -> Vec<String> {
-        values_seen(&seen.environment, &self.words.join("_"), &self.rest)
+    pub(super) fn values(&self) -> Vec<String> {
+        values_of(&self.options).collect()
     }
 
-    /// Whether the call says that it takes no lock: by a flag, or by a variable that adds one.
-    pub(super) fn takes_no_lock(&self, seen: &SeenTool) -> bool {
-        let subcommand = self.words.join("_");
-        let added = [
-            format!("TF_CLI_ARGS_{subcommand}"),
-            "TF_CLI_ARGS".to_owned(),
-        ];
-        let added = added.iter().filter_map(|name| seen.environment.text(name));
-        let added: Vec<String> = added
-            .flat_map(|flags| {
-                flags
-                    .split_whitespace()
-                    .map(str::to_owned)
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        // Terraform heeds the last one; what the command line says comes after what is added.
-        let flags = added.iter().map(|flag| flag.trim_start_matches('-'));
-        let lock = flags
-            .chain(self.flags.iter().map(String::as_str))
-            .filter_map(|flag| flag.strip_prefix("lock="))
-            .next_back();
-        matches!(lock, Some("false" | "0" | "f" | "F" | "FALSE" | "False"))
+    /// Whether the call says that it takes no lock.
+    pub(super) fn takes_no_lock(&self) -> bool {
+        self.switch("lock") == Some(false)
     }
 }
 
@@ -147,9 +115,18 @@ mod tests {
     use super::*;
     use crate::environment::Environment;
 
+    fn call_with<const COUNT: usize>(line: &str, variables: [(&str, &str); COUNT]) -> Call {
+        let words = ["terraform"].into_iter().chain(line.split(' '));
+        Call::read(&SeenTool {
+            program: "/bin/terraform".into(),
+            arguments: words.map(str::to_owned).collect(),
+            directory: "/".into(),
+            environment: Environment::from(variables),
+        })
+    }
+
     fn call(line: &str) -> Call {
-        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        Call::read(&words)
+        call_with(line, [])
     }
 
     #[test]
@@ -180,43 +157,70 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_told_from_the_value_of_a_flag() {
-        assert_eq!(call("apply -var a=b -target x.y plan").operands, ["plan"]);
-        assert_eq!(call("apply -var=a=b -lock-timeout 5s").operands, [""; 0]);
+    fn a_plan_is_told_from_the_value_of_an_option() {
+        for (line, plan) in [
+            ("apply -var a=b -target x.y plan", Some("plan")),
+            ("apply -var=a=b -lock-timeout 5s", None),
+            ("apply -exclude x.y -auto-approve", None),
+            ("apply -exclude-file x -target-file y", None),
+            ("apply -deprecation module:all plan", Some("plan")),
+            ("apply -invoke action.a.b", None),
+            ("apply -json-into log plan", Some("plan")),
+            ("-chdir=a/b apply -- plan", Some("plan")),
+        ] {
+            let operands = call(line).operands;
+            assert_eq!(operands.first().map(String::as_str), plan, "{line}");
+        }
         assert_eq!(call("-chdir=a/b apply").directory, Some("a/b".into()));
     }
 
     #[test]
+    fn what_variables_add_stands_before_the_words_of_the_command_line() {
+        let variables = [
+            ("TF_CLI_ARGS", "-var=a=2"),
+            ("TF_CLI_ARGS_apply", "-target a.b -var=a=1 -auto-approve"),
+            ("TF_CLI_ARGS_init", "-var=a=0"),
+        ];
+        let line = "apply -parallelism 5 -var a=3 --var-file=x.tfvars plan";
+        assert_eq!(
+            call_with(line, variables).values(),
+            ["-var=a=1", "-var=a=2", "-var=a=3", "-var-file=x.tfvars"]
+        );
+        for (name, text, line) in [
+            ("TF_CLI_ARGS_apply", "plan", "apply"),
+            ("TF_CLI_ARGS_apply", "-input=false plan", "-chdir=x apply"),
+            ("TF_CLI_ARGS", "-no-color plan", "apply"),
+        ] {
+            assert_eq!(call_with(line, [(name, text)]).operands, ["plan"], "{text}");
+        }
+        let name = "TF_CLI_ARGS_state_replace_provider";
+        assert!(call_with("state replace-provider a b", [(name, "-lock=0")]).takes_no_lock());
+    }
+
+    #[test]
     fn a_call_that_says_so_takes_no_lock() {
-        let seen = |arguments: &str, variable: (&str, &str)| SeenTool {
-            program: "/bin/terraform".into(),
-            arguments: arguments.split(' ').map(str::to_owned).collect(),
-            directory: "/".into(),
-            environment: Environment::from([variable]),
-        };
-        let takes_none = |arguments, variable| {
-            let seen = seen(arguments, variable);
-            Call::read(&seen.arguments[1..]).takes_no_lock(&seen)
-        };
-        assert!(takes_none("terraform plan -lock=false", ("A", "b")));
-        assert!(takes_none(
-            "terraform plan",
-            ("TF_CLI_ARGS_plan", "-no-color -lock=false")
-        ));
-        assert!(takes_none("terraform plan", ("TF_CLI_ARGS", "-lock=0")));
-        assert!(!takes_none(
-            "terraform plan",
-            ("TF_CLI_ARGS_apply", "-lock=false")
-        ));
-        assert!(!takes_none(
-            "terraform plan -lock=true",
-            ("TF_CLI_ARGS_plan", "-lock=false")
-        ));
+        for (line, variable, expected) in [
+            ("plan -lock=false", ("A", "b"), true),
+            ("plan", ("TF_CLI_ARGS_plan", "-no-color -lock=false"), true),
+            ("plan", ("TF_CLI_ARGS", "-lock=0"), true),
+            ("plan", ("TF_CLI_ARGS_apply", "-lock=false"), false),
+            (
+                "plan -lock=true",
+                ("TF_CLI_ARGS_plan", "-lock=false"),
+                false,
+            ),
+            ("plan -var -lock=false", ("A", "b"), false),
+        ] {
+            let takes_none = call_with(line, [variable]).takes_no_lock();
+            assert_eq!(takes_none, expected, "{line} {variable:?}");
+        }
     }
 
     #[test]
     fn no_words_make_the_reader_fail() {
-        assert_eq!(Call::read(&[]), Call::default());
+        for line in ["", "-", "apply -", "state", "-chdir="] {
+            call(line);
+        }
         assert_eq!(call("-").effect(), Effect::None);
         assert_eq!(call("apply -var").effect(), Effect::Applies);
     }

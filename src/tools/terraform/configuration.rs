@@ -143,6 +143,28 @@ impl Configuration {
         Ok(Some(backend))
     }
 
+    /// From where to where an `init` here would bring the state: from what was kept to what is named.
+    pub(super) fn moves(&self) -> Result<Option<(Backend, Backend)>, ToolError> {
+        let local = || Backend {
+            kind: DEFAULT_BACKEND.to_owned(),
+            settings: Map::new(),
+        };
+        let mut named = match self.block()? {
+            Some(block) => self.merged(block)?.0,
+            None => local(),
+        };
+        let kept = self.kept()?;
+        let is_first = kept.is_none();
+        let mut kept = kept.unwrap_or_else(local);
+        if named.kind == kept.kind && self.differing(&named, &kept).is_empty() {
+            return Ok(None);
+        }
+        named.anchor_paths(&self.directory);
+        kept.anchor_paths(&self.directory);
+        let is_nothing_there = is_first && expect_local_state(&kept).is_err();
+        Ok((!is_nothing_there).then_some((kept, named)))
+    }
+
     /// Whether a backend block, or a `cloud` block, says where the state is.
     pub(super) fn has_backend_block(&self) -> Result<bool, ToolError> {
         Ok(self.block()?.is_some())

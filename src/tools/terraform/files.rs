@@ -9,6 +9,9 @@ use crate::tools::error::ToolError;
 /// What an editor may put before a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// How many files and directories are looked through for any.
+const WALK_LIMIT: usize = 200_000;
+
 /// A file of a configuration. Those that override stand behind those that do not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ConfigurationFile {
@@ -49,6 +52,28 @@ impl Display for Name<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}.{}{}", self.stem, self.language, self.json)
     }
+}
+
+/// Whether any file of a configuration lies in this directory or below it. What is hidden there was
+/// fetched by a tool.
+pub(super) fn lie_below(directory: &Path) -> bool {
+    let mut open = vec![directory.to_owned()];
+    let mut left = WALK_LIMIT;
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            left = left.saturating_sub(1);
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if !is_directory && Name::parse(&name).is_some() {
+                return true;
+            }
+            if is_directory && !name.starts_with('.') && left > 0 {
+                open.push(entry.path());
+            }
+        }
+    }
+    false
 }
 
 /// The files of the configuration, in the order in which they are merged.

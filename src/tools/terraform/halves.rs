@@ -1,27 +1,11 @@
 //! What TF_CLI_ARGS_apply says to an apply, for the plan and the apply of that plan into which it is
 //! taken apart.
 
-use super::arguments::{joined, option, words};
+use super::arguments::{joined, told_apart, words};
 use crate::environment::Environment;
 use crate::tools::error::ToolError;
 
 const VARIABLE: &str = "TF_CLI_ARGS_apply";
-/// The options that take the word after them where they have no `=`.
-const WITH_A_VALUE: [&str; 13] = [
-    "backup",
-    "deprecation",
-    "exclude",
-    "exclude-file",
-    "lock-timeout",
-    "parallelism",
-    "replace",
-    "state",
-    "state-out",
-    "target",
-    "target-file",
-    "var",
-    "var-file",
-];
 /// Those that `plan` does not know.
 const OF_APPLY: [&str; 4] = [
     "auto-approve",
@@ -56,21 +40,14 @@ impl Halves {
         let text = environment.text(VARIABLE).unwrap_or_default();
         let words = words(&text).ok_or(ToolError::BadArguments { variable: VARIABLE })?;
         let (mut plan, mut apply) = (Vec::new(), Vec::new());
-        let mut words = words.into_iter();
-        while let Some(word) = words.next() {
-            let Some(name) = option(&word).map(|option| option.split('=').next().unwrap_or(option))
-            else {
-                break;
-            };
-            let value = (WITH_A_VALUE.contains(&name) && !word.contains('=')).then(|| words.next());
-            let is_of_both = OF_BOTH.contains(&name);
-            let is_of_apply = OF_APPLY.contains(&name);
-            let whole: Vec<String> = [word.clone()].into_iter().chain(value.flatten()).collect();
+        for option in told_apart(words).0 {
+            let is_of_both = OF_BOTH.contains(&option.name.as_str());
+            let is_of_apply = OF_APPLY.contains(&option.name.as_str());
             if !is_of_apply {
-                plan.extend(whole.clone());
+                plan.extend(option.words.clone());
             }
             if is_of_apply || is_of_both {
-                apply.extend(whole);
+                apply.extend(option.words);
             }
         }
         Ok(Self {

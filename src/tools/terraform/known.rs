@@ -25,6 +25,8 @@ pub(super) struct Known {
     /// Beginnings of variables that lead to another state, or to another account, where the settings
     /// are the same.
     pub(super) leading: &'static [&'static str],
+    /// Those of them that are given anew for one and the same state, as a session's are.
+    pub(super) renewed: &'static [&'static str],
     /// Beginnings of other variables that lead to credentials, and of those among them that name a
     /// setting too.
     pub(super) credentials: &'static [&'static str],
@@ -43,6 +45,7 @@ impl Known {
             is_made_by_asking: false,
             without_making: &[],
             leading: &[],
+            renewed: &[],
             credentials: &[],
         }
     }

@@ -1,7 +1,6 @@
 //! A place of Terraform: what decides which state is used there.
 
 use std::env;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -201,11 +200,11 @@ impl Terraform {
         Secrets::of(&self.environment, resolved.or_else(initialised).as_ref())
     }
 
-    /// The variables that lead to another state, or to another account, where the settings are the same.
-    pub(super) fn leading_variables(&self) -> Vec<(&OsStr, &OsStr)> {
+    /// Whether the variables are the same that lead to one state or another, whatever the backend is.
+    pub(super) fn is_surrounded_like(&self, other: &Self) -> bool {
         let of_backends = ALL.iter().flat_map(|known| known.leading);
         let names: Vec<&str> = of_backends.copied().chain([VARIABLES]).collect();
-        self.environment.beginning_with(&names)
+        self.environment.beginning_with(&names) == other.environment.beginning_with(&names)
     }
 
     /// Lets what `command` starts use the workspace that is named.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::backend::Backend;
 use super::call::{Call, Effect};
+use super::configuration::Configuration;
 use super::place::{Terraform, selected_workspace};
 use super::plan_file;
 use crate::environment::Environment;
@@ -13,9 +14,9 @@ use crate::tools::processes::{Purpose, Sighting};
 
 /// Which state a Terraform that was seen uses, beside the one that is named.
 pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
-    let call = Call::read(seen.arguments.get(1..).unwrap_or_default());
+    let call = Call::read(seen);
     let effect = call.effect();
-    if effect == Effect::None || call.takes_no_lock(seen) {
+    if effect == Effect::None || call.takes_no_lock() {
         return Sighting::Nothing;
     }
     let entered = entered(seen);
@@ -32,12 +33,15 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
         workspace: None,
         environment: seen.environment.clone(),
         is_seen: true,
-        seen_values: Some(call.values(seen)),
+        seen_values: Some(call.values()),
         backend: None,
     };
     terraform.workspace = Some(selected_workspace(&terraform));
+    if effect == Effect::Initialises {
+        return initialising(terraform, &call);
+    }
+    terraform.backend = in_use(&terraform);
     match effect {
-        Effect::Initialises => return Sighting::Initialising(terraform),
         Effect::RemovesWorkspace => {
             terraform.workspace = call.operands.first().cloned();
             return Sighting::Removing(terraform);
@@ -50,11 +54,30 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
             terraform.backend = Some(backend);
             terraform.workspace = Some(workspace);
         }
-        Some(Err(reason)) => return Sighting::Unclear(reason),
-        // A directory that is made for one deploy may be gone when it has ended.
-        None => terraform.backend = terraform.configuration().initialised().ok().flatten(),
+        Some(Err(reason)) => return Sighting::Doubtful(terraform, reason),
+        None => {}
     }
     Sighting::Place(terraform)
+}
+
+/// What an `init` sets up. One that brings a state from one backend to another holds the locks of both,
+/// and writes down the new one last.
+fn initialising(mut terraform: Terraform, call: &Call) -> Sighting<Terraform> {
+    let configuration = Configuration {
+        backend_config: call.given("backend-config").map(str::to_owned).collect(),
+        ..terraform.configuration()
+    };
+    let Ok(Some((from, to))) = configuration.moves() else {
+        return Sighting::Initialising(terraform);
+    };
+    let mut left = terraform.clone();
+    left.backend = Some(from);
+    terraform.backend = Some(to);
+    if call.switch("reconfigure") == Some(true) {
+        Sighting::Initialising(terraform)
+    } else {
+        Sighting::Moving(left, terraform)
+    }
 }
 
 /// Whether a command is seen to call Terraform, and only in ways that take no lock. What calls anything
@@ -93,15 +116,15 @@ pub(super) fn takes_no_lock(words: &[String]) -> bool {
             directory: PathBuf::new(),
             environment: Environment::own(),
         };
-        let read = Call::read(&seen.arguments[1..]);
-        matches!(read.effect(), Effect::None | Effect::Initialises) || read.takes_no_lock(&seen)
+        let read = Call::read(&seen);
+        matches!(read.effect(), Effect::None | Effect::Initialises) || read.takes_no_lock()
     };
     calls.iter().any(|call| is_terraform(call)) && calls.iter().all(takes_none)
 }
 
 /// What a Terraform that was seen is there for.
 pub(super) fn purpose(seen: &SeenTool) -> Purpose {
-    let call = Call::read(seen.arguments.get(1..).unwrap_or_default());
+    let call = Call::read(seen);
     match call.effect() {
         Effect::Locks if call.words == ["plan"] => Purpose::Plan,
         Effect::None | Effect::Initialises => Purpose::Other,
@@ -141,6 +164,16 @@ fn planned(
             path.display()
         )
     }))
+}
+
+/// A directory that is made for one deploy may be gone when it has ended, or set up anew by then.
+fn in_use(terraform: &Terraform) -> Option<Backend> {
+    let configuration = terraform.configuration();
+    let kept = configuration.initialised().ok()?;
+    // A backend block counts only once it is initialised; where there is none, nothing needs to be.
+    let is_local = kept.is_none() && !configuration.has_backend_block().ok()?;
+    let local = is_local.then(|| configuration.resolve_used());
+    kept.or_else(|| Some(local?.ok()?.backend))
 }
 
 #[cfg(test)]

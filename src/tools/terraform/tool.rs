@@ -16,6 +16,7 @@ use super::lock::TerraformLock;
 use super::lock_view::LockView;
 use super::place::{ERRORED_STATE, Terraform};
 use super::progress::{MARKERS, Progress, type_of};
+use super::settings::contradictions;
 use super::strategy::Strategy;
 use super::version::version_of;
 use super::{
@@ -159,16 +160,36 @@ impl Locking for Terraform {
     }
 
     fn is_same_place(&self, other: &Self) -> bool {
-        self.workspace() == other.workspace()
-            && self.leading_variables() == other.leading_variables()
-            && match (self.resolved(), other.resolved()) {
-                (Ok(one), Ok(another)) => one.backend == another.backend,
-                _ => self.directory == other.directory,
+        let is_same_backend = || match (self.resolved(), other.resolved()) {
+            (Ok(one), Ok(another)) => {
+                let backend = one.backend;
+                let [here, there] = [self, other].map(|place| &place.environment);
+                backend == another.backend
+                    && backend.leading_variables(here) == backend.leading_variables(there)
+            }
+            _ => self.directory == other.directory && self.is_surrounded_like(other),
+        };
+        self.workspace() == other.workspace() && is_same_backend()
+    }
+
+    fn is_set_up_for(&self, used: &Self) -> bool {
+        let is_here = self.directory == used.directory;
+        is_here
+            && match (&self.backend, used.resolved()) {
+                (Some(set_up), Ok(used)) => {
+                    let used = used.backend;
+                    set_up.kind == used.kind && contradictions(set_up, &used).is_empty()
+                }
+                _ => true,
             }
     }
 
     fn has_work(&self) -> bool {
         self.has_configuration()
+    }
+
+    fn has_work_below(&self) -> bool {
+        files::lie_below(&self.directory)
     }
 
     fn caveat(&self) -> Option<&'static str> {
@@ -329,5 +350,43 @@ impl Recovering for Terraform {
         let path = draft.shown();
         let text = files::read(&path)?;
         planned::planned(&text).map_err(|reason| files::malformed(&path, reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::backend::tests::backend;
+    use super::*;
+    use crate::environment::Environment;
+
+    #[test]
+    fn a_session_that_is_had_anew_makes_no_other_place_and_another_endpoint_does() {
+        let place = |kind: &str, variable: (&str, &str)| Terraform {
+            binary: PathBuf::from("terraform"),
+            directory: PathBuf::from("/here"),
+            backend_config: Vec::new(),
+            workspace: Some("default".to_owned()),
+            environment: Environment::from([variable]),
+            is_seen: true,
+            seen_values: None,
+            backend: Some(backend(kind, &json!({"bucket": "states", "key": "state"}))),
+        };
+        for (kind, variable, is_same) in [
+            ("s3", "TF_VAR_count", true),
+            ("s3", "AWS_SESSION_TOKEN", true),
+            ("s3", "AWS_ACCESS_KEY_ID", true),
+            ("s3", "AWS_PROFILE", false),
+            ("s3", "AWS_ENDPOINT_URL_S3", false),
+            ("s3", "PGHOST", true),
+            ("pg", "PGPASSWORD", true),
+            // Where no database is named, it is called like the user.
+            ("pg", "PGUSER", false),
+            ("http", "AWS_PROFILE", true),
+        ] {
+            let [one, other] = ["1", "2"].map(|value| place(kind, (variable, value)));
+            assert_eq!(one.is_same_place(&other), is_same, "{kind} {variable}");
+        }
     }
 }

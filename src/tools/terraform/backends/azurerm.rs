@@ -16,6 +16,12 @@ pub(super) const AZURERM: Known = Known {
         "MSI_",
         "SYSTEM_ACCESSTOKEN",
     ],
+    renewed: &[
+        "ARM_ACCESS_KEY",
+        "ARM_OIDC_REQUEST_TOKEN",
+        "ARM_OIDC_TOKEN",
+        "ARM_SAS_TOKEN",
+    ],
     ..Known::new(SCHEMA, strategy)
 };
 

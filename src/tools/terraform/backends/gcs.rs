@@ -8,6 +8,7 @@ use crate::tools::terraform::strategy::{Strategy, WrongId};
 pub(super) const GCS: Known = Known {
     is_made_by_asking: true,
     leading: &["GOOGLE_", "STORAGE_EMULATOR_HOST"],
+    renewed: &["GOOGLE_OAUTH_ACCESS_TOKEN"],
     ..Known::new(SCHEMA, strategy)
 };
 

@@ -9,6 +9,7 @@ use crate::tools::terraform::strategy::Strategy;
 pub(super) const HTTP: Known = Known {
     has_workspaces: false,
     leading: &["TF_HTTP_"],
+    renewed: &["TF_HTTP_PASSWORD"],
     ..Known::new(SCHEMA, strategy)
 };
 

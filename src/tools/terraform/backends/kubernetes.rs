@@ -8,6 +8,7 @@ use crate::tools::terraform::strategy::{Strategy, WrongId};
 pub(super) const KUBERNETES: Known = Known {
     is_made_by_asking: true,
     leading: &["KUBE"],
+    renewed: &["KUBE_TOKEN"],
     credentials: &["KUBE_CONFIG_PATH"],
     ..Known::new(SCHEMA, strategy)
 };

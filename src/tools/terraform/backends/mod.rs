@@ -14,6 +14,8 @@ mod oss;
 mod pg;
 mod s3;
 
+use std::ffi::OsStr;
+
 use serde_json::Value;
 
 use super::backend::Backend;
@@ -104,6 +106,19 @@ impl Backend {
     /// it.
     pub(super) fn kept_lock(&self, workspace: &str) -> Option<String> {
         (self.known()?.kept_lock)(self, workspace)
+    }
+
+    /// The variables that lead to another state where the settings are the same.
+    pub(super) fn leading_variables<'a>(
+        &self,
+        environment: &'a Environment,
+    ) -> Vec<(&'a OsStr, &'a OsStr)> {
+        let Some(known) = self.known() else {
+            return Vec::new();
+        };
+        let mut leading = environment.beginning_with(known.leading);
+        leading.retain(|(name, _)| !known.renewed.iter().any(|renewed| name == renewed));
+        leading
     }
 
     fn known(&self) -> Option<&'static Known> {

@@ -13,6 +13,7 @@ pub(super) const PG: Known = Known {
         ("skip_index_creation", "PG_SKIP_INDEX_CREATION"),
     ],
     leading: &["PG"],
+    renewed: &["PGPASSWORD"],
     credentials: &["PGSERVICE"],
     ..Known::new(SCHEMA, strategy)
 };

@@ -28,6 +28,14 @@ pub(super) const S3: Known = Known {
     kept_lock,
     is_flat: true,
     leading: &["AWS_"],
+    renewed: &[
+        "AWS_ACCESS_KEY_ID",
+        "AWS_CREDENTIAL_EXPIRATION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SECURITY_TOKEN",
+        "AWS_SESSION_EXPIRATION",
+        "AWS_SESSION_TOKEN",
+    ],
     ..Known::new(SCHEMA, strategy)
 };
 
