@@ -312,6 +312,8 @@ mod tests {
         ];
         let mut place = Terraform {
             binary: PathBuf::new(),
+            is_opentofu: false,
+            obstacle: None,
             directory: PathBuf::new(),
             backend_config: Vec::new(),
             workspace: None,

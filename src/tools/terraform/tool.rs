@@ -365,6 +365,8 @@ mod tests {
     fn a_session_that_is_had_anew_makes_no_other_place_and_another_endpoint_does() {
         let place = |kind: &str, variable: (&str, &str)| Terraform {
             binary: PathBuf::from("terraform"),
+            is_opentofu: false,
+            obstacle: None,
             directory: PathBuf::from("/here"),
             backend_config: Vec::new(),
             workspace: Some("default".to_owned()),
