@@ -15,7 +15,8 @@ fn what_the_directory_was_initialised_for_before_stands_in_no_way() {
     let [other, own] = blocks.map(|block| format!("terraform {{\n{block}}}\n"));
     fs::write(checkout.join("backend.tf"), other).unwrap();
     let mut init = project.terraform(&["init"]);
-    assert!(init.current_dir(&checkout).status().unwrap().success());
+    let initialised = init.current_dir(&checkout).output().unwrap();
+    assert!(initialised.status.success(), "{initialised:?}");
     fs::write(checkout.join("backend.tf"), own).unwrap();
     project.store.set_lock(&odd_lock());
     elsewhere.set_lock(&odd_lock());

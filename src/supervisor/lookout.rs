@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 use tracing::warn;
@@ -283,14 +283,21 @@ impl Lookout {
         added.ok()
     }
 
+    /// All that the kernel has to tell: one read takes only a few.
+    fn events(&self) -> Vec<InotifyEvent> {
+        let mut all = Vec::new();
+        if let Some(inotify) = &self.inotify {
+            while let Ok(events) = inotify.get_ref().0.read_events() {
+                all.extend(events);
+            }
+        }
+        all
+    }
+
     /// Takes in what has happened to the files.
     fn take_in(&mut self) -> Happened {
-        let events = match &self.inotify {
-            Some(inotify) => inotify.get_ref().0.read_events().unwrap_or_default(),
-            None => Vec::new(),
-        };
         let mut happened = Happened::default();
-        for event in events {
+        for event in self.events() {
             // Where much happens at once, the kernel drops the rest, and says only that.
             if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                 happened.is_lost = true;
@@ -366,5 +373,24 @@ mod tests {
         let hidden = Seen::Hidden(own.name());
         assert_eq!(lookout.see_hidden(&own), Some(hidden));
         assert_eq!(lookout.see_hidden(&own), None, "it is told once");
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_arrives_among_many_files_is_known_at_once_and_so_is_what_was_lost() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut lookout = Lookout::new(&Programs::new(vec!["tool".to_owned()], &[]));
+        lookout.watch_directory(scratch.path());
+        let make = |name: &str| fs::write(scratch.path().join(name), "").unwrap();
+        (0..500).for_each(|number| make(&format!("few-{number}")));
+        make("tool");
+        let happened = lookout.take_in();
+        assert!(happened.may_run && !happened.is_lost);
+
+        let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let most: usize = most.trim().parse().unwrap();
+        (0..=most).for_each(|number| make(&format!("many-{number}")));
+        let happened = lookout.take_in();
+        assert!(happened.may_run && happened.is_lost);
+        assert!(!lookout.take_in().may_run);
     }
 }
