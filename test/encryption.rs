@@ -1,11 +1,12 @@
 //! A state that OpenTofu encrypts is looked at with its encryption, or not at all.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
-use crate::opentofu::{ENCRYPTED, is_encrypted, noting, path};
+use crate::opentofu::{ENCRYPTED, ENCRYPTION, is_encrypted, noting, noting_program, path};
 use crate::pasted::{paste, printed};
 use crate::support::project::thing;
 use crate::support::proxy::Fault;
@@ -118,6 +119,114 @@ fn where_asking_would_make_a_state_that_cannot_be_encrypted_nobody_asks() {
     }
 }
 
+#[test]
+fn no_question_makes_a_state_that_the_first_deploy_cannot_read() {
+    each(&[false, true], |has_variable| {
+        let project = Project::of(Program::OpenTofu, Kind::Gcs, &thing("a", ""));
+        let encryption = ENCRYPTED.replace("\"only-a-test-only-a-test\"", "path.cwd");
+        let block = project.store.block();
+        let token = if has_variable {
+            "var.token"
+        } else {
+            "\"test\""
+        };
+        let block = block.replace("\"test\"", token);
+        let text = format!("variable \"token\" {{}}\nterraform {{\n{block}}}\n{encryption}");
+        project.write("backend.tf", &text);
+        for mode in ["status", "release"] {
+            let asked = noting(&project, mode).env("TF_VAR_token", "test").finish();
+            asked.expect_code(4).expect_said("(path.cwd)");
+            assert!(!project.scratch().join("started").exists(), "{asked}");
+        }
+        assert_eq!(project.store.state(), None);
+        for _ in 0..2 {
+            let deployed = Softstop::deploy(&project)
+                .env("TF_VAR_token", "test")
+                .finish();
+            deployed.expect_code(0);
+            assert!(is_encrypted(&project.store.state().unwrap()), "{deployed}");
+        }
+    });
+}
+
+/// Deriving the key costs each start of the program more than a second.
+#[test]
+fn a_stop_ends_in_its_time_where_each_start_derives_a_key() {
+    each(&[Kind::Gcs, Kind::Postgres], |kind| {
+        let project = Project::slow_of(Program::OpenTofu, kind);
+        let (program, started) = noting_program(&project);
+        let mut run = Softstop::deploy(&project)
+            .env("TERRAFORM_BIN", program)
+            .env("TF_ENCRYPTION", ENCRYPTION)
+            .env("GRACE_PERIOD", "9s")
+            .start();
+        let gate = project.gate("a.gate");
+        gate.wait_until_reached();
+        let starts = || fs::read_to_string(&started).unwrap().lines().count();
+        let before = starts();
+        run.signal(Signal::SIGTERM);
+        run.wait_for_stdout("Stopping operation...");
+        gate.open();
+        let finished = run.finish();
+        finished.expect_code(143);
+        assert_eq!(project.store.lock(), None, "{kind:?} {finished}");
+        assert!(
+            finished.stopped_in.unwrap() < Duration::from_secs(10),
+            "{finished}"
+        );
+        let after = starts() - before;
+        assert!(after <= 3, "{kind:?}: {after} starts {finished}");
+    });
+}
+
+/// Encrypts what is stored as the environment says, with a passphrase that a variable gives.
+fn encrypted_by_environment(kind: Kind, resources: &str) -> (Project, String) {
+    let project = Project::of(Program::OpenTofu, kind, resources);
+    project.write("values.tf", "variable \"passphrase\" {\n}\n");
+    let encryption = ENCRYPTION.replace(&format!("\"{PASSPHRASE}\""), "var.passphrase");
+    (project, encryption)
+}
+
+#[test]
+fn what_the_environment_says_of_the_encryption_may_name_variables() {
+    let kinds = [
+        Kind::Local,
+        Kind::S3Lockfile,
+        Kind::S3DynamoDb,
+        Kind::Gcs,
+        Kind::Kubernetes,
+        Kind::Postgres,
+    ];
+    each(&kinds, |kind| {
+        let step = Step::of_a_new_pipeline();
+        let resources = thing("a", "create_gate = \"GATES/a.gate\"");
+        let (project, encryption) = encrypted_by_environment(kind, &resources);
+        let surrounded = |softstop: Softstop| {
+            softstop
+                .env("TF_ENCRYPTION", &encryption)
+                .env("TF_VAR_passphrase", PASSPHRASE)
+        };
+        let run = surrounded(Softstop::deploy(&project).in_step(&step)).start();
+        run.kill_all_at(&project.gate("a.gate"));
+        let later = |mode: &str| {
+            let softstop = Softstop::in_directory(&project.directory, project.scratch());
+            let softstop = softstop.arguments([mode]).in_step(&step.sibling());
+            surrounded(softstop.env("TERRAFORM_BIN", project.program.path())).finish()
+        };
+        later("release").expect_code(0);
+        assert_eq!(project.store.lock(), None, "{kind:?}");
+        project.gate("a.gate").open();
+        let deployed = surrounded(Softstop::deploy(&project)).finish();
+        deployed.expect_code(0);
+        assert!(!deployed.stderr.contains("WARNING"), "{kind:?} {deployed}");
+        later("status")
+            .expect_code(0)
+            .expect_said("The lock is free");
+        let state = project.store.state().unwrap();
+        assert!(is_encrypted(&state), "{kind:?} {state}");
+    });
+}
+
 const PASSPHRASE: &str = "only-a-test-only-a-test";
 
 /// Encrypts what is stored with a passphrase that only the command line of a deploy says.
@@ -214,7 +323,14 @@ fn the_lock_of_a_deploy_whose_command_line_alone_says_the_key_is_released() {
 
 #[test]
 fn an_encrypted_state_that_could_not_be_stored_is_decrypted_elsewhere_and_stored() {
-    let kinds = [Kind::HttpStrict, Kind::S3Lockfile, Kind::Postgres];
+    let kinds = [
+        Kind::HttpStrict,
+        Kind::S3Lockfile,
+        Kind::S3DynamoDb,
+        Kind::Gcs,
+        Kind::Kubernetes,
+        Kind::Postgres,
+    ];
     each(&kinds, |kind| {
         let project = encrypted_by_command_line(kind, &thing("a", ""));
         let finished = deploy_in_vain(&project, false, || {});

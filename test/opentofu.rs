@@ -264,31 +264,39 @@ fn expect_killed_is_released(project: &Project, softstop: Softstop) -> Finished 
     finished
 }
 
-/// `softstop MODE` in a fresh clone, by a program that notes what it was started for in the file
-/// `started`, and is OpenTofu.
-pub(crate) fn noting(project: &Project, mode: &str) -> Softstop {
+/// OpenTofu by a program that notes what it is started for, and the file in which it does.
+pub(crate) fn noting_program(project: &Project) -> (PathBuf, PathBuf) {
     let tofu = prepared("SOFTSTOP_TEST_TOFU");
     let started = project.scratch().join("started");
     let text = format!("echo $1 >> {}\nexec {tofu} \"$@\"\n", started.display());
+    (project.script("tofu-that-notes", &text), started)
+}
+
+/// `softstop MODE` in a fresh clone, by that program.
+pub(crate) fn noting(project: &Project, mode: &str) -> Softstop {
     let softstop = match mode {
         "release" => Softstop::release(project),
         _ => Softstop::status(project),
     };
-    softstop.env("TERRAFORM_BIN", project.script("tofu-that-notes", &text))
+    softstop.env("TERRAFORM_BIN", noting_program(project).0)
 }
 
 #[test]
 fn a_free_lock_is_known_by_one_question_that_takes_nothing() {
-    each(
-        &[Kind::S3Lockfile, Kind::S3DynamoDb, Kind::S3Both],
-        |kind| {
-            let project = Project::new(kind, &thing("a", ""));
-            let finished = noting(&project, "status").finish();
-            finished.expect_code(0).expect_said("The lock is free");
-            let started = fs::read_to_string(project.scratch().join("started")).unwrap();
-            assert_eq!(started, "force-unlock\n", "{kind:?}");
-        },
-    );
+    // Where the settings cannot be written down as `init` keeps them, it has to be run.
+    let rows = [
+        (Kind::S3Lockfile, "force-unlock\n"),
+        (Kind::S3DynamoDb, "force-unlock\n"),
+        (Kind::S3Both, "force-unlock\n"),
+        (Kind::Gcs, "init\nforce-unlock\n"),
+    ];
+    each(&rows, |(kind, expected)| {
+        let project = Project::new(kind, &thing("a", ""));
+        let finished = noting(&project, "status").finish();
+        finished.expect_code(0).expect_said("The lock is free");
+        let started = fs::read_to_string(project.scratch().join("started")).unwrap();
+        assert_eq!(started, expected, "{kind:?}");
+    });
 }
 
 #[test]
@@ -363,6 +371,7 @@ fn the_headers_of_an_http_backend_are_sent_and_never_printed() {
     refused
         .expect_code(4)
         .expect_said("it answered a LOCK with 401 Unauthorized");
+    assert_eq!(refused.stderr.matches("401").count(), 1, "{refused}");
     with_header("s3cret-header");
     let told = noting(&project, "status").finish();
     told.expect_code(0).expect_said("held by build 42");

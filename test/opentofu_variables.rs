@@ -17,25 +17,60 @@ fn with_variables(project: &Project, environment: &str) {
     project.write("backend.tf", &text);
 }
 
+/// `softstop MODE` in a directory in which nothing was ever run, whatever files it has.
+fn here(project: &Project, mode: &str) -> Softstop {
+    Softstop::in_directory(&project.directory, project.scratch())
+        .arguments([mode])
+        .env("TERRAFORM_BIN", Program::OpenTofu.path())
+}
+
 #[test]
 fn a_backend_block_with_variables_is_evaluated_in_a_fresh_clone() {
     let step = Step::of_a_new_pipeline();
-    for (variable, value) in [
-        ("TF_VAR_part", "ate"),
-        ("TF_CLI_ARGS_init", "-var 'part=ate'"),
-        ("TF_CLI_ARGS", "-no-color -var=part=ate"),
+    for (variable, value, file) in [
+        ("TF_VAR_part", "ate", "other.tfvars"),
+        ("TF_CLI_ARGS_init", "-var 'part=ate'", "other.tfvars"),
+        ("TF_CLI_ARGS", "-no-color -var=part=ate", "other.tfvars"),
+        ("TF_CLI_ARGS_init", "-var-file=other.tfvars", "other.tfvars"),
+        ("TF_CLI_ARGS", "-var-file other.tfvars", "other.tfvars"),
+        ("TF_VAR_unused", "", "some.auto.tfvars"),
+        ("TF_VAR_part", "of-less-weight", "terraform.tfvars"),
     ] {
         let project = Project::orphaned(Kind::HttpStrict, &step);
         with_variables(&project, "terraform_data.nothing.id");
-        let told = noting(&project, "status").env(variable, value).finish();
+        project.write(file, "part = \"ate\"\n");
+        let told = here(&project, "status").env(variable, value).finish();
         told.expect_code(0).expect_said("held by build 42");
-        let released = noting(&project, "release")
+        let released = here(&project, "release")
             .in_step(&step.sibling())
             .env(variable, value)
             .finish();
         released.expect_code(0).expect_said("1 released");
         assert_eq!(project.store.lock(), None, "{released}");
     }
+}
+
+#[test]
+fn a_backend_block_in_json_is_evaluated_too() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::orphaned(Kind::HttpStrict, &step);
+    let block = project.store.block().replace("/state", "/st${var.part}");
+    let settings = block.lines().filter_map(|line| line.split_once(" = "));
+    let settings: Vec<String> = settings
+        .map(|(name, value)| format!("\"{name}\": {value}"))
+        .collect();
+    let text = format!(
+        "{{\"variable\": {{\"part\": {{}}}}, \"terraform\": {{\"backend\": {{\"http\": {{{}}}}}}}}}",
+        settings.join(", ")
+    );
+    fs::remove_file(project.directory.join("backend.tf")).unwrap();
+    project.write("backend.tf.json", &text);
+    let released = here(&project, "release")
+        .in_step(&step.sibling())
+        .env("TF_VAR_part", "ate")
+        .finish();
+    released.expect_code(0).expect_said("1 released");
+    assert_eq!(project.store.lock(), None, "{released}");
 }
 
 #[test]

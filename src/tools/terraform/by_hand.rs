@@ -49,19 +49,15 @@ pub(super) fn once_in_place(place: &Terraform, command: &str) -> String {
 }
 
 /// Lays out an encrypted state in plain text, as `"$private/plain"`: beside the encryption, and all that
-/// it may name, it lies as a local state. Fails where the encryption cannot be cut out of its files.
-pub(super) fn decryption(
-    place: &Terraform,
-    file: &str,
-    encryption: &StaticPart,
-) -> Result<String, String> {
+/// it may name, it lies as a local state.
+pub(super) fn decryption(place: &Terraform, file: &str, encryption: &StaticPart) -> String {
     const LINKS: &str = r#"ls -A | while IFS= read -r name; do case $name in *.tf|*.tofu|*.tf.json|*.tofu.json|.terraform|.terraform.*|terraform.tfstate*) ;; *) ln -s "$PWD/$name" "$private/" ;; esac; done && "#;
     let program = program(place);
-    let parts = encryption.cut_out_by_hand()?;
-    Ok(format!(
+    let parts = encryption.cut_out_by_hand();
+    format!(
         "{PRIVATE}{LINKS}{parts}ln -s \"$PWD\"/{file} \"$private/terraform.tfstate\" && (cd \"$private\" && \
          TF_DATA_DIR=.terraform TF_WORKSPACE= {program} state pull >plain) && "
-    ))
+    )
 }
 
 fn enter(directory: &Path) -> String {

@@ -55,8 +55,16 @@ struct Part {
     file: String,
     kind: &'static str,
     text: String,
-    /// The first and the last line of a block.
-    lines: Option<(usize, usize)>,
+    lies: Lies,
+}
+
+/// Where it lies in its file, for whoever cuts it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lies {
+    /// From this line to that one.
+    Lines(usize, usize),
+    /// So many bytes before the end of a file of JSON, which may have one line only.
+    BeforeEnd(usize),
 }
 
 /// What of a configuration is evaluated before its state is opened.
@@ -189,13 +197,18 @@ impl StaticPart {
 
     /// What cuts it out of its files in a shell, into files of the same names in `$private`: what it says
     /// may be a secret, and is not printed.
-    pub(super) fn cut_out_by_hand(&self) -> Result<String, String> {
+    pub(super) fn cut_out_by_hand(&self) -> String {
         let mut files: Vec<&str> = self.parts.iter().map(|part| part.file.as_str()).collect();
         files.dedup();
         let cut_out = |name: &str| {
             let parts = self.parts.iter().filter(|part| part.file == name);
-            let cuts: Result<String, String> = parts.map(Part::cut_out_by_hand).collect();
-            Ok(format!("{{ {}}} >\"$private\"/{} && ", cuts?, quoted(name)))
+            let cuts: Vec<String> = parts.map(Part::cut_out_by_hand).collect();
+            let cuts = if is_json(Path::new(name)) {
+                format!("printf '['; {}printf ']'; ", cuts.join("printf ','; "))
+            } else {
+                cuts.concat()
+            };
+            format!("{{ {cuts}}} >\"$private\"/{} && ", quoted(name))
         };
         files.into_iter().map(cut_out).collect()
     }
@@ -207,16 +220,24 @@ impl Part {
         [BACKEND, ENCRYPTION].contains(&self.kind)
     }
 
-    /// What a shell shows it by, as it stands in a file. In JSON it has no lines of its own.
-    fn cut_out_by_hand(&self) -> Result<String, String> {
-        let (first, last) = self
-            .lines
-            .ok_or_else(|| format!("{} cannot be cut by lines", self.file))?;
-        let cut = format!("sed -n {first},{last}p {}; ", quoted(&self.file));
-        if self.is_inside() {
-            Ok(format!("echo '{TERRAFORM} {{'; {cut}echo '}}'; "))
-        } else {
-            Ok(cut)
+    /// What a shell shows it by, as it stands in a file.
+    fn cut_out_by_hand(&self) -> String {
+        let file = quoted(&self.file);
+        let kind = self.kind;
+        match (self.lies, self.is_inside()) {
+            (Lies::Lines(first, last), false) => format!("sed -n {first},{last}p {file}; "),
+            (Lies::Lines(first, last), true) => {
+                format!("echo '{TERRAFORM} {{'; sed -n {first},{last}p {file}; echo '}}'; ")
+            }
+            (Lies::BeforeEnd(bytes), is_inside) => {
+                let cut = format!("tail -c {bytes} {file} | head -c {}", self.text.len());
+                let (begin, end) = if is_inside {
+                    (format!("{{\"{TERRAFORM}\":{{\"{kind}\":"), "}}")
+                } else {
+                    (format!("{{\"{kind}\":"), "}")
+                };
+                format!("printf '{begin}'; {cut}; printf '{end}'; ")
+            }
         }
     }
 
@@ -262,7 +283,7 @@ fn hcl_parts(text: &str) -> Vec<Part> {
                 file: String::new(),
                 kind,
                 text: block.text.to_owned(),
-                lines: Some((first, first + breaks)),
+                lies: Lies::Lines(first, first + breaks),
             }
         })
     };
@@ -275,11 +296,12 @@ fn hcl_parts(text: &str) -> Vec<Part> {
 
 fn json_parts(text: &str) -> serde_json::Result<Vec<Part>> {
     let document: &RawValue = serde_json::from_str(text)?;
+    let end = text.as_ptr().addr() + text.len();
     let part = |kind, value: &RawValue| Part {
         file: String::new(),
         kind,
         text: value.get().to_owned(),
-        lines: None,
+        lies: Lies::BeforeEnd(end - value.get().as_ptr().addr()),
     };
     let mut parts = Vec::new();
     for kind in [VARIABLES, LOCALS] {

@@ -1,17 +1,20 @@
 //! What is taken out of a configuration, and what of it depends on where it stands.
 
 use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
 
 use super::configuration::Configuration;
 use super::static_part::{ENCRYPTION_VARIABLE, StaticPart};
 use crate::environment::Environment;
 
-fn part(files: &[(&str, &str)]) -> (StaticPart, tempfile::TempDir) {
+fn part(files: &[(&str, &str)]) -> (StaticPart, TempDir) {
     part_with("", files)
 }
 
 /// The same, with this in TF_ENCRYPTION.
-fn part_with(encryption: &str, files: &[(&str, &str)]) -> (StaticPart, tempfile::TempDir) {
+fn part_with(encryption: &str, files: &[(&str, &str)]) -> (StaticPart, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
         fs::write(directory.path().join(name), text).unwrap();
@@ -114,4 +117,39 @@ fn what_the_environment_says_of_the_encryption_has_what_it_names() {
         );
     }
     assert!(!part(&files).0.has_encryption());
+}
+
+#[test]
+fn a_shell_cuts_out_what_is_written_into_a_shadow() {
+    let (part, directory) = part(&[
+        (
+            "a.tf",
+            "variable \"a\" {\n}\n# b\nterraform {\n  encryption {\n    x = 1\n  }\n}\n",
+        ),
+        (
+            "it's.tf.json",
+            "\u{feff}{\"variable\": {\"b\": {\"default\": \"ü\"}},\n \"terraform\": [{\"encryption\": {\"d\": 1}}]}",
+        ),
+        (
+            "z.tf.json",
+            r#"{"locals": {"c": 1}, "output": {"x": {"value": "ü"}}}"#,
+        ),
+    ]);
+    let (private, shadow) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    part.write(directory.path(), shadow.path()).unwrap();
+    let status = Command::new("/bin/sh")
+        .args(["-ec", &(part.cut_out_by_hand() + "true")])
+        .current_dir(directory.path())
+        .env("private", private.path())
+        .status();
+    assert!(status.unwrap().success());
+    let words = |directory: &TempDir, name: &str| {
+        let text = fs::read_to_string(directory.path().join(name)).unwrap();
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    for name in ["a.tf", "it's.tf.json", "z.tf.json"] {
+        assert_eq!(words(&private, name), words(&shadow, name), "{name}");
+    }
 }

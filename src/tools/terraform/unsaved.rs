@@ -263,8 +263,7 @@ impl Terraform {
     fn decryption_by_hand(&self, state: &UnsavedState) -> Option<Result<String, String>> {
         let text = fs::read_to_string(&state.path).unwrap_or_default();
         let file = self.name_of(state);
-        is_encrypted(&text)
-            .then(|| encryption_of(self).and_then(|part| decryption(self, &file, &part)))
+        is_encrypted(&text).then(|| encryption_of(self).map(|part| decryption(self, &file, &part)))
     }
 
     fn decrypt_by_hand(&self, why: &str) -> String {
