@@ -29,6 +29,10 @@ fn race(kind: Kind) -> Race {
 
 fn run_race(kind: Kind) -> Option<Race> {
     let project = Project::slow(kind);
+    if kind.has_a_state_from_init() {
+        // Where there is none, the first question makes it, and needs the lock for that.
+        project.run_terraform(&["init", "-input=false"]);
+    }
     let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
     step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
     project.be_locked_by(&format!("{}@d5c1f0a2b3c4", step.stamp()));
@@ -84,7 +88,9 @@ fn lost_races(kind: Kind) -> usize {
 
 #[test]
 fn a_new_lock_is_never_lost_where_the_server_compares_ids() {
-    assert_eq!(lost_races(Kind::HttpStrict), 0);
+    for kind in [Kind::HttpStrict, Kind::Gcs, Kind::Kubernetes] {
+        assert_eq!(lost_races(kind), 0, "{kind:?}");
+    }
 }
 
 #[test]
