@@ -21,6 +21,8 @@ pub(super) struct Ledger {
     entries: BTreeMap<Key, Entry>,
     dropped: usize,
     has_plan: bool,
+    /// How often something was begun or completed.
+    news: u32,
     /// Whether an id had a line break in it: any line after it may be a part of it.
     is_cut: bool,
 }
@@ -32,6 +34,8 @@ type Key = (Option<Box<str>>, Box<str>);
 #[derive(Debug, Default)]
 struct Entry {
     planned: Option<Action>,
+    /// The number of the last news of it: what the state most probably has is old.
+    news: u32,
     steps: Vec<Step>,
 }
 
@@ -66,9 +70,11 @@ impl Ledger {
 
     pub(super) fn begin(&mut self, unit: Option<&str>, address: &str, action: Action, id: &Id) {
         let is_cut = self.note_cut(id);
+        let news = self.next_news();
         let Some(entry) = self.entry(unit, address) else {
             return;
         };
+        entry.news = news;
         // Nothing is made again before what was made is destroyed, or is to be.
         let is_replaced = entry.is_destroyed() || entry.planned == Some(Action::Replace);
         let Some(step) = entry.step(action) else {
@@ -121,9 +127,11 @@ impl Ledger {
 
     pub(super) fn complete(&mut self, unit: Option<&str>, address: &str, action: Action, id: &Id) {
         let is_cut = self.note_cut(id) || *id == Id::Cut;
+        let news = self.next_news();
         let Some(entry) = self.known(unit, address) else {
             return;
         };
+        entry.news = news;
         let Some(step) = entry.step(action) else {
             entry.push(Step {
                 action,
@@ -218,6 +226,11 @@ impl Ledger {
         was_cut
     }
 
+    fn next_news(&mut self) -> u32 {
+        self.news = self.news.saturating_add(1);
+        self.news
+    }
+
     fn known(&mut self, unit: Option<&str>, address: &str) -> Option<&mut Entry> {
         self.entries.get_mut(&key(unit, address))
     }
@@ -236,13 +249,17 @@ impl Ledger {
         Some(self.entries.entry(key).or_default())
     }
 
-    /// Drops complete ones, or else what nobody has begun.
+    /// Drops the oldest complete ones, or else what nobody has begun.
     fn make_room(&mut self) -> bool {
         for least in [Fate::Complete, Fate::NotBegun] {
             let before = self.entries.len();
+            let of_least = self.entries.values().filter(|one| one.stage() == least);
+            let mut news: Vec<u32> = of_least.map(|entry| entry.news).collect();
+            news.sort_unstable();
+            let newest = news.get(AT_ONCE - 1).copied().unwrap_or(u32::MAX);
             let mut left = AT_ONCE;
             self.entries.retain(|_, entry| {
-                let goes = left > 0 && entry.stage() == least;
+                let goes = left > 0 && entry.stage() == least && entry.news <= newest;
                 left -= usize::from(goes);
                 !goes
             });

@@ -362,7 +362,8 @@ fn ten_thousand_resources_are_kept_and_of_more_the_complete_ones_are_dropped_fir
     let mut progress = Progress::default();
     let address =
         |number: usize| format!("module.network[\"eu-central-1\"].aws_subnet.of_{number:06}");
-    for number in 0..12_000 {
+    // The newest has the first name.
+    for number in (0..12_000).rev() {
         progress.hear(format!("{}: Creating...", address(number)).as_bytes());
         // Every hundredth stays in flight.
         if number % 100 != 0 {
@@ -381,6 +382,9 @@ fn ten_thousand_resources_are_kept_and_of_more_the_complete_ones_are_dropped_fir
         .iter()
         .filter(|one| one.stage == Fate::InFlight);
     assert_eq!(in_flight.count(), 120);
+    let kept = told.resources.iter().map(|one| one.address.as_str());
+    let newest = (0..8_000).map(address);
+    assert!(newest.eq(kept.take(8_000)), "the oldest are dropped");
     assert!(
         progress.ledger.bytes() < 4_000_000,
         "{}",
