@@ -155,9 +155,7 @@ fn what_is_given_up_at_a_stop_may_exist() {
         let finished = run.finish();
         finished
             .expect_code(143)
-            .expect_said(
-                "Given up by its provider, so it may exist: slow_object.a (not in the state).",
-            )
+            .expect_said("Failed or given up, so it may exist: slow_object.a (not in the state).")
             .expect_said("look whether slow_object.a is there.");
         assert_eq!(of(&report(&project), "a"), ("may_exist", Some(false)));
         assert_eq!(in_the_world(&project, "a").len(), 1, "{finished}");

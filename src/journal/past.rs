@@ -19,19 +19,11 @@ impl Entry {
 
     /// Takes in what the state has, as it stands before anybody deploys again.
     fn compare(&mut self, stored: &Stored) {
-        let resource = &self.resource;
-        let is_stored = match (resource.action, &resource.id, &resource.old_id) {
-            // What the state has by now somebody else may have made.
-            (_, None, _) if self.is_stored == Some(false) => return,
-            // Under its address may stand what was to be replaced.
-            (Action::Replace, None, None) if stored.0.contains_key(&resource.address) => None,
-            (Action::Replace, None, Some(old)) => {
-                let ids = stored.0.get(&resource.address);
-                Some(ids.is_some_and(|ids| ids.iter().any(|id| id != old)))
-            }
-            _ => stored.knows(resource),
-        };
-        self.is_stored = is_stored.or(self.is_stored);
+        // What the state has by now somebody else may have made.
+        if self.resource.id.is_none() && self.is_stored == Some(false) {
+            return;
+        }
+        self.is_stored = stored.knows(&self.resource).or(self.is_stored);
     }
 }
 

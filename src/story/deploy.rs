@@ -31,14 +31,13 @@ use crate::story::journal::Journal;
 use crate::story::keeping::Keeping;
 use crate::story::past::name_of;
 use crate::story::places::enter;
-use crate::story::remains::Remains;
+use crate::story::remains::{Ended, Remains};
 use crate::story::stage::Stage;
 use crate::story::unfinished::OnUnfinished;
 use crate::story::used::Used;
 use crate::story::warned::Warned;
 use crate::supervisor::{Ending, Grounds, Phase, Seen};
 use crate::tools::{Job, Locking, Prepared, Processes, Purpose, StateKeeper, Tool, ToolError};
-use remains::Ended;
 
 /// How a shell tells that its command was killed.
 const KILLED: i32 = 128 + nix::libc::SIGKILL;
@@ -214,20 +213,22 @@ impl<S: Stage> Story<'_, S> {
         let was_killed = ending.is_ok_and(|ending| ending.tool_was_killed);
         let is_success =
             outcome == Outcome::Succeeded && !was_killed && conclusion.locks.are_quiet();
-        let state_is_kept = !was_killed && !self.has_unsaved(&places, started.1);
-        let ended = Ended::new(is_success, state_is_kept);
+        let ended = Ended {
+            is_success,
+            state_is_kept: !was_killed && self.has_stored(&conclusion, &places, started.1),
+        };
         let remains = self.remains(&hearing, &used, &places, ended, &went.lacking);
         let remains = remains.await;
         (self.report)(&conclusion, &remains);
         keeping.finish(self.stage, &remains).await;
         self.settle(past, &places, &hearing, outcome).await;
         self.run_after_script(&conclusion).await;
-        warned.explain(outcome);
-        self.explain_saved_plan(&conclusion);
+        self.explain(&warned, &conclusion);
         conclusion
     }
 
-    fn explain_saved_plan(&self, conclusion: &Conclusion) {
+    fn explain(&self, warned: &Warned, conclusion: &Conclusion) {
+        warned.explain(conclusion.outcome);
         if let (Runs::Job(job), Reason::Ran { .. }) = (&self.deploy.runs, &conclusion.reason) {
             saved_plan::explain(job, conclusion.outcome);
         }

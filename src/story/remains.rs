@@ -25,6 +25,14 @@ pub(crate) struct Remains {
     pub(crate) imports: String,
 }
 
+/// How a deploy has ended, as far as that tells what may be left of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) is_success: bool,
+    /// Whether its tool has stored its state at its end.
+    pub(crate) state_is_kept: bool,
+}
+
 /// How much was heard of what the deploy does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {

@@ -188,6 +188,18 @@ pub(crate) struct Stored(pub(crate) BTreeMap<String, Vec<String>>);
 impl Stored {
     /// Whether the state knows what has become of a resource, where that can be seen in it.
     pub(crate) fn knows(&self, resource: &Resource) -> Option<bool> {
+        let ids = self.0.get(&resource.address);
+        match (resource.action, &resource.id, &resource.old_id) {
+            // Under its address may stand what was to be replaced.
+            (Action::Replace, None, None) if ids.is_some() => None,
+            (Action::Replace, None, Some(old)) => {
+                Some(ids.is_some_and(|ids| ids.iter().any(|id| id != old)))
+            }
+            _ => self.knows_by_id(resource),
+        }
+    }
+
+    fn knows_by_id(&self, resource: &Resource) -> Option<bool> {
         match resource.action {
             Action::Create | Action::Replace | Action::Import => Some(self.has(resource)),
             Action::Destroy if resource.stage == Fate::Complete => Some(!self.has(resource)),

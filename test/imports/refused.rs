@@ -1,9 +1,11 @@
 //! What is not imported, and stands in the way or does not.
 
+use std::fs;
+
 use super::{PROGRAMS, Pipeline, expect_nothing_done, expect_settled, make, project};
 use crate::old_terraforms;
 use crate::support::project::thing;
-use crate::support::world::{in_the_world, object, object_of, write_objects};
+use crate::support::world::{in_the_world, object, object_of, world_of, write_objects};
 use crate::support::{Kind, Program, Project};
 
 #[test]
@@ -238,4 +240,85 @@ fn a_terraform_that_knows_no_import_blocks_stops_and_the_commands_are_said() {
         finished.expect_said("import slow_thing.a one");
         expect_nothing_done(&project, &finished, &[]);
     }
+}
+
+#[test]
+fn a_plan_of_a_state_that_somebody_has_changed_since_is_not_applied() {
+    for program in PROGRAMS {
+        let thing =
+            "resource \"slow_thing\" \"t\" {\n  name = \"t\"\n  plan_gate = \"GATES/t.gate\"\n}\n";
+        let objects = [object("a", ""), object("c", ""), thing.to_owned()];
+        let pipeline = Pipeline::begin();
+        let project = world_of(program, Kind::S3Lockfile, &objects);
+        make(&project, "a", "one", None);
+        pipeline.leave_made(&project, "a", "one");
+        let gate = project.gate("t.gate");
+        let run = pipeline.importing(&project).start();
+        gate.wait_until_reached();
+        gate.forget();
+        gate.open();
+        run.wait_for_stderr("so it is imported");
+        fs::remove_file(project.scratch().join("t.gate")).unwrap();
+        gate.wait_until_reached();
+        let elsewhere = project.clone_files();
+        for arguments in [
+            &["init", "-input=false"][..],
+            &[
+                "apply",
+                "-auto-approve",
+                "-lock=false",
+                "-target=slow_object.c",
+            ],
+        ] {
+            let mut somebody = project.terraform(arguments);
+            let output = somebody.current_dir(&elsewhere).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+        }
+        gate.open();
+        let finished = run.finish();
+        finished
+            .expect_code(1)
+            .expect_said("somebody has changed the state since it was planned");
+        assert_eq!(project.store.resources(), ["c"], "{finished}");
+        assert_eq!(in_the_world(&project, "a"), ["one"]);
+        assert_eq!(project.store.lock(), None);
+
+        let finished = pipeline.importing(&project).finish();
+        finished.expect_code(0);
+        assert_eq!(in_the_world(&project, "a"), ["one"], "{finished}");
+        expect_settled(&project, &finished);
+    }
+}
+
+#[test]
+fn of_many_resources_the_screen_has_some_and_a_file_has_all() {
+    let names: Vec<String> = (0..13).map(|number| format!("a{number}")).collect();
+    let pipeline = Pipeline::begin();
+    let objects: Vec<String> = names.iter().map(|name| object(name, "")).collect();
+    let project = project(Program::Terraform, &objects);
+    let addresses: Vec<String> = names
+        .iter()
+        .map(|name| format!("slow_object.{name}"))
+        .collect();
+    let left: Vec<_> = names
+        .iter()
+        .zip(&addresses)
+        .map(|(name, address)| (&**address, "create", "complete", Some(&**name)))
+        .collect();
+    for name in &names {
+        make(&project, name, name, None);
+    }
+    pipeline.leave(&project, &left);
+    let report = project.scratch().join("report.json");
+    let finished = pipeline
+        .deploy(&project)
+        .env("SOFTSTOP_REPORT_FILE", &report)
+        .finish();
+    finished.expect_said("Those of 8 more are beside REPORT_FILE.");
+    expect_nothing_done(&project, &finished, &[]);
+    let count = |text: &str| text.matches("import {").count();
+    assert!(finished.stderr.lines().count() <= 40, "{finished}");
+    assert_eq!(count(&finished.stderr), 5);
+    let all = fs::read_to_string(project.scratch().join("report.json.imports.txt")).unwrap();
+    assert_eq!(count(&all), 13);
 }

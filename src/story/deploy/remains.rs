@@ -5,29 +5,12 @@ use tracing::debug;
 use super::Story;
 use crate::story::hearing::Hearing;
 use crate::story::next_steps::next_steps;
-use crate::story::remains::{Heard, Kind, Left, Remains};
+use crate::story::remains::{Ended, Heard, Kind, Left, Remains};
 use crate::story::stage::Stage;
 use crate::story::used::Used;
 use crate::tools::Tool;
 use crate::tools::progress::{Resource, Stored, Telling};
 use crate::tools::recovering::Made;
-
-/// How a deploy has ended that has left something or not.
-#[derive(Clone, Copy)]
-pub(super) struct Ended {
-    is_success: bool,
-    /// Whether its tool has stored what it knew at its end.
-    state_is_kept: bool,
-}
-
-impl Ended {
-    pub(super) fn new(is_success: bool, state_is_kept: bool) -> Self {
-        Self {
-            is_success,
-            state_is_kept,
-        }
-    }
-}
 
 impl<S: Stage> Story<'_, S> {
     /// What a deploy has left that has ended well, or not.

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::Story;
+use crate::exit_code::Outcome;
 use crate::inquiry::Finished;
-use crate::story::conclusion::{LockState, Locks};
+use crate::story::conclusion::{Conclusion, LockState, Locks};
 use crate::story::stage::Stage;
 use crate::story::used::Used;
 use crate::supervisor::{HelperError, Phase, Reserve};
@@ -38,11 +39,21 @@ impl<S: Stage> Story<'_, S> {
         locks
     }
 
-    /// Whether a state is left that was stored nowhere, of a deploy that began then.
-    pub(super) fn has_unsaved(&self, used: &[&Tool], began: SystemTime) -> bool {
+    /// Whether the tools have come to store what they knew, in a deploy that began then and has ended
+    /// so. That one was killed in a script is told by no more than a code, or the lock that it has left.
+    pub(super) fn has_stored(
+        &self,
+        conclusion: &Conclusion,
+        used: &[&Tool],
+        began: SystemTime,
+    ) -> bool {
+        let is_left =
+            |lock: &LockState| matches!(lock, LockState::Released(_) | LockState::Held(_));
         let places = self.working_places(used).into_iter().flatten();
         let mut unsaved = places.filter_map(|(_, keeper)| keeper.unsaved_state(None));
-        unsaved.any(|state| state.is_left_since(began))
+        conclusion.outcome != Outcome::Killed
+            && !conclusion.locks.0.iter().any(is_left)
+            && !unsaved.any(|state| state.is_left_since(began))
     }
 
     /// Stores a state that the deploy could not store, unless somebody has built upon the old one. It
