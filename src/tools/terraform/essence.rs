@@ -24,11 +24,17 @@ const QUOTES: [char; 3] = ['"', '\'', '`'];
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// The credentials among these variables, and all that is given to a backend and does not name the
-    /// place.
+    /// The secrets among these variables and the users of backends, and all that is given to a backend and
+    /// does not name the place.
     pub(super) fn of(environment: &Environment, backend: Option<&Backend>) -> Self {
-        let credentials = ALL.iter().flat_map(|known| known.credentials);
-        let credentials = credentials.filter_map(|name| environment.text(name));
+        let leading: Vec<&str> = ALL
+            .iter()
+            .flat_map(|known| known.leading)
+            .copied()
+            .collect();
+        let users = environment.beginning_with(&leading).into_iter();
+        let users = users.filter(|(name, _)| names_a_user(&name.to_string_lossy()));
+        let users = users.map(|(_, value)| value.to_string_lossy().into_owned());
         let by_variables = ALL
             .iter()
             .flat_map(|known| known.schema.by_variables(environment));
@@ -41,7 +47,7 @@ impl Secrets {
         let given = by_variables.chain(settings);
         let given = given.filter(|(name, text)| !is_plain(name, text));
         let given = given.map(|(_, text)| text);
-        Self(Vec::new()).and(environment.secrets().chain(credentials).chain(given))
+        Self(Vec::new()).and(environment.secrets().chain(users).chain(given))
     }
 
     /// These too.
@@ -88,6 +94,12 @@ impl Secrets {
     fn is_piece(&self, text: &str) -> bool {
         !text.trim().is_empty() && self.0.iter().any(|secret| secret.contains(text))
     }
+}
+
+fn names_a_user(variable: &str) -> bool {
+    ["USER", "USERNAME"]
+        .iter()
+        .any(|end| variable.ends_with(end))
 }
 
 /// All texts and numbers in a value.
