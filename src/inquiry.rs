@@ -20,7 +20,7 @@ use crate::bitbucket::log::REQUESTS_FOR_A_LOG;
 use crate::docker::{Container, Daemon};
 use crate::identity::{Left, Mark, Neighbours};
 use crate::lock::{
-    Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Run, Siblings, Sighting,
+    Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Presence, Run, Siblings,
     StepReport, Verdict, judge, judge_own, judge_unasked,
 };
 use crate::pipelines::releases;
@@ -93,9 +93,9 @@ impl<'a, H: Host> Inquiry<'a, H> {
                 None => Siblings::Open { reason: None },
             },
             sighting: match &holder {
-                Some(_) if self.is_own_look(lock, &signature) => Sighting::Alive(Life::OwnLook),
+                Some(_) if self.is_own_look(lock, &signature) => Presence::Alive(Life::OwnLook),
                 Some(holder) => self.look_for(tool, holder, &signature).await,
-                None => Sighting::Nothing,
+                None => Presence::Nothing,
             },
         };
         let answer = match (judge_unasked(lock, &evidence), &holder) {
@@ -143,21 +143,21 @@ impl<'a, H: Host> Inquiry<'a, H> {
     /// Looks for the holder itself: among the processes that can be seen, and among the containers
     /// of a Docker daemon in reach. A daemon that does not know the container proves nothing: it
     /// may be another machine's.
-    async fn look_for(&self, tool: &Tool, holder: &Holder, signature: &str) -> Sighting {
+    async fn look_for(&self, tool: &Tool, holder: &Holder, signature: &str) -> Presence {
         let is_here = signature.ends_with(&format!("@{}", holder.host));
         match self.left_of(tool, &holder.owner) {
-            Ok(Left::Somebody) => return Sighting::Alive(Life::StillHere),
-            Ok(Left::Perhaps) if is_here => return Sighting::Unclear(Doubt::PerhapsHere),
+            Ok(Left::Somebody) => return Presence::Alive(Life::StillHere),
+            Ok(Left::Perhaps) if is_here => return Presence::Unclear(Doubt::PerhapsHere),
             Err(error) if is_here => {
                 let reason = error.to_string();
-                return Sighting::Unclear(Doubt::ProcessesHidden { reason });
+                return Presence::Unclear(Doubt::ProcessesHidden { reason });
             }
-            _ if is_here => return Sighting::Nothing,
+            _ if is_here => return Presence::Nothing,
             // Whoever is here and does not say whose he is, is not on the holder's host.
             _ => {}
         }
         let Some(id) = holder.container() else {
-            return Sighting::Nothing;
+            return Presence::Nothing;
         };
         let found = self
             .host
@@ -167,12 +167,12 @@ impl<'a, H: Host> Inquiry<'a, H> {
             debug!("Docker was asked about the container {id}: {found}.");
         }
         let reason = match found {
-            Some(Container::Running) => return Sighting::Alive(Life::Container),
-            Some(Container::NotRunning | Container::NoDaemon) => return Sighting::Nothing,
+            Some(Container::Running) => return Presence::Alive(Life::Container),
+            Some(Container::NotRunning | Container::NoDaemon) => return Presence::Nothing,
             Some(Container::Unknown(reason)) => reason,
             None => "there was no time left to ask Docker".to_owned(),
         };
-        Sighting::Unclear(Doubt::DockerSilent { reason })
+        Presence::Unclear(Doubt::DockerSilent { reason })
     }
 
     async fn answer(&self, holder: &Holder) -> Answer {

@@ -3,6 +3,9 @@
 
 use std::borrow::Cow;
 
+/// How many characters of an answer are quoted.
+const MOST_QUOTED: usize = 200;
+
 /// Whether a terminal does something else with this letter than to show it.
 pub(crate) fn is_unprintable(letter: char) -> bool {
     letter.is_control()
@@ -25,6 +28,20 @@ pub(crate) fn one_line(text: &str) -> String {
         letter => (!is_unprintable(letter)).then_some(letter),
     });
     letters.collect()
+}
+
+/// As much of a text as this, in characters.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// What another system has said, in one line, and short. A blank stands for what is left out, so that
+/// nothing reads as a word that was not there.
+pub(crate) fn quoted(text: &str) -> String {
+    shortened(&text.replace(is_unprintable, " "), MOST_QUOTED)
 }
 
 /// A text in the lines that this breaks it into, and in no more.

@@ -18,6 +18,7 @@ use super::answer::{self, without_braces};
 use super::error::{ApiError, Said};
 use crate::http_client::{self, innermost};
 use crate::lock::StepReport;
+use crate::printable::quoted;
 
 /// Where Bitbucket Cloud's API is.
 pub(crate) const ADDRESS: &str = "https://api.bitbucket.org";
@@ -31,8 +32,6 @@ const LIMITS: Limits = Limits {
 pub(super) const RETRIES: usize = 3;
 /// How many requests one question may need.
 pub(crate) const MOST_REQUESTS: usize = RETRIES + 1;
-/// How much of a text is quoted.
-const QUOTE_LIMIT: usize = 200;
 
 /// With which a question is asked.
 #[derive(Debug)]
@@ -282,22 +281,7 @@ impl Api {
         for secret in &self.secrets {
             text = text.replace(secret.expose_secret(), "…");
         }
-        // A blank, not nothing: what is left must not read as a word that was not there.
-        let mut clean: String = text
-            .chars()
-            .map(|character| {
-                if character.is_control() {
-                    ' '
-                } else {
-                    character
-                }
-            })
-            .take(QUOTE_LIMIT)
-            .collect();
-        if text.chars().nth(QUOTE_LIMIT).is_some() {
-            clean.push('…');
-        }
-        clean
+        quoted(&text)
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) const MOST_ANNOTATIONS: usize = 1_000;
 /// The proxy encrypts what goes on from there.
 const ADDRESS: &str = "http://api.bitbucket.org/2.0/repositories";
 /// How long one request may take. Nobody waits for what is written here.
-const LIMIT: Duration = Duration::from_secs(2);
+const LIMIT_OF_A_REQUEST: Duration = Duration::from_secs(2);
 /// How long an answer may be: a page of annotations, each as long as it may be.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// How many reports of one commit are looked through.
@@ -166,7 +166,7 @@ impl Insights {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, api.authorization())]);
         let client = http_client::builder().and_then(|builder| {
             introduced(builder)
-                .timeout(LIMIT)
+                .timeout(LIMIT_OF_A_REQUEST)
                 .default_headers(headers)
                 .build()
         });
@@ -367,7 +367,7 @@ fn way(proxy: &str) -> reqwest::Result<Client> {
     introduced(http_client::plain_builder())
         .no_proxy()
         .proxy(Proxy::http(proxy)?)
-        .timeout(LIMIT)
+        .timeout(LIMIT_OF_A_REQUEST)
         .build()
 }
 

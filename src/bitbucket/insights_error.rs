@@ -8,9 +8,7 @@ use thiserror::Error;
 
 use super::error::Said;
 use crate::http_client::innermost;
-
-/// How much of a text is quoted.
-const QUOTE_LIMIT: usize = 200;
+use crate::printable::quoted;
 
 /// Why Code Insights could not be asked, or did not do it.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -55,7 +53,7 @@ impl InsightsError {
         let said = messages.into_iter().find_map(Value::as_str);
         Self::Refused {
             status,
-            said: Said(said.map(shown)),
+            said: Said(said.map(quoted)),
         }
     }
 
@@ -67,16 +65,4 @@ impl InsightsError {
             Self::NotThere | Self::NotFound | Self::Malformed | Self::Unusable(_) => false,
         }
     }
-}
-
-/// On one line, and short.
-fn shown(text: &str) -> String {
-    let clean = |character: char| {
-        if character.is_control() {
-            ' '
-        } else {
-            character
-        }
-    };
-    text.chars().map(clean).take(QUOTE_LIMIT).collect()
 }

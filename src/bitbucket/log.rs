@@ -15,14 +15,14 @@ pub(super) const LONGEST: usize = 16 * 1024 * 1024;
 /// How many requests it may need: Bitbucket sends whoever asks on to a storage.
 pub(crate) const REQUESTS_FOR_A_LOG: usize = 2;
 /// How long all of it may take.
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT_OF_A_LOG: Duration = Duration::from_secs(15);
 
 impl Api {
     /// The end of a step's log, which may begin in the midst of a line.
     ///
     /// It is asked for once, since whoever needs it can do without.
     pub(crate) async fn log(&self, question: Question<'_>) -> Result<Vec<u8>, ApiError> {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + LIMIT_OF_A_LOG;
         let answer = timeout_at(deadline, self.ask_for_log(question)).await;
         answer.unwrap_or_else(|_| {
             Err(ApiError::TimedOut {

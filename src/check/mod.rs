@@ -29,6 +29,7 @@ use crate::console::{self, PASTED};
 use crate::exit_code::Exit;
 use crate::pipelines::document;
 use crate::pipelines::pipeline::{Pipeline, Pipelines};
+use crate::printable::shortened;
 use remark::{Remark, Severity};
 
 /// How many findings of a file are printed for people. Nobody reads more before mending some.
@@ -154,7 +155,7 @@ fn say(file: &Path, finding: &Remark) {
         fix,
     } = finding;
     let place = format!("{}:{}:{}", file.display(), position.line, position.column);
-    let (reason, fix) = (shortened(reason), shortened(fix));
+    let (reason, fix) = (readable(reason), readable(fix));
     match severity {
         Severity::Refused | Severity::Error => {
             error!(target: PASTED, "{place}: {reason}\n\n{fix}\n");
@@ -164,21 +165,15 @@ fn say(file: &Path, finding: &Remark) {
 }
 
 /// As much of a text as anybody reads. What a file holds is in it, thousands of names of it too.
-fn shortened(text: &str) -> String {
+fn readable(text: &str) -> String {
     let mut lines = text.lines();
-    let mut shown: Vec<String> = lines.by_ref().take(MOST_LINES).map(cut).collect();
+    let shown = lines.by_ref().take(MOST_LINES);
+    let mut shown: Vec<String> = shown.map(|line| shortened(line, LONGEST_LINE)).collect();
     if let more @ 1.. = lines.count() {
         let more = counted(more, "more line");
         shown.push(format!("… {more} not shown; `--json` prints all."));
     }
     shown.join("\n")
-}
-
-fn cut(line: &str) -> String {
-    match line.char_indices().nth(LONGEST_LINE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
 }
 
 fn conclude(file: &Path, checked: &Checked) -> Exit {

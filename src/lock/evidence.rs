@@ -14,7 +14,7 @@ pub(crate) struct Evidence<'a> {
     /// The step that asks, where a step does.
     pub(crate) asker: Option<&'a Owner>,
     pub(crate) siblings: Siblings,
-    pub(crate) sighting: Sighting,
+    pub(crate) sighting: Presence,
 }
 
 /// What the order of steps says of the other steps in the asker's pipeline.
@@ -28,7 +28,7 @@ pub(crate) enum Siblings {
 
 /// What was seen of the holder itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Sighting {
+pub(crate) enum Presence {
     /// Nothing, which proves nothing: it may be where nobody looked.
     Nothing,
     Alive(Life),

@@ -17,7 +17,7 @@ mod verdict_properties;
 mod verdict_table;
 mod wording;
 
-pub(crate) use evidence::{Answer, Evidence, Others, Siblings, Sighting};
+pub(crate) use evidence::{Answer, Evidence, Others, Presence, Siblings};
 pub(crate) use info::LockInfo;
 pub(crate) use own_run::{Run, judge_own};
 pub(crate) use owner::{Holder, Owner};

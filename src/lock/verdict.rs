@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use jiff::SignedDuration;
 
-use super::evidence::{Answer, Evidence, Siblings, Sighting};
+use super::evidence::{Answer, Evidence, Presence, Siblings};
 use super::info::LockInfo;
 use super::owner::{Holder, Owner};
 use super::reasons::{Doubt, Life, Proof};
@@ -61,9 +61,9 @@ pub(crate) fn judge_unasked(lock: &LockInfo, evidence: &Evidence) -> Option<Verd
         return Some(Verdict::Refuse(Doubt::UnknownHolder));
     }
     match &evidence.sighting {
-        Sighting::Alive(life) => return Some(Verdict::Wait(life.clone())),
-        Sighting::Unclear(doubt) => return Some(Verdict::Refuse(doubt.clone())),
-        Sighting::Nothing => {}
+        Presence::Alive(life) => return Some(Verdict::Wait(life.clone())),
+        Presence::Unclear(doubt) => return Some(Verdict::Refuse(doubt.clone())),
+        Presence::Nothing => {}
     }
     let holder = Holder::of(lock);
     if lock.who == evidence.signature && evidence.others.are_excluded(holder.is_some()) {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::owner::tests::{STAMP, any_owner};
 use super::verdict_table::{HOST, OPEN, at, lock, owner, rerun, sibling, stranger};
 use super::{
-    Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Siblings, Sighting, StepReport,
+    Answer, Doubt, Evidence, Holder, Life, LockInfo, Others, Owner, Presence, Siblings, StepReport,
     Verdict, judge,
 };
 use crate::mutation::at_least;
@@ -65,12 +65,12 @@ fn any_others() -> impl Strategy<Value = Others> {
     ]
 }
 
-fn any_sighting() -> impl Strategy<Value = Sighting> {
+fn any_sighting() -> impl Strategy<Value = Presence> {
     prop_oneof![
-        4 => Just(Sighting::Nothing),
-        1 => Just(Sighting::Alive(Life::Container)),
-        1 => Just(Sighting::Alive(Life::StillHere)),
-        1 => Just(Sighting::Unclear(Doubt::PerhapsHere)),
+        4 => Just(Presence::Nothing),
+        1 => Just(Presence::Alive(Life::Container)),
+        1 => Just(Presence::Alive(Life::StillHere)),
+        1 => Just(Presence::Unclear(Doubt::PerhapsHere)),
     ]
 }
 
@@ -122,7 +122,7 @@ proptest! {
                 _ => proves(&answer, &holder, created),
             }
         });
-        let is_unseen = sighting == Sighting::Nothing;
+        let is_unseen = sighting == Presence::Nothing;
         let released = matches!(judge(&lock, &evidence, &answer), Verdict::Release(_));
         prop_assert_eq!(released, is_unseen && (is_here || is_proved));
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::owner::tests::STAMP;
 use super::{
-    Answer, Doubt, Evidence, Life, LockInfo, Others, Owner, Proof, Siblings, Sighting, StepReport,
+    Answer, Doubt, Evidence, Life, LockInfo, Others, Owner, Presence, Proof, Siblings, StepReport,
     Verdict, judge,
 };
 
@@ -62,7 +62,7 @@ pub(super) fn nothing() -> Evidence<'static> {
         asker: None,
         siblings: OPEN,
         others: Others::Hidden,
-        sighting: Sighting::Nothing,
+        sighting: Presence::Nothing,
     }
 }
 
@@ -237,18 +237,18 @@ fn a_holder_that_was_seen_beats_every_proof() {
     };
     let sightings = [
         (
-            Sighting::Alive(Life::Container),
+            Presence::Alive(Life::Container),
             Verdict::Wait(Life::Container),
         ),
         (
-            Sighting::Unclear(Doubt::PerhapsHere),
+            Presence::Unclear(Doubt::PerhapsHere),
             Verdict::Refuse(Doubt::PerhapsHere),
         ),
         (
-            Sighting::Alive(Life::StillHere),
+            Presence::Alive(Life::StillHere),
             Verdict::Wait(Life::StillHere),
         ),
-        (Sighting::Unclear(silence.clone()), Verdict::Refuse(silence)),
+        (Presence::Unclear(silence.clone()), Verdict::Refuse(silence)),
     ];
     for (sighting, expected) in sightings {
         for asker in [None, Some(&sibling), Some(&rerun)] {

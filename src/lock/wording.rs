@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::evidence::{Answer, Evidence, Others, Siblings, Sighting};
+use super::evidence::{Answer, Evidence, Others, Presence, Siblings};
 use super::info::LockInfo;
 use super::own_run::Run;
 use super::owner::Holder;
@@ -189,7 +189,7 @@ impl fmt::Display for Others {
     }
 }
 
-impl fmt::Display for Sighting {
+impl fmt::Display for Presence {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => formatter.write_str("nothing was seen of the holder"),

@@ -10,7 +10,7 @@ use crate::tools::Host;
 /// What a clone of Bitbucket's has in its address.
 const SERVER: &str = "bitbucket.org";
 /// How long git may take.
-const LIMIT: Duration = Duration::from_secs(1);
+const LIMIT_OF_GIT: Duration = Duration::from_secs(1);
 
 /// A repository, in its workspace.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) async fn repository<H: Host>(host: &H, directory: &Path) -> Option<Re
     let mut command = Command::new("git");
     command.args(["remote", "get-url", "origin"]);
     enter(&mut command, directory);
-    let helped = host.run_helper(command, LIMIT).await.ok()?;
+    let helped = host.run_helper(command, LIMIT_OF_GIT).await.ok()?;
     let url = helped.status.success().then_some(helped.stdout)?;
     read(url.trim())
 }

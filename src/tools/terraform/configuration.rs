@@ -23,7 +23,7 @@ use crate::environment::Environment;
 use crate::tools::error::ToolError;
 
 /// The kind of backend that a configuration without a backend block uses.
-const DEFAULT_BACKEND: &str = "local";
+pub(super) const DEFAULT_BACKEND: &str = "local";
 /// What Terraform keeps of an initialised backend, in the data directory; beside the configuration,
 /// the state of the backend `local`.
 const STATE_FILE: &str = "terraform.tfstate";

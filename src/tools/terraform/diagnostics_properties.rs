@@ -8,7 +8,7 @@ use super::essence::Secrets;
 use super::operations::OF_A_DEPLOY;
 use crate::environment::Environment;
 use crate::lock::{
-    Answer, Evidence, Holder, LockInfo, Others, Owner, Run, Siblings, Sighting, Verdict, judge,
+    Answer, Evidence, Holder, LockInfo, Others, Owner, Presence, Run, Siblings, Verdict, judge,
     judge_own,
 };
 use crate::mutation::{at_least, mutated};
@@ -85,7 +85,7 @@ fn is_released_by_the_next_run(lock: &LockInfo) -> bool {
         asker: Some(&asker),
         siblings: Siblings::Open { reason: None },
         others: Others::Hidden,
-        sighting: Sighting::Nothing,
+        sighting: Presence::Nothing,
     };
     matches!(
         judge(lock, &evidence, &Answer::NoToken),

@@ -9,7 +9,7 @@ use super::backend::Backend;
 use super::backends::ALL;
 use super::plain::{is_plain, is_plain_in_a_query};
 use crate::environment::Environment;
-use crate::printable::one_line;
+use crate::printable::{one_line, shortened};
 
 const MASK: &str = "***";
 /// A shorter text stands everywhere, so it is a secret between quotes alone.
@@ -67,11 +67,10 @@ impl Secrets {
         let lines = lines.filter(|line| !is_of_a_file(line));
         let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
         let text = self.hide(&one_line(&words.join(" ")));
-        match text.char_indices().nth(LONGEST) {
-            _ if text.is_empty() => "nothing".to_owned(),
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text,
+        if text.is_empty() {
+            return "nothing".to_owned();
         }
+        shortened(&text, LONGEST)
     }
 
     fn hide(&self, text: &str) -> String {

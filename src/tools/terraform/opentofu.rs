@@ -16,7 +16,7 @@ const TERRAFORM: &str = "terraform";
 /// How its `version` begins. What `version -json` says is the same for both.
 const OPENTOFU: &str = "OpenTofu v";
 /// How long it may take to say that, before anything else begins.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT_OF_VERSION: Duration = Duration::from_secs(10);
 /// How often is asked whether it has said it.
 const PACE: Duration = Duration::from_millis(2);
 
@@ -60,7 +60,7 @@ fn says_that_it_is_opentofu(program: &Path, directory: &Path) -> bool {
 fn said_in_time(mut child: Child) -> Option<String> {
     let began = Instant::now();
     while child.try_wait().ok()?.is_none() {
-        if began.elapsed() > LIMIT {
+        if began.elapsed() > LIMIT_OF_VERSION {
             // It may have ended meanwhile.
             let _ = child.kill();
             let _ = child.wait();

@@ -4,13 +4,12 @@ use std::env;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::configuration::DEFAULT_BACKEND;
 use super::place::Terraform;
 use crate::tools::progress::PlaceName;
 
 /// Below this, Terragrunt runs Terraform in a copy of the directory that the user knows.
 const COPIES: &str = ".terragrunt-cache";
-/// The kind of backend that is used where none is named.
-const DEFAULT_BACKEND: &str = "local";
 
 /// Nothing where the directory is in no clone, or its backend cannot be read.
 pub(super) fn place_name(place: &Terraform) -> Option<PlaceName> {

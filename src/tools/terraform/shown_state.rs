@@ -6,15 +6,13 @@ use std::time::Duration;
 use super::evaluated::resolved;
 use super::lock_view::LockView;
 use super::place::Terraform;
-use super::state_file::ids_shown;
+use super::state_file::{MOST_OF_A_STATE, ids_shown};
 use super::strategy::ByTerraform;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 
 /// How long Terraform may take to show the state.
-const LIMIT: Duration = Duration::from_secs(30);
-/// How long a state may be.
-const MOST_OF_A_STATE: u64 = 64 * 1024 * 1024;
+const LIMIT_OF_A_PULL: Duration = Duration::from_secs(30);
 
 /// The ids of all that is stored, by address. Where there is no state, none is made.
 pub(super) async fn ids(
@@ -43,7 +41,7 @@ pub(super) async fn ids(
 async fn pull<H: Host>(host: &H, view: &LockView<'_, H>) -> Result<String, ToolError> {
     let command = view.state_command(&["state", "pull", "-no-color"]);
     let helped = host
-        .run_helper_that_says(command, LIMIT, MOST_OF_A_STATE)
+        .run_helper_that_says(command, LIMIT_OF_A_PULL, MOST_OF_A_STATE)
         .await?;
     if helped.status.success() {
         Ok(helped.stdout)

@@ -10,6 +10,8 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::quoted_text::escaped;
 
+/// How long a state may be that is read.
+pub(super) const MOST_OF_A_STATE: u64 = 64 * 1024 * 1024;
 /// How Terraform begins the line of the serial: deeper ones are indented further, and no text has a
 /// line break in it.
 const SERIAL: &str = "\n  \"serial\": ";

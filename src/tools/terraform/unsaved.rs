@@ -15,7 +15,9 @@ use super::desk::Desk;
 use super::expired::expired;
 use super::place::Terraform;
 use super::precedence::{serial_to_store, step};
-use super::state_file::{StateFile, ids_shown, is_encrypted, lowered, with_serial};
+use super::state_file::{
+    MOST_OF_A_STATE, StateFile, ids_shown, is_encrypted, lowered, with_serial,
+};
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 use crate::tools::quoted::quoted;
@@ -23,8 +25,6 @@ use crate::tools::state_keeping::{Since, UnsavedState, Unstored};
 
 /// How long Terraform may take to show the stored state, or to store another one.
 const LIMIT_OF_A_CALL: Duration = Duration::from_secs(60);
-/// How long a state may be that is compared with another one.
-const MOST_OF_A_STATE: u64 = 64 * 1024 * 1024;
 
 /// A question of the shell.
 const ASK: &str = r#"printf 'Push this one? (yes) '; IFS= read -r answer; [ "$answer" = yes ]"#;

@@ -10,7 +10,7 @@ use super::line::Id;
 use crate::tools::progress::{Action, Fate, Resource, Told};
 
 /// How many resources are kept.
-const LIMIT: usize = 10_000;
+const MOST_RESOURCES: usize = 10_000;
 /// How many complete ones are dropped at once where there are more.
 const AT_ONCE: usize = 1_000;
 /// How long a name or an id may be.
@@ -241,7 +241,7 @@ impl Ledger {
         let key = key(unit, address);
         if !self.entries.contains_key(&key) {
             let is_long = unit.map_or(0, str::len) + address.len() > LONGEST;
-            if is_long || self.entries.len() >= LIMIT && !self.make_room() {
+            if is_long || self.entries.len() >= MOST_RESOURCES && !self.make_room() {
                 self.dropped += 1;
                 return None;
             }
