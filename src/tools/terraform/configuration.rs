@@ -16,7 +16,7 @@ use super::backends::takes_a_lock;
 use super::block::blocks_of;
 use super::files::{ConfigurationFile, files_of, is_json, malformed, read};
 use super::json_text::place;
-use super::plain::told;
+use super::resolved::{Origin, Resolved};
 use super::schema::Schema;
 use super::settings::{contradictions, is_same, merge};
 use crate::environment::Environment;
@@ -40,31 +40,6 @@ pub(super) struct Configuration {
     pub(super) is_tofu: bool,
     /// With which the tool runs here.
     pub(super) environment: Environment,
-}
-
-/// Which backend a configuration uses, and how that is known.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Resolved {
-    /// Its paths are anchored in the directory.
-    pub(super) backend: Backend,
-    /// What a person should know, without any value that may be a secret.
-    pub(super) notes: Vec<String>,
-    pub(super) origin: Origin,
-}
-
-/// Who says where the state is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The configuration, what is given beside it, and the environment.
-    Named,
-    /// They leave something open, which `.terraform` fills.
-    Completed {
-        /// Whether it fills in which host is asked, or how it is asked. The credentials of the
-        /// environment are not meant for that host.
-        names_host: bool,
-    },
-    /// Nobody, but the state of the backend `local` lies there.
-    LocalFile,
 }
 
 /// What Terraform keeps of an initialised backend.
@@ -253,34 +228,7 @@ impl Configuration {
                 ..Resolved::named(named)
             };
         }
-        let schema = Schema::of(&named.kind);
-        let mut completed = Resolved::named(named);
-        let mut filled = Vec::new();
-        for (name, value) in kept.settings {
-            if completed.backend.settings.contains_key(&name) {
-                continue;
-            }
-            let names_host = schema.is_none_or(|schema| schema.names_host(&name))
-                || completed.origin == Origin::Completed { names_host: true };
-            completed.origin = Origin::Completed { names_host };
-            if schema.is_none_or(|schema| schema.names_place(&name)) {
-                filled.push(told(&name, &value));
-            }
-            completed.backend.settings.insert(name, value);
-        }
-        if !filled.is_empty() {
-            let consequence = match completed.origin {
-                Origin::Completed { names_host: true } => {
-                    ", so no credentials of the environment are sent there"
-                }
-                _ => "",
-            };
-            completed.notes.push(format!(
-                "Only `.terraform` says which state is meant ({}){consequence}. Name the one that is meant by BACKEND_CONFIG.",
-                filled.join(", ")
-            ));
-        }
-        completed
+        Resolved::named(named).completed_by(kept)
     }
 
     /// The settings in which what is named, by variables too, contradicts what was kept.
@@ -338,16 +286,6 @@ impl Configuration {
             read_kept(&path)
         } else {
             Ok(None)
-        }
-    }
-}
-
-impl Resolved {
-    pub(super) fn named(backend: Backend) -> Self {
-        Self {
-            backend,
-            notes: Vec::new(),
-            origin: Origin::Named,
         }
     }
 }

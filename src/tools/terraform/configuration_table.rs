@@ -5,7 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::configuration::{Configuration, Origin, Resolved};
+use super::configuration::Configuration;
+use super::resolved::{Origin, Resolved};
 use crate::environment::Environment;
 use crate::tools::error::ToolError;
 

@@ -138,6 +138,10 @@ impl<'a, H: Host> HttpLock<'a, H> {
                 Some(holder) if !holder.id.is_empty() => Attempt::Held(holder),
                 _ => Attempt::HeldBySomebody,
             },
+            // It may have kept the lock before it failed.
+            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
+                return Err(lost(status));
+            }
             status => Attempt::Refused(status),
         })
     }
@@ -258,11 +262,7 @@ impl<'a, H: Host> HttpLock<'a, H> {
         let answer = self.connection.send(self.host, message, limit).await;
         match answer {
             // A gateway says so too of a request that it has passed on.
-            Ok((status, _))
-                if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED =>
-            {
-                Err(Silence::Lost(format!("it answered with {status}")))
-            }
+            Ok((status, _)) if is_of_a_gateway(status) => Err(lost(status)),
             answer => answer,
         }
     }
@@ -321,6 +321,17 @@ impl Endpoint {
             Err(_) => Err(refused(&address, &format!("{method:?} is no HTTP method"))),
         }
     }
+}
+
+fn is_of_a_gateway(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+fn lost(status: StatusCode) -> Silence {
+    Silence::Lost(format!("it answered with {status}"))
 }
 
 /// A lock that says all that a lock of Terraform's says; a state has none of it.

@@ -57,6 +57,7 @@ mod program;
 mod progress;
 mod published;
 mod quoted_text;
+mod resolved;
 mod schema;
 #[cfg(test)]
 mod schema_table;

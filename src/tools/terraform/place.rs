@@ -9,11 +9,12 @@ use super::arguments::values_by;
 use super::backend::Backend;
 use super::backend_config::check_files;
 use super::backends::ALL;
-use super::configuration::{Configuration, Origin, Resolved};
+use super::configuration::Configuration;
 use super::essence::Secrets;
 use super::opentofu::is_called_opentofu;
 use super::plan_file;
 use super::program::Program;
+use super::resolved::Resolved;
 use crate::environment::Environment;
 use crate::tools::access::{Barred, Want};
 use crate::tools::error::ToolError;
@@ -161,7 +162,7 @@ impl Terraform {
     /// own: somebody else may have written it. A Terraform that was seen has used them already.
     pub(super) fn without_credentials_for(&self, resolved: &Resolved) -> Self {
         let mut place = self.clone();
-        if !self.is_seen && resolved.origin == (Origin::Completed { names_host: true }) {
+        if !self.is_seen && resolved.gets_no_credentials() {
             // Any of a family may hold credentials, or lead to some: only those that name settings stay,
             // without which another state might be asked about, or none.
             let families: Vec<&[&str]> = ALL.iter().map(|known| known.leading).collect();
@@ -271,6 +272,7 @@ pub(super) fn selected_workspace(place: &Terraform) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::terraform::resolved::Origin;
 
     #[test]
     fn a_host_that_only_terraform_itself_has_kept_gets_nothing_that_leads_to_credentials() {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::configuration::Origin;
 use super::configuration_table::Directory;
+use super::resolved::Origin;
 use super::schema::Schema;
 
 /// The variables by which each backend takes what names the place.
