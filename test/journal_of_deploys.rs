@@ -2,10 +2,11 @@
 //! it says what was left, by real Terraform and OpenTofu.
 
 use std::fs;
+use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::support::world::{in_the_world, world_of};
+use crate::support::world::{in_the_world, object, world_of, write_objects};
 use crate::support::{
     Answer, Bitbucket, CodeInsights, Finished, InsightsFault, Kind, Program, Project, Run,
     Softstop, Step, each, until,
@@ -190,6 +191,69 @@ fn whatever_is_wrong_with_the_way_to_the_journal_the_deploy_is_as_without_it() {
 }
 
 #[test]
+fn what_is_planned_is_in_the_journal_while_the_first_of_it_is_made() {
+    let (project, insights) = (
+        project(Program::Terraform, Kind::HttpStrict),
+        CodeInsights::start(),
+    );
+    let objects = ["a", "b", "c"].map(|name| object(name, "create_gate = \"GATES/all.gate\""));
+    write_objects(&project, &objects);
+    let step = Step::of_a_new_pipeline();
+    // News that change nothing come before the plan, as those of data sources do.
+    let script = "for i in $(seq 100); do echo \"data.x.y[$i]: Reading...\"; sleep 0.02; done\n\
+         terraform init -input=false\nexec terraform apply -input=false -auto-approve";
+    let run = deploy(&project, &step, &insights).script(script).start();
+    project.gate("all.gate").wait_until_reached();
+    until("the journal says what is planned and begun", || {
+        let is_begun = |text: &String| text.contains("in_flight");
+        kept(&insights, &step)
+            .iter()
+            .filter(|text| is_begun(text))
+            .count()
+            == 3
+    });
+    run.kill_all();
+    assert_eq!(in_the_world(&project, "a"), [""; 0]);
+    let requests = insights.requests().len();
+    assert!(requests < 20, "{requests} requests");
+}
+
+#[test]
+fn who_hangs_delays_neither_the_begin_of_a_deploy_nor_its_end() {
+    let insights = CodeInsights::start();
+    insights.fail_always(Some(InsightsFault::Hang));
+    let project = project(Program::Terraform, Kind::Local);
+    write_objects(&project, &[object("a", "")]);
+    let times = project.scratch().join("times");
+    let script = format!(
+        "date +%s.%N > {0}; terraform init -input=false\n\
+         terraform apply -input=false -auto-approve; date +%s.%N >> {0}",
+        times.display()
+    );
+    let now = || {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap().as_secs_f64()
+    };
+    let before_and_after = |journal: &str| {
+        let step = Step::of_a_new_pipeline();
+        let began = now();
+        let run = deploy(&project, &step, &insights).env("JOURNAL", journal);
+        run.script(&script).finish().expect_code(0);
+        let ended = now();
+        let times = fs::read_to_string(&times).unwrap();
+        let times: Vec<f64> = times.lines().map(|line| line.parse().unwrap()).collect();
+        (times[0] - began, ended - times[1])
+    };
+    let without = before_and_after("false");
+    let hanging = before_and_after(&insights.proxy());
+    assert!(!insights.requests().is_empty());
+    assert!(
+        hanging.0 - without.0 < 2.5 && hanging.1 - without.1 < 2.5,
+        "{hanging:?}, and without a journal {without:?}"
+    );
+}
+
+#[test]
 fn no_journal_is_kept_where_none_is_wanted_or_nobody_could_read_it() {
     let (project, insights) = (
         project(Program::Terraform, Kind::HttpStrict),
@@ -240,17 +304,26 @@ fn what_sounds_like_a_secret_is_in_no_report() {
         project(Program::Terraform, Kind::HttpStrict),
         CodeInsights::start(),
     );
-    let secret = "hunter2hunter2";
+    let secrets = ["hunter2hunter2", "swordfish-1", "opensesame-2", "letmein-3"];
     let file = project.directory.join("main.tf");
     let text = fs::read_to_string(&file).unwrap();
     let keyed = format!(
-        "resource \"slow_object\" \"keyed\" {{\n  for_each = toset([\"{secret}\"])\n  name = \"k\"\n}}\n"
+        "resource \"slow_object\" \"keyed\" {{\n  for_each = toset({secrets:?})\n  name = \"k\"\n}}\n"
     );
     project.write("main.tf", &(text + &keyed));
     project.gate("b.gate").open();
     let step = Step::of_a_new_pipeline();
     let finished = deploy(&project, &step, &insights)
-        .env("DATABASE_PASSWORD", secret)
+        .env("DATABASE_PASSWORD", secrets[0])
+        .env(
+            "PG_CONN_STR",
+            format!("postgres://tf:{}@db/state", secrets[1]),
+        )
+        .env(
+            "OTHER_STORE",
+            format!("host=db password={} a=b", secrets[2]),
+        )
+        .env("TF_CLI_ARGS_show", format!("-var=token={}", secrets[3]))
         .finish();
     finished.expect_code(0);
     let all = insights.requests();
@@ -262,7 +335,9 @@ fn what_sounds_like_a_secret_is_in_no_report() {
         sent.iter().any(|text| text.contains("slow_object.keyed")),
         "{sent:#?}"
     );
-    assert!(!sent.iter().any(|text| text.contains(secret)), "{sent:#?}");
+    for secret in secrets {
+        assert!(!sent.iter().any(|text| text.contains(secret)), "{sent:#?}");
+    }
 }
 
 #[test]

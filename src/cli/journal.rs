@@ -64,9 +64,10 @@ impl Wish {
         let variables = variables
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
+        let words: Vec<String> = env::args_os().map(text).collect();
         Some(Way {
             proxy: proxy.to_owned(),
-            masks: Masks::new(variables, []),
+            masks: Masks::new(variables, words.iter().map(String::as_str)),
         })
     }
 }

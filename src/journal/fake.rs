@@ -3,6 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::record::{PlaceName, Record};
 use crate::bitbucket::InsightsError;
@@ -29,6 +32,8 @@ pub(crate) enum Mood {
     #[default]
     Well,
     NotThere,
+    /// Each answer takes almost as long as it may.
+    Slow,
     Hangs,
 }
 
@@ -39,7 +44,7 @@ impl FakeShelf {
         Rc::new(fake)
     }
 
-    pub(super) async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+    pub(super) async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
         self.answer().await?;
         let is_other = |other: &Record| {
             other.owner != record.owner
@@ -49,7 +54,7 @@ impl FakeShelf {
         let mut records = self.records.borrow_mut();
         records.retain(is_other);
         records.push(record.clone());
-        Ok(())
+        Ok(1)
     }
 
     pub(super) async fn of_step(
@@ -77,6 +82,10 @@ impl FakeShelf {
         match self.mood.get() {
             Mood::Well => Ok(()),
             Mood::NotThere => Err(InsightsError::NotThere),
+            Mood::Slow => {
+                sleep(Duration::from_millis(1_500)).await;
+                Ok(())
+            }
             Mood::Hangs => pending().await,
         }
     }

@@ -3,6 +3,7 @@
 //! Whoever may write to the repository may write a report, so what is read is a claim. It is taken for
 //! one only where its id is the one that softstop gives to what it says it is about.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -108,13 +109,16 @@ pub(super) fn key(entry: &Entry) -> Key {
 /// The record with no more entries than a report can have: what is most needed afterwards stays, and
 /// the others are counted.
 pub(super) fn limited(record: &Record) -> Record {
-    let mut entries: Vec<&Entry> = record.entries.iter().filter(|entry| fits(entry)).collect();
+    let (mut entries, mut left_out): (Vec<&Entry>, Vec<&Entry>) =
+        record.entries.iter().partition(|entry| fits(entry));
     if entries.len() > MOST_ANNOTATIONS {
-        entries.sort_by_key(|entry| rank(entry));
-        entries.truncate(MOST_ANNOTATIONS);
+        // Of those that are alike the state most probably has the oldest.
+        entries.sort_by_key(|entry| (rank(entry), Reverse(entry.begun)));
+        left_out.extend(entries.drain(MOST_ANNOTATIONS..));
     }
+    let missed = left_out.into_iter().filter(|entry| record.misses(entry));
     Record {
-        dropped: record.dropped + record.entries.len() - entries.len(),
+        dropped: record.dropped + missed.count(),
         entries: entries.into_iter().cloned().collect(),
         owner: record.owner.clone(),
         commit: record.commit.clone(),

@@ -5,25 +5,29 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future;
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
 use super::form::{Key, key};
 use super::record::Record;
-use super::store::Store;
 use crate::bitbucket::InsightsError;
 
-/// How many writes may follow one another at once: what a killed deploy has said last is worth most.
-const AT_ONCE: u32 = 60;
-/// How much time each of them has to itself in the long run: it takes up to two requests, and
-/// Bitbucket's API allows 1,000 in an hour.
-const FOR_EACH: Duration = Duration::from_secs(10);
+/// How many requests may follow one another at once: what a killed deploy has said last is worth most.
+const AT_ONCE: u32 = 120;
+/// How much time each of them has to itself in the long run: Bitbucket's API allows 1,000 in an hour.
+const FOR_EACH: Duration = Duration::from_secs(5);
+/// For how many requests one that fails counts.
+const FAILED: u32 = 2;
+/// For how many times as long as it took to find that nothing is to be written nobody looks again.
+const AFTER_NOTHING: u32 = 9;
 /// How long a write may take, and for how long nobody is asked where it takes longer or fails.
 const SLOW: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -35,72 +39,82 @@ const LONGEST_QUIET: Duration = Duration::from_secs(3_600);
 /// How long is waited before the last record is tried again.
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Where a journal can be written.
-pub(crate) trait Journal {
-    async fn write(&self, record: &Record) -> Result<(), InsightsError>;
-}
+/// Where a record is written.
+pub(crate) trait Page {
+    /// Reads what has to be carried on. Before that is known, nothing is written over it.
+    async fn open(&self) -> Result<(), InsightsError>;
 
-impl Journal for Store {
-    async fn write(&self, record: &Record) -> Result<(), InsightsError> {
-        self.write(record).await
-    }
+    /// Writes what has changed, and tells how many requests that took.
+    async fn write(&self, record: &Record) -> Result<u32, InsightsError>;
 }
 
 /// Writes what a deploy does.
-pub(crate) struct Keeper<J, S> {
-    journal: J,
+pub(crate) struct Keeper<P, S> {
+    page: P,
     /// The present record, where there is one already.
     source: S,
     /// Is told whenever something was heard.
     heard: Arc<Notify>,
+    pace: SharedPace,
     /// When each resource was first seen begun.
     begun: RefCell<HashMap<Key, Timestamp>>,
     is_there: Cell<bool>,
-    has_written: Cell<bool>,
+    is_open: Cell<bool>,
+    has_answered: Cell<bool>,
     is_in_trouble: Cell<bool>,
 }
 
+/// One pace for all that a run writes, however many places it has: the API counts them together. Whoever
+/// has it is the only one who writes.
+pub(crate) type SharedPace = Rc<Mutex<Pace>>;
+
 /// When may be written again.
-struct Pace {
+#[derive(Debug)]
+pub(crate) struct Pace {
     pause: Duration,
     /// Until when all time is given to writes that were made.
     given: Instant,
     next: Instant,
 }
 
-impl<J: Journal, S: Fn() -> Option<Record>> Keeper<J, S> {
-    pub(crate) fn new(journal: J, source: S, heard: Arc<Notify>) -> Self {
+impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
+    pub(crate) fn new(page: P, source: S, heard: Arc<Notify>, pace: SharedPace) -> Self {
         Self {
-            journal,
+            page,
             source,
             heard,
+            pace,
             begun: RefCell::default(),
             is_there: Cell::new(true),
-            has_written: Cell::default(),
+            is_open: Cell::default(),
+            has_answered: Cell::default(),
             is_in_trouble: Cell::default(),
         }
     }
 
     /// Writes what is heard. It never ends, and may be dropped at any time.
     pub(crate) async fn keep(&self) {
-        let mut pace = Pace::new();
         while self.is_there.get() {
             self.heard.notified().await;
-            self.write_present(&mut pace).await;
+            self.write_present().await;
         }
         future::pending::<()>().await;
     }
 
     /// Writes the last record, as far as that can be done within `limit`, and tells whether it was.
-    pub(crate) async fn finish(&self, mut record: Record, limit: Duration) -> bool {
+    pub(crate) async fn finish(&self, last: impl Fn() -> Record, limit: Duration) -> bool {
         if !self.is_there.get() {
             return false;
         }
-        self.note(&mut record);
+        let last = || {
+            let mut record = last();
+            self.note(&mut record);
+            Some(record)
+        };
         let end = Instant::now() + limit;
         let write = async {
             let mut pause = LAST_PAUSE;
-            while let Err(error) = self.write(&record).await {
+            while let Err(error) = self.write(last).await {
                 pause = pause.max(quiet(&error));
                 if !error.may_pass() || Instant::now() + pause >= end {
                     return false;
@@ -114,24 +128,31 @@ impl<J: Journal, S: Fn() -> Option<Record>> Keeper<J, S> {
     }
 
     /// Writes what there is to be written by the time at which that may be done.
-    async fn write_present(&self, pace: &mut Pace) {
+    async fn write_present(&self) {
         while self.is_there.get() {
-            let Some(record) = self.present() else {
-                return;
-            };
-            if Instant::now() < pace.next {
-                tokio::select! {
-                    () = sleep_until(pace.next) => {}
-                    // Somebody has to see when a resource is begun.
-                    () = self.next_look() => {}
-                }
-                continue;
-            }
+            let mut pace = self.turn().await;
             let began = Instant::now();
-            let done = self.write(&record).await;
+            let done = self.write(|| self.present()).await;
             pace.go_on(began.elapsed(), &done);
             if done.is_ok() {
                 return;
+            }
+        }
+    }
+
+    /// Waits until it is our turn.
+    async fn turn(&self) -> MutexGuard<'_, Pace> {
+        let mut turn = pin!(async {
+            let pace = self.pace.lock().await;
+            sleep_until(pace.next).await;
+            pace
+        });
+        loop {
+            tokio::select! {
+                biased;
+                pace = &mut turn => return pace,
+                // Somebody has to see when a resource is begun.
+                () = self.next_look() => drop(self.present()),
             }
         }
     }
@@ -141,19 +162,36 @@ impl<J: Journal, S: Fn() -> Option<Record>> Keeper<J, S> {
         self.heard.notified().await;
     }
 
-    async fn write(&self, record: &Record) -> Result<(), InsightsError> {
-        let done = self.journal.write(record).await;
+    /// Writes what there is then, once it is known what has to be carried on.
+    async fn write(&self, source: impl Fn() -> Option<Record>) -> Result<u32, InsightsError> {
+        let done = self.try_to_write(source).await;
         let was_in_trouble = self.is_in_trouble.replace(done.is_err());
         if let Err(error) = &done {
             if !was_in_trouble {
                 debug!("The journal could not be written: {error}.");
             }
             // What was not there from the beginning does not come into being while a step runs.
-            let is_there = *error != InsightsError::NotThere || self.has_written.get();
+            let is_there = *error != InsightsError::NotThere || self.has_answered.get();
             self.is_there.set(is_there);
         }
-        self.has_written.set(self.has_written.get() || done.is_ok());
+        self.has_answered
+            .set(self.has_answered.get() || done.is_ok());
         done
+    }
+
+    async fn try_to_write(
+        &self,
+        source: impl Fn() -> Option<Record>,
+    ) -> Result<u32, InsightsError> {
+        if !self.is_open.get() {
+            self.page.open().await?;
+            self.is_open.set(true);
+            self.has_answered.set(true);
+        }
+        match source() {
+            Some(record) => self.page.write(&record).await,
+            None => Ok(0),
+        }
     }
 
     fn present(&self) -> Option<Record> {
@@ -176,25 +214,32 @@ impl<J: Journal, S: Fn() -> Option<Record>> Keeper<J, S> {
     }
 }
 
-impl Pace {
-    fn new() -> Self {
+impl Default for Pace {
+    fn default() -> Self {
         Self {
             pause: Duration::ZERO,
             given: Instant::now(),
             next: Instant::now(),
         }
     }
+}
 
+impl Pace {
     /// Takes note of what became of a write. Whoever takes long is asked too often.
-    fn go_on(&mut self, took: Duration, done: &Result<(), InsightsError>) {
+    fn go_on(&mut self, took: Duration, done: &Result<u32, InsightsError>) {
         let now = Instant::now();
+        if *done == Ok(0) {
+            self.next = self.next.max(now + took * AFTER_NOTHING);
+            return;
+        }
         let is_slow = took > self.pause.max(SLOW) || done.is_err();
         self.pause = match self.pause / 2 {
             _ if is_slow => (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
             half if half < FIRST_PAUSE => Duration::ZERO,
             half => half,
         };
-        self.given = self.given.max(now) + FOR_EACH;
+        let requests = *done.as_ref().unwrap_or(&FAILED);
+        self.given = self.given.max(now) + FOR_EACH * requests;
         let in_advance = self.given.checked_sub(FOR_EACH * AT_ONCE).unwrap_or(now);
         let quiet = done.as_ref().err().map(quiet).unwrap_or_default();
         self.next = in_advance.max(now + self.pause.max(quiet));

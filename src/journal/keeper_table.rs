@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::keeper::{Journal, Keeper};
+use super::keeper::{Keeper, Page, SharedPace};
 use super::record::{Entry, PlaceName, Record, Stand};
 use crate::bitbucket::InsightsError;
 use crate::lock::Owner;
@@ -22,6 +23,8 @@ const TOO_MANY: InsightsError = InsightsError::TooManyRequests { wait: None };
 /// A journal that plays what it is told, and notes when what was written.
 #[derive(Clone, Default)]
 struct Played {
+    /// What goes wrong when it is opened, the last one first.
+    unread: Rc<RefCell<Vec<InsightsError>>>,
     /// What goes wrong with the next writes, the last one first.
     failures: Rc<RefCell<Vec<InsightsError>>>,
     /// How long each write takes.
@@ -31,8 +34,15 @@ struct Played {
     last: Rc<RefCell<Option<Record>>>,
 }
 
-impl Journal for Played {
-    async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+impl Page for Played {
+    async fn open(&self) -> Result<(), InsightsError> {
+        self.unread.borrow_mut().pop().map_or(Ok(()), Err)
+    }
+
+    async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
+        if self.last.borrow().as_ref() == Some(record) {
+            return Ok(0);
+        }
         let count = record.entries.len();
         self.writes.borrow_mut().push((Instant::now(), count));
         sleep(self.takes.get()).await;
@@ -40,7 +50,7 @@ impl Journal for Played {
             return Err(error);
         }
         *self.last.borrow_mut() = Some(record.clone());
-        Ok(())
+        Ok(2)
     }
 }
 
@@ -49,6 +59,7 @@ struct Stage {
     journal: Played,
     record: Rc<RefCell<Option<Record>>>,
     heard: Arc<Notify>,
+    pace: SharedPace,
     began: Instant,
 }
 
@@ -60,6 +71,7 @@ impl Stage {
             journal: Played::default(),
             record: Rc::default(),
             heard: Arc::default(),
+            pace: SharedPace::default(),
             began: Instant::now(),
         }
     }
@@ -67,7 +79,8 @@ impl Stage {
     fn keeper(&self) -> Keeper<Played, Source> {
         let record = Rc::clone(&self.record);
         let source: Source = Box::new(move || record.borrow().clone());
-        Keeper::new(self.journal.clone(), source, Arc::clone(&self.heard))
+        let (heard, pace) = (Arc::clone(&self.heard), Rc::clone(&self.pace));
+        Keeper::new(self.journal.clone(), source, heard, pace)
     }
 
     /// Lets one more resource be heard of.
@@ -125,8 +138,8 @@ fn too_many(times: usize) -> Vec<InsightsError> {
 }
 
 /// Plays this beside a keeper that runs meanwhile.
-async fn beside<J: Journal, S: Fn() -> Option<Record>>(
-    keeper: &Keeper<J, S>,
+async fn beside<P: Page, S: Fn() -> Option<Record>>(
+    keeper: &Keeper<P, S>,
     play: impl Future<Output = ()>,
 ) {
     tokio::select! {
@@ -165,6 +178,73 @@ async fn who_has_much_to_write_keeps_to_a_rate_in_the_long_run() {
     assert_eq!(in_the_first_minute, 60);
     // At two requests each.
     assert!((410..=425).contains(&writes.len()), "{}", writes.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_that_change_nothing_cost_nothing() {
+    let stage = Stage::new();
+    beside(&stage.keeper(), async {
+        stage.hear(Fate::NotBegun);
+        for _ in 0..100 {
+            sleep(Duration::from_millis(50)).await;
+            stage.heard.notify_one();
+        }
+        for _ in 0..50 {
+            stage.hear(Fate::InFlight);
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let writes = stage.writes();
+    assert_eq!((writes.len(), writes[1].0), (51, 5_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_places_of_a_run_keep_to_one_pace_and_one_request_to_keep_quiet() {
+    let pace = SharedPace::default();
+    let stage = |_| Stage {
+        pace: Rc::clone(&pace),
+        ..Stage::new()
+    };
+    let stages: Vec<Stage> = (0..30).map(stage).collect();
+    let keepers: Vec<_> = stages.iter().map(Stage::keeper).collect();
+    let wait = Some(Duration::from_secs(30));
+    *stages[0].journal.failures.borrow_mut() = vec![InsightsError::TooManyRequests { wait }];
+    let play = async {
+        for _ in 0..600 {
+            for stage in &stages {
+                stage.hear(Fate::InFlight);
+            }
+            sleep(SECOND).await;
+        }
+    };
+    tokio::select! {
+        _ = join_all(keepers.iter().map(Keeper::keep)) => unreachable!("it never ends"),
+        () = play => {}
+    }
+    let all: Vec<u128> = stages.iter().flat_map(Stage::seconds).collect();
+    assert_eq!(all.iter().filter(|at| **at < 30).count(), 1);
+    // 60 at once, and one every ten seconds.
+    assert!((115..=122).contains(&all.len()), "{}", all.len());
+    assert!(
+        stages.iter().all(|stage| !stage.seconds().is_empty()),
+        "each has its turn"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_before_it_is_known_what_is_to_be_carried_on() {
+    let stage = Stage::new();
+    *stage.journal.unread.borrow_mut() = vec![InsightsError::TimedOut, TOO_MANY];
+    beside(&stage.keeper(), async {
+        stage.hear(Fate::InFlight);
+        sleep(LONG).await;
+    })
+    .await;
+    assert_eq!(stage.writes(), [(6_000, 1)]);
+    *stage.journal.unread.borrow_mut() = vec![InsightsError::Malformed];
+    assert!(!stage.keeper().finish(empty, SECOND * 5).await);
+    assert_eq!(stage.writes().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +313,7 @@ async fn who_answers_slowly_is_asked_less_often() {
 #[tokio::test(start_paused = true)]
 async fn where_there_is_no_proxy_nobody_asks_again() {
     let stage = Stage::new();
-    *stage.journal.failures.borrow_mut() = vec![InsightsError::NotThere];
+    *stage.journal.unread.borrow_mut() = vec![InsightsError::NotThere];
     let keeper = stage.keeper();
     let play = async {
         for _ in 0..10 {
@@ -242,8 +322,8 @@ async fn where_there_is_no_proxy_nobody_asks_again() {
         }
     };
     beside(&keeper, play).await;
-    assert!(!keeper.finish(empty(), SECOND).await);
-    assert_eq!(stage.writes(), [(0, 1)]);
+    assert!(!keeper.finish(empty, SECOND).await);
+    assert_eq!(stage.writes(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -264,7 +344,7 @@ async fn a_proxy_that_was_there_is_asked_again() {
 async fn the_last_record_is_tried_again_within_its_time() {
     let stage = Stage::new();
     *stage.journal.failures.borrow_mut() = vec![TOO_MANY, InsightsError::TimedOut];
-    assert!(stage.keeper().finish(empty(), SECOND * 5).await);
+    assert!(stage.keeper().finish(empty, SECOND * 5).await);
     assert_eq!(stage.writes(), [(0, 0), (500, 0), (1_500, 0)]);
 }
 
@@ -283,7 +363,7 @@ async fn the_last_record_keeps_nobody_longer_than_it_may() {
         let stage = Stage::new();
         *stage.journal.failures.borrow_mut() = failures;
         stage.journal.takes.set(takes);
-        assert!(!stage.keeper().finish(empty(), SECOND * 5).await);
+        assert!(!stage.keeper().finish(empty, SECOND * 5).await);
         assert_eq!(stage.began.elapsed().as_millis(), expected);
     }
 }
@@ -308,7 +388,7 @@ async fn what_is_begun_is_noted_once_also_while_nothing_may_be_written() {
     assert!(begun.is_some());
     let mut last = stage.record.borrow().clone().unwrap();
     last.entries[1].resource.stage = Fate::Complete;
-    assert!(keeper.finish(last, SECOND).await);
+    assert!(keeper.finish(|| last.clone(), SECOND).await);
     let last = stage.journal.last.borrow().clone().unwrap();
     assert_eq!(last.entries[1].begun, begun);
 }

@@ -5,12 +5,15 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::form::{Key, key};
 use super::record::{Entry, Record};
 use crate::environment::sounds_secret;
 
+/// What sounds like a secret among settings and is none: where `s3` has the state in its bucket.
+const NO_SECRET_SETTING: &str = "key";
 /// A shorter value is a word that stands everywhere.
 const SHORTEST: usize = 8;
 pub(super) const MASK: &str = "***";
@@ -19,20 +22,20 @@ pub(super) const MASK: &str = "***";
 pub(crate) struct Masks(Vec<SecretString>);
 
 impl Masks {
-    /// What looks like a secret among these variables, and what softstop was given as one.
+    /// What looks like a secret in these variables and in the words of this command line: the values of
+    /// names that sound like one, wherever they stand, and the passwords of addresses.
     pub(crate) fn new<'a>(
         variables: impl IntoIterator<Item = (&'a str, &'a str)>,
-        given: impl IntoIterator<Item = SecretString>,
+        words: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let variables = variables.into_iter();
-        let looks_secret = variables.filter(|(name, _)| sounds_secret(name));
         let mut texts: BTreeSet<String> = BTreeSet::new();
-        for (_, value) in looks_secret {
-            texts.extend(lines(value));
+        for (name, value) in variables {
+            if sounds_secret(name) {
+                texts.extend(lines(value));
+            }
+            texts.extend(within(value));
         }
-        for secret in given {
-            texts.extend(lines(secret.expose_secret()));
-        }
+        texts.extend(words.into_iter().flat_map(within));
         let mut texts: Vec<String> = texts.into_iter().collect();
         // One that has another in it would be left in part.
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
@@ -42,11 +45,13 @@ impl Masks {
     /// The record as others may read it. Resources that can no longer be told apart are counted.
     pub(crate) fn hide(&self, record: Record) -> Record {
         let mut seen: BTreeSet<Key> = BTreeSet::new();
-        let count = record.entries.len();
-        let entries = record.entries.into_iter().map(|entry| self.entry(entry));
-        let entries: Vec<Entry> = entries.filter(|entry| seen.insert(key(entry))).collect();
+        let entries = record.entries.iter().cloned();
+        let entries = entries.map(|entry| self.entry(entry));
+        let (entries, twins): (Vec<Entry>, Vec<Entry>) =
+            entries.partition(|entry| seen.insert(key(entry)));
+        let missed = twins.iter().filter(|entry| record.misses(entry)).count();
         Record {
-            dropped: record.dropped + count - entries.len(),
+            dropped: record.dropped + missed,
             entries,
             ..record
         }
@@ -82,6 +87,56 @@ fn lines(value: &str) -> impl Iterator<Item = String> {
     lines
         .filter(|line| line.len() >= SHORTEST)
         .map(str::to_owned)
+}
+
+/// The secrets that stand within a text: settings of a backend, a connection string, options.
+fn within(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        for (at, _) in line.match_indices('=') {
+            let name = name_before(&line[..at]);
+            if sounds_secret(name) && name != NO_SECRET_SETTING {
+                found.extend(readings(&line[at + 1..]));
+            }
+        }
+        for (at, mark) in line.match_indices("://") {
+            found.extend(password(&line[at + mark.len()..]));
+        }
+    }
+    // What an address says in an escaped form may be named as it is meant.
+    let meant = found.iter().map(|text| percent_decode_str(text));
+    let meant: Vec<String> = meant
+        .map(|text| text.decode_utf8_lossy().into_owned())
+        .collect();
+    found.extend(meant);
+    found.retain(|text| text.len() >= SHORTEST);
+    found
+}
+
+/// The name to which something is assigned behind this.
+fn name_before(text: &str) -> &str {
+    let is_of_name = |character: char| character.is_alphanumeric() || "_-.".contains(character);
+    let text = text.trim_end();
+    &text[text.trim_end_matches(is_of_name).len()..]
+}
+
+/// What is assigned, however it may be meant: up to the next blank, to the next quote, or to the end.
+fn readings(value: &str) -> [String; 3] {
+    let is_quote = |character: char| "\"'".contains(character);
+    let is_end = |character: char| character.is_whitespace() || "&;,\"'".contains(character);
+    let value = value.trim().trim_matches(is_quote);
+    let word = value.split(is_end).next().unwrap_or_default();
+    let quoted = value.split(is_quote).next().unwrap_or_default();
+    [word, quoted, value].map(str::to_owned)
+}
+
+/// The password of an address, behind its scheme.
+fn password(address: &str) -> Option<String> {
+    let is_end = |character: char| character.is_whitespace() || "/?#\"".contains(character);
+    let server = address.split(is_end).next()?;
+    let (user, _) = server.rsplit_once('@')?;
+    let (_, password) = user.split_once(':')?;
+    Some(password.to_owned())
 }
 
 impl fmt::Debug for Masks {
@@ -136,9 +191,65 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_as_a_secret_is_masked_whatever_holds_it() {
-        let masks = Masks::new([], [SecretString::from("given-as-secret")]);
-        assert_eq!(masks.text("a.given-as-secret-b"), "a.***-b");
+    fn what_is_set_as_a_secret_within_a_value_or_on_the_command_line_is_masked() {
+        for (name, value) in [
+            (
+                "PG_CONN_STR",
+                "postgres://tf:12345678@db/state?sslmode=disable",
+            ),
+            (
+                "PG_CONN_STR",
+                "host=db user=tf password=12345678 dbname=state",
+            ),
+            (
+                "PG_CONN_STR",
+                "postgres://db/state?user=tf&password=12345678&a=b",
+            ),
+            ("BACKEND_CONFIG_0", "password=12345678"),
+            ("BACKEND_CONFIG", "conn_str=postgres://tf:12345678@db/state"),
+            ("BACKEND_CONFIG", "secret_key = \"12345678\""),
+            (
+                "TF_CLI_ARGS_init",
+                "-upgrade -backend-config=access_key=12345678 -no-color",
+            ),
+            ("TF_CLI_ARGS_init", "'-backend-config=password=12345678'"),
+            ("TF_CLI_ARGS_plan", "-var db_password=12345678"),
+            ("TF_HTTP_ADDRESS", "https://tf:12345678@states.example/x"),
+            (
+                "ANY_LIST",
+                "https://a.example,https://tf:1234567%38@b.example",
+            ),
+            ("DATABASES", "a\nredis://:12345678@cache"),
+        ] {
+            let text = format!("{name}={value}");
+            for masks in [Masks::new([(name, value)], []), Masks::new([], [value])] {
+                assert_eq!(masks.text("a[\"12345678\"].b"), "a[\"***\"].b", "{text}");
+            }
+        }
+        let quoted = Masks::new(
+            [],
+            [
+                "password='a long one' b=c",
+                "-backend-config=token=x, y and z",
+            ],
+        );
+        assert_eq!(quoted.text("<a long one> <x, y and z>"), "<***> <***>");
+    }
+
+    #[test]
+    fn what_only_stands_beside_a_secret_is_not() {
+        for value in [
+            "key=production/network",
+            "conn_str=postgres://terraform@database/production",
+            "host=database user=terraform password=12345678 dbname=production",
+            "-backend-config=bucket=production -lock-timeout=5minutes",
+            "https://registry.example:8443/production",
+        ] {
+            let masks = Masks::new([("TF_CLI_ARGS", value)], [value]);
+            for word in ["terraform", "production", "database", "5minutes", "network"] {
+                assert_eq!(masks.text(word), word, "{value}");
+            }
+        }
     }
 
     #[test]

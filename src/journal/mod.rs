@@ -19,7 +19,7 @@ mod store_table;
 mod unmasked;
 mod words;
 
-pub(crate) use keeper::Keeper;
+pub(crate) use keeper::{Keeper, Page, SharedPace};
 pub(crate) use masked::Masks;
 pub(crate) use record::{Entry, Gap, Past, PlaceName, Record, Stand};
 pub(crate) use shares::Shares;

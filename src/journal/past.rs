@@ -28,9 +28,14 @@ impl Entry {
 }
 
 impl Record {
-    /// Whether it holds something that no state knows.
+    /// Whether it holds something that no state knows, or something may be missing in it that does.
     pub(crate) fn is_open(&self) -> bool {
-        self.entries.iter().any(Entry::is_open)
+        self.entries.iter().any(Entry::is_open) || self.misses_some()
+    }
+
+    /// Whether something may be open that is not listed, so that only a person can settle it.
+    pub(crate) fn misses_some(&self) -> bool {
+        self.dropped > 0 && self.stand != Stand::Settled
     }
 
     /// Takes in what the state has, as it stands before anybody deploys again.

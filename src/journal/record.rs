@@ -17,7 +17,8 @@ pub(crate) struct Record {
     pub(crate) place: PlaceName,
     pub(crate) stand: Stand,
     pub(crate) entries: Vec<Entry>,
-    /// How many resources are not among them, because there were too many.
+    /// How many resources are not among them, because there were too many, or they were not written in
+    /// time. Once the deploy has ended, only what may be open counts.
     pub(crate) dropped: usize,
     /// Whether it was told what the deploy was going to do.
     pub(crate) has_plan: bool,
@@ -42,6 +43,13 @@ pub(crate) struct Entry {
     pub(crate) begun: Option<Timestamp>,
     /// Whether the state had it, where the state was read.
     pub(crate) is_stored: Option<bool>,
+}
+
+impl Record {
+    /// Whether this entry has to be counted where it is not listed.
+    pub(super) fn misses(&self, entry: &Entry) -> bool {
+        self.stand != Stand::Unfinished || entry.is_open()
+    }
 }
 
 impl Entry {
@@ -88,11 +96,6 @@ impl Past {
             gap: Some(Gap::NotAsked(why.into())),
             ..Self::default()
         }
-    }
-
-    /// Whether there is an answer where it was asked for.
-    pub(crate) fn is_answered(&self) -> bool {
-        !matches!(self.gap, Some(Gap::NotAsked(_) | Gap::Silent(_)))
     }
 
     /// Whether this deploy is among what is known.

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 #[cfg(test)]
 use super::fake::{FakeShelf, SECRET};
-use super::keeper::Journal;
 use super::record::{PlaceName, Record};
 use super::store::Store;
 use crate::bitbucket::InsightsError;
@@ -20,8 +19,8 @@ pub(crate) enum Shelf {
 }
 
 impl Shelf {
-    /// Writes a record, or writes it anew.
-    pub(crate) async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+    /// Writes a record, or writes it anew, and tells how many requests that took.
+    pub(crate) async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
         match self {
             Self::Commits(store) => store.write(record).await,
             #[cfg(test)]
@@ -59,11 +58,5 @@ impl Shelf {
             #[cfg(test)]
             Self::Fake(fake) => fake.on_commit(commit).await,
         }
-    }
-}
-
-impl Journal for &Shelf {
-    async fn write(&self, record: &Record) -> Result<(), InsightsError> {
-        Shelf::write(self, record).await
     }
 }

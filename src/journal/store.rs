@@ -29,8 +29,8 @@ pub(crate) struct Store {
 #[derive(Debug, Default)]
 struct Written {
     report: Option<Report>,
-    /// How many seats it says to count.
-    listed: usize,
+    /// How many seats it says to count; nothing where it may not be there.
+    listed: Option<usize>,
     seats: Vec<Seat>,
 }
 
@@ -57,8 +57,8 @@ impl Store {
         self.masks.text(text)
     }
 
-    /// Writes what has changed since it was written last.
-    pub(crate) async fn write(&self, record: &Record) -> Result<(), InsightsError> {
+    /// Writes what has changed since it was written last, and tells how many requests that took.
+    pub(crate) async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
         let record = self.masks.hide(form::limited(record));
         let commit = record.commit.as_str();
         let report = form::report(&record).ok_or_else(|| {
@@ -67,24 +67,30 @@ impl Store {
         })?;
         let id = report.external_id.clone();
         let changed = self.changed(&id, &record);
+        let mut requests = 0;
         // Nothing can be noted in a report that is not there. And it says how many seats count, so
         // whoever reads it before the rest is written sees that some are missing. Otherwise what has
         // become of each resource comes first: a kill may come before the second request.
         let count = record.entries.len();
-        if self.known(&id, |known| known.listed == 0 || count > known.listed) {
+        if self.known(&id, |known| {
+            known.listed.is_none_or(|listed| count > listed)
+        }) {
+            requests += 1;
             self.put(commit, &report, count).await?;
         }
         for some in changed.chunks(AT_ONCE) {
             self.known(&id, |known| known.note(some, |_| None));
             let annotations: Vec<&Annotation> = some.iter().map(|(_, one)| one).collect();
+            requests += 1;
             let done = self.insights.post_annotations(commit, &id, &annotations);
             done.await?;
             self.known(&id, |known| known.note(some, |one| Some(one.clone())));
         }
         if self.known(&id, |known| known.report.as_ref() != Some(&report)) {
+            requests += 1;
             self.put(commit, &report, count).await?;
         }
-        Ok(())
+        Ok(requests)
     }
 
     async fn put(&self, commit: &str, report: &Report, listed: usize) -> Result<(), InsightsError> {
@@ -94,7 +100,7 @@ impl Store {
         self.insights.put_report(commit, report).await?;
         self.known(id, |known| {
             known.report = Some(report.clone());
-            known.listed = listed;
+            known.listed = Some(listed);
         });
         Ok(())
     }
@@ -161,7 +167,7 @@ impl Store {
         });
         // What is written next keeps the seats.
         let seats: Vec<Seat> = seats.collect();
-        let (report, listed) = (None, seats.len());
+        let (report, listed) = (None, Some(seats.len()));
         self.known(&id, |known| {
             *known = Written {
                 report,

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::process::Command;
 
-use secrecy::SecretString;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use softstop_test_support::{CodeInsights, InsightsFault};
 use uuid::Uuid;
@@ -109,6 +109,54 @@ async fn only_what_has_changed_is_written_again() {
     // What has become of it first: the report says the same in fewer words.
     assert_eq!(asked(&server, 4), [post(1), put(0)]);
     assert_eq!(read(&server, &record).await, Some(record));
+}
+
+#[tokio::test]
+async fn a_record_without_entries_is_written_once() {
+    let server = CodeInsights::start();
+    let store = store_at(&server.proxy());
+    assert_eq!(store.write(&record([])).await, Ok(1));
+    assert_eq!(store.write(&record([])).await, Ok(0));
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(store.write(&record(many(1, Fate::InFlight))).await, Ok(2));
+}
+
+#[tokio::test]
+async fn of_too_many_complete_ones_the_newest_are_there_while_nobody_knows_what_the_state_has() {
+    let server = CodeInsights::start();
+    let store = store_at(&server.proxy());
+    let mut entries = many(1_500, Fate::Complete);
+    // Against the order of their addresses.
+    for (age, entry) in (0..).zip(&mut entries) {
+        entry.begun = Some(Timestamp::UNIX_EPOCH - SignedDuration::from_secs(age));
+    }
+    entries.reverse();
+    for entry in &mut entries[..10] {
+        entry.resource.stage = Fate::NotBegun;
+        entry.begun = None;
+    }
+    entries.rotate_left(700);
+    let record = record(entries);
+    store.write(&record).await.unwrap();
+    let read = read(&server, &record).await.unwrap();
+    let address = |entry: &Entry| entry.resource.address.clone();
+    let there: Vec<String> = read.entries.iter().map(address).collect();
+    let newest: Vec<String> = many(1_000, Fate::Complete).iter().map(address).collect();
+    assert_eq!((there, read.dropped), (newest, 500));
+}
+
+#[tokio::test]
+async fn what_is_not_listed_of_a_deploy_that_has_ended_counts_only_where_it_is_open() {
+    let server = CodeInsights::start();
+    let store = store_at(&server.proxy());
+    let mut record = record(many(1_500, Fate::Complete));
+    record.stand = Stand::Unfinished;
+    for entry in &mut record.entries[1_200..] {
+        entry.is_stored = Some(true);
+    }
+    store.write(&record).await.unwrap();
+    let left = read(&server, &record).await.unwrap();
+    assert_eq!((left.entries.len(), left.dropped), (1_000, 200));
 }
 
 #[tokio::test]
@@ -257,12 +305,12 @@ async fn reports_of_others_and_forged_ones_are_passed_over() {
 async fn no_secret_is_written() {
     let server = CodeInsights::start();
     let insights = Insights::new(&[&server.proxy()], "acme", "infra").unwrap();
-    let given = SecretString::from("given-to-softstop");
+    let words = ["--backend-config=password=given-to-softstop"];
     let variables = [
         ("DB_PASSWORD", "hunter22-hunter22"),
         ("HOME", "/infra/prod"),
     ];
-    let store = Store::new(insights, Masks::new(variables, [given]));
+    let store = Store::new(insights, Masks::new(variables, words));
     let mut secret = entry("a.b[\"hunter22-hunter22\"]", Fate::Complete);
     secret.resource.unit = Some("given-to-softstop".to_owned());
     let mut with_id = entry("a.c", Fate::Complete);

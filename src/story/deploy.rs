@@ -141,12 +141,12 @@ impl<S: Stage> Story<'_, S> {
             return Conclusion::not_begun(exit, before.locks, why);
         }
 
-        let (past, stored) = self.past(&before).await;
-        let weighed = self.weigh(&past, stored).await;
+        let left = self.past(&before).await;
+        let weighed = self.weigh(&left.past, left.stored).await;
         if let Some(stopped) = self.stopped_before(&before.locks).await {
             return stopped;
         }
-        if let Some(conclusion) = self.refuse(&weighed, &before.locks).await {
+        if let Some(conclusion) = self.refuse(&weighed, &before.locks, &left.records).await {
             return conclusion;
         }
 
@@ -158,7 +158,7 @@ impl<S: Stage> Story<'_, S> {
         let mut watch = Watch {
             used: Used::default(),
             warned,
-            keeping: Keeping::of(self.journal, &hearing, &past),
+            keeping: Keeping::of(self.journal, &hearing, left.records),
             hearing,
         };
         if self.deploy.runs.may_change() {
@@ -220,8 +220,8 @@ impl<S: Stage> Story<'_, S> {
         let remains = self.remains(&hearing, &used, &places, ended, &went.lacking);
         let remains = remains.await;
         (self.report)(&conclusion, &remains);
-        keeping.finish(self.stage, &remains).await;
-        self.settle(past, &places, &hearing, outcome).await;
+        let settled = self.settled(left.past, &places, &hearing, outcome).await;
+        keeping.finish(self.stage, &remains, settled).await;
         self.run_after_script(&conclusion).await;
         self.explain(&warned, &conclusion);
         conclusion

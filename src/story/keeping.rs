@@ -2,16 +2,19 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all, try_join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{Notify, OnceCell};
-use tokio::time::{sleep, timeout};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tracing::debug;
 
-use crate::journal::{Entry, Keeper, Past, PlaceName, Record, Shares, Shelf, Stand};
+use crate::bitbucket::InsightsError;
+use crate::journal::{Entry, Keeper, Page, PlaceName, Record, SharedPace, Shares, Shelf, Stand};
 use crate::story::hearing::{Heard, Hearing};
 use crate::story::journal::{Journal, Own, limit_to_write};
 use crate::story::past::entries_of;
@@ -21,15 +24,14 @@ use crate::tools::progress::Fate;
 
 /// How long is waited for more once something was heard: a plan is many lines.
 const GATHERING: Duration = Duration::from_millis(10);
-/// How long the begin of a record may wait for what it has to carry on.
-const LIMIT_TO_READ: Duration = Duration::from_secs(2);
 
 /// What is kept of one deploy. Nothing, where no journal is.
 pub(super) struct Keeping<'a> {
     own: Option<(&'a Shelf, &'a Own)>,
-    /// Whether there was an answer when it was asked about the past.
-    answers: bool,
     telling: Rc<Teller>,
+    pace: SharedPace,
+    /// How the records of earlier deploys stand by now. Nobody waits until that is written.
+    looked_back: RefCell<Vec<Record>>,
     books: RefCell<Vec<Rc<Book<'a>>>>,
     /// Is told when a place is new.
     opened: Notify,
@@ -39,9 +41,15 @@ pub(super) struct Keeping<'a> {
 struct Book<'a> {
     place: PlaceName,
     heard: Arc<Notify>,
-    /// Whether it was read what there is to carry on.
-    was_read: OnceCell<()>,
-    keeper: Keeper<&'a Shelf, Box<dyn Fn() -> Option<Record> + 'a>>,
+    keeper: Keeper<OwnPage<'a>, Box<dyn Fn() -> Option<Record> + 'a>>,
+}
+
+/// Where the record of one place is written.
+struct OwnPage<'a> {
+    shelf: &'a Shelf,
+    own: &'a Own,
+    place: PlaceName,
+    telling: Rc<Teller>,
 }
 
 /// What there is to be told of each place.
@@ -52,24 +60,43 @@ struct Teller {
     carried: RefCell<Vec<Record>>,
 }
 
+impl Page for OwnPage<'_> {
+    /// An earlier deploy of this very run may have left something at this place.
+    async fn open(&self) -> Result<(), InsightsError> {
+        let Self { own, place, .. } = self;
+        let is_known = |carried: &Record| carried.place == *place;
+        if !self.telling.carried.borrow().iter().any(is_known) {
+            let left = self.shelf.of_step(&own.commit, &own.owner, place).await?;
+            let left = left.map(Record::taken_as_over);
+            self.telling.carried.borrow_mut().extend(left);
+        }
+        Ok(())
+    }
+
+    async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
+        self.shelf.write(record).await
+    }
+}
+
 impl<'a> Keeping<'a> {
-    pub(super) fn of(journal: &'a Journal, hearing: &Hearing, past: &Past) -> Self {
+    pub(super) fn of(
+        journal: &'a Journal,
+        hearing: &Hearing,
+        mut looked_back: Vec<Record>,
+    ) -> Self {
         let own = journal.own();
-        let carried = match (own, past) {
-            (Some((_, own)), Past { records, .. }) => {
-                let of_own = records.iter().filter(|record| record.owner == own.owner);
-                of_own.cloned().collect()
-            }
-            (None, _) => Vec::new(),
-        };
+        // What is left of this very run is written with its own record.
+        let is_own = |record: &mut Record| own.is_some_and(|(_, own)| record.owner == own.owner);
+        let carried = looked_back.extract_if(.., is_own).collect();
         Self {
             own,
-            answers: past.is_answered(),
             telling: Rc::new(Teller {
                 heard: hearing.heard(),
                 shares: RefCell::default(),
                 carried: RefCell::new(carried),
             }),
+            pace: SharedPace::default(),
+            looked_back: RefCell::new(looked_back),
             books: RefCell::default(),
             opened: Notify::new(),
         }
@@ -89,10 +116,16 @@ impl<'a> Keeping<'a> {
         heard.notify_one();
         let (telling, of) = (Rc::clone(&self.telling), place.clone());
         let source = move || Some(telling.record(own, &of));
+        let page = OwnPage {
+            shelf,
+            own,
+            place: place.clone(),
+            telling: Rc::clone(&self.telling),
+        };
+        let (source, pace) = (Box::new(source), Rc::clone(&self.pace));
         books.push(Rc::new(Book {
             place,
-            keeper: Keeper::new(shelf, Box::new(source), Arc::clone(&heard)),
-            was_read: OnceCell::new(),
+            keeper: Keeper::new(page, source, Arc::clone(&heard), pace),
             heard,
         }));
         self.opened.notify_one();
@@ -113,18 +146,18 @@ impl<'a> Keeping<'a> {
     /// Writes what is heard. It never ends, and costs nothing while nothing is heard.
     pub(super) async fn keep(&self) -> Infallible {
         let mut keepers = FuturesUnordered::new();
+        let mut looked_back = pin!(self.write_looked_back());
+        let mut is_written = false;
         loop {
             let books = self.books.borrow().clone();
             for book in &books[keepers.len()..] {
                 let book = Rc::clone(book);
-                keepers.push(async move {
-                    self.read_own(&book).await;
-                    book.keeper.keep().await;
-                });
+                keepers.push(async move { book.keeper.keep().await });
             }
             tokio::select! {
                 () = self.opened.notified() => {}
                 () = self.gather() => {}
+                () = &mut looked_back, if !is_written => is_written = true,
                 Some(()) = keepers.next() => {}
             }
             // Whatever has cut the gathering short.
@@ -134,24 +167,17 @@ impl<'a> Keeping<'a> {
         }
     }
 
-    /// Reads what an earlier deploy of this very run has left at this place, before its record is
-    /// written over.
-    async fn read_own(&self, book: &Book<'_>) {
-        let Some((shelf, own)) = self.own.filter(|_| self.answers) else {
+    /// Writes how the records of earlier deploys stand by now, where that is not done yet.
+    async fn write_looked_back(&self) {
+        let Some((shelf, _)) = self.own else {
             return;
         };
-        let place = &book.place;
-        let read = async || {
-            let is_known = |carried: &Record| carried.place == *place;
-            if self.telling.carried.borrow().iter().any(is_known) {
-                return;
-            }
-            let asked = shelf.of_step(&own.commit, &own.owner, place);
-            if let Ok(Ok(Some(record))) = timeout(LIMIT_TO_READ, asked).await {
-                self.telling.carried.borrow_mut().push(record);
-            }
-        };
-        book.was_read.get_or_init(read).await;
+        let records = self.looked_back.borrow().clone();
+        let writes = records.iter().map(|record| shelf.write(record));
+        match try_join_all(writes).await {
+            Ok(_) => self.looked_back.borrow_mut().clear(),
+            Err(error) => debug!("The journal was not written: {error}."),
+        }
     }
 
     async fn gather(&self) {
@@ -159,19 +185,31 @@ impl<'a> Keeping<'a> {
         sleep(GATHERING).await;
     }
 
-    /// Writes how the deploy has ended, as far as there is time for it.
-    pub(super) async fn finish<H: Host>(&self, host: &H, remains: &Remains) {
+    /// Writes how the deploy has ended, and how `earlier` ones stand after it, as far as there is time
+    /// for it.
+    pub(super) async fn finish<H: Host>(&self, host: &H, remains: &Remains, earlier: Vec<Record>) {
         let Some((_, own)) = self.own else {
             return;
         };
         let limit = limit_to_write(host);
         let books = self.books.borrow().clone();
         let writes = books.iter().map(async |book| {
-            self.read_own(book).await;
-            let record = self.telling.last_record(own, &book.place, remains);
-            book.keeper.finish(record, limit).await
+            let last = || self.telling.last_record(own, &book.place, remains);
+            book.keeper.finish(last, limit).await
         });
-        host.limited(limit, join_all(writes)).await;
+        self.replace_looked_back(earlier);
+        let all = join(join_all(writes), self.write_looked_back());
+        host.limited(limit, all).await;
+    }
+
+    /// Takes in how the records of earlier deploys stand by now.
+    fn replace_looked_back(&self, earlier: Vec<Record>) {
+        let mut looked_back = self.looked_back.borrow_mut();
+        let is_same = |one: &Record, other: &Record| {
+            one.owner == other.owner && one.place == other.place && one.commit == other.commit
+        };
+        looked_back.retain(|old| !earlier.iter().any(|new| is_same(old, new)));
+        looked_back.extend(earlier);
     }
 }
 
@@ -191,9 +229,9 @@ impl Teller {
             commit: own.commit.clone(),
             place: place.clone(),
             stand: Stand::Running,
-            entries: entries_of(&told),
             dropped: told.dropped,
             has_plan: told.has_plan,
+            entries: entries_of(told.resources),
         }
     }
 
@@ -201,6 +239,9 @@ impl Teller {
     fn carry_into(&self, record: &mut Record) {
         let carried = self.carried.borrow();
         for carried in carried.iter().filter(|one| one.place == record.place) {
+            if carried.misses_some() {
+                record.dropped += carried.dropped;
+            }
             for entry in carried.entries.iter().filter(|entry| entry.is_open()) {
                 carry(&mut record.entries, entry);
             }
@@ -223,6 +264,9 @@ impl Teller {
                 None => None,
             };
             entry.is_stored = is_stored.or(entry.is_stored);
+        }
+        if remains.is_plain {
+            record.dropped = 0;
         }
         // After that, because what this deploy has made is not what the earlier one has left.
         self.carry_into(&mut record);

@@ -10,11 +10,13 @@ use crate::lock::Owner;
 use crate::story::journal::Journal;
 use crate::story::next_steps::next_steps;
 use crate::story::remains::{Kind, Left, names};
-use crate::tools::progress::{Stored, Telling, Told};
+use crate::tools::progress::{Resource, Stored, Telling, Told};
 use crate::tools::{Host, Teller, Tool, ToolError};
 
 /// How many next steps are printed.
 const STEPS: usize = 5;
+/// By which name a person resolves what a journal does not list. No address is without a dot.
+pub(super) const NOT_LISTED: &str = "not-listed";
 
 /// How many resources are how far, in which words, and whether somebody has to do something about it.
 const KINDS: [(Kind, &str, bool); 8] = [
@@ -122,9 +124,9 @@ fn logged(log: &[u8], teller: Teller<'_>, holder: &Owner, place: PlaceName) -> O
         commit: holder.commit().unwrap_or_default().to_owned(),
         place,
         stand: Stand::Unfinished,
-        entries: entries_of(&told),
         dropped: told.dropped,
         has_plan: told.has_plan,
+        entries: entries_of(told.resources),
     };
     (!record.entries.is_empty()).then_some(record)
 }
@@ -144,19 +146,26 @@ fn told_by(log: &[u8], teller: Teller<'_>) -> Told {
     reader.told()
 }
 
-/// What was told, as a journal has it.
-pub(super) fn entries_of(told: &Told) -> Vec<Entry> {
-    let resources = told.resources.iter();
-    let resources = resources.filter(|resource| resource.leaves_something());
-    resources.cloned().map(Entry::of).collect()
+/// What was told of these resources, as a journal has it.
+pub(super) fn entries_of(resources: Vec<Resource>) -> Vec<Entry> {
+    let resources = resources.into_iter();
+    let resources = resources.filter(Resource::leaves_something);
+    resources.map(Entry::of).collect()
 }
 
 /// Says what a person can do about what stays in the journal.
 pub(super) fn tell_way_out(prefix: &str, records: &[Record]) {
-    if records.iter().any(Record::is_open) {
+    let mut entries = records.iter().flat_map(|record| &record.entries);
+    if entries.any(Entry::is_open) {
         info!(
             "{prefix}It stays in the journal until the state has it, or until `softstop resolve \
              ADDRESS` says that it needs nothing more."
+        );
+    }
+    if records.iter().any(Record::misses_some) {
+        info!(
+            "{prefix}What is not listed no state can settle: it stays until `softstop resolve \
+             {NOT_LISTED}` says that somebody has looked."
         );
     }
 }
@@ -175,6 +184,13 @@ fn tell(prefix: &str, record: &Record) {
         if !of_kind.is_empty() {
             warn!("{prefix}{}: {}.", capitalised(words), names(&of_kind));
         }
+    }
+    if record.misses_some() {
+        warn!(
+            "{prefix}{} more are not listed: look into the log of build {}.",
+            record.dropped,
+            record.owner.build()
+        );
     }
 }
 

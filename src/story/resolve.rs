@@ -10,7 +10,7 @@ use crate::recovery::{Finding, examine};
 use crate::story::conclusion::{Conclusion, Locks, Reason};
 use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, unknown};
-use crate::story::past::{left_of, look_back, name_of};
+use crate::story::past::{NOT_LISTED, left_of, look_back, name_of};
 use crate::story::places::Place;
 use crate::story::stage::Stage;
 use crate::tools::ToolError;
@@ -121,6 +121,14 @@ fn strike(name: &str, record: &mut Record, addresses: &[String]) {
         }
     }
     record.entries.retain(|entry| !is_meant(entry));
+    if record.misses_some() && addresses.iter().any(|address| address == NOT_LISTED) {
+        info!(
+            "{name}: {} of build {}, which are not listed, need nothing more.",
+            record.dropped,
+            record.owner.build()
+        );
+        record.dropped = 0;
+    }
     record.end();
 }
 
@@ -136,5 +144,9 @@ fn resolved(words: String) -> Conclusion {
 fn open_names(records: &[Record]) -> Vec<String> {
     let entries = records.iter().flat_map(|record| &record.entries);
     let open = entries.filter(|entry| entry.is_open());
-    open.map(|entry| left_of(entry).name()).collect()
+    let not_listed = records.iter().any(Record::misses_some);
+    let not_listed = not_listed.then(|| NOT_LISTED.to_owned());
+    open.map(|entry| left_of(entry).name())
+        .chain(not_listed)
+        .collect()
 }

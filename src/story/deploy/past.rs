@@ -18,16 +18,29 @@ use crate::tools::{Locking, Processes, Tool, ToolError};
 /// Of how many deploys is said what they have left at other places.
 const MOST_ELSEWHERE: usize = 3;
 
+/// What is known of earlier deploys.
+pub(super) struct LookedBack {
+    pub(super) past: Past,
+    /// What the state has.
+    pub(super) stored: Result<Stored, ToolError>,
+    /// How each record stands by now, which is not written yet.
+    pub(super) records: Vec<Record>,
+}
+
 impl<S: Stage> Story<'_, S> {
     /// What is known of the deploys before this one, while nobody holds the lock: said, and compared
     /// with what the state has.
-    pub(super) async fn past(&self, before: &Before) -> (Past, Result<Stored, ToolError>) {
+    pub(super) async fn past(&self, before: &Before) -> LookedBack {
         let mut stored = Ok(Stored::default());
         let is_a_command = !self.deploy.runs.is_the_tools();
         let has_work = self.tool.has_work();
         if self.tool.takes_no_lock(&self.deploy.runs.words()) || !has_work && !is_a_command {
             let why = "nothing that may have one was looked at";
-            return (Past::not_asked(why), stored);
+            return LookedBack {
+                past: Past::not_asked(why),
+                stored,
+                records: Vec::new(),
+            };
         }
         let mut past = self.untold_past(before).await;
         if !has_work {
@@ -44,11 +57,15 @@ impl<S: Stage> Story<'_, S> {
             let read = look_back(self.stage, self.journal, "", self.tool, records).await;
             stored = read.unwrap_or(stored);
             tell_way_out("", records);
-            self.journal.write(self.stage, records).await;
-            records.retain(Record::is_open);
         }
         tell_elsewhere(&past.elsewhere);
-        (past, stored)
+        let records = past.records.clone();
+        past.records.retain(Record::is_open);
+        LookedBack {
+            past,
+            stored,
+            records,
+        }
     }
 
     /// The same before it is said and compared.
@@ -87,16 +104,16 @@ impl<S: Stage> Story<'_, S> {
         }
     }
 
-    /// Strikes out what the state has after this deploy.
-    pub(super) async fn settle(
+    /// Strikes out what the state has after this deploy, and gives what has changed by that.
+    pub(super) async fn settled(
         &self,
         past: Past,
         places: &[&Tool],
         hearing: &Hearing,
         outcome: Outcome,
-    ) {
+    ) -> Vec<Record> {
         if outcome != Outcome::Succeeded {
-            return;
+            return Vec::new();
         }
         let mut records = past.records;
         records.extend(past.elsewhere);
@@ -104,6 +121,7 @@ impl<S: Stage> Story<'_, S> {
         if let Some((_, own)) = self.journal.own() {
             records.retain(|record| record.owner != own.owner);
         }
+        let mut settled = Vec::new();
         for place in places {
             let Some(name) = name_of(place) else {
                 continue;
@@ -123,8 +141,9 @@ impl<S: Stage> Story<'_, S> {
                     info!("What build {} has left is settled.", record.owner.build());
                 }
             }
-            self.journal.write(self.stage, &records).await;
+            settled.extend(records);
         }
+        settled
     }
 }
 
@@ -132,9 +151,7 @@ impl<S: Stage> Story<'_, S> {
 fn tell_elsewhere(records: &[Record]) {
     for record in records.iter().take(MOST_ELSEWHERE) {
         let (build, place) = (record.owner.build(), &record.place);
-        let open = record.entries.iter().filter(|entry| entry.is_open());
-        let open: Vec<Left> = open.map(left_of).collect();
-        let open = names(&open.iter().collect::<Vec<_>>());
+        let open = open_in(record);
         let end = match record.stand {
             Stand::Running => " It has not told of its end, and may go on.",
             Stand::Unfinished | Stand::Settled => "",
@@ -146,5 +163,17 @@ fn tell_elsewhere(records: &[Record]) {
     }
     if let Some(more @ 1..) = records.len().checked_sub(MOST_ELSEWHERE) {
         warn!("The same is known of {more} more deploys.");
+    }
+}
+
+/// What is open in a record, whether it is listed or not.
+fn open_in(record: &Record) -> String {
+    let open = record.entries.iter().filter(|entry| entry.is_open());
+    let open: Vec<Left> = open.map(left_of).collect();
+    let listed = names(&open.iter().collect::<Vec<_>>());
+    match (open.len(), record.misses_some()) {
+        (_, false) => listed,
+        (0, true) => format!("{} that are not listed", record.dropped),
+        (_, true) => format!("{listed}; {} more are not listed", record.dropped),
     }
 }

@@ -111,7 +111,12 @@ impl<S: Stage> Story<'_, S> {
     }
 
     /// How a deploy ends that does not begin because of what earlier ones have left.
-    pub(super) async fn refuse(&self, weighed: &Weighed, locks: &Locks) -> Option<Conclusion> {
+    pub(super) async fn refuse(
+        &self,
+        weighed: &Weighed,
+        locks: &Locks,
+        looked_back: &[Record],
+    ) -> Option<Conclusion> {
         let Course::Stop(why) = weighed.course else {
             return None;
         };
@@ -120,6 +125,7 @@ impl<S: Stage> Story<'_, S> {
             let when = " before the deploy began";
             return Some(Conclusion::stopped(interrupt.signal, when, locks));
         }
+        self.journal.write(self.stage, looked_back).await;
         let conclusion = Conclusion::unfinished(locks, why);
         let remains = self.remains_of_others(&weighed.lacking()).await;
         (self.report)(&conclusion, &remains);

@@ -1,5 +1,7 @@
 //! What is kept of a deploy, and what becomes of it.
 
+use std::slice;
+
 use super::*;
 use crate::journal::{Entry, PlaceName, Record, Stand};
 use crate::tools::progress::{Fate, Resource, Stored, Told};
@@ -165,7 +167,8 @@ async fn a_silent_proxy_is_asked_once_about_the_past() {
     let mut world = World::with_records(Look::Free, &[]);
     world.shelf = FakeShelf::that_is(Mood::NotThere);
     world.deploy().await;
-    assert_eq!(*world.shelf.asked.borrow(), [COMMIT]);
+    // And once by the record of the deploy itself, for which nobody waits.
+    assert_eq!(*world.shelf.asked.borrow(), [COMMIT; 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,11 +247,31 @@ async fn what_this_very_run_has_left_before_is_carried_on_in_its_record() {
         commit: COMMIT.to_owned(),
         ..left()
     };
-    let mut world = World::with_records(Look::Free, &[own]);
-    world.hears(vec![Resource::created("other", Fate::Complete, Some("3"))]);
+    let rows: [(Ids, _, Names); 3] = [
+        (&[], Stand::Unfinished, &["made", "begun"]),
+        (&[("made", "1")], Stand::Unfinished, &["begun"]),
+        (&[("made", "1"), ("begun", "2")], Stand::Settled, &[]),
+    ];
+    for (ids, stand, open) in rows {
+        let mut world = World::with_records(Look::Free, slice::from_ref(&own));
+        world.has_stored(ids);
+        world.hears(vec![Resource::created("other", Fate::Complete, Some("3"))]);
+        world.deploy().await;
+        assert_eq!(world.kept(42), Some((stand, names(open))), "{ids:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_much_is_to_be_read_and_written_a_deploy_waits_no_longer_than_it_may() {
+    let mut world = World::with_records(held(&format!("{KILLED}@vm")), &[left()]);
+    world.shelf.mood.set(Mood::Slow);
+    let began = tokio::time::Instant::now();
     world.deploy().await;
-    let open = names(&["made", "begun"]);
-    assert_eq!(world.kept(42), Some((Stand::Unfinished, open)));
+    assert!(
+        began.elapsed() <= Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ mod gaps_table;
 mod journals_table;
 mod looks_table;
 mod past_table;
+mod unlisted_table;
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;

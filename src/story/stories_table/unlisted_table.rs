@@ -1,0 +1,70 @@
+//! What becomes of what is in no record, because it was not written or not read.
+
+use super::journals_table::{left, left_by, names};
+use super::*;
+use crate::journal::{Record, Stand};
+use crate::tools::progress::{Fate, Resource};
+
+impl World {
+    /// How many resources the record of this build does not list.
+    fn not_listed(&self, build: u64) -> usize {
+        let records = self.shelf.records.borrow();
+        let record = records.iter().find(|one| one.owner.build() == build);
+        record.unwrap().dropped
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_this_very_run_has_left_is_carried_on_where_nobody_could_be_asked_about_the_lock() {
+    let own = Record {
+        owner: Owner::parse(ASKER).unwrap(),
+        commit: COMMIT.to_owned(),
+        dropped: 3,
+        ..left_by(vec![
+            Resource::created("made", Fate::Complete, Some("1")),
+            // Who was killed may have stored no state after that.
+            Resource::created("begun", Fate::Failed, None),
+        ])
+    };
+    let mut world = World::with_records(Look::Free, &[own]);
+    world.backend.then([Err(silent())]);
+    world.hears(vec![Resource::created("other", Fate::Complete, Some("3"))]);
+    world.deploy().await;
+    let open = names(&["made", "begun"]);
+    assert_eq!(world.kept(42), Some((Stand::Unfinished, open)));
+    assert_eq!(world.not_listed(42), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_deploy_has_not_listed_stays_until_a_person_says_so() {
+    let unlisted = Record {
+        entries: Vec::new(),
+        dropped: 13,
+        ..left()
+    };
+    let mut world = World::with_records(Look::Free, &[unlisted]);
+    world.deploy().await;
+    assert_eq!(world.kept(41), Some((Stand::Unfinished, Vec::new())));
+    let (conclusion, world) = world.resolve(&["x"]).await;
+    assert_eq!(
+        conclusion.to_string(),
+        "Nothing was run: ADDRESS is \"x\": what is unfinished is not-listed."
+    );
+    assert_eq!(world.not_listed(41), 13);
+    let (conclusion, world) = world.resolve(&["not-listed"]).await;
+    assert_eq!(conclusion.to_string(), "Journal: 1 resolved, 0 left.");
+    assert_eq!(world.kept(41), Some((Stand::Settled, Vec::new())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_deploy_that_ends_well_has_not_listed_is_stored() {
+    for (ending, stand) in [(ended(0), Stand::Settled), (ended(256), Stand::Unfinished)] {
+        let mut world = World::with_records(Look::Free, &[]);
+        world.ending(Ok(ending));
+        world.hears(vec![Resource::created("made", Fate::Complete, Some("1"))]);
+        world.has_stored(&[("made", "1")]);
+        world.place.told.lock().unwrap().dropped = 2_000;
+        world.deploy().await;
+        assert_eq!(world.kept(42), Some((stand, Vec::new())));
+    }
+}
