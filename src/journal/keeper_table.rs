@@ -206,12 +206,12 @@ async fn all_places_of_a_run_keep_to_one_pace_and_one_request_to_keep_quiet() {
         pace: Rc::clone(&pace),
         ..Stage::new()
     };
-    let stages: Vec<Stage> = (0..30).map(stage).collect();
+    let stages: Vec<Stage> = (0..10).map(stage).collect();
     let keepers: Vec<_> = stages.iter().map(Stage::keeper).collect();
     let wait = Some(Duration::from_secs(30));
     *stages[0].journal.failures.borrow_mut() = vec![InsightsError::TooManyRequests { wait }];
     let play = async {
-        for _ in 0..600 {
+        for _ in 0..300 {
             for stage in &stages {
                 stage.hear(Fate::InFlight);
             }
@@ -225,7 +225,7 @@ async fn all_places_of_a_run_keep_to_one_pace_and_one_request_to_keep_quiet() {
     let all: Vec<u128> = stages.iter().flat_map(Stage::seconds).collect();
     assert_eq!(all.iter().filter(|at| **at < 30).count(), 1);
     // 60 at once, and one every ten seconds.
-    assert!((115..=122).contains(&all.len()), "{}", all.len());
+    assert!((85..=92).contains(&all.len()), "{}", all.len());
     assert!(
         stages.iter().all(|stage| !stage.seconds().is_empty()),
         "each has its turn"
