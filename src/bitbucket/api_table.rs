@@ -153,13 +153,8 @@ async fn an_answer_that_breaks_off_is_no_silence() {
 
 #[tokio::test]
 async fn an_answer_that_has_broken_off_once_does_not_become_silence() {
-    let silence = [
-        Answer::Status(500),
-        Answer::Cut,
-        Answer::RetryAfter(0),
-        Answer::Status(404),
-    ];
-    for answer in silence {
+    let (refusal, later) = (Answer::Status(500), Answer::RetryAfter(0));
+    for answer in [refusal, Answer::Cut, later, Answer::Status(404)] {
         let bitbucket = knowing([Answer::Status(502), Answer::Half, answer.clone()]);
         let error = ask(&bitbucket).await.unwrap_err();
         assert!(!error.is_silence(), "{answer:?}: {error:?}");
