@@ -40,6 +40,8 @@ pub(crate) struct Unfinished {
     pub(crate) missing: Vec<Missing>,
     /// It may have been made, and nobody knows its id.
     pub(crate) may_exist: Vec<String>,
+    /// Whether there is something that nobody has listed.
+    pub(crate) misses_some: bool,
     /// It is said to have been made, with an id that the state has at another address.
     pub(crate) taken: Vec<Taken>,
 }
@@ -152,10 +154,11 @@ impl Unfinished {
 
     /// What follows before anything is planned.
     pub(crate) fn course(&self, wish: OnUnfinished, job: Option<&Job>) -> Course {
-        let is_nothing = self.missing.is_empty() && self.may_exist.is_empty();
+        let has_listed = !self.missing.is_empty() || !self.may_exist.is_empty();
+        let is_something = has_listed || self.misses_some;
         match (wish, job) {
             (OnUnfinished::Ignore, _) => Course::AsEver,
-            (OnUnfinished::Stop, _) if !is_nothing => {
+            (OnUnfinished::Stop, _) if is_something => {
                 Course::Stop("what earlier deploys have made, or may have, is not in the state")
             }
             _ if self.missing.is_empty() => Course::AsEver,

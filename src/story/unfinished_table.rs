@@ -212,15 +212,21 @@ fn a_deploy_looks_ahead_or_stops_as_is_wished() {
     let with = |missing: &[Missing], may_exist: &[&str]| Unfinished {
         missing: missing.to_vec(),
         may_exist: may_exist.iter().map(|name| (*name).to_owned()).collect(),
-        taken: Vec::new(),
+        ..Unfinished::default()
     };
     let nothing = with(&[], &[]);
+    let unlisted = Unfinished {
+        misses_some: true,
+        ..Unfinished::default()
+    };
     let in_flight = with(&[], &["x.b"]);
     let known = with(&[missing("x.a", "1", &[])], &["x.b"]);
     for (unfinished, wish, of_a_job, of_a_command) in [
         (&nothing, Report, "as ever", "as ever"),
         (&nothing, Stop, "as ever", "as ever"),
         (&nothing, Import, "as ever", "as ever"),
+        (&unlisted, Report, "as ever", "as ever"),
+        (&unlisted, Stop, "stop", "stop"),
         (&in_flight, Report, "as ever", "as ever"),
         (&in_flight, Stop, "stop", "stop"),
         (&in_flight, Ignore, "as ever", "as ever"),

@@ -85,7 +85,10 @@ impl<S: Stage> Story<'_, S> {
             }
         };
         let entries = records.iter().flat_map(|record| &record.entries);
-        let unfinished = Unfinished::of(entries, &stored, &tool);
+        let unfinished = Unfinished {
+            misses_some: records.iter().any(Record::misses_some),
+            ..Unfinished::of(entries, &stored, &tool)
+        };
         unfinished.tell();
         let wish = match self.deploy.on_unfinished {
             // The same directory may have several states, of which a journal does not say which one it
