@@ -32,17 +32,24 @@ impl Shares {
     /// What of all that was told is known to be about this place.
     pub(crate) fn of(&self, place: &PlaceName, told: Told) -> Told {
         let is_first = |known: &Option<PlaceName>| known.as_ref() == Some(place);
+        let by_unit = |resource: &Resource| {
+            let unit = resource.unit.as_deref();
+            unit.is_some_and(|unit| self.is_of_alone(unit, place))
+        };
+        let mut told = told;
         match self.places.as_slice() {
             [] => told,
-            [only] if is_first(only) => told,
+            [only] if is_first(only) => {
+                let own = told.resources.iter_mut().filter(|told| by_unit(told));
+                own.for_each(|own| own.unit = None);
+                told
+            }
             [_] => Told::default(),
             [first, ..] => {
-                let by_unit = |resource: &Resource| {
-                    let unit = resource.unit.as_deref();
-                    unit.is_some_and(|unit| self.is_of_alone(unit, place))
-                };
                 let mut resources = told.resources;
                 resources.retain(by_unit);
+                // It is the place's own now, and needs no other name.
+                resources.iter_mut().for_each(|own| own.unit = None);
                 if is_first(first) {
                     let early = self.of_the_first.resources.iter();
                     resources.extend(early.filter(|early| early.unit.is_none()).cloned());
@@ -64,10 +71,13 @@ impl Shares {
     }
 }
 
-/// A wrapper names a unit by its directory, as seen from wherever it was started.
+/// A wrapper names a unit by its directory, as seen from wherever it was started, or from the root.
 fn is_of(unit: &str, place: &PlaceName) -> bool {
-    let unit = unit.trim_start_matches("./");
-    !unit.is_empty() && Path::new(&place.directory).ends_with(unit)
+    let (unit, directory) = (unit.trim_start_matches("./"), place.directory.as_str());
+    if Path::new(unit).is_absolute() {
+        return !matches!(directory, "" | ".") && Path::new(unit).ends_with(directory);
+    }
+    !unit.is_empty() && Path::new(directory).ends_with(unit)
 }
 
 #[cfg(test)]
@@ -145,6 +155,23 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_a_wrapper_says_of_the_only_place_is_its_own() {
+        let mut shares = Shares::default();
+        let place = PlaceName::on_s3("live/net");
+        shares.note(Some(place.clone()), Told::default);
+        let told = told(&["[net] x", "[/build/live/net] y", "[app] z", "[INFO] u", "v"]);
+        let units: Vec<Option<String>> = shares
+            .of(&place, told)
+            .resources
+            .into_iter()
+            .map(|own| own.unit)
+            .collect();
+        let others = ["app", "INFO"].map(|unit| Some(unit.to_owned()));
+        let [app, info] = others;
+        assert_eq!(units, [None, None, app, info, None]);
     }
 
     #[test]
