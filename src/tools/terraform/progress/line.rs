@@ -267,13 +267,15 @@ fn without_deposed(head: &str) -> &str {
     }
 }
 
-/// What stands last in brackets before a line, where that is no time.
+/// What stands last in brackets before a line, where that is no time and no level of a log.
 pub(super) fn unit(prefix: &str) -> Option<String> {
+    const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "warning", "error"];
     let (before, _) = prefix.rsplit_once(']')?;
     let (_, inside) = before.rsplit_once('[')?;
+    let is_level = LEVELS.contains(&inside.trim().to_ascii_lowercase().as_str());
     let is_time =
         inside.contains(':') && inside.starts_with(|letter: char| letter.is_ascii_digit());
-    (!inside.is_empty() && !is_time).then(|| inside.to_owned())
+    (!inside.is_empty() && !is_time && !is_level).then(|| inside.to_owned())
 }
 
 /// Terraform colours its words also where nobody asks for colours.

@@ -211,6 +211,8 @@ fn what_a_wrapper_puts_before_the_words_is_no_part_of_them() {
         ),
         ("[2026-11-27T11:00:00Z] ", None),
         ("2026-11-27T11:00:00Z ", None),
+        ("[INFO] ", None),
+        ("[01] ", Some("01")),
         ("tf-1  | ", None),
     ] {
         let text = format!(
