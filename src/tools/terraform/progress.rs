@@ -11,6 +11,8 @@ mod line;
 mod progress_properties;
 #[cfg(test)]
 mod progress_table;
+#[cfg(test)]
+mod recorded_table;
 
 use crate::supervisor::Listener;
 use crate::tools::progress::{Reader, Told};

@@ -1,22 +1,7 @@
-//! What is read in what real Terraforms and OpenTofus have printed, and in what nobody can record.
-
-use std::fs;
-use std::path::Path;
+//! What is read in texts that nobody can record.
 
 use super::*;
 use crate::tools::progress::{Action, Fate, Resource};
-
-const TEXTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/progress");
-
-/// Every version that was recorded, and whether `-auto-approve` lets it print its plan.
-const VERSIONS: [(&str, bool); 6] = [
-    ("terraform-0.12", false),
-    ("terraform-0.13", false),
-    ("terraform-0.14", false),
-    ("terraform-0.15", false),
-    ("terraform-1.11", true),
-    ("opentofu-1.12", true),
-];
 
 pub(super) fn read(text: &str) -> Told {
     let mut progress = Progress::default();
@@ -28,175 +13,18 @@ pub(super) fn read(text: &str) -> Told {
     progress.told()
 }
 
-fn recorded(version: &str, name: &str) -> Option<String> {
-    fs::read_to_string(Path::new(TEXTS).join(version).join(format!("{name}.txt"))).ok()
-}
-
 pub(super) fn find<'a>(told: &'a Told, address: &str) -> &'a Resource {
     let mut resources = told.resources.iter();
     let found = resources.find(|resource| resource.address == address);
     found.unwrap_or_else(|| panic!("{address} is not among {told:#?}"))
 }
 
-fn is(told: &Told, address: &str, action: Action, stage: Fate) {
+pub(super) fn is(told: &Told, address: &str, action: Action, stage: Fate) {
     let resource = find(told, address);
     assert_eq!(
         (resource.action, resource.stage),
         (action, stage),
         "{address}"
-    );
-}
-
-#[test]
-fn what_each_version_makes_for_the_first_time_is_known_with_its_id() {
-    for (version, has_plan) in VERSIONS {
-        for mode in ["plain", "colour", "json"] {
-            let Some(text) = recorded(version, &format!("{mode}-first")) else {
-                continue;
-            };
-            let told = read(&text);
-            assert_eq!(told.has_plan, has_plan, "{version} {mode}");
-            let mut made = 0;
-            for resource in &told.resources {
-                let (address, stage) = (resource.address.as_str(), resource.stage);
-                let id = resource.id.as_deref().unwrap_or_default();
-                match (resource.action, address) {
-                    (Action::Read, _) => continue,
-                    (_, "slow_object.bad") => assert_eq!(stage, Fate::Failed, "{version} {mode}"),
-                    _ => {
-                        assert_eq!(stage, Fate::Complete, "{version} {mode}: {resource:?}");
-                        assert!(id.starts_with("obj-"), "{version} {mode}: {resource:?}");
-                        made += 1;
-                    }
-                }
-                assert_eq!(
-                    resource.action,
-                    Action::Create,
-                    "{version} {mode}: {resource:?}"
-                );
-            }
-            // Two of a module, two with keys, and those of which there is one.
-            assert_eq!(made, 11, "{version} {mode}: {told:#?}");
-        }
-    }
-}
-
-#[test]
-fn changes_replacements_and_ends_are_told_from_each_other() {
-    for version in [
-        "terraform-0.13",
-        "terraform-0.14",
-        "terraform-0.15",
-        "terraform-1.11",
-        "opentofu-1.12",
-    ] {
-        for mode in ["plain", "colour", "json"] {
-            let Some(text) = recorded(version, &format!("{mode}-second")) else {
-                continue;
-            };
-            let told = read(&text);
-            is(&told, "slow_object.plain", Action::Update, Fate::Complete);
-            is(&told, "slow_object.slow", Action::Update, Fate::Complete);
-            for address in ["slow_object.kind", "slow_object.kind_first"] {
-                is(&told, address, Action::Replace, Fate::Complete);
-                let replaced = find(&told, address);
-                assert!(
-                    replaced.id.is_some() && replaced.old_id.is_some(),
-                    "{replaced:?}"
-                );
-                assert_ne!(replaced.id, replaced.old_id);
-            }
-            is(&told, "slow_object.bad", Action::Create, Fate::GivenUp);
-            if version.starts_with("terraform-0") {
-                is(&told, "slow_object.gone", Action::Destroy, Fate::Complete);
-            } else {
-                is(&told, "data.slow_fact.late", Action::Read, Fate::Complete);
-                is(&told, "slow_object.there", Action::Update, Fate::Complete);
-                assert_eq!(
-                    find(&told, "slow_object.there").id.as_deref(),
-                    Some("obj-there")
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn an_import_is_complete_when_it_is_said() {
-    for version in ["terraform-1.11", "opentofu-1.12"] {
-        let told = read(&recorded(version, "plain-second").unwrap());
-        is(&told, "slow_object.taken", Action::Import, Fate::Complete);
-        assert_eq!(
-            find(&told, "slow_object.taken").id.as_deref(),
-            Some("obj-taken")
-        );
-    }
-}
-
-#[test]
-fn a_saved_plan_prints_no_plan_when_it_is_applied() {
-    for (version, _) in VERSIONS {
-        let told = read(&recorded(version, "plain-planfile").unwrap());
-        assert!(!told.has_plan, "{version}");
-        if version.starts_with("terraform-0") {
-            // There was nothing left to do, and an output looks like a line of Terraform's.
-            assert!(told.is_nothing(), "{version}: {told:?}");
-        } else {
-            is(&told, "slow_object.bad", Action::Create, Fate::GivenUp);
-        }
-    }
-}
-
-#[test]
-fn what_is_planned_and_what_is_made_at_any_moment_is_known() {
-    let text = recorded("terraform-1.11", "plain-second").unwrap();
-    let until = |line: &str| {
-        let end = text
-            .find(line)
-            .unwrap_or_else(|| panic!("{line} is not there"));
-        read(&text[..end + line.len()])
-    };
-    let planned = until("Plan: 2 to import");
-    assert!(
-        planned
-            .resources
-            .iter()
-            .all(|resource| resource.stage == Fate::NotBegun || resource.action == Action::Read)
-    );
-    is(
-        &planned,
-        "slow_object.kind",
-        Action::Replace,
-        Fate::NotBegun,
-    );
-    is(
-        &planned,
-        "slow_object.taken",
-        Action::Import,
-        Fate::NotBegun,
-    );
-
-    let between_halves = until("slow_object.kind: Destruction complete after 0s");
-    is(
-        &between_halves,
-        "slow_object.kind",
-        Action::Destroy,
-        Fate::InFlight,
-    );
-    is(
-        &between_halves,
-        "slow_object.kind_first",
-        Action::Replace,
-        Fate::InFlight,
-    );
-
-    let still = until("10s elapsed]");
-    is(&still, "slow_object.slow", Action::Update, Fate::InFlight);
-    is(
-        &still,
-        "slow_object.kind_first",
-        Action::Replace,
-        Fate::Complete,
     );
 }
 
