@@ -40,8 +40,9 @@ impl Shares {
         match self.places.as_slice() {
             [] => told,
             [only] if is_first(only) => {
-                let own = told.resources.iter_mut().filter(|told| by_unit(told));
-                own.for_each(|own| own.unit = None);
+                for own in told.resources.iter_mut().filter(|told| by_unit(told)) {
+                    own.unit = None;
+                }
                 told
             }
             [_] => Told::default(),
@@ -49,7 +50,9 @@ impl Shares {
                 let mut resources = told.resources;
                 resources.retain(by_unit);
                 // It is the place's own now, and needs no other name.
-                resources.iter_mut().for_each(|own| own.unit = None);
+                for own in &mut resources {
+                    own.unit = None;
+                }
                 if is_first(first) {
                     let early = self.of_the_first.resources.iter();
                     resources.extend(early.filter(|early| early.unit.is_none()).cloned());
