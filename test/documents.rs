@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_yaml::Value;
 
 const README: &str = include_str!("../README.md");
-const DESIGN: &str = include_str!("../DESIGN.md");
+pub(crate) const DESIGN: &str = include_str!("../DESIGN.md");
 const CHECK: &str = include_str!("../docs/check.md");
 
 /// Longer, and nobody reads it to its end.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::documents::{files_below, repository};
+use crate::documents::{DESIGN, files_below, repository};
 
 /// How a file is called that has tests alone, behind what it tests: rows of cases, or what holds for
 /// all of them.
@@ -28,15 +28,34 @@ fn no_files_and_no_rooms_know_each_other_in_a_circle() {
     let files = arrows();
     let circles = on_circles(&files);
     assert!(circles.is_empty(), "files: {circles:#?}");
+    let rooms = between_rooms(&files);
+    let circles = on_circles(&rooms);
+    assert!(circles.is_empty(), "rooms: {circles:#?}");
+}
+
+fn between_rooms(files: &Arrows) -> Arrows {
     let mut rooms = Arrows::new();
-    for (from, named) in &files {
+    for (from, named) in files {
         let others = named.iter().map(|file| room(file));
         let others = others.filter(|other| *other != room(from));
         let known = rooms.entry(room(from).to_owned()).or_default();
         known.extend(others.map(str::to_owned));
     }
-    let circles = on_circles(&rooms);
-    assert!(circles.is_empty(), "rooms: {circles:#?}");
+    rooms
+}
+
+#[test]
+fn the_design_shows_which_room_knows_which() {
+    let rooms = between_rooms(&arrows());
+    let lines = rooms.iter().filter(|(_, known)| !known.is_empty());
+    let lines: Vec<String> = lines
+        .map(|(room, known)| {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            format!("{room:<14}{}\n", known.join(", "))
+        })
+        .collect();
+    let lines = lines.concat();
+    assert!(DESIGN.contains(&format!("```\n{lines}```")), "{lines}");
 }
 
 #[test]
