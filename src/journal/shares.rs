@@ -32,27 +32,17 @@ impl Shares {
     /// What of all that was told is known to be about this place.
     pub(crate) fn of(&self, place: &PlaceName, told: Told) -> Told {
         let is_first = |known: &Option<PlaceName>| known.as_ref() == Some(place);
-        let by_unit = |resource: &Resource| {
-            let unit = resource.unit.as_deref();
-            unit.is_some_and(|unit| self.is_of_alone(unit, place))
-        };
-        let mut told = told;
         match self.places.as_slice() {
             [] => told,
-            [only] if is_first(only) => {
-                for own in told.resources.iter_mut().filter(|told| by_unit(told)) {
-                    own.unit = None;
-                }
-                told
-            }
+            [only] if is_first(only) => told,
             [_] => Told::default(),
             [first, ..] => {
+                let by_unit = |resource: &Resource| {
+                    let unit = resource.unit.as_deref();
+                    unit.is_some_and(|unit| self.is_of_alone(unit, place))
+                };
                 let mut resources = told.resources;
                 resources.retain(by_unit);
-                // It is the place's own now, and needs no other name.
-                for own in &mut resources {
-                    own.unit = None;
-                }
                 if is_first(first) {
                     let early = self.of_the_first.resources.iter();
                     resources.extend(early.filter(|early| early.unit.is_none()).cloned());
@@ -161,26 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_wrapper_says_of_the_only_place_is_its_own() {
-        let mut shares = Shares::default();
-        let place = PlaceName::on_s3("live/net");
-        shares.note(Some(place.clone()), Told::default);
-        let told = told(&["[net] x", "[/build/live/net] y", "[app] z", "[INFO] u", "v"]);
-        let units: Vec<Option<String>> = shares
-            .of(&place, told)
-            .resources
-            .into_iter()
-            .map(|own| own.unit)
-            .collect();
-        let others = ["app", "INFO"].map(|unit| Some(unit.to_owned()));
-        let [app, info] = others;
-        assert_eq!(units, [None, None, app, info, None]);
-    }
-
-    #[test]
     fn a_wrapper_tells_its_units_apart_where_one_place_alone_is_meant() {
         let mut shares = Shares::default();
-        let all = || told(&["[net] x", "[./live/app] x", "[app] y", "z"]);
+        let all = || told(&["[/build/live/net] x", "[./live/app] x", "[app] y", "z"]);
         for directory in ["live/net", "live/app", "test/app"] {
             shares.note(Some(PlaceName::on_s3(directory)), Told::default);
         }
