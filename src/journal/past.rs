@@ -1,5 +1,6 @@
 //! What is left of earlier deploys that no state knows, and when it is settled.
 
+use super::masked::MASK;
 use super::record::{Entry, Record, Stand};
 use crate::tools::progress::{Action, Fate, PlaceName, Resource, Stored, Told};
 
@@ -19,6 +20,11 @@ impl Entry {
 
     /// Takes in what the state has, as it stands before anybody deploys again.
     fn compare(&mut self, stored: &Stored) {
+        // Which of several addresses it is that are written alike, the state does not say.
+        let address = &self.resource.address;
+        if address.contains(MASK) && !stored.0.contains_key(address) {
+            return;
+        }
         // What the state has by now somebody else may have made.
         if self.resource.id.is_none() && self.is_stored == Some(false) {
             return;

@@ -49,6 +49,8 @@ pub(crate) enum LockState {
     Released(String),
     /// It is held, by somebody else or by nobody knows whom.
     Held(Option<String>),
+    /// Its holder is over, and it could not be released.
+    Stuck(String),
     /// It could not be asked about, or nobody knows which one it is.
     Unknown,
 }
@@ -66,7 +68,7 @@ impl LockState {
         match self {
             Self::Free => "the lock is free",
             Self::Released(_) => "its lock was released",
-            Self::Held(_) => "the lock is held",
+            Self::Held(_) | Self::Stuck(_) => "the lock is held",
             Self::Unknown => "the lock could not be asked about",
         }
     }
@@ -76,7 +78,7 @@ impl Locks {
     /// The one that says most: what a person has to know first.
     fn foremost(&self) -> Option<&LockState> {
         self.0.iter().max_by_key(|state| match state {
-            LockState::Held(_) => 3,
+            LockState::Held(_) | LockState::Stuck(_) => 3,
             LockState::Unknown => 2,
             LockState::Released(_) => 1,
             LockState::Free => 0,
@@ -86,7 +88,7 @@ impl Locks {
     /// The word for all of them in SOFTSTOP_LOCK.
     pub(crate) fn word(&self) -> &'static str {
         match self.foremost() {
-            Some(LockState::Held(_)) => "held",
+            Some(LockState::Held(_) | LockState::Stuck(_)) => "held",
             Some(LockState::Unknown) => "unknown",
             Some(LockState::Released(_)) => "released",
             Some(LockState::Free) => "free",
@@ -100,7 +102,7 @@ impl Locks {
             .0
             .iter()
             .filter_map(|state| match state {
-                LockState::Released(id) => Some(id),
+                LockState::Released(id) | LockState::Stuck(id) => Some(id),
                 LockState::Held(id) => id.as_ref(),
                 LockState::Free | LockState::Unknown => None,
             })

@@ -220,8 +220,10 @@ impl<S: Stage> Story<'_, S> {
         let remains = self.remains(&hearing, &used, &places, ended, &went.lacking);
         let remains = remains.await;
         (self.report)(&conclusion, &remains);
+        // What follows asks a backend, and that this deploy has ended is known now.
+        keeping.finish(self.stage, &remains).await;
         let settled = self.settled(left.past, &places, &hearing, outcome).await;
-        keeping.finish(self.stage, &remains, settled).await;
+        keeping.settle(self.stage, settled).await;
         self.run_after_script(&conclusion).await;
         self.explain(&warned, &conclusion);
         conclusion

@@ -197,18 +197,14 @@ impl Journal {
         }
     }
 
-    /// Gives what the state has its own address again, where a secret in it is hidden. Of several that
-    /// are written alike, the id tells which one it is.
+    /// Gives what the state has its own address again, where a secret in it is hidden. What is written
+    /// alike need not be the same: only the id tells which one it is.
     pub(super) fn unmask(&self, records: &mut [Record], stored: &Stored) {
         for entry in records.iter_mut().flat_map(|record| &mut record.entries) {
             let Resource { address, id, .. } = &mut entry.resource;
             let has_it = |ids: &Vec<String>| id.as_ref().is_some_and(|id| ids.contains(id));
             let by_id = stored.0.iter().filter(|(_, ids)| has_it(ids));
-            let meant = match self.meant(address, by_id.map(|(known, _)| known)) {
-                Meant::One(one) => Meant::One(one),
-                Meant::Written | Meant::OneOf(_) => self.meant(address, stored.0.keys()),
-            };
-            if let Meant::One(one) = meant {
+            if let Meant::One(one) = self.meant(address, by_id.map(|(known, _)| known)) {
                 *address = one;
             }
         }

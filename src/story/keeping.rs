@@ -185,9 +185,8 @@ impl<'a> Keeping<'a> {
         sleep(GATHERING).await;
     }
 
-    /// Writes how the deploy has ended, and how `earlier` ones stand after it, as far as there is time
-    /// for it.
-    pub(super) async fn finish<H: Host>(&self, host: &H, remains: &Remains, earlier: Vec<Record>) {
+    /// Writes how the deploy has ended, as far as there is time for it.
+    pub(super) async fn finish<H: Host>(&self, host: &H, remains: &Remains) {
         let Some((_, own)) = self.own else {
             return;
         };
@@ -197,9 +196,24 @@ impl<'a> Keeping<'a> {
             let last = || self.telling.last_record(own, &book.place, remains);
             book.keeper.finish(last, limit).await
         });
-        self.replace_looked_back(earlier);
+        // What this run had left elsewhere before has no other record to stand in.
+        let is_elsewhere = |left: &mut Record| books.iter().all(|book| book.place != left.place);
+        let elsewhere: Vec<Record> = {
+            let mut carried = self.telling.carried.borrow_mut();
+            carried.extract_if(.., is_elsewhere).collect()
+        };
+        self.replace_looked_back(elsewhere);
         let all = join(join_all(writes), self.write_looked_back());
         host.limited(limit, all).await;
+    }
+
+    /// Writes how `earlier` deploys stand after this one, as far as there is time for it.
+    pub(super) async fn settle<H: Host>(&self, host: &H, earlier: Vec<Record>) {
+        if !earlier.is_empty() {
+            self.replace_looked_back(earlier);
+            let limit = limit_to_write(host);
+            host.limited(limit, self.write_looked_back()).await;
+        }
     }
 
     /// Takes in how the records of earlier deploys stand by now.

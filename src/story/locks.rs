@@ -31,7 +31,7 @@ pub(super) fn state_of(recovery: Recovery) -> Option<LockState> {
     Some(match recovery {
         Recovery::Released(lock, _) => LockState::Released(lock.id),
         Recovery::Stuck(lock, ..) | Recovery::Untouched(Finding::Over(lock, _)) => {
-            LockState::Held(Some(lock.id))
+            LockState::Stuck(lock.id)
         }
         Recovery::Untouched(Finding::Free) => LockState::Free,
         Recovery::Untouched(Finding::NeverLocked) => return None,

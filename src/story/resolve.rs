@@ -96,7 +96,11 @@ async fn untold<S: Stage>(stage: &S, inquiry: &Inquiry<'_, S>, place: &Place) ->
         if let Err(error) = found {
             debug!("{}", unknown(error));
         }
-        matches!(found, Ok(Finding::Free | Finding::Over(..)))
+        // Where there is no lock, none will ever tell, and a person knows better.
+        matches!(
+            found,
+            Ok(Finding::Free | Finding::NeverLocked | Finding::Over(..))
+        )
     };
     if found.iter().all(is_over) {
         Untold::Over

@@ -77,7 +77,7 @@ impl<S: Stage> Story<'_, S> {
         for recovery in known.into_iter().flatten() {
             let words = recovery.to_string();
             match state_of(recovery) {
-                Some(state @ LockState::Held(_)) => {
+                Some(state @ (LockState::Held(_) | LockState::Stuck(_))) => {
                     warn!("{words}");
                     states.push(state);
                 }

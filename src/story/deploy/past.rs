@@ -127,7 +127,10 @@ impl<S: Stage> Story<'_, S> {
                 continue;
             };
             let mut records: Vec<Record> = records
-                .extract_if(.., |record| record.place == name)
+                // Who has not told of an end may go on, and writes it himself.
+                .extract_if(.., |record| {
+                    record.place == name && record.stand != Stand::Running
+                })
                 .collect();
             let Some(Ok(stored)) = stored_at(self.stage, place, &records).await else {
                 continue;

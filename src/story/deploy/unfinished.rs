@@ -81,7 +81,16 @@ impl<S: Stage> Story<'_, S> {
                     "Whether the state has by now what earlier deploys have left is not known: {}",
                     error.sentence()
                 );
-                return Weighed::default();
+                let course = match self.deploy.on_unfinished {
+                    OnUnfinished::Stop => Course::Stop(
+                        "whether the state has what earlier deploys have made is not known",
+                    ),
+                    _ => Course::AsEver,
+                };
+                return Weighed {
+                    course,
+                    ..Weighed::default()
+                };
             }
         };
         let entries = records.iter().flat_map(|record| &record.entries);

@@ -47,8 +47,13 @@ impl<S: Stage> Story<'_, S> {
         used: &[&Tool],
         began: SystemTime,
     ) -> bool {
-        let is_left =
-            |lock: &LockState| matches!(lock, LockState::Released(_) | LockState::Held(_));
+        // One that names somebody else, he has taken since.
+        let is_left = |lock: &LockState| {
+            matches!(
+                lock,
+                LockState::Released(_) | LockState::Stuck(_) | LockState::Held(None)
+            )
+        };
         let places = self.working_places(used).into_iter().flatten();
         let mut unsaved = places.filter_map(|(_, keeper)| keeper.unsaved_state(None));
         conclusion.outcome != Outcome::Killed

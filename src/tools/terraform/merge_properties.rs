@@ -300,6 +300,8 @@ impl Case {
             .env_clear()
             .env("HOME", directory)
             .env("CHECKPOINT_DISABLE", "1")
+            // Where the case gives no endpoint, it is not the real one that is asked.
+            .env("AWS_ENDPOINT_URL_S3", aws())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env(
                 "TF_CLI_ARGS_init",
