@@ -18,6 +18,19 @@ const HARMLESS: [&str; 8] = [
     "status",
 ];
 
+/// What an after-script is told by softstop.
+const TOLD: [&str; 5] = [
+    "softstop_exit_code",
+    "softstop_lock",
+    "softstop_lock_id",
+    "softstop_outcome",
+    "softstop_report_file",
+];
+/// What files are called that softstop writes or reads.
+const FILES: [&str; 4] = [".json", ".tfplan", ".txt", ".log"];
+/// What runs none of the programs that it names.
+const HANDLERS: [&str; 8] = ["cat", "chmod", "cp", "jq", "ls", "mv", "rm", "test"];
+
 /// Whether an item of a script might be a release.
 pub(super) fn may_release(item: &Node) -> bool {
     if let Some(pipe) = item.get("pipe").and_then(Node::text) {
@@ -73,7 +86,9 @@ fn words(command: &str) -> Vec<&str> {
 }
 
 fn softstop_may_release(words: &[&str]) -> bool {
-    let names_softstop = |word: &&str| word.contains("softstop");
+    if words.first().is_some_and(|word| HANDLERS.contains(word)) {
+        return false;
+    }
     (0..words.len()).any(|index| {
         let (word, rest) = (words[index], &words[index + 1..]);
         if !names_softstop(&word) {
@@ -81,7 +96,7 @@ fn softstop_may_release(words: &[&str]) -> bool {
         }
         if let Some((name, value)) = assignment(word).filter(|(name, _)| names_softstop(name)) {
             let is_harmless = name.ends_with("mode") && HARMLESS.contains(&value)
-                || !name.ends_with("mode") && !value.contains("softstop");
+                || !name.ends_with("mode") && !names_softstop(&value);
             return !is_harmless;
         }
         let is_said = |word: &&&str| HARMLESS.contains(*word) || !word.starts_with('-');
@@ -90,6 +105,13 @@ fn softstop_may_release(words: &[&str]) -> bool {
             None => !has_harmless_mode(words),
         }
     })
+}
+
+/// Whether a word may be the program, or a container of it.
+fn names_softstop(word: &&str) -> bool {
+    let name = word.trim_start_matches('$');
+    let is_file = FILES.iter().any(|end| name.ends_with(end));
+    name.contains("softstop") && !TOLD.contains(&name) && !is_file
 }
 
 /// Whether a mode is set for this command, and each that is set releases nothing. A file may set another
@@ -108,10 +130,10 @@ fn has_harmless_mode(words: &[&str]) -> bool {
 /// Whether a container of an image that a variable names is told of a mode, or of a release.
 fn container_may_release(words: &[&str]) -> bool {
     let is_container = |word: &&str| CONTAINERS.iter().any(|name| word.ends_with(name));
+    let is_mode = |name: &str| matches!(name, "mode" | "softstop_mode");
     let tells = |word: &&str| {
-        ["release", "mode", "env-file"]
-            .iter()
-            .any(|name| word.contains(name))
+        let name = assignment(word).map_or(*word, |(name, _)| name);
+        *word == "release" || is_mode(name) || word.contains("env-file")
     };
     let takes_value =
         |word: &str| word.starts_with('-') && !word.contains('=') && !is_switch_of_docker(word);

@@ -251,6 +251,13 @@ mod tests {
             "'docker run --env-file vars.env acme/softstop:1 deploy'",
             "'docker run -v $PWD:/x -e MODE=release acme/notify:1'",
             "'docker run $IMAGE test && echo $RESULT'",
+            "'docker run -e SENTRY_RELEASE=$BITBUCKET_COMMIT $IMAGE train --model x'",
+            "{pipe: acme/softstop:1, variables: {AFTER_SCRIPT: ./notify $SOFTSTOP_OUTCOME}}",
+            "{pipe: acme/softstop:1, variables: {COMMAND: tofu apply softstop.tfplan}}",
+            "softstop deploy --report-file=softstop-report.json",
+            "softstop plan --plan-file softstop.tfplan",
+            "SOFTSTOP_REPORT_FILE=softstop-report.json softstop deploy",
+            "'chmod +x softstop; jq . softstop-report.json'",
             "{pipe: acme/softstop:1, variables: {SOFTSTOP_MODE: plan, WORKING_DIR: softstop}}",
         ] {
             let group = format!("parallel: [step: {{script: [{item}]}}]");

@@ -122,10 +122,8 @@ impl Lookout {
             let (clone, tools) = (grounds.clone.clone(), tools.clone());
             tokio::task::spawn_blocking(move || walk(&clone, &tools))
         };
-        let mut walk = walk_clone();
-        let mut is_walking = true;
-        let mut attentive_until = Instant::now() + ATTENTION;
-        let mut step = AT_ONCE;
+        let (mut walk, mut is_walking, mut is_lost) = (walk_clone(), true, false);
+        let (mut attentive_until, mut step) = (Instant::now() + ATTENTION, AT_ONCE);
         loop {
             let is_attentive = Instant::now() < attentive_until;
             tokio::select! {
@@ -138,9 +136,11 @@ impl Lookout {
             }
             step = (step * 2).min(CLOSELY);
             let happened = self.take_in();
-            if happened.is_lost && !is_walking {
+            is_lost |= happened.is_lost;
+            if is_lost && !is_walking {
+                self.watch_path(&grounds.path);
                 walk = walk_clone();
-                is_walking = true;
+                (is_walking, is_lost) = (true, false);
             }
             if happened.may_run {
                 step = AT_ONCE;

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::arguments::joined;
+use super::configuration::DEFAULT_BACKEND;
 use super::evaluated::resolved;
 use super::helper::helper_command;
 use super::lock_view::LockView;
@@ -20,7 +21,7 @@ pub(super) enum Desk<'a, H> {
 
 impl<'a, H: Host> Desk<'a, H> {
     pub(super) async fn open(host: &'a H, place: &'a Terraform) -> Result<Self, ToolError> {
-        if place.is_seen {
+        if place.is_seen && is_set_up_here(place) {
             return Ok(Self::InPlace(place));
         }
         let resolved = resolved(host, place).await?;
@@ -29,6 +30,8 @@ impl<'a, H: Host> Desk<'a, H> {
         // Nothing is asked here about a lock, so how one would be asked about is no matter.
         let strategy = ByTerraform::Watch;
         let view = LockView::open(host, &place, resolved.backend, strategy, workspace).await?;
+        // In a workspace that is not there, the first question would make it.
+        view.has_state().await?;
         if !view.is_accepted.get() {
             view.initialise().await?;
         }
@@ -40,6 +43,18 @@ impl<'a, H: Host> Desk<'a, H> {
         match self {
             Self::InPlace(place) => in_place(place, arguments),
             Self::InShadow(view) => Ok(view.state_command(arguments)),
+        }
+    }
+}
+
+/// Whether the directory is still set up for the state that is meant, and for no other one since.
+fn is_set_up_here(place: &Terraform) -> bool {
+    match &place.backend {
+        None => true,
+        Some(used) if used.kind == DEFAULT_BACKEND => true,
+        Some(used) => {
+            let kept = place.configuration().initialised();
+            kept.is_ok_and(|kept| kept.as_ref() == Some(used))
         }
     }
 }

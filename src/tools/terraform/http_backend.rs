@@ -186,6 +186,13 @@ impl<'a, H: Host> HttpLock<'a, H> {
         }
     }
 
+    /// What a look has asked for without an answer, where it is this.
+    fn take_from_lost(&self, holder: &LockInfo) -> Option<LockInfo> {
+        let mut lost = self.lost.borrow_mut();
+        let index = lost.iter().position(|own| own.id == holder.id)?;
+        Some(lost.swap_remove(index))
+    }
+
     /// Waits until what had no answer is carried out, if it ever is.
     async fn wait_for_what_was_lost(&self) {
         let wait = future::pending::<()>();
@@ -273,7 +280,10 @@ impl<H: Host> Locked for HttpLock<'_, H> {
     /// once: the protocol has no other way to ask.
     async fn look(&self) -> Result<Look, ToolError> {
         if let Some(holder) = self.read().await? {
-            return Ok(Look::Held(holder));
+            let Some(own) = self.take_from_lost(&holder) else {
+                return Ok(Look::Held(holder));
+            };
+            self.give_back(&own).await?;
         }
         if self.host.is_in_vain() {
             return Err(ToolError::InVain);

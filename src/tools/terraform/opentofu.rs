@@ -1,11 +1,13 @@
 //! Is a program OpenTofu, whatever it is called?
 
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::helper::helper_command;
 use crate::environment::Environment;
@@ -56,7 +58,7 @@ fn says_that_it_is_opentofu(program: &Path, directory: &Path) -> bool {
 }
 
 /// What a program has printed when it ends, where it does so in time. It is a few lines, which no pipe is
-/// too small for.
+/// too small for. What it has left in the background may hold the pipe, and is not waited for.
 fn said_in_time(mut child: Child) -> Option<String> {
     let began = Instant::now();
     while child.try_wait().ok()?.is_none() {
@@ -68,9 +70,13 @@ fn said_in_time(mut child: Child) -> Option<String> {
         }
         thread::sleep(PACE);
     }
-    let mut said = String::new();
-    child.stdout.take()?.read_to_string(&mut said).ok()?;
-    Some(said)
+    let mut pipe = child.stdout.take()?;
+    fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok()?;
+    let mut said = Vec::new();
+    match pipe.read_to_end(&mut said) {
+        Err(error) if error.kind() != ErrorKind::WouldBlock => None,
+        _ => Some(String::from_utf8_lossy(&said).into_owned()),
+    }
 }
 
 #[cfg(test)]

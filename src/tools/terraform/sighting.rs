@@ -67,17 +67,27 @@ fn initialising(mut terraform: Terraform, call: &Call) -> Sighting<Terraform> {
         backend_config: call.given("backend-config").map(str::to_owned).collect(),
         ..terraform.configuration()
     };
+    let is_first = matches!(configuration.initialised(), Ok(None));
     let Ok(Some((from, to))) = configuration.moves() else {
+        if is_first {
+            // It may be killed before it has written down what it was given.
+            terraform.backend = configuration.resolve_used().ok().map(|used| used.backend);
+        }
         return Sighting::Initialising(terraform);
     };
+    let is_on = |switch| call.switch(switch) == Some(true);
+    if is_on("reconfigure") {
+        terraform.backend = Some(to);
+        return Sighting::Initialising(terraform);
+    }
+    // Terraform refuses any other change, and touches nothing.
+    if !is_first && !is_on("migrate-state") && !is_on("force-copy") {
+        return Sighting::Initialising(terraform);
+    }
     let mut left = terraform.clone();
     left.backend = Some(from);
     terraform.backend = Some(to);
-    if call.switch("reconfigure") == Some(true) {
-        Sighting::Initialising(terraform)
-    } else {
-        Sighting::Moving(left, terraform)
-    }
+    Sighting::Moving(left, terraform)
 }
 
 /// Whether a command is seen to call Terraform, and only in ways that take no lock. What calls anything

@@ -156,7 +156,7 @@ impl Terraform {
         &self,
         host: &impl Host,
     ) -> Result<BTreeMap<String, Vec<String>>, ToolError> {
-        let text = self.pull_text(host, &Desk::InPlace(self)).await?;
+        let text = self.pull_text(host, &Desk::open(host, self).await?).await?;
         ids_shown(&text).map_err(|reason| self.unreadable(&reason))
     }
 
