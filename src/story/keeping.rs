@@ -208,7 +208,12 @@ impl<'a> Keeping<'a> {
     }
 
     /// Writes how `earlier` deploys stand after this one, as far as there is time for it.
-    pub(super) async fn settle<H: Host>(&self, host: &H, earlier: Vec<Record>) {
+    pub(super) async fn settle<H: Host>(
+        &self,
+        host: &H,
+        earlier: impl Future<Output = Vec<Record>>,
+    ) {
+        let earlier = earlier.await;
         if !earlier.is_empty() {
             self.replace_looked_back(earlier);
             let limit = limit_to_write(host);
