@@ -210,19 +210,18 @@ impl<S: Stage> Story<'_, S> {
             },
         };
         // In `terraform apply | tee log` nobody tells that Terraform was killed.
-        let was_killed = ending.is_ok_and(|ending| ending.tool_was_killed);
-        let is_success =
-            outcome == Outcome::Succeeded && !was_killed && conclusion.locks.are_quiet();
+        let lived = !ending.is_ok_and(|ending| ending.tool_was_killed);
         let ended = Ended {
-            is_success,
-            state_is_kept: !was_killed && self.has_stored(&conclusion, &places, started.1),
+            is_success: outcome == Outcome::Succeeded && lived && conclusion.locks.are_quiet(),
+            state_is_kept: lived && self.has_stored(&conclusion, &places, started.1),
         };
-        let remains = self.remains(&hearing, &used, &places, ended, &went.lacking);
-        let remains = remains.await;
+        let remains = self
+            .remains(&hearing, &used, &places, ended, &went.lacking)
+            .await;
         (self.report)(&conclusion, &remains);
         // What follows asks a backend, and that this deploy has ended is known now.
         keeping.finish(self.stage, &remains).await;
-        let settled = self.settled(left.past, &places, &hearing, outcome);
+        let settled = self.settled(left.past, &places, &hearing, outcome).await;
         keeping.settle(self.stage, settled).await;
         self.run_after_script(&conclusion).await;
         self.explain(&warned, &conclusion);

@@ -208,12 +208,7 @@ impl<'a> Keeping<'a> {
     }
 
     /// Writes how `earlier` deploys stand after this one, as far as there is time for it.
-    pub(super) async fn settle<H: Host>(
-        &self,
-        host: &H,
-        earlier: impl Future<Output = Vec<Record>>,
-    ) {
-        let earlier = earlier.await;
+    pub(super) async fn settle<H: Host>(&self, host: &H, earlier: Vec<Record>) {
         if !earlier.is_empty() {
             self.replace_looked_back(earlier);
             let limit = limit_to_write(host);
