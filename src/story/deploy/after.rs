@@ -38,16 +38,17 @@ impl<S: Stage> Story<'_, S> {
             .buffered(SIDE_BY_SIDE)
             .collect()
             .await;
-        // Where this run's lock was, there was the state that it used.
-        let is_released = |perhaps: &Tool| {
-            places.iter().zip(&found).any(|(place, states)| {
-                let is_own = |state: &LockState| matches!(state, LockState::Released(_));
-                place.is_same_place(perhaps) && states.iter().any(is_own)
-            })
-        };
+        // Where this run's lock was, there was the state that it used, and one lock is of one state.
+        let is_own = |state: &LockState| matches!(state, LockState::Released(_));
+        let released = places.iter().zip(&found);
+        let released = released.filter(|(_, states)| states.iter().any(is_own));
+        let mut released: Vec<&Tool> = released.map(|(place, _)| *place).collect();
         let mut locks = found.concat();
         for unclear in &used.unclear {
-            if unclear.perhaps.as_ref().is_some_and(is_released) {
+            let perhaps = unclear.perhaps.as_ref();
+            let of = |perhaps: &Tool| released.iter().position(|one| one.is_same_place(perhaps));
+            if let Some(index) = perhaps.and_then(of) {
+                released.swap_remove(index);
                 continue;
             }
             warn!("Which state was used is not known: {}.", unclear.reason);
