@@ -9,14 +9,20 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use serde_json::{Value, json};
 
+use crate::support::project::{Gate, thing};
 use crate::support::world::{in_the_world, object, world_of, write_objects};
-use crate::support::{CodeInsights, Finished, Kind, Program, Project, Softstop, Step};
+use crate::support::{CodeInsights, Finished, Kind, Program, Project, Run, Softstop, Step};
 
 const PROGRAMS: [Program; 2] = [Program::Terraform, Program::OpenTofu];
 const FILE: &str = "softstop.imports.tf";
 
 fn project(program: Program, objects: &[String]) -> Project {
     world_of(program, Kind::HttpStrict, objects)
+}
+
+/// A thing that waits at `t.gate` whenever it is planned.
+fn planned_at_a_gate() -> String {
+    thing("t", "plan_gate = \"GATES/t.gate\"")
 }
 
 /// Address, action, stage and id.
@@ -47,6 +53,21 @@ impl Pipeline {
 
     fn deploy(&self, project: &Project) -> Softstop {
         self.softstop(Softstop::deploy(project))
+    }
+
+    /// Leaves `a`, and begins a deploy that imports it and is held while it makes its plan with that.
+    fn import_up_to_the_gate(&self, project: &Project) -> (Run, Gate) {
+        make(project, "a", "one", None);
+        self.leave_made(project, "a", "one");
+        let gate = project.gate("t.gate");
+        let run = self.importing(project).start();
+        gate.wait_until_reached();
+        gate.forget();
+        gate.open();
+        run.wait_for_stderr("so it is imported");
+        fs::remove_file(project.scratch().join("t.gate")).unwrap();
+        gate.wait_until_reached();
+        (run, gate)
     }
 
     fn importing(&self, project: &Project) -> Softstop {
@@ -286,20 +307,9 @@ fn a_saved_plan_is_applied_only_where_it_imports_what_is_missing() {
 #[test]
 fn blocks_that_a_killed_run_has_left_are_removed_and_those_of_others_stay() {
     for program in PROGRAMS {
-        let thing =
-            "resource \"slow_thing\" \"t\" {\n  name = \"t\"\n  plan_gate = \"GATES/t.gate\"\n}\n";
         let pipeline = Pipeline::begin();
-        let project = project(program, &[object("a", ""), thing.to_owned()]);
-        make(&project, "a", "one", None);
-        pipeline.leave_made(&project, "a", "one");
-        let gate = project.gate("t.gate");
-        let run = pipeline.importing(&project).start();
-        gate.wait_until_reached();
-        gate.forget();
-        gate.open();
-        run.wait_for_stderr("so it is imported");
-        fs::remove_file(project.scratch().join("t.gate")).unwrap();
-        gate.wait_until_reached();
+        let project = project(program, &[object("a", ""), planned_at_a_gate()]);
+        let (run, _gate) = pipeline.import_up_to_the_gate(&project);
         run.kill_all();
         assert!(project.directory.join(FILE).exists());
 

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::{PROGRAMS, Pipeline, expect_nothing_done, expect_settled, make, project};
+use super::{
+    PROGRAMS, Pipeline, expect_nothing_done, expect_settled, make, planned_at_a_gate, project,
+};
 use crate::old_terraforms;
 use crate::support::project::thing;
 use crate::support::world::{in_the_world, object, object_of, world_of, write_objects};
@@ -245,21 +247,10 @@ fn a_terraform_that_knows_no_import_blocks_stops_and_the_commands_are_said() {
 #[test]
 fn a_plan_of_a_state_that_somebody_has_changed_since_is_not_applied() {
     for program in PROGRAMS {
-        let thing =
-            "resource \"slow_thing\" \"t\" {\n  name = \"t\"\n  plan_gate = \"GATES/t.gate\"\n}\n";
-        let objects = [object("a", ""), object("c", ""), thing.to_owned()];
+        let objects = [object("a", ""), object("c", ""), planned_at_a_gate()];
         let pipeline = Pipeline::begin();
         let project = world_of(program, Kind::S3Lockfile, &objects);
-        make(&project, "a", "one", None);
-        pipeline.leave_made(&project, "a", "one");
-        let gate = project.gate("t.gate");
-        let run = pipeline.importing(&project).start();
-        gate.wait_until_reached();
-        gate.forget();
-        gate.open();
-        run.wait_for_stderr("so it is imported");
-        fs::remove_file(project.scratch().join("t.gate")).unwrap();
-        gate.wait_until_reached();
+        let (run, gate) = pipeline.import_up_to_the_gate(&project);
         let elsewhere = project.clone_files();
         for arguments in [
             &["init", "-input=false"][..],
