@@ -11,8 +11,8 @@ use tokio::time::Instant;
 const FOR_THE_LOOK_BEFORE: Duration = Duration::from_secs(2);
 /// How much of the grace period ending the tree may take.
 const TO_END_THE_TREE: Duration = Duration::from_millis(700);
-/// How much of the grace period the after-script is given when all else is late.
-const FOR_THE_AFTER_SCRIPT: Duration = Duration::from_secs(1);
+/// How much of the grace period is kept for the after-script when all else is late, and to end it.
+const FOR_THE_AFTER_SCRIPT: Duration = Duration::from_millis(1500);
 /// How long a look is expected to take on a backend that has not been asked yet.
 const UNKNOWN_LOOK: Duration = Duration::from_millis(500);
 /// The least that is expected of a question, because some start a Terraform in any case.
@@ -162,7 +162,7 @@ mod tests {
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 
-    /// A reserve of 4 s, of which the after-script is given 1 s.
+    /// A reserve of 4.5 s, of which 1.5 s are for the after-script.
     fn reserve() -> Reserve {
         let mut cost = Cost::default();
         cost.learn_opening(Duration::from_millis(400));
@@ -189,20 +189,20 @@ mod tests {
             (9000, Phase::LookBefore, -50, 9000, 2000, 8000),
             (1000, Phase::LookBefore, -50, 1000, 1000, 500),
             // The reserve is kept at the end of the period.
-            (9000, deploy, -5000, 5000, 8000, 8000),
+            (9000, deploy, -5000, 4500, 7500, 8000),
             // The deploy gets half of the period at the least, and so do its looks.
-            (4000, deploy, -5000, 2000, 3000, 3000),
+            (4000, deploy, -5000, 2000, 2500, 3000),
             (1000, deploy, -5000, 500, 500, 500),
             (600, deploy, -5000, 300, 300, 300),
             // A signal that comes while a state is stored finds the whole period.
-            (9000, store, -100, 5000, 5000, 8000),
+            (9000, store, -100, 4500, 4500, 8000),
             // Later on, storing gets half of what is left, and so do the looks after it.
-            (9000, store, 1000, 5000, 5000, 8000),
-            (9000, store, 5000, 5000, 7000, 8000),
-            (9000, again, 5000, 5000, 8000, 8000),
-            (9000, again, 8000, 5000, 8500, 8000),
+            (9000, store, 1000, 4500, 5000, 8000),
+            (9000, store, 5000, 4500, 7000, 8000),
+            (9000, again, 5000, 4500, 7500, 8000),
+            (9000, again, 8000, 4500, 8500, 8000),
             // Whoever is late has no time.
-            (9000, again, 9500, 5000, 9000, 8000),
+            (9000, again, 9500, 4500, 9000, 8000),
         ] {
             let now = Instant::now();
             let signal = now + Duration::from_secs(60);
@@ -232,7 +232,7 @@ mod tests {
         let whole = |cost: Cost, has_after_script| cost.reserve(has_after_script).whole.as_millis();
         let mut cost = Cost::default();
         assert_eq!(whole(cost, false), 700 + 5 * 500);
-        assert_eq!(whole(cost, true), 700 + 5 * 500 + 1000);
+        assert_eq!(whole(cost, true), 700 + 5 * 500 + 1500);
         cost.learn_question(MILLISECOND);
         assert_eq!(whole(cost, false), 700 + 5 * 250);
         cost.learn_opening(MILLISECOND * 30);
