@@ -33,6 +33,8 @@ impl Round<'_> {
         let mut step = Step::of_a_new_pipeline();
         if self.plan.victim == Victim::Release {
             self.break_release(&step);
+            // It may have heard the first answer.
+            self.answer_as_drawn();
             step = step.run_again();
         }
         let before = self.project.store.lock_who();
