@@ -14,7 +14,7 @@ pub(super) enum Journaling {
     Kept,
     TooMuch,
     NeverAnswered,
-    /// It is kept, and no answer says so while the broken deploy lasts.
+    /// No answer arrives while the broken deploy lasts.
     AnswerLost,
 }
 

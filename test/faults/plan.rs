@@ -159,7 +159,8 @@ impl Plan {
     /// one after the other, it tells of the first one.
     pub(super) fn has_whole_journal(&self) -> bool {
         let has_one_place = !matches!(self.layout, Layout::TwoStates | Layout::Nested);
-        has_one_place && matches!(self.journaling, Journaling::Kept | Journaling::AnswerLost)
+        // Nothing is written before it was read what is there.
+        has_one_place && self.journaling == Journaling::Kept
     }
 
     /// All that counts is who signs what, and who is over.
