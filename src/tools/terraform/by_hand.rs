@@ -12,7 +12,7 @@ use super::arguments::given_by;
 use super::place::Terraform;
 use super::plain::is_plain;
 use super::program::find;
-use super::resolved::Origin;
+use super::resolved::{Origin, Resolved};
 use super::settings::is_same;
 use super::static_part::StaticPart;
 use crate::tools::quoted::quoted;
@@ -153,15 +153,17 @@ impl Given {
 /// What was named, or, where it is known which backend was used, whatever the block does not say of it.
 /// Fails where the directory names another one.
 fn given(place: &Terraform) -> Result<Vec<Given>, String> {
+    // An `init` anew forgets what `.terraform` alone says.
+    let is_kept =
+        |found: &Resolved| place.is_seen || matches!(found.origin, Origin::Completed { .. });
     let resolved;
-    let used = match (&place.backend, place.resolved()) {
-        (Some(used), _) => used,
-        // An `init` anew forgets what `.terraform` alone says.
-        (None, Ok(found)) if place.is_seen || matches!(found.origin, Origin::Completed { .. }) => {
-            resolved = found.backend;
-            &resolved
-        }
-        _ => return Ok(named(place)),
+    let used = if let Some(used) = &place.backend {
+        used
+    } else if let Some(found) = place.resolved().ok().filter(is_kept) {
+        resolved = found.backend;
+        &resolved
+    } else {
+        return Ok(named(place));
     };
     // Whether a block that cannot be read fits, nobody knows.
     let Ok(block) = place.configuration().block() else {

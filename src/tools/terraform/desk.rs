@@ -1,22 +1,54 @@
 //! Where the stored state is shown and another one is stored.
 
+use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use super::arguments::joined;
+use super::by_hand::program;
 use super::configuration::DEFAULT_BACKEND;
 use super::evaluated::resolved;
+use super::expired::expired;
 use super::helper::helper_command;
 use super::lock_view::LockView;
 use super::place::Terraform;
+use super::state_file::{MOST_OF_A_STATE, ids_shown};
 use super::strategy::ByTerraform;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
+
+/// How long Terraform may take to show the stored state, or to store another one.
+pub(super) const LIMIT_OF_A_CALL: Duration = Duration::from_secs(60);
+/// How long it may take where no deploy has used it, and somebody waits for an answer.
+const LIMIT_OF_AN_ANSWER: Duration = Duration::from_secs(30);
+const PULL: [&str; 3] = ["state", "pull", "-no-color"];
 
 pub(super) enum Desk<'a, H> {
     /// The user's directory, which a Terraform that was seen has initialised.
     InPlace(&'a Terraform),
     /// A shadow of it: a fresh clone is not initialised.
     InShadow(Box<LockView<'a, H>>),
+}
+
+/// The ids of all that is stored, by address. Where there is no state, none is made.
+pub(super) async fn ids(
+    host: &impl Host,
+    place: &Terraform,
+) -> Result<BTreeMap<String, Vec<String>>, ToolError> {
+    let limit = if place.is_seen {
+        LIMIT_OF_A_CALL
+    } else {
+        LIMIT_OF_AN_ANSWER
+    };
+    let text = Desk::open(host, place).await?.pull(host, limit).await?;
+    ids_shown(&text).map_err(|reason| unreadable(place, &reason))
+}
+
+/// What is said of a stored state that is none.
+pub(super) fn unreadable(place: &Terraform, reason: &str) -> ToolError {
+    ToolError::NotComparable {
+        reason: format!("what {} state pull shows is {reason}", program(place)),
+    }
 }
 
 impl<'a, H: Host> Desk<'a, H> {
@@ -30,15 +62,28 @@ impl<'a, H: Host> Desk<'a, H> {
         // Nothing is asked here about a lock, so how one would be asked about is no matter.
         let strategy = ByTerraform::Watch;
         let view = LockView::open(host, &place, resolved.backend, strategy, workspace).await?;
-        // In a workspace that is not there, the first question would make it.
-        view.has_state().await?;
-        if !view.is_accepted.get() {
-            view.initialise().await?;
-        }
         Ok(Self::InShadow(Box::new(view)))
     }
 
-    /// A command about the state.
+    /// The stored state; an empty text where there is none.
+    pub(super) async fn pull(&self, host: &H, limit: Duration) -> Result<String, ToolError> {
+        let view = match self {
+            Self::InPlace(place) => return pull_in_place(host, place, limit).await,
+            Self::InShadow(view) => view,
+        };
+        // In a workspace that is not there, the question would make a state.
+        if !view.has_state().await? {
+            return Ok(String::new());
+        }
+        let pulled = pull_in_shadow(host, view, limit).await;
+        if pulled.is_ok() || view.is_accepted.get() {
+            return pulled;
+        }
+        view.initialise().await?;
+        pull_in_shadow(host, view, limit).await
+    }
+
+    /// A command about the state, once it was pulled.
     pub(super) fn command(&self, arguments: &[&str]) -> Result<Command, ToolError> {
         match self {
             Self::InPlace(place) => in_place(place, arguments),
@@ -71,4 +116,41 @@ fn in_place(place: &Terraform, arguments: &[&str]) -> Result<Command, ToolError>
         .env("TF_WORKSPACE", place.workspace())
         .current_dir(&place.directory);
     Ok(command)
+}
+
+/// The deploy has used it, so asking creates nothing.
+async fn pull_in_place(
+    host: &impl Host,
+    place: &Terraform,
+    limit: Duration,
+) -> Result<String, ToolError> {
+    let command = in_place(place, &PULL)?;
+    let helped = host.run_helper_that_says(command, limit, MOST_OF_A_STATE);
+    let helped = helped.await?;
+    if helped.status.success() {
+        return Ok(helped.stdout);
+    }
+    let command = format!("{} state pull", program(place));
+    let secrets = place.secrets();
+    let output = secrets.essence(&helped.stderr);
+    Err(
+        expired(&command, &helped.stderr, &secrets).unwrap_or(ToolError::NotComparable {
+            reason: format!("{command} said: {output}"),
+        }),
+    )
+}
+
+async fn pull_in_shadow<H: Host>(
+    host: &H,
+    view: &LockView<'_, H>,
+    limit: Duration,
+) -> Result<String, ToolError> {
+    let command = view.state_command(&PULL);
+    let helped = host.run_helper_that_says(command, limit, MOST_OF_A_STATE);
+    let helped = helped.await?;
+    if helped.status.success() {
+        Ok(helped.stdout)
+    } else {
+        Err(view.failed("state pull", &helped))
+    }
 }

@@ -63,7 +63,6 @@ mod schema;
 mod schema_table;
 mod settings;
 mod shadow;
-mod shown_state;
 mod sighting;
 mod sign;
 mod stand_in;

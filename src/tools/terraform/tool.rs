@@ -20,8 +20,8 @@ use super::settings::contradictions;
 use super::strategy::Strategy;
 use super::version::version_of;
 use super::{
-    access, by_hand, default_command, evaluated, files, import_blocks, operations, place_name,
-    planned, precedence, shown_state, sighting, stand_in,
+    access, by_hand, default_command, desk, evaluated, files, import_blocks, operations,
+    place_name, planned, precedence, sighting, stand_in,
 };
 use crate::console::introduce;
 use crate::identity::user_name;
@@ -271,13 +271,7 @@ impl Telling for Terraform {
     }
 
     async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
-        // Only a Terraform that was seen has surely initialised the directory.
-        let ids = if self.is_seen {
-            self.pull_ids(host).await
-        } else {
-            shown_state::ids(host, self).await
-        };
-        ids.map(Stored)
+        desk::ids(host, self).await.map(Stored)
     }
 
     fn import_by_hand(&self, address: &str, id: &str) -> String {

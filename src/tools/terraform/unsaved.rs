@@ -1,30 +1,23 @@
 //! A state that Terraform could not store, and left in a file beside the configuration.
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::Duration;
 
 use tracing::warn;
 
 use super::by_hand::{PRIVATE, decryption, in_place, in_place_after, once_in_place, program};
 use super::decrypted::{PlainState, decrypt, encryption_of};
-use super::desk::Desk;
+use super::desk::{Desk, LIMIT_OF_A_CALL, unreadable};
 use super::expired::expired;
 use super::place::Terraform;
 use super::precedence::{serial_to_store, step};
-use super::state_file::{
-    MOST_OF_A_STATE, StateFile, ids_shown, is_encrypted, lowered, with_serial,
-};
+use super::state_file::{MOST_OF_A_STATE, StateFile, is_encrypted, lowered, with_serial};
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 use crate::tools::quoted::quoted;
 use crate::tools::state_keeping::{Since, UnsavedState, Unstored};
-
-/// How long Terraform may take to show the stored state, or to store another one.
-const LIMIT_OF_A_CALL: Duration = Duration::from_secs(60);
 
 /// A question of the shell.
 const ASK: &str = r#"printf 'Push this one? (yes) '; IFS= read -r answer; [ "$answer" = yes ]"#;
@@ -147,42 +140,8 @@ impl Terraform {
     }
 
     async fn pull<H: Host>(&self, host: &H, desk: &Desk<'_, H>) -> Result<StateFile, ToolError> {
-        let text = self.pull_text(host, desk).await?;
-        StateFile::read(&text).map_err(|reason| self.unreadable(&reason))
-    }
-
-    /// The ids of all that is stored, by address.
-    pub(super) async fn pull_ids(
-        &self,
-        host: &impl Host,
-    ) -> Result<BTreeMap<String, Vec<String>>, ToolError> {
-        let text = self.pull_text(host, &Desk::open(host, self).await?).await?;
-        ids_shown(&text).map_err(|reason| self.unreadable(&reason))
-    }
-
-    fn unreadable(&self, reason: &str) -> ToolError {
-        ToolError::NotComparable {
-            reason: format!("what {} state pull shows is {reason}", program(self)),
-        }
-    }
-
-    /// The stored state. The deploy has used it, so asking creates nothing.
-    async fn pull_text<H: Host>(&self, host: &H, desk: &Desk<'_, H>) -> Result<String, ToolError> {
-        let command = desk.command(&["state", "pull", "-no-color"])?;
-        let helped = host
-            .run_helper_that_says(command, LIMIT_OF_A_CALL, MOST_OF_A_STATE)
-            .await?;
-        if helped.status.success() {
-            return Ok(helped.stdout);
-        }
-        let command = format!("{} state pull", program(self));
-        let secrets = self.secrets();
-        let output = secrets.essence(&helped.stderr);
-        Err(
-            expired(&command, &helped.stderr, &secrets).unwrap_or(ToolError::NotComparable {
-                reason: format!("{command} said: {output}"),
-            }),
-        )
+        let text = desk.pull(host, LIMIT_OF_A_CALL).await?;
+        StateFile::read(&text).map_err(|reason| unreadable(self, &reason))
     }
 
     async fn push<H: Host>(
