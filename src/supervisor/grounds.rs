@@ -1,7 +1,8 @@
 //! Where programs of a deploy may lie, and which lie there.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
 
 use super::process::Programs;
 
@@ -26,20 +27,15 @@ pub(super) struct Found {
 
 pub(super) fn walk(directory: &Path, tools: &Programs) -> Found {
     let mut found = Found::default();
-    let mut open = vec![directory.to_owned()];
-    let mut left = WALK_LIMIT;
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            left = left.saturating_sub(1);
-            let name = entry.file_name();
-            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_directory && name != ".git" && left > 0 {
-                open.push(entry.path());
-            } else if !is_directory && tools.contain(&name.to_string_lossy()) {
-                found.programs.push(entry.path());
-            }
+    // The deploy needs open files too.
+    let entries = WalkDir::new(directory).max_open(1).into_iter();
+    let entries = entries.filter_entry(|entry| entry.file_name() != ".git");
+    for entry in entries.flatten().take(WALK_LIMIT) {
+        if entry.file_type().is_dir() {
+            found.directories.push(entry.into_path());
+        } else if tools.contain(&entry.file_name().to_string_lossy()) {
+            found.programs.push(entry.into_path());
         }
-        found.directories.push(directory);
     }
     found
 }

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use walkdir::{DirEntry, WalkDir};
+
 use crate::tools::error::ToolError;
 
 /// What an editor may put before a text.
@@ -57,23 +59,16 @@ impl Display for Name<'_> {
 /// Whether any file of a configuration lies in this directory or below it. What is hidden there was
 /// fetched by a tool.
 pub(super) fn lie_below(directory: &Path) -> bool {
-    let mut open = vec![directory.to_owned()];
-    let mut left = WALK_LIMIT;
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            left = left.saturating_sub(1);
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if !is_directory && Name::parse(&name).is_some() {
-                return true;
-            }
-            if is_directory && !name.starts_with('.') && left > 0 {
-                open.push(entry.path());
-            }
-        }
-    }
-    false
+    let is_hidden = |entry: &DirEntry| {
+        let name = entry.file_name().to_string_lossy();
+        entry.depth() > 0 && entry.file_type().is_dir() && name.starts_with('.')
+    };
+    let entries = WalkDir::new(directory).max_open(1).into_iter();
+    let entries = entries.filter_entry(|entry| !is_hidden(entry)).flatten();
+    entries.take(WALK_LIMIT).any(|entry| {
+        let is_file = !entry.file_type().is_dir();
+        is_file && Name::parse(&entry.file_name().to_string_lossy()).is_some()
+    })
 }
 
 /// The files of the configuration, in the order in which they are merged.
