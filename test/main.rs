@@ -22,6 +22,7 @@ mod examples;
 mod exit_codes;
 mod expired;
 mod faults;
+mod first_inits;
 mod first_signals;
 mod foreign_texts;
 mod forgotten;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 use thiserror::Error;
+use tracing::debug;
 
 use super::error::Said;
 use crate::http_client::innermost;
@@ -40,6 +41,7 @@ impl InsightsError {
         if error.is_timeout() {
             Self::TimedOut
         } else if error.is_connect() {
+            debug!("The proxy to Code Insights: {}.", innermost(error));
             Self::NotThere
         } else {
             Self::BrokenOff(innermost(error))

@@ -53,6 +53,11 @@ pub(crate) enum ToolError {
     Scratch(std::io::Error),
     #[error("the backend gave no answer: {0}")]
     Helper(#[from] HelperError),
+    /// Whoever is killed while the first, empty state is stored leaves the lock for that.
+    #[error(
+        "the backend gave no answer: {0}. Where no state was there yet, a lock for the operation `init` may be left"
+    )]
+    PerhapsFirst(HelperError),
     #[error("{command} failed, so the lock cannot be asked about. It said: {output}")]
     Failed { command: String, output: String },
     #[error(

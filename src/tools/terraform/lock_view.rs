@@ -46,7 +46,7 @@ pub(crate) struct LockView<'a, H> {
     pub(super) place: Terraform,
     shadow: Shadow,
     /// The backend, as Terraform understood it where `init` was run at once.
-    backend: Backend,
+    pub(super) backend: Backend,
     /// Whether Terraform has initialised the shadow, or has answered in it.
     pub(super) is_accepted: Cell<bool>,
     pub(super) strategy: ByTerraform,
@@ -133,7 +133,11 @@ impl<'a, H: Host> LockView<'a, H> {
         // Without TF_WORKSPACE: initialising with one that does not exist creates it.
         let shadow = &self.shadow.directory;
         let (command, secrets) = (self.command(&[]), self.secrets());
-        let backend = initialise(self.host, command, shadow, LIMIT_OF_A_LOOK, &secrets).await?;
+        let backend = match initialise(self.host, command, shadow, LIMIT_OF_A_LOOK, &secrets).await
+        {
+            Err(ToolError::Helper(error)) => return Err(self.unanswered(error)),
+            backend => backend?,
+        };
         self.is_accepted.set(true);
         Ok(backend)
     }
@@ -205,6 +209,18 @@ impl<'a, H: Host> LockView<'a, H> {
     pub(super) fn failed(&self, command: &str, helped: &Helped) -> ToolError {
         let command = format!("{} {command}", by_hand::program(&self.place));
         failed(command, &helped.stderr, &self.secrets())
+    }
+
+    /// Why a question that makes a state where there is none has no answer.
+    pub(super) fn unanswered(&self, error: HelperError) -> ToolError {
+        match error {
+            error @ (HelperError::TimedOut { .. } | HelperError::Killed { .. })
+                if self.backend.is_made_by_asking() =>
+            {
+                ToolError::PerhapsFirst(error)
+            }
+            error => ToolError::Helper(error),
+        }
     }
 
     /// What nobody may read of what Terraform says here.

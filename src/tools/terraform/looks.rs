@@ -11,7 +11,7 @@ use super::by_hand;
 use super::diagnostics::{is_own_look, lacks_table, lock_info, names_nobody};
 use super::expired::expired;
 use super::lock_view::LockView;
-use super::operations::OF_A_LOOK;
+use super::operations::{OF_A_LOOK, OF_AN_INIT};
 use super::strategy::{ByTerraform, WrongId};
 use crate::identity::Neighbours;
 use crate::lock::{Holder, LockInfo};
@@ -113,6 +113,15 @@ impl<H: Host> Locked for LockView<'_, H> {
 
     /// A lock's ID may begin with a dash. One that a screen does not show as it is, nobody can paste.
     fn release_by_hand(&self, lock: &LockInfo) -> ByHand {
+        if lock.operation == OF_AN_INIT
+            && self.backend.is_made_by_asking()
+            && let Some(kept) = self.kept_at()
+        {
+            return ByHand::Words(format!(
+                "delete {kept}: under it the first state was to be stored, and until one is, \
+                 `force-unlock` itself meets that lock"
+            ));
+        }
         if is_printable(&lock.id) {
             let command = format!("force-unlock -force -- {}", quoted(&lock.id));
             return ByHand::Paste(by_hand::in_place(&self.place, &command));
@@ -141,7 +150,8 @@ impl<H: Host> LockView<'_, H> {
     }
 
     async fn look_by_wrong_id(&self, words: WrongId) -> Result<Look, ToolError> {
-        let helped = self.ask(self.unlock(NO_ID)).await?;
+        let helped = self.ask(self.unlock(NO_ID)).await;
+        let helped = helped.map_err(|error| self.unanswered(error))?;
         let is_opentofu = self.place.is_opentofu;
         if let Some(lock) = lock_info(&helped.stderr) {
             Ok(Look::Held(lock))

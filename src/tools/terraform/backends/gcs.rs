@@ -1,11 +1,14 @@
 //! `gcs`: Google Cloud Storage.
 
+use std::path::Path;
+
 use crate::tools::terraform::backend::Backend;
 use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
 use crate::tools::terraform::strategy::{Strategy, WrongId};
 
 pub(super) const GCS: Known = Known {
+    kept_lock,
     is_made_by_asking: true,
     leading: &["GOOGLE_", "STORAGE_EMULATOR_HOST"],
     renewed: &["GOOGLE_OAUTH_ACCESS_TOKEN"],
@@ -22,6 +25,13 @@ fn strategy(_: &Backend) -> Strategy {
         free_texts_of_opentofu: &["Failed to unlock state: storage: Delete: empty conditions"],
         ..WrongId::UNWORDED
     })
+}
+
+fn kept_lock(backend: &Backend, workspace: &str) -> Option<String> {
+    let bucket = backend.text("bucket")?;
+    let prefix = backend.text("prefix").unwrap_or_default();
+    let file = Path::new(prefix.trim_start_matches('/')).join(format!("{workspace}.tflock"));
+    Some(format!("the object gs://{bucket}/{}", file.display()))
 }
 
 const SCHEMA: Schema = Schema {

@@ -6,6 +6,7 @@ use crate::tools::terraform::schema::Schema;
 use crate::tools::terraform::strategy::{Strategy, WrongId};
 
 pub(super) const KUBERNETES: Known = Known {
+    kept_lock,
     is_made_by_asking: true,
     leading: &["KUBE"],
     renewed: &["KUBE_TOKEN"],
@@ -21,6 +22,14 @@ fn strategy(_: &Backend) -> Strategy {
         free_texts_of_opentofu: &["state is already unlocked"],
         ..WrongId::UNWORDED
     })
+}
+
+fn kept_lock(backend: &Backend, workspace: &str) -> Option<String> {
+    let suffix = backend.text("secret_suffix")?;
+    let namespace = backend.text("namespace").unwrap_or("default");
+    Some(format!(
+        "the lease lock-tfstate-{workspace}-{suffix} in the namespace {namespace}"
+    ))
 }
 
 const SCHEMA: Schema = Schema {
