@@ -24,7 +24,7 @@ impl Drop for Row {
 
 /// Does this for every program on every backend that is meant.
 fn each_row(is_meant: impl Fn(Kind) -> bool, test: impl Fn(Program, Kind) + Sync) {
-    let kinds = Kind::REAL.into_iter().filter(|kind| is_meant(*kind));
+    let kinds = Kind::ALL.into_iter().filter(|kind| is_meant(*kind));
     let rows: Vec<(Program, Kind)> = kinds
         .flat_map(|kind| Program::ALL.map(|program| (program, kind)))
         .collect();

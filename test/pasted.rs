@@ -66,6 +66,8 @@ pub(crate) fn odd_lock() -> serde_json::Value {
 fn a_lock_is_released_on_every_backend_also_where_its_id_looks_like_an_option() {
     each(&Kind::LASTING, |kind| {
         let project = Project::new(kind, &thing("a", ""));
+        // Where there is no state, nothing can be pasted on some of them.
+        project.run_terraform(&["init", "-input=false"]);
         project.store.set_lock(&odd_lock());
         release_and_paste(&project, Softstop::release(&project), "");
         assert_eq!(project.store.lock(), None, "{kind:?}");

@@ -47,7 +47,7 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let kind = one_of(&mut rng, &Kind::REAL);
+        let kind = one_of(&mut rng, &Kind::ALL);
         let plan = Self {
             seed,
             kind,

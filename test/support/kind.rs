@@ -24,28 +24,7 @@ pub enum Program {
 }
 
 impl Kind {
-    /// Those over which a test goes that is about every way of taking a lock.
-    pub const ALL: [Self; 7] = [
-        Self::HttpStrict,
-        Self::HttpLax,
-        Self::S3Lockfile,
-        Self::S3DynamoDb,
-        Self::S3Both,
-        Self::Postgres,
-        Self::Local,
-    ];
-
-    /// Those of them where a lock outlives its holder.
-    pub const LASTING: [Self; 5] = [
-        Self::HttpStrict,
-        Self::HttpLax,
-        Self::S3Lockfile,
-        Self::S3DynamoDb,
-        Self::S3Both,
-    ];
-
-    /// All that there are.
-    pub const REAL: [Self; 9] = [
+    pub const ALL: [Self; 9] = [
         Self::HttpStrict,
         Self::HttpLax,
         Self::S3Lockfile,
@@ -55,6 +34,17 @@ impl Kind {
         Self::Kubernetes,
         Self::Postgres,
         Self::Local,
+    ];
+
+    /// Those of them where a lock outlives its holder.
+    pub const LASTING: [Self; 7] = [
+        Self::HttpStrict,
+        Self::HttpLax,
+        Self::S3Lockfile,
+        Self::S3DynamoDb,
+        Self::S3Both,
+        Self::Gcs,
+        Self::Kubernetes,
     ];
 
     /// Whether a lock outlives its holder.

@@ -50,7 +50,7 @@ pub fn set_lock(name: &str, id: &Value, info: &str) {
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
-        "metadata": {"annotations": {LOCK_INFO: info}},
+        "metadata": {"name": lease(name), "annotations": {LOCK_INFO: info}},
         "spec": {"holderIdentity": id},
     });
     let url = format!("{}?fieldManager=test&force=true", lease_url(name));
@@ -80,7 +80,11 @@ fn get(url: &str) -> Option<Value> {
 
 fn lease_url(name: &str) -> String {
     let leases = url("apis/coordination.k8s.io/v1", "leases");
-    format!("{leases}/lock-tfstate-{name}")
+    format!("{leases}/{}", lease(name))
+}
+
+fn lease(name: &str) -> String {
+    format!("lock-tfstate-{name}")
 }
 
 fn url(group: &str, kind: &str) -> String {

@@ -46,9 +46,11 @@ pub(crate) struct LockView<'a, H> {
     pub(super) place: Terraform,
     shadow: Shadow,
     /// The backend, as Terraform understood it where `init` was run at once.
-    pub(super) backend: Backend,
+    backend: Backend,
     /// Whether Terraform has initialised the shadow, or has answered in it.
     pub(super) is_accepted: Cell<bool>,
+    /// Whether the lock that is there keeps `force-unlock` too from opening the state.
+    pub(super) is_shut_out: Cell<bool>,
     pub(super) strategy: ByTerraform,
     /// The options that give values to variables, where the encryption of the state may name any.
     values: Option<String>,
@@ -85,6 +87,7 @@ impl<'a, H: Host> LockView<'a, H> {
             strategy,
             backend,
             is_accepted: Cell::new(false),
+            is_shut_out: Cell::new(false),
             values,
             workspace_exists: Cell::new(workspace == "default"),
             workspace,

@@ -11,7 +11,7 @@ use super::by_hand;
 use super::diagnostics::{is_own_look, lacks_table, lock_info, names_nobody};
 use super::expired::expired;
 use super::lock_view::LockView;
-use super::operations::{OF_A_LOOK, OF_AN_INIT};
+use super::operations::OF_A_LOOK;
 use super::strategy::{ByTerraform, WrongId};
 use crate::identity::Neighbours;
 use crate::lock::{Holder, LockInfo};
@@ -36,6 +36,10 @@ const WITHIN: Duration = Duration::from_secs(1);
 const WITHIN_AT_LEAST: Duration = Duration::from_secs(12);
 /// What is the ID of no lock.
 const NO_ID: &str = "0";
+/// What `force-unlock` says where it could not even open the state. On gcs and kubernetes whatever opens
+/// one that is not there makes it, under its lock, and so no program gets past a lock without a state
+/// (`a_lock_without_a_state_is_told_and_gone_once_what_is_named_is_deleted`).
+const NOT_OPENED: &str = "Failed to load state";
 /// An address that no state holds, for a look by `untaint`.
 const NO_RESOURCE: &str = "softstop_look.none";
 /// What `untaint -allow-missing` says of it once it had the lock.
@@ -113,13 +117,11 @@ impl<H: Host> Locked for LockView<'_, H> {
 
     /// A lock's ID may begin with a dash. One that a screen does not show as it is, nobody can paste.
     fn release_by_hand(&self, lock: &LockInfo) -> ByHand {
-        if lock.operation == OF_AN_INIT
-            && self.backend.is_made_by_asking()
+        if self.is_shut_out.get()
             && let Some(kept) = self.kept_at()
         {
             return ByHand::Words(format!(
-                "delete {kept}: under it the first state was to be stored, and until one is, \
-                 `force-unlock` itself meets that lock"
+                "delete {kept}: there is no state, and `force-unlock` needs one"
             ));
         }
         if is_printable(&lock.id) {
@@ -154,6 +156,7 @@ impl<H: Host> LockView<'_, H> {
         let helped = helped.map_err(|error| self.unanswered(error))?;
         let is_opentofu = self.place.is_opentofu;
         if let Some(lock) = lock_info(&helped.stderr) {
+            self.is_shut_out.set(helped.stderr.contains(NOT_OPENED));
             Ok(Look::Held(lock))
         } else if helped.status.success() {
             // Nothing has that ID, so a program that has unlocked it was not asking.

@@ -8,12 +8,10 @@ pub(super) const OF_A_DEPLOY: &[&str] = &[
     "OperationTypeApply",
     "OperationTypePlan",
     "OperationTypeRefresh",
-    OF_AN_INIT,
+    "init",
     "migration destination state",
     "migration source state",
 ];
-/// The operation for which a workspace is made, or the first, empty state of one.
-pub(super) const OF_AN_INIT: &str = "init";
 /// The operation for which storing a left-over state holds a lock.
 pub(super) const OF_A_STATE_PUSH: &[&str] = &["state-push"];
 /// The operation under which a look by `untaint` takes a lock.

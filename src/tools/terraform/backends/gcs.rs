@@ -1,7 +1,5 @@
 //! `gcs`: Google Cloud Storage.
 
-use std::path::Path;
-
 use crate::tools::terraform::backend::Backend;
 use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
@@ -30,8 +28,9 @@ fn strategy(_: &Backend) -> Strategy {
 fn kept_lock(backend: &Backend, workspace: &str) -> Option<String> {
     let bucket = backend.text("bucket")?;
     let prefix = backend.text("prefix").unwrap_or_default();
-    let file = Path::new(prefix.trim_start_matches('/')).join(format!("{workspace}.tflock"));
-    Some(format!("the object gs://{bucket}/{}", file.display()))
+    let name = format!("{}/{workspace}.tflock", prefix.trim_matches('/'));
+    let name = name.trim_start_matches('/');
+    Some(format!("the object {name} in the bucket {bucket}"))
 }
 
 const SCHEMA: Schema = Schema {

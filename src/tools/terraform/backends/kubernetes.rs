@@ -26,9 +26,11 @@ fn strategy(_: &Backend) -> Strategy {
 
 fn kept_lock(backend: &Backend, workspace: &str) -> Option<String> {
     let suffix = backend.text("secret_suffix")?;
-    let namespace = backend.text("namespace").unwrap_or("default");
+    let namespace = backend.text("namespace");
+    let namespace = namespace.map(|namespace| format!(" in the namespace {namespace}"));
+    let namespace = namespace.unwrap_or_default();
     Some(format!(
-        "the lease lock-tfstate-{workspace}-{suffix} in the namespace {namespace}"
+        "the lease lock-tfstate-{workspace}-{suffix}{namespace}"
     ))
 }
 
