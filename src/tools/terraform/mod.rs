@@ -44,6 +44,8 @@ mod lock;
 mod lock_view;
 mod looks;
 #[cfg(test)]
+mod merge_cases;
+#[cfg(test)]
 mod merge_properties;
 mod opentofu;
 mod operations;

@@ -87,9 +87,22 @@ fn unknown_setting(source: &Path, kind: &str, name: &str) -> ToolError {
 pub(super) fn contradictions(named: &Backend, kept: &Backend) -> Vec<String> {
     let differs = |name: &&String| {
         let kept = kept.settings.get(*name).unwrap_or(&Value::Null);
-        !is_same(&named.settings[*name], kept)
+        !is_same(&known(&named.settings[*name], kept), kept)
     };
     named.settings.keys().filter(differs).cloned().collect()
+}
+
+/// What Terraform knows of a setting: of an object it drops in silence what it does not know, and keeps
+/// all else, if only as null (`settings_are_merged_as_the_real_terraform_merges_them`).
+fn known(written: &Value, kept: &Value) -> Value {
+    match (written, kept) {
+        (Value::Object(written), Value::Object(kept)) => {
+            let mut known = written.clone();
+            known.retain(|name, _| kept.contains_key(name));
+            Value::Object(known)
+        }
+        _ => written.clone(),
+    }
 }
 
 /// Whether a setting as it is written is the one that Terraform has kept, which has turned it into
@@ -143,7 +156,22 @@ fn is_same_value(written: &Value, kept: &Value) -> bool {
 mod tests {
     use serde_json::json;
 
+    use super::super::backend::tests::backend;
     use super::*;
+
+    #[test]
+    fn what_terraform_drops_of_an_object_contradicts_nothing() {
+        let contradicted = |named: &Value| {
+            let kept = json!({"endpoints": {"s3": "x", "sts": null}});
+            !contradictions(&backend("s3", named), &backend("s3", &kept)).is_empty()
+        };
+        assert!(!contradicted(&json!({"endpoints": {"s3": "x"}})));
+        assert!(!contradicted(
+            &json!({"endpoints": {"s3": "x", "typo": "y"}})
+        ));
+        assert!(contradicted(&json!({"endpoints": {"typo": "y"}})));
+        assert!(contradicted(&json!({"endpoints": {"s3": "x", "sts": "y"}})));
+    }
 
     #[test]
     fn what_is_written_is_compared_as_terraform_keeps_it() {
