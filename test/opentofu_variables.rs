@@ -1,6 +1,9 @@
 //! Backend blocks of OpenTofu's that hold variables and local values.
 
 use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
 
 use crate::opentofu::{noting, path};
 use crate::support::project::thing;
@@ -175,4 +178,80 @@ fn a_backend_block_that_depends_on_where_it_is_evaluated_is_unknown() {
             .expect_said("it depends on where it is evaluated");
         assert!(!project.scratch().join("started").exists(), "{told}");
     }
+}
+
+/// Moves the configuration one directory down.
+fn move_into_infra(repository: &Path) {
+    let infra = repository.join("infra");
+    fs::create_dir(&infra).unwrap();
+    for name in ["backend.tf", "main.tf"] {
+        fs::rename(repository.join(name), infra.join(name)).unwrap();
+    }
+}
+
+/// `softstop deploy` of a directory that the command reaches by `-chdir`.
+fn deploy_by_chdir(project: &Project) -> Softstop {
+    move_into_infra(&project.directory);
+    let script = "tofu -chdir=infra init -input=false; \
+         exec tofu -chdir=infra apply -auto-approve -input=false";
+    Softstop::deploy(project)
+        .env("PATH", path(project, true))
+        .script(script)
+}
+
+/// `softstop release` of that directory in a fresh clone.
+fn release_of_infra(project: &Project, clone: &Path) -> Softstop {
+    Softstop::in_directory(clone, project.scratch())
+        .arguments(["release", "--working-dir", "infra"])
+        .env("TERRAFORM_BIN", Program::OpenTofu.path())
+}
+
+#[test]
+fn a_backend_block_with_variables_is_evaluated_where_chdir_leads_to_it() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::slow_of(Program::OpenTofu, Kind::HttpStrict);
+    with_variables(&project, "1");
+    let clone = project.clone_files();
+    move_into_infra(&clone);
+    let given = |softstop: Softstop| {
+        let softstop = softstop.env("TF_VAR_part", "ate");
+        softstop.env("TF_VAR_unused", "")
+    };
+    let run = given(deploy_by_chdir(&project)).in_step(&step).start();
+    run.kill_all_at(&project.gate("a.gate"));
+    assert!(project.store.lock().is_some());
+    let released = given(release_of_infra(&project, &clone))
+        .in_step(&step.sibling())
+        .finish();
+    released.expect_code(0).expect_said("1 released");
+    assert_eq!(project.store.lock(), None, "{released}");
+}
+
+#[test]
+fn a_value_of_the_path_is_right_after_a_deploy_by_chdir_and_unknown_in_a_fresh_clone() {
+    let project = Project::slow_of(Program::OpenTofu, Kind::S3Lockfile);
+    let name = "basename(path.cwd) == \"infra\" ? \"state\" : \"other\"";
+    let block = project.store.block().replace("/state", "/${local.name}");
+    assert!(block.contains("${local.name}"), "{block}");
+    project.write(
+        "backend.tf",
+        &format!("locals {{\n  name = {name}\n}}\nterraform {{\n{block}}}\n"),
+    );
+    let clone = project.clone_files();
+    move_into_infra(&clone);
+    let run = deploy_by_chdir(&project).start();
+    project.gate("a.gate").wait_until_reached();
+    let lock = project.store.lock_id();
+    assert!(lock.is_some(), "the deploy uses this lock");
+    let unknown = release_of_infra(&project, &clone).finish();
+    unknown
+        .expect_code(4)
+        .expect_said("it depends on where it is evaluated");
+    assert_eq!(project.store.lock_id(), lock, "{unknown}");
+    kill(run.wait_for_process("tofu"), Signal::SIGKILL).unwrap();
+    let finished = run.finish();
+    finished
+        .expect_code(137)
+        .expect_said("its lock was released");
+    assert_eq!(project.store.lock(), None, "{finished}");
 }
