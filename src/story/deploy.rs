@@ -222,7 +222,7 @@ impl<S: Stage> Story<'_, S> {
         // What follows asks a backend, and that this deploy has ended is known now.
         keeping.finish(self.stage, &remains).await;
         let settled = self.settled(left.past, &places, &hearing, outcome).await;
-        keeping.settle(self.stage, settled).await;
+        keeping.write_earlier(self.stage, settled).await;
         self.run_after_script(&conclusion).await;
         self.explain(&warned, &conclusion);
         conclusion

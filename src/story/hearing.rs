@@ -10,13 +10,13 @@ use crate::tools::progress::{Reader, Telling, Told};
 
 /// Who hears what the deploy makes. Nobody, where its tool does not tell.
 pub(crate) struct Hearing {
-    heard: Heard,
+    heard: HeardSoFar,
     pub(crate) audience: Option<Audience>,
 }
 
-/// What was heard, and when there is more of it.
+/// What was heard so far, and when there is more of it.
 #[derive(Clone)]
-pub(crate) struct Heard {
+pub(crate) struct HeardSoFar {
     reader: Option<Arc<Mutex<dyn Reader>>>,
     /// Is told whenever something was heard.
     pub(crate) news: Arc<Notify>,
@@ -46,11 +46,11 @@ impl Hearing {
             let listener = Announcing { reader, news };
             Audience::new(teller.markers(), Arc::new(Mutex::new(listener)))
         });
-        let heard = Heard { reader, news };
+        let heard = HeardSoFar { reader, news };
         Self { heard, audience }
     }
 
-    pub(crate) fn heard(&self) -> Heard {
+    pub(crate) fn heard(&self) -> HeardSoFar {
         self.heard.clone()
     }
 
@@ -67,7 +67,7 @@ impl Hearing {
     }
 }
 
-impl Heard {
+impl HeardSoFar {
     pub(crate) fn told(&self) -> Told {
         let reader = self.reader.as_ref();
         let reader = reader.map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));

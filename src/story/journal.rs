@@ -12,7 +12,7 @@ use crate::bitbucket::build::Build;
 use crate::bitbucket::insights::Insights;
 use crate::journal::{Gap, Masks, Meant, Past, PlaceName, Record, Shelf, Stand, Store, meant};
 use crate::lock::Owner;
-use crate::story::kept::Found;
+use crate::story::kept::FoundRecords;
 pub(super) use crate::story::kept::Whose;
 pub(crate) use crate::story::kept::{Kept, Own};
 use crate::story::repository::repository;
@@ -147,7 +147,7 @@ impl Journal {
         let Some(place) = place else {
             return Past::not_asked("this place has no name that is the same in every clone");
         };
-        let found = Found::default();
+        let found = FoundRecords::default();
         let asked = kept.ask(host, directory, place, whose, &found);
         let asked: Option<Result<(), InsightsError>> = host.limited(LIMIT_TO_READ, asked).await;
         let unanswered = match asked {
@@ -155,7 +155,7 @@ impl Journal {
             Some(Err(error)) => Some(error.to_string()),
             None => Some("there was no time left to ask for it".to_owned()),
         };
-        let Found {
+        let FoundRecords {
             records,
             is_answered,
         } = found;

@@ -15,7 +15,7 @@ use tracing::debug;
 
 use crate::bitbucket::InsightsError;
 use crate::journal::{Entry, Keeper, Page, PlaceName, Record, SharedPace, Shares, Shelf, Stand};
-use crate::story::hearing::{Heard, Hearing};
+use crate::story::hearing::{HeardSoFar, Hearing};
 use crate::story::journal::{Journal, Own, limit_to_write};
 use crate::story::past::entries_of;
 use crate::story::remains::{Left, Remains};
@@ -54,7 +54,7 @@ struct OwnPage<'a> {
 
 /// What there is to be told of each place.
 struct Teller {
-    heard: Heard,
+    heard: HeardSoFar,
     shares: RefCell<Shares>,
     /// What an earlier deploy of this very run has left: its record is the one that is written now.
     carried: RefCell<Vec<Record>>,
@@ -208,7 +208,7 @@ impl<'a> Keeping<'a> {
     }
 
     /// Writes how `earlier` deploys stand after this one, as far as there is time for it.
-    pub(super) async fn settle<H: Host>(&self, host: &H, earlier: Vec<Record>) {
+    pub(super) async fn write_earlier<H: Host>(&self, host: &H, earlier: Vec<Record>) {
         if !earlier.is_empty() {
             self.replace_looked_back(earlier);
             let limit = limit_to_write(host);

@@ -42,13 +42,13 @@ impl Whose<'_> {
 
 /// What was found, also where not everything could be asked.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundRecords {
     pub(super) records: RefCell<Vec<Record>>,
     /// Whether anybody has answered.
     pub(super) is_answered: Cell<bool>,
 }
 
-impl Found {
+impl FoundRecords {
     /// Each once: a holder's is found on its commit too.
     fn take_in(&self, records: impl IntoIterator<Item = Record>) {
         self.is_answered.set(true);
@@ -71,7 +71,7 @@ impl Kept {
         directory: &Path,
         place: &PlaceName,
         whose: Whose<'_>,
-        found: &Found,
+        found: &FoundRecords,
     ) -> Result<(), InsightsError> {
         let mut asked = Ok(());
         for holder in whose.holders {
@@ -95,7 +95,7 @@ impl Kept {
         &self,
         host: &H,
         directory: &Path,
-        found: &Found,
+        found: &FoundRecords,
     ) -> Result<(), InsightsError> {
         let ask = async |commit: String| {
             let records = match self.shelf.on_commit(&commit).await {

@@ -19,7 +19,7 @@ use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
 use crate::tools::{Locked, StateKeeper, StateKeeping, ToolError, Unstored};
 
-type Found = Result<Recovery, ToolError>;
+type Recovered = Result<Recovery, ToolError>;
 
 /// What the user wants freed.
 pub(crate) struct Release {
@@ -64,7 +64,7 @@ pub(crate) async fn run<S: Stage>(
             }
         }
     }
-    let found: Vec<Found> = found.into_iter().flatten().collect();
+    let found: Vec<Recovered> = found.into_iter().flatten().collect();
     let locks = found.iter().filter_map(state).collect();
     if let Some(interrupt) = stage.interrupt() {
         let rest = ". What is not said to be released above is as it was";
@@ -80,7 +80,7 @@ async fn free<S: Stage>(
     inquiry: &Inquiry<'_, S>,
     place: &Place,
     lock_timeout: Duration,
-) -> Vec<Found> {
+) -> Vec<Recovered> {
     let judge = async |holder: &LockInfo| inquiry.judge(&place.tool, holder).await;
     each_lock(stage, &place.tool, async |lock| {
         let lock = Guarded {
@@ -101,7 +101,7 @@ async fn free<S: Stage>(
 }
 
 /// Stores the state that a released holder has left in a file, where that was not done under its lock.
-async fn save_left<S: Stage>(stage: &S, place: &Place, found: &[Found]) {
+async fn save_left<S: Stage>(stage: &S, place: &Place, found: &[Recovered]) {
     let Place { name, tool, .. } = place;
     let Some(keeper) = tool.state_keeper() else {
         return;
@@ -141,14 +141,14 @@ async fn tell_past<S: Stage>(
     stage: &S,
     journal: &Journal,
     place: &Place,
-    found: &[Found],
+    found: &[Recovered],
 ) -> Option<Unknown> {
     let Place {
         name,
         directory,
         tool,
     } = place;
-    let is_free = |found: &Found| found.as_ref().is_ok_and(Recovery::is_free);
+    let is_free = |found: &Recovered| found.as_ref().is_ok_and(Recovery::is_free);
     if stage.interrupt().is_some() || !found.iter().all(is_free) {
         return None;
     }
@@ -157,7 +157,7 @@ async fn tell_past<S: Stage>(
     let holder = released.and_then(Holder::of).map(|holder| holder.owner);
     let place_name = name_of(tool);
     let is_unlocked =
-        |found: &Found| matches!(found, Ok(Recovery::Untouched(Finding::NeverLocked)));
+        |found: &Recovered| matches!(found, Ok(Recovery::Untouched(Finding::NeverLocked)));
     let untold = if found.iter().any(is_unlocked) {
         Untold::PerhapsAlive
     } else {
@@ -224,7 +224,7 @@ fn of_the_killed(recovery: &Recovery) -> Conclusion {
     }
 }
 
-fn say(place: &str, found: &Found) {
+fn say(place: &str, found: &Recovered) {
     match found {
         Ok(recovery) if recovery.is_free() => info!("{place}: {recovery}"),
         Ok(recovery) => warn!("{place}: {recovery}"),
@@ -232,7 +232,7 @@ fn say(place: &str, found: &Found) {
     }
 }
 
-fn state(found: &Found) -> Option<LockState> {
+fn state(found: &Recovered) -> Option<LockState> {
     match found {
         Ok(recovery) => state_of(recovery.clone()),
         Err(_) => Some(LockState::Unknown),
@@ -240,7 +240,7 @@ fn state(found: &Found) -> Option<LockState> {
 }
 
 /// How many locks became what.
-fn summary(found: &[Found]) -> String {
+fn summary(found: &[Recovered]) -> String {
     let count = |is_meant: fn(&Recovery) -> bool| {
         let found = found.iter().filter_map(|found| found.as_ref().ok());
         found.filter(|recovery| is_meant(recovery)).count()
@@ -269,7 +269,7 @@ fn summary(found: &[Found]) -> String {
 }
 
 /// A lock that somebody alive holds is nothing that a finished step has left.
-fn exit(found: &Found) -> Exit {
+fn exit(found: &Recovered) -> Exit {
     match found {
         Err(_) => Exit::Unanswered,
         Ok(Recovery::Untouched(Finding::Alive(..))) => Exit::Done,

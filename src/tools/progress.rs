@@ -169,7 +169,7 @@ impl Resource {
     }
 
     /// Whether nothing is left to say about it where the deploy has succeeded.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn goes_without_saying(&self) -> bool {
         !matches!(self.stage, Fate::InFlight | Fate::Failed | Fate::GivenUp)
     }
 }

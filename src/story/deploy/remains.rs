@@ -40,7 +40,7 @@ impl<S: Stage> Story<'_, S> {
         if !state_is_kept {
             resources.iter_mut().for_each(Resource::doubt_failure);
         }
-        let is_plain = is_success && resources.iter().all(Resource::is_settled);
+        let is_plain = is_success && resources.iter().all(Resource::goes_without_saying);
         let is_begun = resources.iter().any(Resource::is_begun);
         let stored = if is_plain || !is_begun {
             None

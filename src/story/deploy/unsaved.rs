@@ -15,7 +15,7 @@ use crate::supervisor::{HelperError, Phase, Reserve};
 use crate::tools::{StateKeeper, StateKeeping, Tool, ToolError, UnsavedState, Unstored};
 
 /// A place, and what keeps the state there.
-type Kept<'a> = (&'a Tool, StateKeeper<'a>);
+type KeptState<'a> = (&'a Tool, StateKeeper<'a>);
 
 impl<S: Stage> Story<'_, S> {
     /// Stores what the deploy could not store in any of the places that it has used. It has begun then,
@@ -67,7 +67,7 @@ impl<S: Stage> Story<'_, S> {
     /// Terraform gives up the lock by itself when it has failed, so others may have come first.
     async fn save(
         &self,
-        places: &[Kept<'_>],
+        places: &[KeptState<'_>],
         state: &UnsavedState,
         mut locks: Locks,
         reserve: Reserve,
@@ -111,9 +111,9 @@ impl<S: Stage> Story<'_, S> {
     /// Stores it in the first of these places that takes it, or says of the last one why not.
     async fn save_in_one_of<'b>(
         &self,
-        places: &[Kept<'b>],
+        places: &[KeptState<'b>],
         state: &UnsavedState,
-    ) -> Result<(), (Kept<'b>, Unstored)> {
+    ) -> Result<(), (KeptState<'b>, Unstored)> {
         let mut refused = Ok(());
         for (place, keeper) in places {
             match keeper.save_state(self.stage, state).await {
