@@ -133,7 +133,7 @@ pub(crate) struct Insights {
 }
 
 /// What there is to be done, before it is sent by one of the ways.
-struct Question<'a> {
+struct Request<'a> {
     method: Method,
     address: Url,
     body: Option<&'a [u8]>,
@@ -289,13 +289,13 @@ impl Insights {
         address: Url,
         body: Option<&[u8]>,
     ) -> Result<String, InsightsError> {
-        let question = Question {
+        let request = Request {
             method,
             address,
             body,
         };
         for (way, client) in self.ways.iter().enumerate().skip(self.way.get()) {
-            match question.ask(client).await {
+            match request.send(client).await {
                 Err(InsightsError::NotThere) => {}
                 answer => {
                     self.way.set(way);
@@ -333,8 +333,8 @@ impl Insights {
     }
 }
 
-impl Question<'_> {
-    async fn ask(&self, client: &Client) -> Result<String, InsightsError> {
+impl Request<'_> {
+    async fn send(&self, client: &Client) -> Result<String, InsightsError> {
         let mut request = client.request(self.method.clone(), self.address.clone());
         if let Some(body) = self.body {
             request = request

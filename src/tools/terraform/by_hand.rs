@@ -105,11 +105,16 @@ fn is_version_manager(program: &Path) -> bool {
 /// It runs without TF_WORKSPACE, because it may make a workspace that is not there, and brings no state
 /// along from where the directory was initialised for before. Whatever is asked for comes by a variable,
 /// because a command line can be seen by everybody.
-fn init(given: &[Given], program: &str) -> String {
+fn init(given: &[InitOption], program: &str) -> String {
     let init = format!("{program} init -input=false -reconfigure");
-    if given.iter().all(|given| matches!(given, Given::Plain(_))) {
+    if given
+        .iter()
+        .all(|given| matches!(given, InitOption::Plain(_)))
+    {
         let options = given.iter().map(|given| match given {
-            Given::Plain(text) | Given::Asked(text) => quoted(&format!("-backend-config={text}")),
+            InitOption::Plain(text) | InitOption::Asked(text) => {
+                quoted(&format!("-backend-config={text}"))
+            }
         });
         let words: Vec<String> = ["TF_WORKSPACE=".to_owned(), init]
             .into_iter()
@@ -120,8 +125,8 @@ fn init(given: &[Given], program: &str) -> String {
     let options: String = given
         .iter()
         .map(|given| match given {
-            Given::Plain(text) => quoted(&format!(" -backend-config={}", escaped(text))),
-            Given::Asked(name) => {
+            InitOption::Plain(text) => quoted(&format!(" -backend-config={}", escaped(text))),
+            InitOption::Asked(name) => {
                 let option = quoted(&format!(" -backend-config={name}="));
                 format!("{option}\"$(secret {})\"", quoted(name))
             }
@@ -132,14 +137,14 @@ fn init(given: &[Given], program: &str) -> String {
 
 /// What an `init` is given beside the block.
 #[derive(Debug, PartialEq, Eq)]
-enum Given {
+enum InitOption {
     /// A file, or NAME=VALUE.
     Plain(String),
     /// The name of a setting.
     Asked(String),
 }
 
-impl Given {
+impl InitOption {
     fn of(text: &str) -> Self {
         match text.split_once('=') {
             Some((name, value)) if !is_plain(name.trim(), value) => {
@@ -152,7 +157,7 @@ impl Given {
 
 /// What was named, or, where it is known which backend was used, whatever the block does not say of it.
 /// Fails where the directory names another one.
-fn given(place: &Terraform) -> Result<Vec<Given>, String> {
+fn given(place: &Terraform) -> Result<Vec<InitOption>, String> {
     // An `init` anew forgets what `.terraform` alone says.
     let is_kept =
         |found: &Resolved| place.is_seen || matches!(found.origin, Origin::Completed { .. });
@@ -187,21 +192,21 @@ fn given(place: &Terraform) -> Result<Vec<Given>, String> {
         .iter()
         .filter(|(name, value)| !is_same(in_block(name), value));
     let given = differing.map(|(name, value)| match value {
-        Value::String(text) => Given::of(&format!("{name}={text}")),
-        Value::Bool(_) | Value::Number(_) => Given::Plain(format!("{name}={value}")),
-        value => Given::of(&format!("{name}={value}")),
+        Value::String(text) => InitOption::of(&format!("{name}={text}")),
+        Value::Bool(_) | Value::Number(_) => InitOption::Plain(format!("{name}={value}")),
+        value => InitOption::of(&format!("{name}={value}")),
     });
     Ok(given.collect())
 }
 
-fn named(place: &Terraform) -> Vec<Given> {
+fn named(place: &Terraform) -> Vec<InitOption> {
     if place.is_seen {
         return Vec::new();
     }
     let by_variables = given_by(&place.environment).unwrap_or_default();
     let by_variables = by_variables.iter().map(|given| given.text.as_str());
     let by_us = place.backend_config.iter().map(String::as_str);
-    by_variables.chain(by_us).map(Given::of).collect()
+    by_variables.chain(by_us).map(InitOption::of).collect()
 }
 
 /// A text as [`SECRET`] escapes it.
@@ -237,7 +242,11 @@ mod tests {
             "address=https://host/state?project=a&env=prod",
             "endpoints={\"s3\":\"http://host:9000\"}",
         ] {
-            assert_eq!(Given::of(text), Given::Plain(text.to_owned()), "{text}");
+            assert_eq!(
+                InitOption::of(text),
+                InitOption::Plain(text.to_owned()),
+                "{text}"
+            );
         }
         for text in [
             "access_key=a",
@@ -248,7 +257,11 @@ mod tests {
             "endpoints={\"s3\":\"http://user@host\"}",
         ] {
             let name = text.split('=').next().unwrap();
-            assert_eq!(Given::of(text), Given::Asked(name.to_owned()), "{text}");
+            assert_eq!(
+                InitOption::of(text),
+                InitOption::Asked(name.to_owned()),
+                "{text}"
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::place::{ERRORED_STATE, Terraform};
-use super::state_file::Version;
+use super::state_file::StateVersion;
 use crate::lock::LockInfo;
 use crate::tools::signing::Signing;
 use crate::tools::state_keeping::{Since, UnsavedState};
@@ -35,7 +35,7 @@ struct Note {
 impl Terraform {
     pub(super) fn note(&self, state: &UnsavedState) -> io::Result<()> {
         let backend = self.resolved().map_err(io::Error::other)?.backend;
-        let unsaved = Version::read(&fs::read_to_string(&state.path)?);
+        let unsaved = StateVersion::read(&fs::read_to_string(&state.path)?);
         let unsaved = unsaved.map_err(io::Error::other)?;
         let note = Note {
             who: self.signature(),
@@ -55,7 +55,7 @@ impl Terraform {
         let note = fs::read_to_string(self.note_path()).ok()?;
         let note: Note = serde_json::from_str(&note).ok()?;
         let path = self.directory.join(ERRORED_STATE);
-        let unsaved = Version::read(&fs::read_to_string(&path).ok()?).ok()?;
+        let unsaved = StateVersion::read(&fs::read_to_string(&path).ok()?).ok()?;
         let is_meant = note.who == holder.who
             && note.workspace == self.workspace()
             && self

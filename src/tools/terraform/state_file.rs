@@ -27,7 +27,7 @@ pub(super) struct StateFile {
 
 /// Which version of which state a file is. It stands there in plain text in an encrypted one too.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct StateVersion {
     pub(super) serial: u64,
     pub(super) lineage: String,
 }
@@ -90,7 +90,7 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     })
 }
 
-impl Version {
+impl StateVersion {
     pub(super) fn read(text: &str) -> Result<Self, String> {
         read(text)
     }
