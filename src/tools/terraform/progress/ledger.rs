@@ -19,7 +19,10 @@ const LONGEST: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     entries: BTreeMap<Key, Entry>,
+    /// How many are not kept that were begun.
     dropped: usize,
+    /// How many are not kept that nobody has begun: what is begun anew may be one of them.
+    dropped_plans: usize,
     has_plan: bool,
     /// How often something was begun or completed.
     news: u32,
@@ -59,19 +62,29 @@ impl Ledger {
                 entry.planned = None;
             }
         }
+        // Of several units, it is not known whose they were.
+        if unit.is_none() {
+            self.dropped_plans = 0;
+        }
     }
 
     pub(super) fn plan(&mut self, unit: Option<&str>, address: &str, action: Action) {
         self.has_plan = true;
-        if let Some(entry) = self.entry(unit, address) {
-            entry.planned = Some(action);
+        match self.entry(unit, address) {
+            Some(entry) => entry.planned = Some(action),
+            None => self.dropped_plans += 1,
         }
     }
 
     pub(super) fn begin(&mut self, unit: Option<&str>, address: &str, action: Action, id: &Id) {
         let is_cut = self.note_cut(id);
         let news = self.next_news();
+        if self.known(unit, address).is_none() {
+            // A plan names all that is begun, so it was one of these.
+            self.dropped_plans = self.dropped_plans.saturating_sub(1);
+        }
         let Some(entry) = self.entry(unit, address) else {
+            self.dropped += 1;
             return;
         };
         entry.news = news;
@@ -214,7 +227,7 @@ impl Ledger {
         });
         Told {
             resources: resources.collect(),
-            dropped: self.dropped,
+            dropped: self.dropped + self.dropped_plans,
             has_plan: self.has_plan,
         }
     }
@@ -242,7 +255,6 @@ impl Ledger {
         if !self.entries.contains_key(&key) {
             let is_long = unit.map_or(0, str::len) + address.len() > LONGEST;
             if is_long || self.entries.len() >= MOST_RESOURCES && !self.make_room() {
-                self.dropped += 1;
                 return None;
             }
         }
@@ -264,7 +276,10 @@ impl Ledger {
                 !goes
             });
             let gone = before - self.entries.len();
-            self.dropped += gone;
+            match least {
+                Fate::NotBegun => self.dropped_plans += gone,
+                _ => self.dropped += gone,
+            }
             if gone > 0 {
                 return true;
             }

@@ -221,3 +221,27 @@ fn ten_thousand_resources_are_kept_and_of_more_the_complete_ones_are_dropped_fir
         progress.ledger.bytes()
     );
 }
+
+#[test]
+fn each_resource_that_is_not_kept_is_counted_once_whether_it_was_planned_or_begun() {
+    let mut progress = Progress::default();
+    let mut say = |line: String| progress.hear(line.as_bytes());
+    // A plan for people to look at, and then the one that is applied.
+    for _ in 0..2 {
+        say("Terraform will perform the following actions:".to_owned());
+        for number in 0..25_000 {
+            say(format!("  # a.of_{number} will be created"));
+        }
+    }
+    for number in 0..22_000 {
+        say(format!("a.of_{number}: Creating..."));
+        say(format!(
+            "a.of_{number}: Creation complete after 0s [id={number}]"
+        ));
+    }
+    let long = format!("a.{}", "b".repeat(2_000));
+    say(format!("  # {long} will be created"));
+    say(format!("{long}: Creating..."));
+    let told = progress.told();
+    assert_eq!(told.resources.len() + told.dropped, 25_001);
+}
