@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future;
+use std::mem;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
 use super::form::{Key, key};
-use super::record::Record;
+use super::record::{Entry, Record};
 use crate::bitbucket::InsightsError;
 
 /// How many requests may follow one another at once: what a killed deploy has said last is worth most.
@@ -56,7 +57,7 @@ pub(crate) struct Keeper<P, S> {
     /// Is told whenever something was heard.
     heard: Arc<Notify>,
     pace: SharedPace,
-    /// When each resource was first seen begun.
+    /// When each resource of the record was first seen begun.
     begun: RefCell<HashMap<Key, Timestamp>>,
     is_there: Cell<bool>,
     is_open: Cell<bool>,
@@ -202,15 +203,8 @@ impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
         Some(record)
     }
 
-    /// Notes which resources are begun, and since when.
     fn note(&self, record: &mut Record) {
-        let now = Timestamp::now();
-        let mut begun = self.begun.borrow_mut();
-        let entries = record.entries.iter_mut();
-        for entry in entries.filter(|entry| entry.resource.is_begun()) {
-            let since = begun.entry(key(entry)).or_insert(now);
-            entry.begun.get_or_insert(*since);
-        }
+        note_begun(&mut self.begun.borrow_mut(), &mut record.entries);
     }
 }
 
@@ -251,5 +245,36 @@ fn quiet(error: &InsightsError) -> Duration {
     match error {
         InsightsError::TooManyRequests { wait: Some(wait) } => (*wait).min(LONGEST_QUIET),
         _ => Duration::ZERO,
+    }
+}
+
+/// Notes which resources are begun, and since when. Of those that are no longer among them nothing is
+/// kept: a deploy may have any number of them.
+fn note_begun(begun: &mut HashMap<Key, Timestamp>, entries: &mut [Entry]) {
+    let now = Timestamp::now();
+    let mut known = mem::take(begun);
+    for entry in entries.iter_mut().filter(|one| one.resource.is_begun()) {
+        let key = key(entry);
+        let since = known.remove(&key).unwrap_or(now);
+        entry.begun.get_or_insert(since);
+        begun.insert(key, since);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::progress::{Fate, Resource};
+
+    #[test]
+    fn since_when_is_kept_of_what_is_still_there_alone() {
+        let begun_one = |address| Entry::of(Resource::created(address, Fate::InFlight, None));
+        let mut entries = ["a.b", "a.c"].map(begun_one);
+        let mut begun = HashMap::new();
+        note_begun(&mut begun, &mut entries);
+        let since = entries[0].begun.take();
+        assert!(since.is_some());
+        note_begun(&mut begun, &mut entries[..1]);
+        assert_eq!((entries[0].begun, begun.len()), (since, 1));
     }
 }
