@@ -38,6 +38,7 @@ mod lifecycle;
 mod limits;
 mod living_holders;
 mod logs;
+mod many_resources;
 mod old_terraforms;
 mod opentofu;
 mod opentofu_variables;

@@ -1,10 +1,10 @@
 //! What a deploy has left, as JSON: `docs/report.schema.json` says what may be in it.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tracing::warn;
 
 use crate::story::conclusion::Conclusion;
@@ -23,7 +23,8 @@ struct Document<'a> {
     heard: bool,
     plan: bool,
     state_read: bool,
-    resources: Vec<Row<'a>>,
+    #[serde(serialize_with = "rows")]
+    resources: &'a [Left],
     dropped: usize,
     next_steps: &'a [String],
 }
@@ -54,11 +55,15 @@ impl<'a> From<&'a Left> for Row<'a> {
     }
 }
 
+/// One row after the other: there may be very many.
+fn rows<S: Serializer>(left: &[Left], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(left.iter().map(Row::from))
+}
+
 /// Writes the file, also where there is one, and beside it what brings into the state what it lacks.
 /// The deploy is over, so one that cannot be written changes nothing.
 pub(crate) fn write(conclusion: &Conclusion, remains: &Remains, path: &Path) {
-    let text = text(conclusion, remains);
-    let written = text.and_then(|text| fs::write(path, text));
+    let written = write_document(conclusion, remains, path);
     let written = written.and_then(|()| match remains.imports.as_str() {
         "" => match fs::remove_file(beside(path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -79,7 +84,7 @@ fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn text(conclusion: &Conclusion, remains: &Remains) -> io::Result<String> {
+fn write_document(conclusion: &Conclusion, remains: &Remains, path: &Path) -> io::Result<()> {
     let document = Document {
         version: VERSION,
         outcome: conclusion.outcome.word(),
@@ -89,11 +94,12 @@ fn text(conclusion: &Conclusion, remains: &Remains) -> io::Result<String> {
         heard: remains.heard != Heard::Nothing,
         plan: remains.heard == Heard::Plan,
         state_read: remains.state_was_read,
-        resources: remains.resources.iter().map(Row::from).collect(),
+        resources: &remains.resources,
         dropped: remains.dropped,
         next_steps: &remains.next_steps,
     };
-    let mut text = serde_json::to_string_pretty(&document)?;
-    text.push('\n');
-    Ok(text)
+    let mut file = BufWriter::new(File::create(path)?);
+    serde_json::to_writer_pretty(&mut file, &document)?;
+    file.write_all(b"\n")?;
+    file.flush()
 }

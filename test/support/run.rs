@@ -69,6 +69,14 @@ impl Run {
         self.wait_for_process("softstop")
     }
 
+    /// The most memory that softstop and its guard have taken so far, in KiB.
+    pub fn peak_memory(&self) -> u64 {
+        [self.pid(), self.supervisor()]
+            .map(peak_memory_of)
+            .iter()
+            .sum()
+    }
+
     /// Signals softstop while Terraform is at `gate`, and opens it once Terraform is stopping.
     pub fn interrupt_at(mut self, gate: &Gate, signal: Signal) -> Finished {
         gate.wait_until_reached();
@@ -280,6 +288,17 @@ pub fn expect_release(project: &Project, softstop: Softstop) -> Finished {
 pub fn name_of(pid: Pid) -> String {
     let name = read(Path::new(&format!("/proc/{pid}/comm")));
     name.trim_end().to_owned()
+}
+
+fn peak_memory_of(pid: Pid) -> u64 {
+    let status = read(Path::new(&format!("/proc/{pid}/status")));
+    let mut lines = status.lines();
+    let peak = lines.find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap()
 }
 
 /// The words with which a process was started.
