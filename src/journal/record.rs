@@ -70,6 +70,8 @@ pub(crate) struct Past {
     pub(crate) records: Vec<Record>,
     /// The same of other places of the repository, as far as something is open there.
     pub(crate) elsewhere: Vec<Record>,
+    /// Whose records of the place were found, those of which nothing is left to settle too.
+    pub(crate) told_by: Vec<Owner>,
     /// Why there may be more.
     pub(crate) gap: Option<Gap>,
 }
@@ -100,7 +102,7 @@ impl Past {
 
     /// Whether this deploy is among what is known.
     pub(crate) fn tells_of(&self, owner: &Owner) -> bool {
-        self.records.iter().any(|record| record.owner == *owner)
+        self.told_by.contains(owner)
     }
 }
 

@@ -167,6 +167,8 @@ impl Journal {
         let none_left = |holder: &&Owner| !here.iter().any(|record| record.owner == **holder);
         let none_left = whose.holders.iter().find(none_left);
         let none_left = none_left.map(|holder| Gap::NoneLeft(holder.build()));
+        let certain = here.iter().filter(|record| !is_in_doubt(record));
+        let told_by = certain.map(|record| record.owner.clone()).collect();
         here.retain(|record| record.is_left_at(place));
         let may_go_on = here.iter().find(|record| is_in_doubt(record));
         let may_go_on = may_go_on.map(|record| Gap::MayGoOn(record.owner.build()));
@@ -181,6 +183,7 @@ impl Journal {
         Past {
             records: here,
             elsewhere: kept.left_elsewhere(elsewhere),
+            told_by,
             gap: unanswered.or(none_left).or(may_go_on),
         }
     }

@@ -88,9 +88,9 @@ impl<S: Stage> Story<'_, S> {
             return;
         };
         let untold = before.holders().find(|holder| !past.tells_of(holder));
-        let was_released = !before.released.is_empty();
+        let is_nameless = before.holders().count() < before.released.len();
         match gap {
-            _ if untold.is_some() || was_released && past.records.is_empty() => {
+            _ if untold.is_some() || is_nameless && past.records.is_empty() => {
                 let (tool, inquiry, why) = (self.tool, self.inquiry, gap.to_string());
                 tell_by_log(self.stage, inquiry, "", tool, untold.as_ref(), &why).await;
             }
