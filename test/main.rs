@@ -65,6 +65,7 @@ mod stateless_locks;
 mod status;
 mod stop;
 mod trees;
+mod units;
 mod unnamed_locks;
 mod unsaved_state;
 mod variables;

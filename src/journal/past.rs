@@ -20,6 +20,10 @@ impl Entry {
 
     /// Takes in what the state has, as it stands before anybody deploys again.
     fn compare(&mut self, stored: &Stored) {
+        // Another place may have the same address, and even the same id, which may be a mere name.
+        if self.resource.unit.is_some() {
+            return;
+        }
         // Which of several addresses it is that are written alike, the state does not say.
         let address = &self.resource.address;
         if address.contains(MASK) && !stored.0.contains_key(address) {
@@ -289,6 +293,20 @@ mod tests {
             assert_eq!(record.is_open(), is_open, "{told:?}");
             record.end();
             assert_eq!(record.stand == Stand::Unfinished, is_open);
+        }
+    }
+
+    #[test]
+    fn no_state_settles_what_may_be_of_another_place() {
+        for (id, ids) in [(Some("1"), &["1"][..]), (None, &["1"]), (Some("1"), &[])] {
+            let resource = Resource {
+                unit: Some("other".to_owned()),
+                ..resource(Action::Create, Fate::Complete, id, None)
+            };
+            let mut record = record(vec![entry(resource, None)]);
+            record.compare(&stored(ids));
+            assert_eq!(record.entries[0].is_stored, None, "{id:?} {ids:?}");
+            assert!(record.is_open());
         }
     }
 

@@ -3,8 +3,10 @@
 //! Two places may have the same addresses, and only a wrapper says before each line which of them it
 //! is about. So of several places without a wrapper, only what was told before the second one was
 //! seen is known to be of the first; the rest is nobody's.
-
-use std::path::Path;
+//!
+//! What is known to be of a place is kept under its address alone. What a wrapper calls by a name that
+//! may be of this place or of another one keeps that name: it is told to people, and neither compared
+//! with a state nor imported.
 
 use crate::tools::progress::{PlaceName, Resource, Told};
 
@@ -29,48 +31,62 @@ impl Shares {
         self.places.push(place);
     }
 
-    /// What of all that was told is known to be about this place.
+    /// What of all that was told is about this place, or may be.
     pub(crate) fn of(&self, place: &PlaceName, told: Told) -> Told {
         let is_first = |known: &Option<PlaceName>| known.as_ref() == Some(place);
-        match self.places.as_slice() {
-            [] => told,
-            [only] if is_first(only) => told,
-            [_] => Told::default(),
-            [first, ..] => {
-                let by_unit = |resource: &Resource| {
-                    let unit = resource.unit.as_deref();
-                    unit.is_some_and(|unit| self.is_of_alone(unit, place))
-                };
-                let mut resources = told.resources;
-                resources.retain(by_unit);
-                if is_first(first) {
-                    let early = self.of_the_first.resources.iter();
-                    resources.extend(early.filter(|early| early.unit.is_none()).cloned());
-                }
-                Told {
-                    resources,
-                    dropped: 0,
-                    has_plan: false,
-                }
-            }
+        let is_alone = self.places.len() < 2;
+        if is_alone && !self.places.iter().all(is_first) {
+            return Told::default();
+        }
+        let is_of_one_unit = told.is_of_one_unit();
+        let told_of = told.resources.into_iter();
+        let told_of = told_of.filter(|resource| is_alone || resource.unit.is_some());
+        let seen = told_of.filter_map(|one| self.seen_from(place, one, is_of_one_unit));
+        let mut resources: Vec<Resource> = seen.collect();
+        if !is_alone && self.places.first().is_some_and(is_first) {
+            let early = self.of_the_first.resources.iter();
+            resources.extend(early.filter(|early| early.unit.is_none()).cloned());
+        }
+        Told {
+            resources,
+            dropped: told.dropped,
+            has_plan: told.has_plan && is_alone,
         }
     }
 
-    /// Whether a wrapper's unit is this place and no other one.
-    fn is_of_alone(&self, unit: &str, place: &PlaceName) -> bool {
+    /// A resource as this place has it, where it is of this place or may be: without its unit where that
+    /// is known to be this place. Whether all that was told is `of_one_unit` matters where only one place
+    /// was seen: then that unit is it, whatever it is called.
+    pub(crate) fn seen_from(
+        &self,
+        place: &PlaceName,
+        mut resource: Resource,
+        of_one_unit: bool,
+    ) -> Option<Resource> {
+        let Some(unit) = &resource.unit else {
+            return Some(resource);
+        };
         let named = self.places.iter().flatten();
-        let mut meant = named.filter(|known| is_of(unit, known));
-        meant.next() == Some(place) && meant.next().is_none()
+        let meant: Vec<&PlaceName> = named.filter(|known| known.may_be_called(unit)).collect();
+        let is_it = match meant.as_slice() {
+            [] => of_one_unit && self.places.len() == 1,
+            [only] if *only == place => true,
+            several if several.contains(&place) => false,
+            _ => return None,
+        };
+        if is_it {
+            resource.unit = None;
+        }
+        Some(resource)
     }
-}
 
-/// A wrapper names a unit by its directory, as seen from wherever it was started, or from the root.
-fn is_of(unit: &str, place: &PlaceName) -> bool {
-    let (unit, directory) = (unit.trim_start_matches("./"), place.directory.as_str());
-    if Path::new(unit).is_absolute() {
-        return !matches!(directory, "" | ".") && Path::new(unit).ends_with(directory);
+    /// What of all that was told is not known to be of another place.
+    pub(crate) fn perhaps_of(&self, place: &PlaceName, mut told: Told) -> Told {
+        let is_of_one_unit = told.is_of_one_unit();
+        let seen = |one: &Resource| self.seen_from(place, one.clone(), is_of_one_unit).is_some();
+        told.resources.retain(seen);
+        told
     }
-    !unit.is_empty() && Path::new(directory).ends_with(unit)
 }
 
 #[cfg(test)]
@@ -150,24 +166,65 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_wrapper_tells_its_units_apart_where_one_place_alone_is_meant() {
+    /// What is kept at these places of what a wrapper has told, each as in `told`.
+    fn kept(directories: &[&str], all: &[&str], of: &str) -> Vec<String> {
         let mut shares = Shares::default();
-        let all = || told(&["[/build/live/net] x", "[./live/app] x", "[app] y", "z"]);
-        for directory in ["live/net", "live/app", "test/app"] {
+        for directory in directories {
             shares.note(Some(PlaceName::on_s3(directory)), Told::default);
         }
-        assert_eq!(
-            addresses(&shares.of(&PlaceName::on_s3("live/net"), all())),
-            ["x"]
-        );
-        assert_eq!(
-            addresses(&shares.of(&PlaceName::on_s3("live/app"), all())),
-            ["x"]
-        );
-        assert_eq!(
-            addresses(&shares.of(&PlaceName::on_s3("test/app"), all())),
-            [""; 0]
-        );
+        let kept = shares.of(&PlaceName::on_s3(of), told(all)).resources;
+        let names = kept.into_iter().map(|one| match one.unit {
+            Some(unit) => format!("[{unit}] {}", one.address),
+            None => one.address,
+        });
+        names.collect()
+    }
+
+    #[test]
+    fn a_wrapper_tells_its_units_apart() {
+        let places = ["live/net", "live/app"];
+        let all = ["[/build/live/net] x", "[./live/app] x", "[../app] y", "z"];
+        assert_eq!(kept(&places, &all, "live/net"), ["x"]);
+        assert_eq!(kept(&places, &all, "live/app"), ["x", "y"]);
+    }
+
+    #[test]
+    fn what_may_be_of_several_places_keeps_its_unit_at_each_of_them() {
+        let places = ["live/vpc", "live/eu/vpc", "live/app"];
+        for (all, of, expected) in [
+            ("[vpc] x", "live/vpc", &["[vpc] x"][..]),
+            ("[vpc] x", "live/eu/vpc", &["[vpc] x"]),
+            ("[vpc] x", "live/app", &[]),
+            ("[eu/vpc] x", "live/vpc", &[]),
+            ("[eu/vpc] x", "live/eu/vpc", &["x"]),
+            // That is called like no place that was seen.
+            ("[other] x", "live/vpc", &["[other] x"]),
+            ("[other] x", "live/app", &["[other] x"]),
+        ] {
+            assert_eq!(kept(&places, &[all], of), expected, "{all} {of}");
+        }
+    }
+
+    #[test]
+    fn of_one_place_a_unit_is_it_by_its_name_or_because_there_is_no_other() {
+        for (all, expected) in [
+            (&["[a] x", "[a] y"][..], &["x", "y"][..]),
+            (&["[production] x", "[production] y"], &["x", "y"]),
+            (&["[a] x", "[b] x"], &["x", "[b] x"]),
+            (&["[production] x", "y"], &["[production] x", "y"]),
+        ] {
+            assert_eq!(kept(&["live/a"], all, "live/a"), expected, "{all:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_to_be_of_another_place_is_nothing_that_this_one_may_have_made() {
+        let mut shares = Shares::default();
+        for directory in ["live/a", "live/b"] {
+            shares.note(Some(PlaceName::on_s3(directory)), Told::default);
+        }
+        let all = told(&["[a] x", "[b] y", "[c] z", "w"]);
+        let perhaps = shares.perhaps_of(&PlaceName::on_s3("live/a"), all);
+        assert_eq!(addresses(&perhaps), ["x", "z", "w"]);
     }
 }

@@ -221,7 +221,7 @@ impl<S: Stage> Story<'_, S> {
         (self.report)(&conclusion, &remains);
         // What follows asks a backend, and that this deploy has ended is known now.
         keeping.finish(self.stage, &remains).await;
-        let settled = self.settled(left.past, &places, &hearing, outcome).await;
+        let settled = self.settled(left.past, &places, &keeping, outcome).await;
         keeping.write_earlier(self.stage, settled).await;
         self.run_after_script(&conclusion).await;
         self.explain(&warned, &conclusion);

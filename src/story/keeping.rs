@@ -20,7 +20,7 @@ use crate::story::journal::{Journal, Own, limit_to_write};
 use crate::story::past::entries_of;
 use crate::story::remains::{Left, Remains};
 use crate::tools::Host;
-use crate::tools::progress::Fate;
+use crate::tools::progress::{Fate, Told};
 
 /// How long is waited for more once something was heard: a plan is many lines.
 const GATHERING: Duration = Duration::from_millis(10);
@@ -216,6 +216,12 @@ impl<'a> Keeping<'a> {
         }
     }
 
+    /// What was heard that this place may have made: all that is not known to be of another one.
+    pub(super) fn perhaps_made_at(&self, place: &PlaceName) -> Told {
+        let Teller { heard, shares, .. } = &*self.telling;
+        shares.borrow().perhaps_of(place, heard.told())
+    }
+
     /// Takes in how the records of earlier deploys stand by now.
     fn replace_looked_back(&self, earlier: Vec<Record>) {
         let mut looked_back = self.looked_back.borrow_mut();
@@ -249,6 +255,20 @@ impl Teller {
         }
     }
 
+    /// What the deploy has left, as this place has it.
+    fn left_at(&self, place: &PlaceName, remains: &Remains) -> Vec<Left> {
+        let is_of_one_unit = self.heard.told().is_of_one_unit();
+        let shares = self.shares.borrow();
+        let seen = |left: &Left| {
+            let resource = left.resource.clone();
+            Some(Left {
+                resource: shares.seen_from(place, resource, is_of_one_unit)?,
+                is_stored: left.is_stored,
+            })
+        };
+        remains.resources.iter().filter_map(seen).collect()
+    }
+
     /// Adds what an earlier deploy of this very run has left.
     fn carry_into(&self, record: &mut Record) {
         let carried = self.carried.borrow();
@@ -268,10 +288,11 @@ impl Teller {
         if !remains.state_is_kept {
             record.doubt_failures();
         }
+        let left = self.left_at(place, remains);
         for entry in &mut record.entries {
             let is_it = |left: &&Left| left.resource == entry.resource;
             let is_complete = entry.resource.stage == Fate::Complete;
-            let is_stored = match remains.resources.iter().find(is_it) {
+            let is_stored = match left.iter().find(is_it) {
                 // A tool that has ended well has stored its state.
                 Some(_) if remains.is_plain && is_complete => Some(true),
                 Some(left) => left.is_stored,

@@ -24,7 +24,7 @@ const KINDS: [(Kind, &str, bool); 8] = [
     (
         Kind::PerhapsStored,
         "complete, and whether the state has them is not known",
-        false,
+        true,
     ),
     (Kind::NotStored, "complete and NOT in the state", true),
     (Kind::InFlight, "in flight", true),
@@ -180,7 +180,11 @@ fn tell(prefix: &str, record: &Record) {
     }
     warn!("{prefix}{summary}");
     for (kind, words, _) in KINDS.iter().filter(|(_, _, is_warning)| *is_warning) {
-        let of_kind: Vec<&Left> = left.iter().filter(|left| left.kind() == *kind).collect();
+        // Of what is complete and not open, such as a change, nobody has to know more.
+        let is_told = |entry: &Entry| *kind != Kind::PerhapsStored || entry.is_open();
+        let told = left.iter().zip(&record.entries);
+        let told = told.filter(|(left, entry)| left.kind() == *kind && is_told(entry));
+        let of_kind: Vec<&Left> = told.map(|(left, _)| left).collect();
         if !of_kind.is_empty() {
             warn!("{prefix}{}: {}.", capitalised(words), names(&of_kind));
         }

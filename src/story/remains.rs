@@ -122,7 +122,9 @@ impl Left {
         let name = self.name();
         let id = self.resource.id.as_deref().map(|id| id.escape_debug());
         match (self.kind(), id, self.is_stored) {
-            (Kind::NotStored | Kind::InDoubt, Some(id), _) => format!("{name} (id {id})"),
+            (Kind::NotStored | Kind::PerhapsStored | Kind::InDoubt, Some(id), _) => {
+                format!("{name} (id {id})")
+            }
             (Kind::InFlight | Kind::MayExist | Kind::InDoubt, _, Some(true)) => {
                 format!("{name} (the state has it)")
             }

@@ -39,6 +39,8 @@ pub(crate) struct FakeTool(pub(crate) Rc<FakePlace>);
 
 pub(crate) struct FakePlace {
     pub(crate) name: &'static str,
+    /// By which name a journal knows it, where that is another one's too.
+    pub(crate) namesake: Option<&'static str>,
     pub(crate) backends: Vec<Rc<FakeBackend>>,
     pub(crate) has_work: bool,
     /// Other places that a program may be seen to use.
@@ -62,6 +64,7 @@ impl FakePlace {
     pub(crate) fn with(moments: &Rc<Moments>, backends: &[&Rc<FakeBackend>]) -> Self {
         Self {
             name: "here",
+            namesake: None,
             backends: backends.iter().map(|backend| Rc::clone(backend)).collect(),
             has_work: true,
             others: Vec::new(),
@@ -263,7 +266,7 @@ impl Telling for FakeTool {
 
     fn journal_name(&self) -> Option<PlaceName> {
         Some(PlaceName {
-            directory: self.0.name.to_owned(),
+            directory: self.0.namesake.unwrap_or(self.0.name).to_owned(),
             workspace: "default".to_owned(),
             backend: "fake".to_owned(),
         })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::error::ToolError;
@@ -53,6 +53,18 @@ impl PlaceName {
     /// directory below. Where it goes up first, nobody would guess it.
     pub(crate) fn is_in_reach_of(&self, there: &Self) -> bool {
         there.directory == "." || Path::new(&self.directory).starts_with(&there.directory)
+    }
+
+    /// Whether a wrapper may call this place so: it names a unit by its directory, as seen from wherever
+    /// it was started, or from the root.
+    pub(crate) fn may_be_called(&self, unit: &str) -> bool {
+        let ups = |part: &Component<'_>| matches!(part, Component::CurDir | Component::ParentDir);
+        let unit: PathBuf = Path::new(unit).components().skip_while(ups).collect();
+        let directory = Path::new(&self.directory);
+        if unit.is_absolute() {
+            return directory != Path::new(".") && unit.ends_with(directory);
+        }
+        unit.file_name().is_some() && directory.ends_with(unit)
     }
 }
 
@@ -178,6 +190,13 @@ impl Told {
     /// Whether nothing was heard of: whatever was made, it is not known.
     pub(crate) fn is_nothing(&self) -> bool {
         self.resources.is_empty() && self.dropped == 0
+    }
+
+    /// Whether a wrapper, if there is one, has put the same words before all of it.
+    pub(crate) fn is_of_one_unit(&self) -> bool {
+        let mut units = self.resources.iter().map(|resource| &resource.unit);
+        let first = units.next();
+        units.all(|unit| Some(unit) == first)
     }
 }
 

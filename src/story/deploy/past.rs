@@ -7,8 +7,8 @@ use super::before::Before;
 use crate::exit_code::Outcome;
 use crate::journal::{Gap, Past, PlaceName, Record, Stand};
 use crate::lock::Owner;
-use crate::story::hearing::Hearing;
 use crate::story::journal::Whose;
+use crate::story::keeping::Keeping;
 use crate::story::past::{left_of, look_back, name_of, stored_at, tell_by_log, tell_way_out};
 use crate::story::remains::{Left, names};
 use crate::story::stage::Stage;
@@ -109,7 +109,7 @@ impl<S: Stage> Story<'_, S> {
         &self,
         past: Past,
         places: &[&Tool],
-        hearing: &Hearing,
+        keeping: &Keeping<'_>,
         outcome: Outcome,
     ) -> Vec<Record> {
         if outcome != Outcome::Succeeded {
@@ -122,10 +122,15 @@ impl<S: Stage> Story<'_, S> {
             records.retain(|record| record.owner != own.owner);
         }
         let mut settled = Vec::new();
+        let names: Vec<PlaceName> = places.iter().copied().filter_map(name_of).collect();
         for place in places {
             let Some(name) = name_of(place) else {
                 continue;
             };
+            // Two states of one directory have one name, and none of them settles what is the other's.
+            if names.iter().filter(|other| **other == name).count() > 1 {
+                continue;
+            }
             let mut records: Vec<Record> = records
                 // Who has not told of an end may go on, and writes it himself.
                 .extract_if(.., |record| {
@@ -136,7 +141,7 @@ impl<S: Stage> Story<'_, S> {
                 continue;
             };
             self.journal.unmask(&mut records, &stored);
-            let told = hearing.told();
+            let told = keeping.perhaps_made_at(&name);
             for record in &mut records {
                 record.compare_after(&told, &stored);
                 record.end();

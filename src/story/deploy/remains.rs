@@ -5,11 +5,12 @@ use tracing::debug;
 use super::Story;
 use crate::story::hearing::Hearing;
 use crate::story::next_steps::next_steps;
+use crate::story::past::name_of;
 use crate::story::remains::{Ended, Heard, Kind, Left, Remains};
 use crate::story::stage::Stage;
 use crate::story::used::Used;
 use crate::tools::Tool;
-use crate::tools::progress::{Resource, Stored, Telling};
+use crate::tools::progress::{PlaceName, Resource, Stored, Telling};
 use crate::tools::recovering::Made;
 
 impl<S: Stage> Story<'_, S> {
@@ -27,6 +28,13 @@ impl<S: Stage> Story<'_, S> {
             state_is_kept,
         } = ended;
         let told = hearing.told();
+        let is_of_one_unit = told.is_of_one_unit();
+        let names: Vec<PlaceName> = places.iter().copied().filter_map(name_of).collect();
+        // Only one state is read, and a wrapper may tell of others.
+        let is_here = |resource: &Resource| match &resource.unit {
+            Some(unit) if !is_of_one_unit => names.iter().any(|name| name.may_be_called(unit)),
+            _ => true,
+        };
         let heard = if told.has_plan {
             Heard::Plan
         } else if !told.is_nothing() || !used.may_have_changed() {
@@ -47,8 +55,11 @@ impl<S: Stage> Story<'_, S> {
         } else {
             self.stored(places).await
         };
-        let left = |resource| Left {
-            is_stored: stored.as_ref().and_then(|stored| stored.knows(&resource)),
+        let left = |resource: Resource| Left {
+            is_stored: stored
+                .as_ref()
+                .filter(|_| is_here(&resource))
+                .and_then(|stored| stored.knows(&resource)),
             resource,
         };
         let mut remains = Remains {

@@ -1,8 +1,12 @@
 //! What is known of the past where not all of it is, and what is known of other places.
 
+use std::path::Path;
+use std::slice;
+
 use super::journals_table::{EARLIER, KILLED, here, left, left_by, names, stored};
 use super::*;
 use crate::journal::{PlaceName, Record, Stand};
+use crate::story::journal::{Untold, Whose};
 use crate::tools::Job;
 use crate::tools::progress::{Fate, Resource};
 
@@ -143,4 +147,114 @@ async fn a_resolution_never_says_that_nothing_is_left_where_not_all_have_answere
     let words = conclusion.to_string();
     let begin = "Journal: 1 resolved; how much is left is not known, because ";
     assert!(words.starts_with(begin), "{words}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_tells_of_a_holder_of_whom_nothing_is_left_to_settle() {
+    let holder = Owner::parse(KILLED).unwrap();
+    for (stand, untold, is_told) in [
+        (Stand::Settled, Untold::Over, true),
+        (Stand::Unfinished, Untold::Over, true),
+        (Stand::Running, Untold::Over, true),
+        (Stand::Running, Untold::PerhapsAlive, false),
+    ] {
+        let world = World::with_records(Look::Free, &[left_at("here", stand)]);
+        world.shelf.failing.replace(Some(COMMIT.to_owned()));
+        let (journal, place) = (world.journal(), here());
+        let whose = Whose {
+            holders: slice::from_ref(&holder),
+            and_others: true,
+        };
+        let directory = Path::new("/");
+        let past = journal.past(&world.host, directory, Some(&place), whose, untold);
+        let past = past.await;
+        assert_eq!(past.tells_of(&holder), is_told, "{stand:?} {untold:?}");
+        assert!(past.gap.is_some(), "one commit is silent");
+    }
+}
+
+/// Something that a wrapper says of this unit.
+fn of_unit(unit: &str, resource: Resource) -> Resource {
+    Resource {
+        unit: Some(unit.to_owned()),
+        ..resource
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_place_makes_neither_settles_nor_keeps_open_what_was_in_flight() {
+    let made = |unit| of_unit(unit, Resource::created("begun", Fate::Complete, Some("2")));
+    let bare = || Resource::created("begun", Fate::Complete, Some("2"));
+    let (has, lacks) = (&[("begun", "2")][..], &[][..]);
+    for (told, in_state, open) in [
+        (made("b"), has, &[][..]),
+        (made("b"), lacks, &["begun"]),
+        (made("a"), has, &["begun"]),
+        (made("elsewhere"), has, &["begun"]),
+        // Nobody knows which of the two places has made it.
+        (bare(), has, &["begun"]),
+    ] {
+        let begun = Resource::created("begun", Fate::InFlight, None);
+        let left = Record {
+            place: left_at("here/a", Stand::Unfinished).place,
+            stand: Stand::Unfinished,
+            ..left_by(vec![begun])
+        };
+        let mut world = World::with_records(Look::Free, &[left]);
+        for (name, ids) in [("here/a", in_state), ("here/b", has)] {
+            let mut place = FakePlace::with(&world.moments, &[]);
+            place.name = name;
+            place.stored.replace(stored(ids));
+            world.place.others.push(FakeTool(Rc::new(place)));
+        }
+        world.host.seen = vec![seen("apply", "here/a"), seen("apply", "here/b")];
+        world.hears(vec![told.clone()]);
+        world.deploy().await;
+        assert_eq!(world.kept(41).unwrap().1, names(open), "{told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_states_by_one_name_none_settles_what_is_perhaps_the_others() {
+    let begun = Resource::created("begun", Fate::InFlight, None);
+    let left = Record {
+        place: left_at("here/a", Stand::Unfinished).place,
+        stand: Stand::Unfinished,
+        ..left_by(vec![begun])
+    };
+    let mut world = World::with_records(Look::Free, &[left]);
+    for (name, namesake) in [("here/b", Some("here/a")), ("here/a", None)] {
+        let mut place = FakePlace::with(&world.moments, &[]);
+        (place.name, place.namesake) = (name, namesake);
+        if namesake.is_some() {
+            place.stored.replace(stored(&[("begun", "2")]));
+        }
+        world.place.others.push(FakeTool(Rc::new(place)));
+    }
+    world.host.seen = vec![seen("apply", "here/b"), seen("apply", "here/a")];
+    world.deploy().await;
+    assert_eq!(world.kept(41).unwrap().1, names(&["begun"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_unit_has_made_is_settled_by_its_own_end_and_its_own_state_alone() {
+    let of = |unit, id| of_unit(unit, Resource::created("made", Fate::Complete, Some(id)));
+    let here_and_another = || vec![of("here", "1"), of("other", "2")];
+    let namesakes = || vec![of("here", "name"), of("other", "name")];
+    for (status, told, in_state, open) in [
+        (0, here_and_another(), "1", &[][..]),
+        (256, vec![of("here", "1")], "1", &[]),
+        (256, vec![of("here", "1")], "2", &["made"]),
+        (256, vec![of("production", "1")], "1", &[]),
+        // The state of one unit says nothing of another one.
+        (256, here_and_another(), "1", &["made"]),
+        (256, namesakes(), "name", &["made"]),
+    ] {
+        let mut world = World::with_records(Look::Free, &[]);
+        world.ending(Ok(ended(status)));
+        world.has_stored(&[("made", in_state)]);
+        world.hears(told.clone());
+        world.deploy().await;
+        assert_eq!(world.kept(42).unwrap().1, names(open), "{status} {told:?}");
+    }
 }
