@@ -45,6 +45,8 @@ pub(crate) struct Progress {
 
 #[derive(Debug)]
 struct Diagnostic {
+    /// Units may speak at once, and each line says which one does.
+    unit: Option<String>,
     is_error: bool,
     is_canceled: bool,
     about: About,
@@ -96,13 +98,19 @@ impl Progress {
                 is_canceled,
             } => {
                 self.diagnostic = Some(Diagnostic {
+                    unit: said.unit,
                     is_error,
                     is_canceled,
                     about: About::Nobody,
                 });
             }
-            Event::About => self.tell_about(About::One(said.unit, said.address)),
-            Event::AboutOneOf { kind, name } => self.tell_about(About::OneOf(kind, name)),
+            Event::About => {
+                let about = About::One(said.unit.clone(), said.address);
+                self.tell_about(said.unit.as_ref(), about);
+            }
+            Event::AboutOneOf { kind, name } => {
+                self.tell_about(said.unit.as_ref(), About::OneOf(kind, name));
+            }
             Event::Canceled => {
                 if let Some(diagnostic) = &mut self.diagnostic {
                     diagnostic.is_canceled = true;
@@ -113,8 +121,9 @@ impl Progress {
     }
 
     /// A diagnostic names what it is about. Of the two ways in which one does, the first says more.
-    fn tell_about(&mut self, about: About) {
+    fn tell_about(&mut self, unit: Option<&String>, about: About) {
         if let Some(diagnostic) = &mut self.diagnostic
+            && diagnostic.unit.as_ref() == unit
             && matches!(diagnostic.about, About::Nobody)
         {
             diagnostic.about = about;

@@ -174,7 +174,9 @@ fn planned(line: &str) -> Option<Said> {
     }
     let (prefix, text) = line.split_once("  # ")?;
     let margin = prefix.len() - prefix.trim_end().len();
-    if margin > 1 || margin == prefix.len() && margin > 0 {
+    let is_further_right = margin > 1 || margin == prefix.len() && margin > 0;
+    // Who hears of a plan and not of what comes of it takes all of it for not begun.
+    if is_further_right || !is_margin(prefix) {
         return None;
     }
     let (address, rest) = address(text)?;

@@ -1,10 +1,11 @@
 //! What is read in what real Terraforms and OpenTofus have printed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use super::progress_table::{find, is, read};
-use crate::tools::progress::{Action, Fate};
+use crate::tools::progress::{Action, Fate, Told};
 
 const TEXTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/test/fixtures/progress");
 
@@ -189,5 +190,63 @@ fn an_ephemeral_resource_is_none_of_a_deploys() {
             assert_eq!(all, ["terraform_data.b"], "{version} {name}");
             is(&told, "terraform_data.b", Action::Create, Fate::Complete);
         }
+    }
+}
+
+/// Real Terragrunt, which has deployed two units with the same addresses side by side.
+fn of_terragrunt(name: &str) -> Told {
+    read(&recorded("terragrunt-1.1", name).unwrap())
+}
+
+#[test]
+fn terragrunt_says_before_each_line_of_several_units_which_one_it_is_about() {
+    use Action::{Create, Replace, Update};
+    let (a, b) = ("terraform_data.a", "terraform_data.b[\"x y\"]");
+    for (name, of_a, of_b) in [
+        ("colour-first", Create, Create),
+        ("colour-second", Replace, Update),
+        ("plain-second", Replace, Update),
+    ] {
+        let told = of_terragrunt(name);
+        let found: Vec<(Option<&str>, &str, Action, Fate)> = told
+            .resources
+            .iter()
+            .map(|one| (one.unit.as_deref(), &*one.address, one.action, one.stage))
+            .collect();
+        let expected = ["a", "eu/b"].map(|unit| {
+            [(a, of_a), (b, of_b)]
+                .map(|(address, action)| (Some(unit), address, action, Fate::Complete))
+        });
+        assert_eq!(found, expected.concat(), "{name}");
+        let ids: BTreeSet<&str> = told
+            .resources
+            .iter()
+            .filter_map(|one| one.id.as_deref())
+            .collect();
+        assert_eq!(ids.len(), 4, "{name}: {ids:?}");
+        assert!(told.has_plan, "{name}");
+    }
+}
+
+#[test]
+fn terragrunt_names_no_unit_where_there_is_but_one_or_the_words_are_terraforms_alone() {
+    for name in ["alone", "forwarded"] {
+        let told = of_terragrunt(name);
+        let found: Vec<(Option<&str>, &str, Fate)> = told
+            .resources
+            .iter()
+            .map(|one| (one.unit.as_deref(), &*one.address, one.stage))
+            .collect();
+        let all = ["terraform_data.a", "terraform_data.b[\"x y\"]"];
+        assert_eq!(found, all.map(|one| (None, one, Fate::Complete)), "{name}");
+    }
+}
+
+/// Half of it would be worse: what is planned, and not heard to have begun, is taken for not begun.
+#[test]
+fn of_terragrunts_other_formats_nothing_is_heard() {
+    for name in ["key-value", "json"] {
+        let told = of_terragrunt(name);
+        assert!(told.is_nothing(), "{name}: {told:?}");
     }
 }
