@@ -56,7 +56,7 @@ struct Diagnostic {
 #[derive(Debug)]
 enum About {
     Nobody,
-    One(Option<String>, String),
+    One(String),
     OneOf(String, String),
 }
 
@@ -105,8 +105,7 @@ impl Progress {
                 });
             }
             Event::About => {
-                let about = About::One(said.unit.clone(), said.address);
-                self.tell_about(said.unit.as_ref(), about);
+                self.tell_about(said.unit.as_ref(), About::One(said.address));
             }
             Event::AboutOneOf { kind, name } => {
                 self.tell_about(said.unit.as_ref(), About::OneOf(kind, name));
@@ -135,13 +134,13 @@ impl Progress {
         let Some(diagnostic) = self.diagnostic.as_ref().filter(|told| told.is_error) else {
             return;
         };
-        let is_canceled = diagnostic.is_canceled;
+        let (unit, is_canceled) = (diagnostic.unit.as_deref(), diagnostic.is_canceled);
         match &diagnostic.about {
             About::Nobody => {}
-            About::One(unit, address) => self.ledger.fail(unit.as_deref(), address, is_canceled),
+            About::One(address) => self.ledger.fail(unit, address, is_canceled),
             About::OneOf(kind, name) => {
                 let is_meant = |address: &str| is_of(address, kind, name);
-                self.ledger.fail_each(is_meant, is_canceled);
+                self.ledger.fail_each(unit, is_meant, is_canceled);
             }
         }
     }

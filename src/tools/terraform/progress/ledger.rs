@@ -183,10 +183,15 @@ impl Ledger {
         }
     }
 
-    /// The same for every resource that this is true of.
-    pub(super) fn fail_each(&mut self, is_meant: impl Fn(&str) -> bool, is_canceled: bool) {
-        for ((_, address), entry) in &mut self.entries {
-            if is_meant(address) {
+    /// The same for every resource of the unit that this is true of.
+    pub(super) fn fail_each(
+        &mut self,
+        unit: Option<&str>,
+        is_meant: impl Fn(&str) -> bool,
+        is_canceled: bool,
+    ) {
+        for ((of, address), entry) in &mut self.entries {
+            if of.as_deref() == unit && is_meant(address) {
                 entry.fail(is_canceled);
             }
         }

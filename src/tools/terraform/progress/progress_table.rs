@@ -84,12 +84,14 @@ fn an_address_of_two_units_is_two_resources() {
 
 #[test]
 fn of_units_that_speak_at_once_none_fails_by_what_another_one_says() {
-    let told = read(
-        "[a] b.c: Creating...\n[d] b.c: Creating...\n[d] │ Error: it said no\n[a] │   with b.c,\n\
-         [d] │   with b.c,\n",
-    );
-    let stages: Vec<Fate> = told.resources.iter().map(|one| one.stage).collect();
-    assert_eq!(stages, [Fate::InFlight, Fate::Failed]);
+    for about in ["with b.c,", "on main.tf line 1, in resource \"b\" \"c\":"] {
+        let told = read(&format!(
+            "[a] b.c: Creating...\n[d] b.c: Creating...\n[d] │ Error: it said no\n\
+             [a] │   {about}\n[d] │   {about}\n"
+        ));
+        let stages: Vec<Fate> = told.resources.iter().map(|one| one.stage).collect();
+        assert_eq!(stages, [Fate::InFlight, Fate::Failed], "{about}");
+    }
 }
 
 #[test]

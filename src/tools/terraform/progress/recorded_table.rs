@@ -229,6 +229,21 @@ fn terragrunt_says_before_each_line_of_several_units_which_one_it_is_about() {
 }
 
 #[test]
+fn of_two_units_of_terragrunt_the_one_has_failed_that_says_so() {
+    let told = of_terragrunt("failed");
+    let worse = told
+        .resources
+        .iter()
+        .filter(|one| one.address == "terraform_data.worse");
+    let found: Vec<(Option<&str>, Fate)> =
+        worse.map(|one| (one.unit.as_deref(), one.stage)).collect();
+    assert_eq!(
+        found,
+        [(Some("a"), Fate::Complete), (Some("eu/b"), Fate::Failed)]
+    );
+}
+
+#[test]
 fn terragrunt_names_no_unit_where_there_is_but_one_or_the_words_are_terraforms_alone() {
     for name in ["alone", "forwarded"] {
         let told = of_terragrunt(name);
