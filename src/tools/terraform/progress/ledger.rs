@@ -21,7 +21,7 @@ pub(super) struct Ledger {
     entries: BTreeMap<Key, Entry>,
     /// How many are not kept that were begun.
     dropped: usize,
-    /// How many are not kept that nobody has begun: what is begun anew may be one of them.
+    /// How many are not kept that nobody has begun.
     dropped_plans: usize,
     has_plan: bool,
     /// How often something was begun or completed.
