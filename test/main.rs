@@ -27,6 +27,7 @@ mod foreign_texts;
 mod forgotten;
 mod guard;
 mod half_locks;
+mod hidden_failures;
 mod http_looks;
 mod image;
 mod image_contents;

@@ -31,7 +31,7 @@ use crate::story::journal::Journal;
 use crate::story::keeping::Keeping;
 use crate::story::past::name_of;
 use crate::story::places::enter;
-use crate::story::remains::{Ended, Remains};
+use crate::story::remains::Remains;
 use crate::story::stage::Stage;
 use crate::story::unfinished::OnUnfinished;
 use crate::story::used::Used;
@@ -209,12 +209,7 @@ impl<S: Stage> Story<'_, S> {
                 },
             },
         };
-        // In `terraform apply | tee log` nobody tells that Terraform was killed.
-        let lived = !ending.is_ok_and(|ending| ending.tool_was_killed);
-        let ended = Ended {
-            is_success: outcome == Outcome::Succeeded && lived && conclusion.locks.are_quiet(),
-            state_is_kept: lived && self.has_stored(&conclusion, &places, started.1),
-        };
+        let ended = self.ended(&ending, &conclusion, &places, started.1);
         let remains = self
             .remains(&hearing, &used, &places, ended, &went.lacking)
             .await;

@@ -1,5 +1,6 @@
 //! A state that the deploy could not store.
 
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -9,9 +10,10 @@ use super::Story;
 use crate::exit_code::Outcome;
 use crate::inquiry::Finished;
 use crate::story::conclusion::{Conclusion, LockState, Locks};
+use crate::story::remains::Ended;
 use crate::story::stage::Stage;
 use crate::story::used::Used;
-use crate::supervisor::{HelperError, Phase, Reserve};
+use crate::supervisor::{Ending, HelperError, Phase, Reserve};
 use crate::tools::{StateKeeper, StateKeeping, Tool, ToolError, UnsavedState, Unstored};
 
 /// A place, and what keeps the state there.
@@ -39,14 +41,28 @@ impl<S: Stage> Story<'_, S> {
         locks
     }
 
-    /// Whether the tools have come to store what they knew, in a deploy that began then and has ended
-    /// so. That one was killed in a script is told by no more than a code, or the lock that it has left.
-    pub(super) fn has_stored(
+    /// How a deploy has ended that began then. In `terraform apply | tee log` nobody tells that Terraform
+    /// was killed, or could not store its state.
+    pub(super) fn ended(
         &self,
+        ending: &io::Result<Ending>,
         conclusion: &Conclusion,
         used: &[&Tool],
         began: SystemTime,
-    ) -> bool {
+    ) -> Ended {
+        let lived = !ending.as_ref().is_ok_and(|ending| ending.tool_was_killed);
+        let state_is_kept = lived && self.has_stored(conclusion, used, began);
+        Ended {
+            is_success: conclusion.outcome == Outcome::Succeeded
+                && state_is_kept
+                && conclusion.locks.are_quiet(),
+            state_is_kept,
+        }
+    }
+
+    /// Whether the tools have come to store what they knew, in a deploy that began then and has ended
+    /// so. That one was killed in a script is told by no more than a code, or the lock that it has left.
+    fn has_stored(&self, conclusion: &Conclusion, used: &[&Tool], began: SystemTime) -> bool {
         // One that names somebody else, he has taken since.
         let is_left = |lock: &LockState| {
             matches!(

@@ -1,6 +1,8 @@
 //! What is kept of a deploy, and what becomes of it.
 
+use std::fs::File;
 use std::slice;
+use std::time::SystemTime;
 
 use super::*;
 use crate::journal::{Entry, PlaceName, Record, Stand};
@@ -138,6 +140,28 @@ async fn a_deploy_keeps_what_no_state_knows_of_it_and_nothing_else() {
         world.deploy().await;
         assert_eq!(world.kept(42), Some((stand, names(open))));
     }
+}
+
+/// In `terraform apply | tee log` nobody tells that Terraform has failed.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_ends_well_settles_nothing_that_could_not_be_stored() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("errored.state");
+    let mut world = World::with_records(Look::Free, &[]);
+    world.hears(vec![Resource::created("made", Fate::Complete, Some("1"))]);
+    world.place.unsaved = Some(file.clone());
+    world.place.unstored.replace(Some(Unstored {
+        reason: silent(),
+        advice: "Push it.".to_owned(),
+    }));
+    world.host.act.replace(Some(Box::new(move || {
+        // The clock of a file system may be behind the one that the story reads.
+        let later = SystemTime::now() + Duration::from_secs(1);
+        File::create(&file).unwrap().set_modified(later).unwrap();
+    })));
+    let conclusion = world.deploy().await;
+    assert_eq!(conclusion.exit, Exit::Done);
+    assert_eq!(world.kept(42), Some((Stand::Unfinished, names(&["made"]))));
 }
 
 #[tokio::test(start_paused = true)]
