@@ -221,7 +221,12 @@ impl Stored {
     fn knows_by_id(&self, resource: &Resource) -> Option<bool> {
         match resource.action {
             Action::Create | Action::Replace | Action::Import => Some(self.has(resource)),
-            Action::Destroy if resource.stage == Fate::Complete => Some(!self.has(resource)),
+            Action::Destroy if resource.stage == Fate::Complete => {
+                let ids = self.0.get(&resource.address);
+                let old = resource.old_id.as_ref();
+                // Where it was a deposed object, its resource is there.
+                Some(!ids.is_some_and(|ids| old.is_none_or(|old| ids.contains(old))))
+            }
             Action::Destroy | Action::Update | Action::Read => None,
         }
     }
@@ -259,6 +264,34 @@ impl PlaceName {
             directory: directory.to_owned(),
             workspace: "default".to_owned(),
             backend: "s3".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_destroyed_is_gone_from_the_state_though_what_took_its_place_is_there() {
+        let destroyed = |old: Option<&str>| Resource {
+            action: Action::Destroy,
+            old_id: old.map(str::to_owned),
+            ..Resource::created("a.b", Fate::Complete, None)
+        };
+        let stored = |ids: &[&str]| {
+            let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+            Stored(BTreeMap::from([("a.b".to_owned(), ids)]))
+        };
+        for (stored, old, is_gone) in [
+            (Stored::default(), Some("1"), true),
+            (Stored::default(), None, true),
+            (stored(&["2"]), Some("1"), true),
+            (stored(&["2", "1"]), Some("1"), false),
+            (stored(&["1"]), None, false),
+        ] {
+            let known = stored.knows(&destroyed(old));
+            assert_eq!(known, Some(is_gone), "{stored:?} {old:?}");
         }
     }
 }

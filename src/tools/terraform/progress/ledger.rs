@@ -70,9 +70,14 @@ impl Ledger {
 
     pub(super) fn plan(&mut self, unit: Option<&str>, address: &str, action: Action) {
         self.has_plan = true;
-        match self.entry(unit, address) {
-            Some(entry) => entry.planned = Some(action),
-            None => self.dropped_plans += 1,
+        let Some(entry) = self.entry(unit, address) else {
+            self.dropped_plans += 1;
+            return;
+        };
+        // Beside what becomes of a resource, a plan tells that a deposed object of it is destroyed, which
+        // `-json` does not tell apart.
+        if action != Action::Destroy || entry.planned.is_none() {
+            entry.planned = Some(action);
         }
     }
 

@@ -199,6 +199,45 @@ fn a_new_plan_takes_the_place_of_the_old_one() {
     }
 }
 
+/// A replacement that was killed between its halves has left the old object behind.
+#[test]
+fn what_is_made_beside_an_old_object_that_is_left_over_is_a_creation_until_that_one_is_destroyed() {
+    let plain = "  # a.b will be created\n  # a.b (deposed object 1a2b3c4d) will be destroyed\n";
+    let json = |action: &str| {
+        format!(
+            "{{\"@level\":\"info\",\"change\":{{\"resource\":{{\"addr\":\"a.b\"}},\"action\":\"{action}\"}},\
+             \"type\":\"planned_change\"}}\n"
+        )
+    };
+    for plan in [
+        plain.to_owned(),
+        json("create") + &json("delete"),
+        json("delete") + &json("create"),
+    ] {
+        let begun = format!("{plan}a.b: Creating...\n");
+        let made = format!("{begun}a.b: Creation complete after 0s [id=2]\n");
+        let destroying = format!("{made}a.b (deposed object 1a2b3c4d): Destroying... [id=1]\n");
+        let gone = format!("{destroying}a.b: Destruction complete after 0s\n");
+        for (text, action, stage, id) in [
+            (&plan, Action::Create, Fate::NotBegun, None),
+            (&begun, Action::Create, Fate::InFlight, None),
+            (&made, Action::Create, Fate::Complete, Some("2")),
+            (&destroying, Action::Replace, Fate::InFlight, Some("2")),
+            (&gone, Action::Replace, Fate::Complete, Some("2")),
+        ] {
+            let told = read(text);
+            is(&told, "a.b", action, stage);
+            assert_eq!(find(&told, "a.b").id.as_deref(), id, "{text}");
+        }
+    }
+}
+
+#[test]
+fn only_an_old_object_that_is_left_over_is_destroyed_where_nothing_else_is_planned() {
+    let told = read("  # a.b (deposed object 1a2b3c4d) will be destroyed\n");
+    is(&told, "a.b", Action::Destroy, Fate::NotBegun);
+}
+
 #[test]
 fn ten_thousand_resources_are_kept_and_of_more_the_complete_ones_are_dropped_first() {
     let mut progress = Progress::default();

@@ -97,6 +97,23 @@ fn changes_replacements_and_ends_are_told_from_each_other() {
     }
 }
 
+/// A replacement was killed between its halves: the plan names the old object by the same address.
+#[test]
+fn what_is_made_beside_an_old_object_that_is_left_over_is_in_flight_and_then_complete() {
+    for mode in ["plain", "json"] {
+        let text = recorded("terraform-1.11", &format!("{mode}-deposed")).unwrap();
+        let begins = "slow_object.a: Creating...";
+        let begun = text.find(begins).unwrap() + begins.len();
+        let end = begun + text[begun..].find('\n').unwrap();
+        let told = read(&text[..end]);
+        is(&told, "slow_object.a", Action::Create, Fate::InFlight);
+        let told = read(&text);
+        is(&told, "slow_object.a", Action::Replace, Fate::Complete);
+        let made = find(&told, "slow_object.a");
+        assert!(made.id.is_some() && made.id != made.old_id, "{made:?}");
+    }
+}
+
 #[test]
 fn an_import_is_complete_when_it_is_said() {
     for version in ["terraform-1.11", "opentofu-1.12"] {
