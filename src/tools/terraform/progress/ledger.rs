@@ -109,6 +109,9 @@ impl Ledger {
             return;
         };
         step.open = step.open.saturating_add(1);
+        if action == Action::Create && is_replaced {
+            step.id = None;
+        }
         match step.stage {
             Fate::Complete if action == Action::Create && !is_replaced => {
                 step.stage = Fate::InDoubt;
@@ -160,6 +163,7 @@ impl Ledger {
             return;
         };
         let told = text_of(id);
+        let was_in_doubt = step.stage == Fate::InDoubt;
         match step.stage {
             Fate::InFlight => {
                 step.open = step.open.saturating_sub(1);
@@ -175,8 +179,9 @@ impl Ledger {
             Fate::Complete if told == step.id || action == Action::Destroy => {}
             _ => step.stage = Fate::InDoubt,
         }
-        // That something is gone is told without its id.
-        if told.is_some() {
+        // That something is gone is told without its id. Of two that were made, the state has the later
+        // one, and nobody else knows of the first.
+        if told.is_some() && (step.id.is_none() || !was_in_doubt) {
             step.id = told;
         }
     }
@@ -226,12 +231,15 @@ impl Ledger {
             };
             let destroyed = id_of(Action::Destroy);
             let made = [Action::Create, Action::Update, Action::Import].map(id_of);
+            let stage = entry.stage();
+            // Of two that were made, the first is destroyed.
+            let is_lost = |id: &String| stage == Fate::InDoubt && destroyed.as_ref() == Some(id);
             Resource {
                 unit: unit.as_deref().map(str::to_owned),
                 address: address.clone().into_string(),
                 action: entry.action(),
-                stage: entry.stage(),
-                id: made.into_iter().flatten().next(),
+                stage,
+                id: made.into_iter().flatten().next().filter(|id| !is_lost(id)),
                 old_id: destroyed,
             }
         });
