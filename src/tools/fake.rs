@@ -273,7 +273,7 @@ impl Telling for FakeTool {
     }
 
     fn import_by_hand(&self, address: &str, id: &str) -> String {
-        format!("fake import {address} {id}")
+        format!("fake import in {} {address} {id}", self.0.name)
     }
 }
 

@@ -74,9 +74,9 @@ impl<S: Stage> Story<'_, S> {
         };
         let place = places.first().copied().unwrap_or(self.tool);
         remains.next_steps = next_steps(&remains.resources, place);
-        let mut lacking = lacking.to_vec();
-        lacking.extend(remains.of(Kind::NotStored).filter_map(Left::made));
-        remains.imports = self.way_back(&lacking).await;
+        let not_stored: Vec<Made> = remains.of(Kind::NotStored).filter_map(Left::made).collect();
+        remains.imports =
+            self.way_back(self.tool, lacking).await + &self.way_back(place, &not_stored).await;
         remains
     }
 
@@ -90,7 +90,7 @@ impl<S: Stage> Story<'_, S> {
             resources: Vec::new(),
             dropped: 0,
             next_steps: Vec::new(),
-            imports: self.way_back(lacking).await,
+            imports: self.way_back(self.tool, lacking).await,
         }
     }
 

@@ -10,9 +10,9 @@ use crate::journal::{Past, Record, Stand};
 use crate::story::conclusion::{Conclusion, Locks};
 use crate::story::stage::Stage;
 use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made};
-use crate::tools::ToolError;
 use crate::tools::progress::{Stored, Telling};
 use crate::tools::recovering::{Draft, Made, Recovering};
+use crate::tools::{Tool, ToolError};
 
 /// For how many resources is printed what brings them into the state: a screen has 30 lines.
 const MOST_SAID: usize = 5;
@@ -187,7 +187,7 @@ impl<S: Stage> Story<'_, S> {
     /// Says how a person brings into the state what it lacks.
     pub(super) async fn say_how(&self, made: &[Made]) {
         let said = &made[..made.len().min(MOST_SAID)];
-        let way = self.way_back(said).await;
+        let way = self.way_back(self.tool, said).await;
         if way.is_empty() {
             return;
         }
@@ -206,9 +206,10 @@ impl<S: Stage> Story<'_, S> {
         }
     }
 
-    /// What brings these into the state: blocks, or commands where the program knows no blocks.
-    pub(super) async fn way_back(&self, made: &[Made]) -> String {
-        let (Some(tool), Some(teller)) = (self.tool.recoverer(), self.tool.teller()) else {
+    /// What brings these into the state of this place: blocks, or commands where the program knows no
+    /// blocks.
+    pub(super) async fn way_back(&self, place: &Tool, made: &[Made]) -> String {
+        let (Some(tool), Some(teller)) = (place.recoverer(), place.teller()) else {
             return String::new();
         };
         if made.is_empty() || tool.imports_by_plan(self.stage).await.unwrap_or(false) {

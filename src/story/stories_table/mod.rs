@@ -5,6 +5,7 @@ mod gaps_table;
 mod journals_table;
 mod looks_table;
 mod past_table;
+mod remains_table;
 mod unlisted_table;
 
 use std::io;
@@ -31,6 +32,7 @@ use crate::story::deploy::{Deploy, Runs, Story};
 use crate::story::journal::{Journal, Kept, Own};
 use crate::story::places::Place;
 use crate::story::release::{self, Release};
+use crate::story::remains::Remains;
 use crate::story::stage::Stage;
 use crate::story::unfinished::OnUnfinished;
 use crate::story::{resolve, status};
@@ -212,6 +214,10 @@ impl World {
     }
 
     async fn deploy(&mut self) -> Conclusion {
+        self.deploy_telling(&|_, _| {}).await
+    }
+
+    async fn deploy_telling(&mut self, report: &dyn Fn(&Conclusion, &Remains)) -> Conclusion {
         let nothing = FakePlace::with(&self.moments, &[]);
         let tool = tool(std::mem::replace(&mut self.place, nothing));
         let (inquiry, journal) = (self.inquiry(), self.journal());
@@ -221,7 +227,7 @@ impl World {
             inquiry: &inquiry,
             deploy: &self.deploy,
             journal: &journal,
-            report: &|_, _| {},
+            report,
         };
         story.run().await
     }
