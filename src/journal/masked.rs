@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::form::{Key, key};
 use super::record::{Entry, Record};
 use crate::environment::sounds_secret;
+use crate::tools::escaped;
 
 /// What sounds like a secret among settings and is none: where `s3` has the state in its bucket.
 const NO_SECRET_SETTING: &str = "key";
@@ -36,6 +37,9 @@ impl Masks {
             texts.extend(within(value));
         }
         texts.extend(words.into_iter().flat_map(within));
+        // The key of a resource is told between quotes.
+        let told: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
+        texts.extend(told);
         let mut texts: Vec<String> = texts.into_iter().collect();
         // One that has another in it would be left in part.
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
@@ -266,6 +270,21 @@ mod tests {
         let variables = [("A_TOKEN", "12345678"), ("B_TOKEN", "12345678-and-more")];
         let masks = Masks::new(variables, []);
         assert_eq!(masks.text("12345678-and-more 12345678"), "*** ***");
+    }
+
+    #[test]
+    fn a_secret_is_masked_as_terraform_prints_a_key_too() {
+        for (value, printed) in [
+            ("12\"45678", "12\\\"45678"),
+            ("12\\45678", "12\\\\45678"),
+            ("12${45678", "12$${45678"),
+        ] {
+            let masks = masks("A_TOKEN", value);
+            for text in [value, printed] {
+                assert_eq!(masks.text(text), "***", "{text}");
+                assert!(!masks.is_harmless(text), "{text}");
+            }
+        }
     }
 
     #[test]

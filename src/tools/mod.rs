@@ -27,5 +27,5 @@ pub(crate) use processes::{Prepared, Processes, Purpose, Sighting};
 pub(crate) use registry::{Lock, Recoverer, StateKeeper, Teller, Tool};
 pub(crate) use signing::Signing;
 pub(crate) use state_keeping::{StateKeeping, UnsavedState, Unstored};
-pub(crate) use terraform::{Chosen, say_installed, stand_in};
+pub(crate) use terraform::{Chosen, escaped, say_installed, stand_in};
 pub(crate) use wanted::Wanted;

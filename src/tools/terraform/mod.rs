@@ -83,4 +83,5 @@ pub(crate) use chosen::Chosen;
 pub(super) use lock::TerraformLock;
 pub(super) use place::Terraform;
 pub(crate) use program::say_installed;
+pub(crate) use quoted_text::escaped;
 pub(crate) use stand_in::stand_in;

@@ -3,7 +3,7 @@
 use crate::printable::is_unprintable;
 
 /// A text as HCL has it between quotes, and as Terraform prints a key.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
