@@ -256,7 +256,7 @@ pub(super) struct RecoveryOptions {
 
     /// How long to wait for a lock that somebody holds, such as 90s or 2m
     #[arg(long, value_name = "DURATION", env = "LOCK_TIMEOUT", default_value = "0s",
-          value_parser = variables::duration)]
+          value_parser = variables::lock_timeout)]
     pub(super) lock_timeout: Duration,
 
     /// Let the command and AFTER_SCRIPT see the tokens too: BITBUCKET_ACCESS_TOKEN,

@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use super::known::{Holds, Image, VARIABLES, Variable};
 
+/// No step runs for longer.
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A list that does not hold what its count says.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum ListError {
@@ -149,10 +152,20 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| "expected a duration with its unit, such as 90s or 2m".to_owned())
 }
 
+/// Reads how long to wait for a lock. Terraform is told it too, and knows no longer time than 292 years.
+pub(crate) fn lock_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration(text)?;
+    if timeout <= DAY {
+        Ok(timeout)
+    } else {
+        Err("expected a duration from 0s to 24h".to_owned())
+    }
+}
+
 /// Reads the grace period, which is useless when it is too short to stop anything in.
 pub(crate) fn grace_period(text: &str) -> Result<Duration, String> {
     let period = duration(text)?;
-    if (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&period) {
+    if (Duration::from_secs(1)..=DAY).contains(&period) {
         Ok(period)
     } else {
         Err("expected a duration from 1s to 24h".to_owned())
@@ -296,6 +309,16 @@ mod tests {
         assert_eq!(duration("2m").unwrap(), Duration::from_secs(120));
         for text in ["90", "", "soon", "-1s"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_lock_for_more_than_a_day() {
+        for text in ["0s", "90s", " 24h "] {
+            assert!(lock_timeout(text).is_ok(), "{text}");
+        }
+        for text in ["25h", "300000000000y", "2", ""] {
+            assert!(lock_timeout(text).is_err(), "{text}");
         }
     }
 
