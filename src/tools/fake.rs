@@ -53,6 +53,8 @@ pub(crate) struct FakePlace {
     pub(crate) plans: RefCell<Vec<Planned>>,
     /// Whether the program imports by a plan.
     pub(crate) imports: bool,
+    /// Whether other states may go by its name.
+    pub(crate) shares_its_name: bool,
     /// What the stored state has.
     pub(crate) stored: RefCell<Stored>,
     /// What a deploy is heard to make.
@@ -72,6 +74,7 @@ impl FakePlace {
             unstored: RefCell::default(),
             plans: RefCell::default(),
             imports: true,
+            shares_its_name: false,
             stored: RefCell::default(),
             told: Arc::default(),
             moments: Rc::clone(moments),
@@ -272,6 +275,10 @@ impl Telling for FakeTool {
         })
     }
 
+    fn shares_its_name(&self) -> bool {
+        self.0.shares_its_name
+    }
+
     fn import_by_hand(&self, address: &str, id: &str) -> String {
         format!("fake import in {} {address} {id}", self.0.name)
     }
@@ -281,10 +288,6 @@ impl Recovering for FakeTool {
     async fn imports_by_plan(&self, _: &impl Host) -> Result<bool, ToolError> {
         self.0.moments.pass().await;
         Ok(self.0.imports)
-    }
-
-    fn is_completed_from_outside(&self) -> bool {
-        false
     }
 
     fn is_address(&self, text: &str) -> bool {

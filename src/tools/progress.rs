@@ -20,6 +20,10 @@ pub(crate) trait Telling {
     /// How a journal names the place; nothing where it cannot be told from others in every clone.
     fn journal_name(&self) -> Option<PlaceName>;
 
+    /// Whether other states may go by that name: not all that decides which one is used is in the
+    /// configuration.
+    fn shares_its_name(&self) -> bool;
+
     /// What the stored state has, without taking the lock. To be asked where a deploy has used it,
     /// because asking may create it.
     async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError>;

@@ -19,9 +19,6 @@ pub(crate) trait Recovering {
     /// Whether the program that runs here imports by a plan.
     async fn imports_by_plan(&self, host: &impl Host) -> Result<bool, ToolError>;
 
-    /// Whether settings that decide which state is used here are given beside the configuration.
-    fn is_completed_from_outside(&self) -> bool;
-
     /// Whether this is an address, and nothing in it is more than a name.
     fn is_address(&self, text: &str) -> bool;
 

@@ -295,6 +295,10 @@ impl Telling for Teller<'_> {
         ask!(self, tool => tool.journal_name())
     }
 
+    fn shares_its_name(&self) -> bool {
+        ask!(self, tool => tool.shares_its_name())
+    }
+
     async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
         ask!(self, tool => tool.stored(host).await)
     }
@@ -307,10 +311,6 @@ impl Telling for Teller<'_> {
 impl Recovering for Recoverer<'_> {
     async fn imports_by_plan(&self, host: &impl Host) -> Result<bool, ToolError> {
         ask!(self, tool => tool.imports_by_plan(host).await)
-    }
-
-    fn is_completed_from_outside(&self) -> bool {
-        ask!(self, tool => tool.is_completed_from_outside())
     }
 
     fn is_address(&self, text: &str) -> bool {

@@ -8,6 +8,7 @@ use super::{Runs, Story, Watch};
 use crate::console::PASTED;
 use crate::journal::{Past, Record, Stand};
 use crate::story::conclusion::{Conclusion, Locks};
+use crate::story::past::shares_its_name;
 use crate::story::stage::Stage;
 use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made};
 use crate::tools::progress::{Stored, Telling};
@@ -102,7 +103,7 @@ impl<S: Stage> Story<'_, S> {
         let wish = match self.deploy.on_unfinished {
             // The same directory may have several states, of which a journal does not say which one it
             // is about, and none shall get what is another one's.
-            OnUnfinished::Import if tool.is_completed_from_outside() => {
+            OnUnfinished::Import if shares_its_name(self.tool) => {
                 info!(
                     "Nothing is imported, because settings of the backend are not in the configuration: \
                      what an earlier deploy has left may be of another state."

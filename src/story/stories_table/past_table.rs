@@ -76,6 +76,14 @@ async fn what_was_planned_is_applied_only_where_it_makes_nothing_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_imported_that_may_be_of_another_state() {
+    let mut world = world(None, &[again()]);
+    world.place.shares_its_name = true;
+    assert_eq!(world.deploy().await.exit, Exit::Unfinished);
+    assert!(world.has_deployed(), "only its plan was made");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_program_without_imports_only_reports() {
     let mut world = world(None, &[again()]);
     world.place.imports = false;

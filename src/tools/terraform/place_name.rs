@@ -4,8 +4,14 @@ use std::env;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use serde_json::Value;
+
+use super::backend::Backend;
 use super::configuration::DEFAULT_BACKEND;
 use super::place::Terraform;
+use super::schema::{Schema, is_given};
+use super::settings::contradictions;
+use crate::tools::error::ToolError;
 use crate::tools::progress::PlaceName;
 
 /// Below this, Terragrunt runs Terraform in a copy of the directory that the user knows.
@@ -19,6 +25,39 @@ pub(super) fn place_name(place: &Terraform) -> Option<PlaceName> {
         workspace: place.workspace(),
         backend: backend(place)?,
     })
+}
+
+/// Whether other states may have the same name. They have not where the backend block alone says which
+/// state is used; what cannot be read may say anything, as a block does in which OpenTofu finds variables.
+pub(super) fn is_shared(place: &Terraform) -> bool {
+    says_less_than_is_used(place).unwrap_or(true)
+}
+
+fn says_less_than_is_used(place: &Terraform) -> Result<bool, ToolError> {
+    let configuration = place.configuration();
+    let used = match &place.backend {
+        Some(seen) => Some(seen.clone()),
+        None => configuration.initialised()?,
+    };
+    let Some(mut block) = configuration.block()? else {
+        return Ok(used.is_some_and(|used| used.kind != DEFAULT_BACKEND));
+    };
+    let leaves_open = Schema::of(&block.kind)
+        .is_some_and(|schema| schema.is_left_open(&block, &place.environment));
+    block.anchor_paths(&place.directory);
+    let of_this_kind = used.filter(|used| used.kind == block.kind);
+    Ok(leaves_open
+        || !configuration.given()?.is_empty()
+        || of_this_kind.is_some_and(|used| is_more_than(&used, &block)))
+}
+
+/// Whether an `init` was given more than the block, or something else: what it has kept has both.
+fn is_more_than(used: &Backend, block: &Backend) -> bool {
+    // Blocks that are not there are kept as empty lists.
+    let is_empty = |value: &Value| matches!(value, Value::Array(items) if items.is_empty());
+    let mut settings = used.settings.iter();
+    !contradictions(block, used).is_empty()
+        || settings.any(|(name, value)| !is_given(block, name) && !is_empty(value))
 }
 
 /// The directory as seen from the clone, symbolic links followed: a tool that is seen is seen in the
@@ -57,7 +96,88 @@ fn backend(place: &Terraform) -> Option<String> {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use serde_json::json;
+
     use super::*;
+    use crate::environment::Environment;
+
+    /// A place with this block, in which `init` has kept these settings.
+    fn is_shared_with(kind: &str, block: &str, variable: &str, kept: Option<&Value>) -> bool {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path().to_owned();
+        let text = format!("terraform {{\n  backend \"{kind}\" {{\n{block}\n}}\n}}\n");
+        fs::write(directory.join("main.tf"), text).unwrap();
+        if let Some(kept) = kept {
+            let kept = json!({"version": 3, "backend": {"type": kind, "config": kept, "hash": 1}});
+            fs::create_dir(directory.join(".terraform")).unwrap();
+            fs::write(
+                directory.join(".terraform/terraform.tfstate"),
+                kept.to_string(),
+            )
+            .unwrap();
+        }
+        is_shared(&Terraform {
+            binary: PathBuf::from("terraform"),
+            is_opentofu: true,
+            obstacle: None,
+            directory,
+            backend_config: Vec::new(),
+            workspace: None,
+            environment: Environment::from([(variable, "x")]),
+            is_seen: false,
+            seen_values: None,
+            backend: None,
+        })
+    }
+
+    #[test]
+    fn a_name_is_of_one_state_alone_where_the_block_alone_says_which_one_is_used() {
+        const S3: &str = "bucket = \"b\"\nkey = \"k\"";
+        const HTTP: &str = "address = \"http://x\"";
+        for (kind, block, variable, is_shared) in [
+            ("http", HTTP, "TF_HTTP_ADDRESS", false),
+            ("http", HTTP, "TF_HTTP_PASSWORD", false),
+            ("http", HTTP, "TF_HTTP_LOCK_ADDRESS", true),
+            ("http", "", "TF_HTTP_ADDRESS", true),
+            ("s3", S3, "AWS_REGION", false),
+            ("s3", S3, "AWS_ENDPOINT_URL_S3", true),
+            ("s3", "bucket = \"b\"", "X", true),
+            ("s3", "bucket = \"b\"\nkey = var.key", "X", true),
+            ("pg", "conn_str = \"postgres://x\"", "PG_CONN_STR", false),
+            ("pg", "conn_str = \"postgres://x\"", "PG_SCHEMA_NAME", true),
+            ("pg", "", "PGHOST", true),
+            (
+                "kubernetes",
+                "secret_suffix = \"x\"",
+                "KUBE_NAMESPACE",
+                true,
+            ),
+            ("local", "", "X", false),
+        ] {
+            let found = is_shared_with(kind, block, variable, None);
+            assert_eq!(found, is_shared, "{kind} {block} {variable}");
+        }
+        let endpoints = format!("{S3}\nendpoints = {{ s3 = \"http://x\" }}");
+        assert!(!is_shared_with(
+            "s3",
+            &endpoints,
+            "AWS_ENDPOINT_URL_S3",
+            None
+        ));
+    }
+
+    #[test]
+    fn a_name_is_shared_where_an_init_was_given_more_than_the_block_or_something_else() {
+        let s3 =
+            |kept: &Value| is_shared_with("s3", "bucket = \"b\"\nkey = \"k\"", "X", Some(kept));
+        let same = json!({"bucket": "b", "key": "k", "region": null, "assume_role": []});
+        assert!(!s3(&same));
+        assert!(s3(&json!({"bucket": "b", "key": "eu"})));
+        assert!(s3(&json!({"bucket": "b", "key": "k", "profile": "eu"})));
+        let local = |kept: &Value| is_shared_with("local", "", "X", Some(kept));
+        assert!(!local(&json!({"path": null})));
+        assert!(local(&json!({"path": "eu.tfstate"})));
+    }
 
     #[test]
     fn a_directory_is_named_as_seen_from_the_clone() {

@@ -80,6 +80,22 @@ impl Schema {
         self.required.iter().copied().filter(is_open).collect()
     }
 
+    /// Whether a block leaves to others which state is meant: to variables, or to whoever runs `init`.
+    /// A region only says where a bucket is, of which there is no other one by that name.
+    pub(super) fn is_left_open(&self, block: &Backend, environment: &Environment) -> bool {
+        let mut required = self.required.iter();
+        let mut rows = self.own_variables.iter();
+        let is_set =
+            |variables: &[&str]| variables.iter().any(|name| environment.get(name).is_some());
+        // One variable may stand for several settings, of which the block has one.
+        let has_one_for = |variables: &[&str]| {
+            let mut rows = self.own_variables.iter();
+            rows.any(|(setting, other)| *other == variables && block.given(setting).is_some())
+        };
+        required.any(|setting| *setting != "region" && !is_given(block, setting))
+            || rows.any(|(_, variables)| is_set(variables) && !has_one_for(variables))
+    }
+
     /// The variables by which this setting can be given.
     pub(super) fn variables_for(&self, setting: &str) -> impl Iterator<Item = &'static str> {
         let rows = self.own_variables.iter().chain(self.shared_variables);

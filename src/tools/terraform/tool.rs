@@ -270,6 +270,10 @@ impl Telling for Terraform {
         place_name::place_name(self)
     }
 
+    fn shares_its_name(&self) -> bool {
+        place_name::is_shared(self)
+    }
+
     async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
         desk::ids(host, self).await.map(Stored)
     }
@@ -291,11 +295,6 @@ impl Recovering for Terraform {
     async fn imports_by_plan(&self, host: &impl Host) -> Result<bool, ToolError> {
         let version = self.version(host).await?;
         Ok(import_blocks::are_known_to(&version))
-    }
-
-    fn is_completed_from_outside(&self) -> bool {
-        let given = self.configuration().given();
-        given.map_or(true, |given| !given.is_empty())
     }
 
     fn is_address(&self, text: &str) -> bool {
