@@ -46,6 +46,8 @@ pub(crate) enum Journal {
 pub(super) enum Untold {
     /// Nobody holds the lock that it would hold.
     Over,
+    /// The same, where steps may deploy side by side, from one directory to several states.
+    OverUnlessBeside,
     PerhapsAlive,
 }
 
@@ -159,8 +161,15 @@ impl Journal {
             records,
             is_answered,
         } = found;
-        let is_in_doubt =
-            |record: &Record| record.stand == Stand::Running && untold == Untold::PerhapsAlive;
+        let is_in_doubt = |record: &Record| {
+            let is_over = whose.holders.contains(&record.owner) || kept.is_of_earlier_run(record);
+            let may_go_on = match untold {
+                Untold::Over => false,
+                Untold::OverUnlessBeside => kept.goes_on_beside(record),
+                Untold::PerhapsAlive => true,
+            };
+            record.stand == Stand::Running && !is_over && may_go_on
+        };
         let records = records.into_inner();
         let (mut here, elsewhere): (Vec<Record>, Vec<Record>) =
             records.into_iter().partition(|one| one.place == *place);

@@ -128,16 +128,25 @@ impl Kept {
     /// What of these, of other places, is open and of no deploy that goes on beside this one: the steps
     /// of a pipeline deploy one place each, and side by side.
     pub(super) fn left_elsewhere(&self, mut records: Vec<Record>) -> Vec<Record> {
-        let goes_on_beside = |record: &Record| {
-            let of_own = self.own.as_ref().is_some_and(|own| {
-                record.owner.is_in_pipeline_of(&own.owner) && !record.owner.is_step_of(&own.owner)
-            });
-            of_own && record.stand == Stand::Running
-        };
         records.retain(|record| {
-            record.stand != Stand::Settled && record.is_open() && !goes_on_beside(record)
+            record.stand != Stand::Settled && record.is_open() && !self.goes_on_beside(record)
         });
         records
+    }
+
+    /// Whether it is of another step of the own pipeline, which has not told of its end.
+    pub(super) fn goes_on_beside(&self, record: &Record) -> bool {
+        let is_beside = |own: &Own| {
+            record.owner.is_in_pipeline_of(&own.owner) && !record.owner.is_step_of(&own.owner)
+        };
+        record.stand == Stand::Running && self.own.as_ref().is_some_and(is_beside)
+    }
+
+    /// Whether it is of an earlier run of the own step, which is over where this one runs.
+    pub(super) fn is_of_earlier_run(&self, record: &Record) -> bool {
+        let is_earlier =
+            |own: &Own| record.owner.is_step_of(&own.owner) && record.owner.run() < own.owner.run();
+        self.own.as_ref().is_some_and(is_earlier)
     }
 
     /// A commit of which a stamp has told the begin, as far as the clone knows it.

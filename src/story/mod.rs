@@ -4,6 +4,7 @@ mod after_script;
 mod commits;
 pub(crate) mod conclusion;
 pub(crate) mod deploy;
+mod doubt;
 mod hearing;
 pub(crate) mod journal;
 mod keeping;

@@ -44,13 +44,6 @@ pub(super) fn name_of(place: &Tool) -> Option<PlaceName> {
     place.teller()?.journal_name()
 }
 
-/// Whether a journal may mean another state by the name of this place.
-pub(super) fn shares_its_name(place: &Tool) -> bool {
-    place
-        .teller()
-        .is_some_and(|teller| teller.shares_its_name())
-}
-
 /// What the state has, or why it cannot be read; nothing where no deploy has used it.
 pub(super) async fn stored_at<H: Host>(
     host: &H,

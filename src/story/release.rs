@@ -12,6 +12,7 @@ use crate::recovery::guarded::Guarded;
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
+use crate::story::doubt::shares_its_name;
 use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
 use crate::story::past::{advise, look_back, name_of, tell_by_log, tell_way_out};
@@ -158,7 +159,7 @@ async fn tell_past<S: Stage>(
     let place_name = name_of(tool);
     let is_unlocked =
         |found: &Recovered| matches!(found, Ok(Recovery::Untouched(Finding::NeverLocked)));
-    let untold = if found.iter().any(is_unlocked) {
+    let untold = if found.iter().any(is_unlocked) || shares_its_name(tool) {
         Untold::PerhapsAlive
     } else {
         Untold::Over

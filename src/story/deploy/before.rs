@@ -110,7 +110,7 @@ impl Before {
     pub(super) fn untold(&self) -> Untold {
         let locks = &self.locks.0;
         if !locks.is_empty() && locks.iter().all(LockState::is_free) {
-            Untold::Over
+            Untold::OverUnlessBeside
         } else {
             Untold::PerhapsAlive
         }

@@ -7,7 +7,8 @@ use super::before::Before;
 use crate::exit_code::Outcome;
 use crate::journal::{Gap, Past, PlaceName, Record, Stand};
 use crate::lock::Owner;
-use crate::story::journal::Whose;
+use crate::story::doubt::shares_its_name;
+use crate::story::journal::{Untold, Whose};
 use crate::story::keeping::Keeping;
 use crate::story::past::{left_of, look_back, name_of, stored_at, tell_by_log, tell_way_out};
 use crate::story::remains::{Left, names};
@@ -76,7 +77,12 @@ impl<S: Stage> Story<'_, S> {
             holders: &holders,
             and_others: true,
         };
-        let untold = before.untold();
+        // That this state's lock is free says nothing of a deploy that uses another one.
+        let untold = if shares_its_name(self.tool) {
+            Untold::PerhapsAlive
+        } else {
+            before.untold()
+        };
         let journal = self.journal;
         let past = journal.past(self.stage, directory, place.as_ref(), whose, untold);
         past.await

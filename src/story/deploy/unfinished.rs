@@ -8,7 +8,7 @@ use super::{Runs, Story, Watch};
 use crate::console::PASTED;
 use crate::journal::{Past, Record, Stand};
 use crate::story::conclusion::{Conclusion, Locks};
-use crate::story::past::shares_its_name;
+use crate::story::doubt::shares_its_name;
 use crate::story::stage::Stage;
 use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made};
 use crate::tools::progress::{Stored, Telling};

@@ -1,6 +1,7 @@
 //! The stories from top to bottom, with a tool, a host and a stage that are played.
 
 mod deploys_table;
+mod doubts_table;
 mod gaps_table;
 mod journals_table;
 mod looks_table;
@@ -214,13 +215,18 @@ impl World {
     }
 
     async fn deploy(&mut self) -> Conclusion {
-        self.deploy_telling(&|_, _| {}).await
+        self.deploy_as(ASKER, &|_, _| {}).await
     }
 
-    async fn deploy_telling(&mut self, report: &dyn Fn(&Conclusion, &Remains)) -> Conclusion {
+    /// As the step with this stamp.
+    async fn deploy_as(
+        &mut self,
+        stamp: &str,
+        report: &dyn Fn(&Conclusion, &Remains),
+    ) -> Conclusion {
         let nothing = FakePlace::with(&self.moments, &[]);
         let tool = tool(std::mem::replace(&mut self.place, nothing));
-        let (inquiry, journal) = (self.inquiry(), self.journal());
+        let (inquiry, journal) = (self.inquiry_of(stamp), self.journal());
         let story = Story {
             stage: &self.host,
             tool: &tool,
@@ -237,28 +243,33 @@ impl World {
     }
 
     fn places(&self, backends: &[&Rc<FakeBackend>]) -> Vec<Place> {
+        self.places_sharing(false, backends)
+    }
+
+    /// Places of which each may share its name with other states.
+    fn places_sharing(&self, shares_its_name: bool, backends: &[&Rc<FakeBackend>]) -> Vec<Place> {
         let place = |backend: &&Rc<FakeBackend>| Place {
             name: "here".to_owned(),
             directory: PathBuf::from("/"),
-            tool: tool(FakePlace::with(&self.moments, &[*backend])),
+            tool: tool(FakePlace {
+                shares_its_name,
+                ..FakePlace::with(&self.moments, &[*backend])
+            }),
         };
         backends.iter().map(place).collect()
     }
 
     async fn release(&self, backends: &[&Rc<FakeBackend>]) -> Conclusion {
+        self.release_at(&self.places(backends)).await
+    }
+
+    async fn release_at(&self, places: &[Place]) -> Conclusion {
         let release = Release {
             after_script: Some("true".to_owned()),
             lock_timeout: Duration::ZERO,
         };
-        let places = self.places(backends);
-        release::run(
-            &self.host,
-            &self.inquiry(),
-            &self.journal(),
-            &places,
-            &release,
-        )
-        .await
+        let (inquiry, journal) = (self.inquiry(), self.journal());
+        release::run(&self.host, &inquiry, &journal, places, &release).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::journals_table::{EARLIER, left_by};
 use super::*;
+use crate::journal::Stand;
 use crate::journal::fake::SECRET;
 use crate::tools::Job;
 use crate::tools::progress::{Action, Fate, Resource, Stored};
@@ -79,6 +80,7 @@ async fn what_was_planned_is_applied_only_where_it_makes_nothing_again() {
 async fn nothing_is_imported_that_may_be_of_another_state() {
     let mut world = world(None, &[again()]);
     world.place.shares_its_name = true;
+    world.shelf.records.borrow_mut()[0].stand = Stand::Unfinished;
     assert_eq!(world.deploy().await.exit, Exit::Unfinished);
     assert!(world.has_deployed(), "only its plan was made");
 }

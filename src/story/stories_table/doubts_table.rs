@@ -1,0 +1,78 @@
+//! What becomes of what may be about another state of the same name, or of a deploy that may go on.
+
+use std::slice;
+
+use super::journals_table::{KILLED, left_by};
+use super::*;
+use crate::journal::{Record, Stand};
+use crate::tools::progress::{Fate, Resource};
+
+fn made() -> Resource {
+    Resource::created("fake.made", Fate::Complete, Some("1"))
+}
+
+/// What another step of the own pipeline has told so far.
+fn beside() -> Record {
+    Record {
+        owner: Owner::parse(&ASKER.replace("2222/2", "2223/1")).unwrap(),
+        commit: COMMIT.to_owned(),
+        ..left_by(vec![made()])
+    }
+}
+
+/// What an earlier run of the own step has told.
+fn earlier() -> Record {
+    Record {
+        owner: Owner::parse(&ASKER.replace("2222/2", "2222/1")).unwrap(),
+        commit: COMMIT.to_owned(),
+        ..left_by(vec![made()])
+    }
+}
+
+impl World {
+    /// How the record of this run stands.
+    fn stand_of(&self, owner: &Owner) -> Option<Stand> {
+        let records = self.shelf.records.borrow();
+        let record = records.iter().find(|record| record.owner == *owner)?;
+        Some(record.stand)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_that_may_use_another_state_is_not_taken_for_a_killed_one() {
+    use Look::Free;
+    let killed = || held(&format!("{KILLED}@vm"));
+    for (record, look, shares_its_name, is_over) in [
+        (left_by(vec![made()]), Free, false, true),
+        (left_by(vec![made()]), Free, true, false),
+        // Its own lock was left, and released.
+        (left_by(vec![made()]), killed(), true, true),
+        (earlier(), Free, true, true),
+        (beside(), Free, false, false),
+        (beside(), Free, true, false),
+    ] {
+        let mut world = World::with_records(look.clone(), slice::from_ref(&record));
+        world.place.shares_its_name = shares_its_name;
+        let conclusion = world
+            .deploy_as(&KILLED.replace("/1/fed", "/2/fed"), &|_, _| {})
+            .await;
+        let (exit, stand) = match is_over {
+            true => (Exit::Unfinished, Stand::Unfinished),
+            false => (Exit::Done, Stand::Running),
+        };
+        let case = format!("{} {look:?} {shares_its_name}", record.owner);
+        assert_eq!(conclusion.exit, exit, "{case}");
+        assert_eq!(world.stand_of(&record.owner), Some(stand), "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_leaves_alone_what_may_be_of_another_state_that_is_deployed_just_now() {
+    for (shares_its_name, stand) in [(true, Stand::Running), (false, Stand::Unfinished)] {
+        let record = left_by(vec![made()]);
+        let world = World::with_records(Look::Free, slice::from_ref(&record));
+        let places = world.places_sharing(shares_its_name, &[&world.backend]);
+        world.release_at(&places).await;
+        assert_eq!(world.stand_of(&record.owner), Some(stand));
+    }
+}
