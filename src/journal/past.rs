@@ -72,6 +72,17 @@ impl Record {
         }
     }
 
+    /// Takes in what a state has that need not be the one of this record: there only an id tells that
+    /// it is the same object, and nothing tells that it is none.
+    pub(crate) fn compare_by_id(&mut self, stored: &Stored) {
+        for entry in &mut self.entries {
+            let is_known = entry.resource.id.is_none() || entry.is_stored == Some(true);
+            if !is_known {
+                entry.compare(stored);
+            }
+        }
+    }
+
     /// Takes for what may exist what has failed to be made, because the tool has not stored its state
     /// after that. With `-json` Terraform tells of a failure at once, and what there is of the object is
     /// in the state that it stores up to 20 s later.
@@ -307,6 +318,25 @@ mod tests {
             record.compare(&stored(ids));
             assert_eq!(record.entries[0].is_stored, None, "{id:?} {ids:?}");
             assert!(record.is_open());
+        }
+    }
+
+    #[test]
+    fn a_state_that_may_be_another_one_settles_by_id_alone_and_opens_nothing_again() {
+        let made = |id| resource(Action::Create, Fate::Complete, id, None);
+        let in_flight = || resource(Action::Create, Fate::InFlight, None, None);
+        for (resource, before, ids, after) in [
+            (made(Some("1")), None, &["1"][..], Some(true)),
+            (made(Some("1")), Some(false), &["1"], Some(true)),
+            (made(Some("1")), None, &["2"], Some(false)),
+            (made(Some("1")), Some(true), &[], Some(true)),
+            (made(None), None, &["1"], None),
+            (in_flight(), None, &["1"], None),
+            (in_flight(), Some(false), &["1"], Some(false)),
+        ] {
+            let mut record = record(vec![entry(resource, before)]);
+            record.compare_by_id(&stored(ids));
+            assert_eq!(record.entries[0].is_stored, after, "{record:?} {ids:?}");
         }
     }
 

@@ -68,6 +68,8 @@ impl Entry {
 pub(crate) struct Past {
     /// What is not settled at the place that was asked about.
     pub(crate) records: Vec<Record>,
+    /// Whose locks were released, so that what they have left is of the state that is used here.
+    pub(crate) released: Vec<Owner>,
     /// The same of other places of the repository, as far as something is open there.
     pub(crate) elsewhere: Vec<Record>,
     /// Whose records of the place were found, those of which nothing is left to settle too.

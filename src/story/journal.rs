@@ -119,6 +119,12 @@ impl Journal {
         }
     }
 
+    /// Whether it is of an earlier run of the own step.
+    pub(super) fn is_of_earlier_run(&self, record: &Record) -> bool {
+        self.kept()
+            .is_some_and(|kept| kept.is_of_earlier_run(record))
+    }
+
     fn expect_kept(&self) -> Result<&Kept, String> {
         match self {
             Self::Kept(kept) => Ok(kept),
@@ -191,6 +197,7 @@ impl Journal {
         });
         Past {
             records: here,
+            released: whose.holders.to_vec(),
             elsewhere: kept.left_elsewhere(elsewhere),
             told_by,
             gap: unanswered.or(none_left).or(may_go_on),

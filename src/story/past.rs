@@ -7,6 +7,7 @@ use tracing::{debug, info, warn};
 use crate::inquiry::Inquiry;
 use crate::journal::{Entry, PlaceName, Record, Stand};
 use crate::lock::Owner;
+use crate::story::doubt::is_surely_of;
 use crate::story::journal::Journal;
 use crate::story::next_steps::next_steps;
 use crate::story::remains::{Kind, Left, names};
@@ -65,12 +66,13 @@ pub(super) async fn stored_at<H: Host>(
 }
 
 /// Compares all that is left with the state, says what is, and how each of them stands. Gives what the
-/// state has, as far as it was read.
+/// state has, as far as it was read. It is the state of those whose lock was `released`.
 pub(super) async fn look_back<H: Host>(
     host: &H,
     journal: &Journal,
     prefix: &str,
     place: &Tool,
+    released: &[Owner],
     records: &mut [Record],
 ) -> Option<Result<Stored, ToolError>> {
     let stored = stored_at(host, place, records).await;
@@ -78,11 +80,20 @@ pub(super) async fn look_back<H: Host>(
         journal.unmask(records, stored);
     }
     for record in records {
-        if let Some(Ok(stored)) = &stored {
-            record.compare(stored);
+        let is_surely_of_it = is_surely_of(journal, place, released, record);
+        match &stored {
+            Some(Ok(stored)) if is_surely_of_it => record.compare(stored),
+            Some(Ok(stored)) => record.compare_by_id(stored),
+            Some(Err(_)) | None => {}
         }
         record.end();
         tell(prefix, record);
+        if record.is_open() && !is_surely_of_it {
+            info!(
+                "{prefix}That may be about another state, because settings of the backend are not in \
+                 the configuration. Look at the step which one it is."
+            );
+        }
     }
     stored
 }
@@ -113,7 +124,8 @@ pub(super) async fn tell_by_log<H: Host>(
         "{prefix}No journal tells what the deploy has made that held the lock: {why}. The log of its \
          step does, which may be about other directories too:"
     );
-    look_back(host, &Journal::Off, prefix, place, &mut [record]).await;
+    let (journal, released) = (&Journal::Off, [record.owner.clone()]);
+    look_back(host, journal, prefix, place, &released, &mut [record]).await;
 }
 
 /// What a log tells; nothing where it tells of no resource.

@@ -174,7 +174,7 @@ async fn tell_past<S: Stage>(
     let is_told = holder.as_ref().is_some_and(|holder| past.tells_of(holder));
     if !past.records.is_empty() {
         let (prefix, records) = (format!("{name}: "), &mut past.records);
-        look_back(stage, journal, &prefix, tool, records).await;
+        look_back(stage, journal, &prefix, tool, &past.released, records).await;
         advise(&prefix, tool, records);
         tell_way_out(&prefix, records);
         journal.write(stage, records).await;

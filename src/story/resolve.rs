@@ -42,7 +42,7 @@ pub(crate) async fn run<S: Stage>(
         .await;
     let (mut records, gap) = (past.records, past.gap);
     let prefix = format!("{name}: ");
-    look_back(stage, journal, &prefix, tool, &mut records).await;
+    look_back(stage, journal, &prefix, tool, &[], &mut records).await;
     let known = open_names(&records);
     if known.is_empty() {
         journal.write(stage, &records).await;

@@ -278,7 +278,7 @@ impl Ahead {
                 )
             };
             warn!(
-                "{} cannot be imported: {other}. Destroy the one that is not meant.",
+                "{} cannot be imported: {other}. Find out which one is meant before you destroy the other.",
                 name(made)
             );
         }
@@ -291,8 +291,8 @@ impl Ahead {
         }
         for Missing { made, .. } in &self.beside {
             warn!(
-                "{} is not imported, because its address has another object, which stays. Destroy the \
-                 one that is not meant.",
+                "{} is not imported, because its address has another object, which stays. Find out which \
+                 one is meant before you destroy the other.",
                 name(made)
             );
         }

@@ -7,7 +7,7 @@ use super::before::Before;
 use crate::exit_code::Outcome;
 use crate::journal::{Gap, Past, PlaceName, Record, Stand};
 use crate::lock::Owner;
-use crate::story::doubt::shares_its_name;
+use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Untold, Whose};
 use crate::story::keeping::Keeping;
 use crate::story::past::{left_of, look_back, name_of, stored_at, tell_by_log, tell_way_out};
@@ -54,8 +54,9 @@ impl<S: Stage> Story<'_, S> {
         });
         self.tell_gap(&past, before).await;
         if !past.records.is_empty() {
-            let records = &mut past.records;
-            let read = look_back(self.stage, self.journal, "", self.tool, records).await;
+            let (records, released) = (&mut past.records, &past.released);
+            let (journal, tool) = (self.journal, self.tool);
+            let read = look_back(self.stage, journal, "", tool, released, records).await;
             stored = read.unwrap_or(stored);
             tell_way_out("", records);
         }
@@ -149,7 +150,11 @@ impl<S: Stage> Story<'_, S> {
             self.journal.unmask(&mut records, &stored);
             let told = keeping.perhaps_made_at(&name);
             for record in &mut records {
-                record.compare_after(&told, &stored);
+                if is_surely_of(self.journal, place, &past.released, record) {
+                    record.compare_after(&told, &stored);
+                } else {
+                    record.compare_by_id(&stored);
+                }
                 record.end();
                 if !record.is_open() {
                     info!("What build {} has left is settled.", record.owner.build());

@@ -8,10 +8,10 @@ use super::{Runs, Story, Watch};
 use crate::console::PASTED;
 use crate::journal::{Past, Record, Stand};
 use crate::story::conclusion::{Conclusion, Locks};
-use crate::story::doubt::shares_its_name;
+use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::stage::Stage;
 use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made};
-use crate::tools::progress::{Stored, Telling};
+use crate::tools::progress::{Action, Resource, Stored, Telling};
 use crate::tools::recovering::{Draft, Made, Recovering};
 use crate::tools::{Tool, ToolError};
 
@@ -51,7 +51,7 @@ impl<S: Stage> Story<'_, S> {
     /// Says what earlier deploys have left that the state does not have, and decides what that means for
     /// this one.
     pub(super) async fn weigh(&self, past: &Past, stored: Result<Stored, ToolError>) -> Weighed {
-        let mut weighed = self.weigh_here(&past.records, stored).await;
+        let mut weighed = self.weigh_here(past, stored).await;
         let is_over = |record: &Record| record.stand != Stand::Running;
         if weighed.course == Course::AsEver
             && self.deploy.on_unfinished == OnUnfinished::Stop
@@ -64,7 +64,8 @@ impl<S: Stage> Story<'_, S> {
         weighed
     }
 
-    async fn weigh_here(&self, records: &[Record], stored: Result<Stored, ToolError>) -> Weighed {
+    async fn weigh_here(&self, past: &Past, stored: Result<Stored, ToolError>) -> Weighed {
+        let records = &past.records;
         let Some(tool) = self.tool.recoverer().filter(|_| !records.is_empty()) else {
             return Weighed::default();
         };
@@ -94,10 +95,15 @@ impl<S: Stage> Story<'_, S> {
                 };
             }
         };
-        let entries = records.iter().flat_map(|record| &record.entries);
+        let stored = &stored;
+        let entries = records.iter().flat_map(|record| {
+            let is_surely_of_it = is_surely_of(self.journal, self.tool, &past.released, record);
+            let entries = record.entries.iter();
+            entries.filter(move |entry| is_surely_of_it || !is_made_in(stored, &entry.resource))
+        });
         let unfinished = Unfinished {
             misses_some: records.iter().any(Record::misses_some),
-            ..Unfinished::of(entries, &stored, &tool)
+            ..Unfinished::of(entries, stored, &tool)
         };
         unfinished.tell();
         let wish = match self.deploy.on_unfinished {
@@ -221,4 +227,10 @@ impl<S: Stage> Story<'_, S> {
             .map(|Made { address, id }| teller.import_by_hand(address, id) + "\n");
         commands.collect()
     }
+}
+
+/// Whether a state has something where a deploy has made something new: then that one has used another
+/// state, or somebody has made it again since.
+fn is_made_in(stored: &Stored, resource: &Resource) -> bool {
+    resource.action == Action::Create && stored.0.contains_key(&resource.address)
 }

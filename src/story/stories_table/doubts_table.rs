@@ -76,3 +76,65 @@ async fn a_release_leaves_alone_what_may_be_of_another_state_that_is_deployed_ju
         assert_eq!(world.stand_of(&record.owner), Some(stand));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_state_settles_nothing_that_was_in_flight_and_is_not_held_up_by_what_it_has_itself()
+{
+    let in_flight = || Resource::created("fake.begun", Fate::InFlight, None);
+    let killed = || held(&format!("{KILLED}@vm"));
+    let has_both = &[("fake.made", "2"), ("fake.begun", "3")][..];
+    let open = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned());
+        names.collect::<Vec<String>>()
+    };
+    for (shares_its_name, look, ids, exit, left) in [
+        (
+            true,
+            Look::Free,
+            has_both,
+            Exit::Done,
+            &["fake.made", "fake.begun"][..],
+        ),
+        (
+            true,
+            Look::Free,
+            &[("fake.made", "1")],
+            Exit::Done,
+            &["fake.begun"],
+        ),
+        (
+            true,
+            Look::Free,
+            &[],
+            Exit::Unfinished,
+            &["fake.made", "fake.begun"],
+        ),
+        // The lock of the killed deploy was that of this state.
+        (true, killed(), has_both, Exit::Unfinished, &["fake.made"]),
+        (
+            false,
+            Look::Free,
+            has_both,
+            Exit::Unfinished,
+            &["fake.made"],
+        ),
+    ] {
+        let record = Record {
+            stand: Stand::Unfinished,
+            ..left_by(vec![made(), in_flight()])
+        };
+        let mut world = World::with_records(look.clone(), &[record]);
+        world.place.shares_its_name = shares_its_name;
+        world.has_stored(ids);
+        let conclusion = world
+            .deploy_as(&KILLED.replace("/1/fed", "/2/fed"), &|_, _| {})
+            .await;
+        let case = format!("{look:?} {shares_its_name} {ids:?}");
+        assert_eq!(conclusion.exit, exit, "{case}");
+        assert_eq!(
+            world.kept(41),
+            Some((Stand::Unfinished, open(left))),
+            "{case}"
+        );
+    }
+}
