@@ -68,6 +68,8 @@ impl Entry {
 pub(crate) struct Past {
     /// What is not settled at the place that was asked about.
     pub(crate) records: Vec<Record>,
+    /// What deploys have told of this place that may go on: nothing is compared, and nothing written.
+    pub(crate) in_doubt: Vec<Record>,
     /// Whose locks were released, so that what they have left is of the state that is used here.
     pub(crate) released: Vec<Owner>,
     /// The same of other places of the repository, as far as something is open there.

@@ -119,6 +119,11 @@ impl Journal {
         }
     }
 
+    /// Whether it is of another step of the own pipeline, which has not told of its end.
+    pub(super) fn goes_on_beside(&self, record: &Record) -> bool {
+        self.kept().is_some_and(|kept| kept.goes_on_beside(record))
+    }
+
     /// Whether it is of an earlier run of the own step.
     pub(super) fn is_of_earlier_run(&self, record: &Record) -> bool {
         self.kept()
@@ -187,7 +192,7 @@ impl Journal {
         here.retain(|record| record.is_left_at(place));
         let may_go_on = here.iter().find(|record| is_in_doubt(record));
         let may_go_on = may_go_on.map(|record| Gap::MayGoOn(record.owner.build()));
-        here.retain(|record| !is_in_doubt(record));
+        let in_doubt = here.extract_if(.., |record| is_in_doubt(record)).collect();
         let unanswered = unanswered.map(|why| {
             if is_answered.get() {
                 Gap::Incomplete(why)
@@ -197,6 +202,7 @@ impl Journal {
         });
         Past {
             records: here,
+            in_doubt,
             released: whose.holders.to_vec(),
             elsewhere: kept.left_elsewhere(elsewhere),
             told_by,

@@ -14,6 +14,8 @@ use crate::story::remains::{Kind, Left, names};
 use crate::tools::progress::{Resource, Stored, Telling, Told};
 use crate::tools::{Host, Teller, Tool, ToolError};
 
+/// Of how many deploys is said that they may go on.
+const MOST_IN_DOUBT: usize = 3;
 /// How many next steps are printed.
 const STEPS: usize = 5;
 /// By which name a person resolves what a journal does not list. No address is without a dot.
@@ -259,4 +261,31 @@ fn capitalised(words: &str) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
+}
+
+/// Says what is open where nobody knows whether it is still being made, or which state it is about.
+pub(super) fn tell_in_doubt(prefix: &str, records: &[Record]) {
+    for record in records.iter().take(MOST_IN_DOUBT) {
+        let (build, link, open) = (record.owner.build(), record.owner.link(), open_in(record));
+        warn!(
+            "{prefix}Build {build} has not told of its end, and may go on ({link}). What it has made \
+             here, or may have, was not compared with the state: {open}. Look at its step; once that is \
+             over, `softstop resolve` compares it, and lists what is left."
+        );
+    }
+    if let Some(more @ 1..) = records.len().checked_sub(MOST_IN_DOUBT) {
+        warn!("{prefix}The same is known of {more} more deploys.");
+    }
+}
+
+/// What is open in a record, whether it is listed or not.
+pub(super) fn open_in(record: &Record) -> String {
+    let open = record.entries.iter().filter(|entry| entry.is_open());
+    let open: Vec<Left> = open.map(left_of).collect();
+    let listed = names(&open.iter().collect::<Vec<_>>());
+    match (open.len(), record.misses_some()) {
+        (_, false) => listed,
+        (0, true) => format!("{} that are not listed", record.dropped),
+        (_, true) => format!("{listed}; {} more are not listed", record.dropped),
+    }
 }

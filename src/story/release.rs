@@ -15,7 +15,7 @@ use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
 use crate::story::doubt::shares_its_name;
 use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
-use crate::story::past::{advise, look_back, name_of, tell_by_log, tell_way_out};
+use crate::story::past::{advise, look_back, name_of, tell_by_log, tell_in_doubt, tell_way_out};
 use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
 use crate::tools::{Locked, StateKeeper, StateKeeping, ToolError, Unstored};
@@ -171,6 +171,7 @@ async fn tell_past<S: Stage>(
     };
     let past = journal.past(stage, directory, place_name.as_ref(), whose, untold);
     let mut past = past.await;
+    tell_in_doubt(&format!("{name}: "), &past.in_doubt);
     let is_told = holder.as_ref().is_some_and(|holder| past.tells_of(holder));
     if !past.records.is_empty() {
         let (prefix, records) = (format!("{name}: "), &mut past.records);

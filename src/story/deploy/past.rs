@@ -10,8 +10,9 @@ use crate::lock::Owner;
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Untold, Whose};
 use crate::story::keeping::Keeping;
-use crate::story::past::{left_of, look_back, name_of, stored_at, tell_by_log, tell_way_out};
-use crate::story::remains::{Left, names};
+use crate::story::past::{
+    look_back, name_of, open_in, stored_at, tell_by_log, tell_in_doubt, tell_way_out,
+};
 use crate::story::stage::Stage;
 use crate::tools::progress::Stored;
 use crate::tools::{Locking, Processes, Tool, ToolError};
@@ -46,7 +47,11 @@ impl<S: Stage> Story<'_, S> {
         let mut past = self.untold_past(before).await;
         if !has_work {
             past.records.clear();
+            past.in_doubt.clear();
         }
+        // Who deploys beside this one tells of it in a step of his own.
+        let goes_on_beside = |record: &Record| self.journal.goes_on_beside(record);
+        past.in_doubt.retain(|record| !goes_on_beside(record));
         let here = name_of(self.tool);
         past.elsewhere.retain(|record| {
             let is_in_reach = |here: &PlaceName| record.place.is_in_reach_of(here);
@@ -60,6 +65,7 @@ impl<S: Stage> Story<'_, S> {
             stored = read.unwrap_or(stored);
             tell_way_out("", records);
         }
+        tell_in_doubt("", &past.in_doubt);
         tell_elsewhere(&past.elsewhere);
         let records = past.records.clone();
         past.records.retain(Record::is_open);
@@ -182,17 +188,5 @@ fn tell_elsewhere(records: &[Record]) {
     }
     if let Some(more @ 1..) = records.len().checked_sub(MOST_ELSEWHERE) {
         warn!("The same is known of {more} more deploys.");
-    }
-}
-
-/// What is open in a record, whether it is listed or not.
-fn open_in(record: &Record) -> String {
-    let open = record.entries.iter().filter(|entry| entry.is_open());
-    let open: Vec<Left> = open.map(left_of).collect();
-    let listed = names(&open.iter().collect::<Vec<_>>());
-    match (open.len(), record.misses_some()) {
-        (_, false) => listed,
-        (0, true) => format!("{} that are not listed", record.dropped),
-        (_, true) => format!("{listed}; {} more are not listed", record.dropped),
     }
 }

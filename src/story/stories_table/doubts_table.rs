@@ -53,12 +53,11 @@ async fn a_deploy_that_may_use_another_state_is_not_taken_for_a_killed_one() {
     ] {
         let mut world = World::with_records(look.clone(), slice::from_ref(&record));
         world.place.shares_its_name = shares_its_name;
-        let conclusion = world
-            .deploy_as(&KILLED.replace("/1/fed", "/2/fed"), &|_, _| {})
-            .await;
-        let (exit, stand) = match is_over {
-            true => (Exit::Unfinished, Stand::Unfinished),
-            false => (Exit::Done, Stand::Running),
+        let conclusion = world.deploy_as(&KILLED.replace("/1/fed", "/2/fed")).await;
+        let (exit, stand) = if is_over {
+            (Exit::Unfinished, Stand::Unfinished)
+        } else {
+            (Exit::Done, Stand::Running)
         };
         let case = format!("{} {look:?} {shares_its_name}", record.owner);
         assert_eq!(conclusion.exit, exit, "{case}");
@@ -126,14 +125,37 @@ async fn another_state_settles_nothing_that_was_in_flight_and_is_not_held_up_by_
         let mut world = World::with_records(look.clone(), &[record]);
         world.place.shares_its_name = shares_its_name;
         world.has_stored(ids);
-        let conclusion = world
-            .deploy_as(&KILLED.replace("/1/fed", "/2/fed"), &|_, _| {})
-            .await;
+        let conclusion = world.deploy_as(&KILLED.replace("/1/fed", "/2/fed")).await;
         let case = format!("{look:?} {shares_its_name} {ids:?}");
         assert_eq!(conclusion.exit, exit, "{case}");
         assert_eq!(
             world.kept(41),
             Some((Stand::Unfinished, open(left))),
+            "{case}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_go_on_stops_a_deploy_only_where_that_is_wished() {
+    use OnUnfinished::{Ignore, Import, Report, Stop};
+    for (record, wish, exit) in [
+        (left_by(vec![made()]), Report, Exit::Done),
+        (left_by(vec![made()]), Import, Exit::Done),
+        (left_by(vec![made()]), Ignore, Exit::Done),
+        (left_by(vec![made()]), Stop, Exit::Unfinished),
+        // It is of a step of the own pipeline, and tells of itself.
+        (beside(), Stop, Exit::Done),
+    ] {
+        let mut world = World::with_records(Look::Free, slice::from_ref(&record));
+        world.place.backends.clear();
+        world.deploy.on_unfinished = wish;
+        let conclusion = world.deploy().await;
+        let case = format!("{} {wish:?}", record.owner);
+        assert_eq!(conclusion.exit, exit, "{case}");
+        assert_eq!(
+            world.stand_of(&record.owner),
+            Some(Stand::Running),
             "{case}"
         );
     }

@@ -215,11 +215,15 @@ impl World {
     }
 
     async fn deploy(&mut self) -> Conclusion {
-        self.deploy_as(ASKER, &|_, _| {}).await
+        self.deploy_as(ASKER).await
     }
 
     /// As the step with this stamp.
-    async fn deploy_as(
+    async fn deploy_as(&mut self, stamp: &str) -> Conclusion {
+        self.deploy_telling(stamp, &|_, _| {}).await
+    }
+
+    async fn deploy_telling(
         &mut self,
         stamp: &str,
         report: &dyn Fn(&Conclusion, &Remains),

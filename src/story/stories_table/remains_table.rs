@@ -23,6 +23,6 @@ async fn what_was_made_elsewhere_by_a_program_without_blocks_is_imported_there()
     let report = |_: &Conclusion, remains: &Remains| {
         imports.replace(remains.imports.clone());
     };
-    world.deploy_as(ASKER, &report).await;
+    world.deploy_telling(ASKER, &report).await;
     assert_eq!(imports.take(), "fake import in elsewhere x.made 1\n");
 }
