@@ -152,11 +152,12 @@ async fn a_resolution_never_says_that_nothing_is_left_where_not_all_have_answere
 #[tokio::test(start_paused = true)]
 async fn the_journal_tells_of_a_holder_of_whom_nothing_is_left_to_settle() {
     let holder = Owner::parse(KILLED).unwrap();
-    for (stand, untold, is_told) in [
-        (Stand::Settled, Untold::Over, true),
-        (Stand::Unfinished, Untold::Over, true),
-        (Stand::Running, Untold::Over, true),
-        (Stand::Running, Untold::PerhapsAlive, false),
+    for (stand, untold) in [
+        (Stand::Settled, Untold::Over),
+        (Stand::Unfinished, Untold::Over),
+        (Stand::Running, Untold::Over),
+        // Its own lock was released.
+        (Stand::Running, Untold::PerhapsAlive),
     ] {
         let world = World::with_records(Look::Free, &[left_at("here", stand)]);
         world.shelf.failing.replace(Some(COMMIT.to_owned()));
@@ -168,7 +169,7 @@ async fn the_journal_tells_of_a_holder_of_whom_nothing_is_left_to_settle() {
         let directory = Path::new("/");
         let past = journal.past(&world.host, directory, Some(&place), whose, untold);
         let past = past.await;
-        assert_eq!(past.tells_of(&holder), is_told, "{stand:?} {untold:?}");
+        assert!(past.tells_of(&holder), "{stand:?} {untold:?}");
         assert!(past.gap.is_some(), "one commit is silent");
     }
 }
