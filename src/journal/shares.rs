@@ -2,7 +2,8 @@
 //!
 //! Two places may have the same addresses, and only a wrapper says before each line which of them it
 //! is about. So of several places without a wrapper, only what was told before the second one was
-//! seen is known to be of the first; the rest is nobody's.
+//! seen is known to be of the first; the rest is nobody's, and is
+//! counted at each of them.
 //!
 //! What is known to be of a place is kept under its address alone. What a wrapper calls by a name that
 //! may be of this place or of another one keeps that name: it is told to people, and neither compared
@@ -39,6 +40,8 @@ impl Shares {
             return Told::default();
         }
         let is_of_one_unit = told.is_of_one_unit();
+        let nobodys = |one: &&Resource| !is_alone && self.is_nobodys(one);
+        let nobodys = told.resources.iter().filter(nobodys).count();
         let told_of = told.resources.into_iter();
         let told_of = told_of.filter(|resource| is_alone || resource.unit.is_some());
         let seen = told_of.filter_map(|one| self.seen_from(place, one, is_of_one_unit));
@@ -49,9 +52,22 @@ impl Shares {
         }
         Told {
             resources,
-            dropped: told.dropped,
+            dropped: told.dropped + nobodys,
             has_plan: told.has_plan && is_alone,
         }
+    }
+
+    /// Whether there are others beside one.
+    pub(crate) fn are_several(&self) -> bool {
+        self.places.len() > 1
+    }
+
+    /// Whether this was begun, and any of the places may have made it.
+    fn is_nobodys(&self, resource: &Resource) -> bool {
+        // What has come further since may be another place's of the same address.
+        let is_of_the_first = self.of_the_first.resources.contains(resource);
+        let may_be_there = resource.is_begun() && resource.leaves_something();
+        resource.unit.is_none() && may_be_there && !is_of_the_first
     }
 
     /// A resource as this place has it, where it is of this place or may be: without its unit where that
@@ -164,6 +180,24 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_was_begun_and_is_nobodys_is_counted_at_each_place() {
+        let mut shares = Shares::default();
+        shares.note(Some(PlaceName::on_s3("net")), Told::default);
+        let mut all = told(&["x", "y", "[app] z", "[other] z"]);
+        assert_eq!(shares.of(&PlaceName::on_s3("net"), all.clone()).dropped, 0);
+        shares.note(Some(PlaceName::on_s3("app")), || told(&["x"]));
+        for place in ["net", "app"] {
+            let counted = |told: Told| shares.of(&PlaceName::on_s3(place), told).dropped;
+            assert_eq!(counted(all.clone()), 1, "y");
+        }
+        // The second place has the same address.
+        all.resources[0].stage = Fate::Complete;
+        assert_eq!(shares.of(&PlaceName::on_s3("app"), all.clone()).dropped, 2);
+        all.resources[1].stage = Fate::NotBegun;
+        assert_eq!(shares.of(&PlaceName::on_s3("app"), all).dropped, 1);
     }
 
     /// What is kept at these places of what a wrapper has told, each as in `told`.

@@ -300,8 +300,12 @@ impl Teller {
             };
             entry.is_stored = is_stored.or(entry.is_stored);
         }
-        if remains.is_plain {
+        let is_of_several = self.shares.borrow().are_several();
+        if remains.is_plain || remains.state_is_kept && is_of_several {
             record.dropped = 0;
+        } else if !remains.state_is_kept && remains.is_unheard() {
+            // It is not known, which is more than nothing.
+            record.dropped = record.dropped.max(1);
         }
         // After that, because what this deploy has made is not what the earlier one has left.
         self.carry_into(&mut record);

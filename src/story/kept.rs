@@ -102,8 +102,10 @@ impl Kept {
                 Err(InsightsError::NotFound) => Vec::new(),
                 records => records?,
             };
-            let records = records.into_iter().map(Record::taken_as_over);
+            let records = records.into_iter();
             // A deploy that has told nothing yet may just have begun.
+            let records = records.filter(|record| !record.has_told_nothing());
+            let records = records.map(Record::taken_as_over);
             found.take_in(
                 records.filter(|record| record.stand != Stand::Running || record.is_open()),
             );

@@ -204,11 +204,12 @@ fn tell(prefix: &str, record: &Record) {
         }
     }
     if record.misses_some() {
-        warn!(
-            "{prefix}{} more are not listed: look into the log of build {}.",
-            record.dropped,
-            record.owner.build()
-        );
+        let (count, build) = (record.dropped, record.owner.build());
+        if left.is_empty() {
+            warn!("{prefix}Nothing is listed: look into the log of build {build}.");
+        } else {
+            warn!("{prefix}{count} more are not listed: look into the log of build {build}.");
+        }
     }
 }
 
@@ -226,9 +227,10 @@ pub(super) fn advise(prefix: &str, place: &Tool, records: &[Record]) {
 pub(super) fn summary(record: &Record, left: &[Left]) -> String {
     let (build, link) = (record.owner.build(), record.owner.link());
     let count = left.len() + record.dropped;
-    if count == 0 {
+    if left.is_empty() && !record.has_plan {
         return format!(
-            "What build {build} was making is not known, because nothing of it was heard ({link})."
+            "What build {build} was making is not known, because nothing was heard that is surely of \
+             this place ({link})."
         );
     }
     let mut parts = Vec::new();

@@ -1,6 +1,8 @@
 //! What becomes of what is in no record, because it was not written or not read.
 
-use super::journals_table::{left, left_by, names};
+use std::sync::Arc;
+
+use super::journals_table::{KILLED, left, left_by, names};
 use super::*;
 use crate::journal::{Record, Stand};
 use crate::tools::progress::{Fate, Resource};
@@ -66,5 +68,58 @@ async fn what_a_deploy_that_ends_well_has_not_listed_is_stored() {
         world.place.told.lock().unwrap().dropped = 2_000;
         world.deploy().await;
         assert_eq!(world.kept(42), Some((stand, Vec::new())));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_killed_deploy_that_nobody_has_heard_it_is_not_known_what_it_has_made() {
+    for (ending, stand, count) in [
+        (killed(), Stand::Unfinished, 1),
+        (ended(256), Stand::Settled, 0),
+        (ended(0), Stand::Settled, 0),
+    ] {
+        let mut world = World::with_records(Look::Free, &[]);
+        world.ending(Ok(ending));
+        world.deploy().await;
+        assert_eq!(world.kept(42), Some((stand, Vec::new())));
+        assert_eq!(world.not_listed(42), count);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_of_none_of_several_places_surely_is_counted_where_a_tool_was_killed() {
+    for (ending, stand) in [(killed(), Stand::Unfinished), (ended(256), Stand::Settled)] {
+        let mut world = World::with_records(Look::Free, &[]);
+        let mut app = FakePlace::with(&world.moments, &[]);
+        app.name = "app";
+        world.place.others.push(FakeTool(Rc::new(app)));
+        world.host.seen = vec![seen("apply", "here"), seen("apply", "app")];
+        let told = Arc::clone(&world.place.told);
+        world.host.act.replace(Some(Box::new(move || {
+            let begun = Resource::created("begun", Fate::InFlight, None);
+            told.lock().unwrap().resources = vec![begun];
+        })));
+        world.ending(Ok(ending));
+        world.deploy().await;
+        let records = world.shelf.records.borrow();
+        let stands: Vec<Stand> = records.iter().map(|record| record.stand).collect();
+        assert_eq!(stands, [stand; 2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_holder_that_has_told_nothing_may_have_made_anything() {
+    let nothing = Record {
+        has_plan: false,
+        ..left_by(Vec::new())
+    };
+    for (look, stand) in [
+        (held(&format!("{KILLED}@vm")), Stand::Unfinished),
+        // It may just have begun.
+        (Look::Free, Stand::Running),
+    ] {
+        let mut world = World::with_records(look, std::slice::from_ref(&nothing));
+        world.deploy_as(&KILLED.replace("/1/fed", "/2/fed")).await;
+        assert_eq!(world.kept(41), Some((stand, Vec::new())));
     }
 }
