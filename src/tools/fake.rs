@@ -312,7 +312,13 @@ impl Recovering for FakeTool {
         Ok(None)
     }
 
-    fn step(&self, _: Step<'_>, _: &Job, _: Duration) -> Result<Prepared, ToolError> {
+    async fn step(
+        &self,
+        _: &impl Host,
+        _: Step<'_>,
+        _: &Job,
+        _: Duration,
+    ) -> Result<Prepared, ToolError> {
         self.own_command(Command::new("fake"))
     }
 

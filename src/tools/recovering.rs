@@ -35,8 +35,9 @@ pub(crate) trait Recovering {
     fn clear_away(&self) -> io::Result<Option<PathBuf>>;
 
     /// What is run for one step of a job.
-    fn step(
+    async fn step(
         &self,
+        host: &impl Host,
         step: Step<'_>,
         job: &Job,
         lock_timeout: Duration,

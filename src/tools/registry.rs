@@ -333,13 +333,14 @@ impl Recovering for Recoverer<'_> {
         ask!(self, tool => tool.clear_away())
     }
 
-    fn step(
+    async fn step(
         &self,
+        host: &impl Host,
         step: Step<'_>,
         job: &Job,
         lock_timeout: Duration,
     ) -> Result<Prepared, ToolError> {
-        ask!(self, tool => tool.step(step, job, lock_timeout))
+        ask!(self, tool => tool.step(host, step, job, lock_timeout).await)
     }
 
     fn planned(&self, draft: &Draft) -> Result<Planned, ToolError> {

@@ -244,6 +244,42 @@ fn a_terraform_that_knows_no_import_blocks_stops_and_the_commands_are_said() {
     }
 }
 
+/// Terraform refuses variables at the apply of a plan before 1.10.
+#[test]
+fn an_old_terraform_does_not_refuse_a_plan_that_was_made_with_variables_for_every_command() {
+    for name in ["0-12", "0-15"] {
+        let pipeline = Pipeline::begin();
+        let variable = "variable \"x\" {\n  default = \"\"\n}\n";
+        let project = Project::new(Kind::HttpStrict, &(thing("a", "") + variable));
+        old_terraforms::lay_out_plugins(&project.scratch().join("plugins"));
+        let deploy = || old_terraforms::deploy(&project, name);
+        let left = ("slow_thing.bygone", "create", "complete", Some("one"));
+        pipeline.leave_by(deploy(), &[left]);
+        let given = deploy().env("TF_CLI_ARGS", "-var x=1");
+        let finished = pipeline.softstop(given).finish();
+        finished.expect_code(0);
+        assert!(finished.stdout.contains("Apply complete!"), "{finished}");
+    }
+}
+
+/// And needs them since for what is ephemeral.
+#[test]
+fn what_is_ephemeral_is_told_to_the_apply_of_a_plan_too() {
+    for variable in ["TF_CLI_ARGS_apply", "TF_CLI_ARGS"] {
+        for program in PROGRAMS {
+            let pipeline = Pipeline::begin();
+            let project = project(program, &[object("a", "")]);
+            pipeline.leave_made(&project, "bygone", "one");
+            let required = "variable \"x\" {\n  ephemeral = true\n}\n";
+            project.write("variable.tf", required);
+            let given = pipeline.deploy(&project).env(variable, "-var x=1");
+            let finished = given.finish();
+            finished.expect_code(0);
+            assert_eq!(project.store.resources(), ["a"], "{finished}");
+        }
+    }
+}
+
 #[test]
 fn a_plan_of_a_state_that_somebody_has_changed_since_is_not_applied() {
     for program in PROGRAMS {

@@ -197,8 +197,9 @@ impl<S: Stage> Steps<'_, '_, S> {
             return Err(self.ended(Ok(Ending { interrupt, ..last })));
         }
         let lock_timeout = self.story.deploy.lock_timeout;
-        let prepared = self.tool.step(step, self.job, lock_timeout);
-        let ending = self.story.supervise(prepared, self.watch).await;
+        let stage = self.story.stage;
+        let prepared = self.tool.step(stage, step, self.job, lock_timeout);
+        let ending = self.story.supervise(prepared.await, self.watch).await;
         match ending {
             Ok(ending) => {
                 self.last = Some(ending);

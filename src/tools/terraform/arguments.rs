@@ -102,7 +102,10 @@ pub(super) fn joined(words: &[String]) -> String {
 }
 
 /// The options that a variable gives.
-fn options_of(environment: &Environment, by: &'static str) -> Result<Vec<CallOption>, ToolError> {
+pub(super) fn options_of(
+    environment: &Environment,
+    by: &'static str,
+) -> Result<Vec<CallOption>, ToolError> {
     let text = environment.text(by).unwrap_or_default();
     let words = words(&text).ok_or(ToolError::BadArguments { variable: by })?;
     Ok(told_apart(words).0)

@@ -1,11 +1,12 @@
-//! What TF_CLI_ARGS_apply says to an apply, for the plan and the apply of that plan into which it is
-//! taken apart.
+//! What TF_CLI_ARGS_apply and TF_CLI_ARGS say to an apply, for the plan and the apply of that plan into
+//! which it is taken apart.
 
-use super::arguments::{joined, told_apart, words};
+use semver::Version;
+
+use super::arguments::{joined, options_of};
 use crate::environment::Environment;
 use crate::tools::error::ToolError;
 
-const VARIABLE: &str = "TF_CLI_ARGS_apply";
 /// Those that `plan` does not know.
 const OF_APPLY: [&str; 4] = [
     "auto-approve",
@@ -25,6 +26,14 @@ const OF_BOTH: [&str; 9] = [
     "parallelism",
     "show-sensitive",
 ];
+/// Those that give values to variables, which are in the plan.
+const OF_VARIABLES: [&str; 2] = ["var", "var-file"];
+
+/// Whether a Terraform of this version lets the apply of a plan be given variables. It refuses them
+/// before 1.10, and needs them since for what is ephemeral, which is in no plan.
+pub(super) fn takes_variables(version: &str) -> bool {
+    Version::parse(version).is_ok_and(|version| (version.major, version.minor) >= (1, 10))
+}
 
 /// The words of both.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,15 +42,19 @@ pub(super) struct Halves {
     pub(super) plan: String,
     /// What is left for the apply of that plan, which refuses what would decide it anew.
     pub(super) apply: String,
+    /// What is left for it of what every command is told. Of what else decides a plan, `init` refuses all
+    /// but `-target`, which the apply of a plan does not mind.
+    pub(super) every: String,
 }
 
 impl Halves {
-    pub(super) fn of(environment: &Environment) -> Result<Self, ToolError> {
-        let text = environment.text(VARIABLE).unwrap_or_default();
-        let words = words(&text).ok_or(ToolError::BadArguments { variable: VARIABLE })?;
-        let (mut plan, mut apply) = (Vec::new(), Vec::new());
-        for option in told_apart(words).0 {
-            let is_of_both = OF_BOTH.contains(&option.name.as_str());
+    /// Where the apply of a plan takes variables, or does not.
+    pub(super) fn of(environment: &Environment, takes_variables: bool) -> Result<Self, ToolError> {
+        let is_variable = |name: &str| OF_VARIABLES.contains(&name);
+        let (mut plan, mut apply, mut every) = (Vec::new(), Vec::new(), Vec::new());
+        for option in options_of(environment, "TF_CLI_ARGS_apply")? {
+            let is_of_both = OF_BOTH.contains(&option.name.as_str())
+                || takes_variables && is_variable(&option.name);
             let is_of_apply = OF_APPLY.contains(&option.name.as_str());
             if !is_of_apply {
                 plan.extend(option.words.clone());
@@ -50,9 +63,15 @@ impl Halves {
                 apply.extend(option.words);
             }
         }
+        for option in options_of(environment, "TF_CLI_ARGS")? {
+            if takes_variables || !is_variable(&option.name) {
+                every.extend(option.words);
+            }
+        }
         Ok(Self {
             plan: joined(&plan),
             apply: joined(&apply),
+            every: joined(&every),
         })
     }
 }
@@ -77,12 +96,33 @@ mod tests {
                 "'-auto-approve' '-lock=false' '-backup' 'x' '-json'",
             ),
         ] {
-            let halves = Halves::of(&Environment::from([("TF_CLI_ARGS_apply", text)])).unwrap();
+            let halves =
+                Halves::of(&Environment::from([("TF_CLI_ARGS_apply", text)]), false).unwrap();
             let expected = Halves {
                 plan: plan.to_owned(),
                 apply: apply.to_owned(),
+                every: String::new(),
             };
             assert_eq!(halves, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_apply_of_a_plan_is_told_of_variables_where_it_takes_them() {
+        let text = "-var-file=x.tfvars -no-color -var 'a=b c' --var-file y";
+        let all = "'-var-file=x.tfvars' '-no-color' '-var' 'a=b c' '--var-file' 'y'";
+        for (version, apply) in [
+            ("1.9.8", "'-no-color'"),
+            ("0.15.0", "'-no-color'"),
+            ("", "'-no-color'"),
+            ("1.10.0", all),
+            ("1.11.4", all),
+        ] {
+            let environment =
+                Environment::from([("TF_CLI_ARGS", text), ("TF_CLI_ARGS_apply", text)]);
+            let halves = Halves::of(&environment, takes_variables(version)).unwrap();
+            assert_eq!(halves.every, apply, "{version}");
+            assert_eq!((halves.plan.as_str(), halves.apply.as_str()), (all, apply));
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::unistd::gethostname;
 use tracing::warn;
 
-use super::halves::Halves;
+use super::halves::{Halves, takes_variables};
 use super::http_backend::HttpLock;
 use super::lock::TerraformLock;
 use super::lock_view::LockView;
@@ -317,8 +317,9 @@ impl Recovering for Terraform {
         import_blocks::clear_away(&self.directory)
     }
 
-    fn step(
+    async fn step(
         &self,
+        host: &impl Host,
         step: Step<'_>,
         job: &Job,
         lock_timeout: Duration,
@@ -328,11 +329,19 @@ impl Recovering for Terraform {
         self.surround(&mut prepared.command, lock_timeout);
         // What is meant for the apply of the default command decides what its plan says.
         if *job == Job::Apply {
-            let halves = Halves::of(&self.environment)?;
+            let takes_variables = self.is_opentofu
+                || matches!(step, Step::Apply(_))
+                    && self
+                        .version(host)
+                        .await
+                        .is_ok_and(|version| takes_variables(&version));
+            let halves = Halves::of(&self.environment, takes_variables)?;
             let command = &mut prepared.command;
             match step {
                 Step::Plan(_) => command.env("TF_CLI_ARGS_plan", halves.plan),
-                Step::Apply(_) => command.env("TF_CLI_ARGS_apply", halves.apply),
+                Step::Apply(_) => command
+                    .env("TF_CLI_ARGS_apply", halves.apply)
+                    .env("TF_CLI_ARGS", halves.every),
                 Step::SetUp | Step::Show(..) | Step::Refresh => command,
             };
         }
