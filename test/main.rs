@@ -65,6 +65,7 @@ mod stamp_in_containers;
 mod stateless_locks;
 mod status;
 mod stop;
+mod torn_down;
 mod trees;
 mod units;
 mod unnamed_locks;

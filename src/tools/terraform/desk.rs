@@ -24,7 +24,7 @@ const LIMIT_OF_AN_ANSWER: Duration = Duration::from_secs(30);
 const PULL: [&str; 3] = ["state", "pull", "-no-color"];
 
 pub(super) enum Desk<'a, H> {
-    /// The user's directory, which a Terraform that was seen has initialised.
+    /// The user's directory, which a Terraform that was seen has initialised, and whose state is there.
     InPlace(&'a Terraform),
     /// A shadow of it: a fresh clone is not initialised.
     InShadow(Box<LockView<'a, H>>),
@@ -53,7 +53,7 @@ pub(super) fn unreadable(place: &Terraform, reason: &str) -> ToolError {
 
 impl<'a, H: Host> Desk<'a, H> {
     pub(super) async fn open(host: &'a H, place: &'a Terraform) -> Result<Self, ToolError> {
-        if place.is_seen && is_set_up_here(place) {
+        if place.is_seen && !place.is_removed && is_set_up_here(place) {
             return Ok(Self::InPlace(place));
         }
         let resolved = resolved(host, place).await?;

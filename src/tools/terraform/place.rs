@@ -43,6 +43,8 @@ pub(crate) struct Terraform {
     pub(crate) environment: Environment,
     /// Whether a Terraform was seen to run there.
     pub(super) is_seen: bool,
+    /// Whether that one removed the state, so that asking for it might make it again.
+    pub(super) is_removed: bool,
     /// The `-var` and `-var-file` with which it was seen.
     pub(super) seen_values: Option<Vec<String>>,
     /// The backend that it was seen to use.
@@ -68,6 +70,7 @@ impl Terraform {
             workspace: wanted.workspace,
             environment: Environment::own(),
             is_seen: false,
+            is_removed: false,
             seen_values: None,
             backend: None,
         };
@@ -321,6 +324,7 @@ mod tests {
             workspace: None,
             environment: Environment::from(staying),
             is_seen: false,
+            is_removed: false,
             seen_values: None,
             backend: None,
         };

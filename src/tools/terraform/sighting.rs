@@ -33,6 +33,7 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
         workspace: None,
         environment: seen.environment.clone(),
         is_seen: true,
+        is_removed: false,
         seen_values: Some(call.values()),
         backend: None,
     };
@@ -44,6 +45,7 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
     match effect {
         Effect::RemovesWorkspace => {
             terraform.workspace = call.operands.first().cloned();
+            terraform.is_removed = true;
             return Sighting::Removing(terraform);
         }
         Effect::MakesWorkspace => terraform.workspace = call.operands.first().cloned(),

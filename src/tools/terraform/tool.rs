@@ -374,6 +374,7 @@ mod tests {
             workspace: Some("default".to_owned()),
             environment: Environment::from([variable]),
             is_seen: true,
+            is_removed: false,
             seen_values: None,
             backend: Some(backend(kind, &json!({"bucket": "states", "key": "state"}))),
         };
