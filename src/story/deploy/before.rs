@@ -5,14 +5,17 @@ use tracing::{debug, info, warn};
 
 use super::Story;
 use crate::exit_code::Exit;
-use crate::lock::{Holder, LockInfo, Owner};
+use crate::lock::{Holder, Life, LockInfo, Owner, Verdict};
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::story::conclusion::{LockState, Locks};
 use crate::story::journal::Untold;
 use crate::story::locks::{exit_of_held, state_of};
 use crate::story::stage::Stage;
 use crate::supervisor::Cost;
-use crate::tools::{Locked, Locking, ToolError};
+use crate::tools::{Locked, Locking, Look, ToolError};
+
+/// How many locks are released one after the other, each taken since the last one was released.
+const MOST_RELEASES: u32 = 5;
 
 /// The locks as they were before the deploy.
 pub(super) struct Before {
@@ -79,14 +82,11 @@ impl<S: Stage> Story<'_, S> {
             also_in_doubt: true,
         };
         for (lock, look) in locks.iter().zip(looks) {
-            let recovery = recover_with_patience(self.stage, lock, look, &judge, patience).await?;
+            let released = &mut before.released;
+            let recovery = self.free(lock, look, &judge, patience, released).await?;
             before.locks.0.extend(state_of(recovery.clone()));
             match recovery {
-                Recovery::Untouched(Finding::Free) => {}
-                Recovery::Released(ref lock, _) => {
-                    info!("{recovery}");
-                    before.released.push(lock.clone());
-                }
+                Recovery::Untouched(Finding::Free) | Recovery::Released(..) => {}
                 locked => {
                     warn!("{locked}");
                     let why = ". The lock is held, and stays held.".to_owned();
@@ -96,6 +96,31 @@ impl<S: Stage> Story<'_, S> {
             }
         }
         Ok(())
+    }
+
+    /// Releases a lock whose holder is over, and waits in the same time for whoever takes it then: a
+    /// deploy that has waited for it may be first.
+    async fn free(
+        &self,
+        lock: &impl Locked,
+        mut look: Look,
+        judge: &impl AsyncFn(&LockInfo) -> Result<Verdict, ToolError>,
+        patience: Patience<'_>,
+        released: &mut Vec<LockInfo>,
+    ) -> Result<Recovery, ToolError> {
+        for _ in 0..MOST_RELEASES {
+            let recovery = recover_with_patience(self.stage, lock, look, judge, patience).await?;
+            let Recovery::Released(gone, _) = &recovery else {
+                return Ok(recovery);
+            };
+            info!("{recovery}");
+            released.push(gone.clone());
+            look = lock.look().await?;
+            if look == Look::Free {
+                return Ok(recovery);
+            }
+        }
+        Ok(Finding::Alive(None, Life::ChangesHands).into())
     }
 }
 

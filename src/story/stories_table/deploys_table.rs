@@ -284,3 +284,39 @@ async fn a_state_that_was_left_is_stored_only_while_the_lock_is_free() {
         fs::remove_file(scratch.path().join("errored.state")).unwrap_or_default();
     }
 }
+
+/// The lock of somebody who has come later.
+fn taken_since() -> Look {
+    Look::Held(LockInfo {
+        id: "4712".to_owned(),
+        ..lock(PERSON)
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_a_lock_that_was_just_released_is_waited_for_as_anybody_else() {
+    for (lock_timeout, is_deployed) in [(Duration::ZERO, false), (Duration::from_secs(60), true)] {
+        let mut world = World::showing(Look::Free);
+        world.deploy.lock_timeout = lock_timeout;
+        let looks = [
+            held(&earlier_run()),
+            taken_since(),
+            taken_since(),
+            Look::Free,
+        ];
+        world.backend.then(looks.map(Ok));
+        let backend = Rc::clone(&world.backend);
+        world.host.act.replace(Some(Box::new(move || {
+            assert_eq!(*backend.look.borrow(), Look::Free);
+        })));
+        let conclusion = world.deploy().await;
+        assert_eq!(world.has_deployed(), is_deployed);
+        assert_eq!(*world.backend.released.borrow(), ["4711"]);
+        let exit = if is_deployed {
+            Exit::Done
+        } else {
+            Exit::Locked
+        };
+        assert_eq!(conclusion.exit, exit);
+    }
+}
