@@ -59,3 +59,21 @@ fn a_workspace_that_is_torn_down_is_not_made_again_to_settle_what_was_left_there
     let reports = insights.reports("acme", "infra", step.commit());
     assert!(reports.iter().any(|report| report["result"] == "FAILED"));
 }
+
+#[test]
+fn a_workspace_is_torn_down_while_somebody_holds_the_lock_of_another_one() {
+    let project = with_a_review();
+    let id = project.be_locked_by("anna@macbook").unwrap();
+    let refused = Softstop::deploy(&project)
+        .script("terraform apply -auto-approve")
+        .finish();
+    refused.expect_code(3).expect_said("Nothing was deployed");
+
+    let torn_down = Softstop::deploy(&project).script(&recipe()).finish();
+    torn_down
+        .expect_code(0)
+        .expect_said("held by anna@macbook")
+        .expect_said("The command chooses another place itself");
+    assert_eq!(project.store.of_workspace("review").state(), None);
+    assert_eq!(project.store.lock_id(), Some(id));
+}

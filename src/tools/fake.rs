@@ -131,6 +131,10 @@ impl Processes for FakeTool {
         words.last().is_some_and(|word| word == "version")
     }
 
+    fn leaves(&self, words: &[String]) -> bool {
+        words.last().is_some_and(|word| word == "elsewhere")
+    }
+
     fn job_takes_no_lock(&self, _: &Job) -> bool {
         false
     }

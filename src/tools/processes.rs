@@ -30,6 +30,9 @@ pub(crate) trait Processes: Sized {
     /// Whether these words of a command, or the shell script in them, show that no lock is taken.
     fn takes_no_lock(&self, words: &[String]) -> bool;
 
+    /// Whether they show that locks are taken at other places alone than at this one.
+    fn leaves(&self, words: &[String]) -> bool;
+
     /// Whether what the tool itself runs for this job is told to take no lock.
     fn job_takes_no_lock(&self, job: &Job) -> bool;
 

@@ -144,6 +144,10 @@ impl Processes for Tool {
         ask!(self, tool => tool.takes_no_lock(words))
     }
 
+    fn leaves(&self, words: &[String]) -> bool {
+        ask!(self, tool => tool.leaves(words))
+    }
+
     fn job_takes_no_lock(&self, job: &Job) -> bool {
         ask!(self, tool => tool.job_takes_no_lock(job))
     }

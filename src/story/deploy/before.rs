@@ -12,7 +12,7 @@ use crate::story::journal::Untold;
 use crate::story::locks::{exit_of_held, state_of};
 use crate::story::stage::Stage;
 use crate::supervisor::Cost;
-use crate::tools::{Locked, Locking, Look, ToolError};
+use crate::tools::{Locked, Locking, Look, Processes, ToolError};
 
 /// How many locks are released one after the other, each taken since the last one was released.
 const MOST_RELEASES: u32 = 5;
@@ -76,9 +76,14 @@ impl<S: Stage> Story<'_, S> {
         }
         before.cost.learn_question(began.elapsed());
         let judge = async |holder: &LockInfo| self.inquiry.judge(self.tool, holder).await;
+        let leaves = self.tool.leaves(&self.deploy.runs.words());
         let patience = Patience {
             place: None,
-            until: Instant::now() + self.deploy.lock_timeout,
+            until: if leaves {
+                Instant::now()
+            } else {
+                Instant::now() + self.deploy.lock_timeout
+            },
             also_in_doubt: true,
         };
         for (lock, look) in locks.iter().zip(looks) {
@@ -87,6 +92,10 @@ impl<S: Stage> Story<'_, S> {
             before.locks.0.extend(state_of(recovery.clone()));
             match recovery {
                 Recovery::Untouched(Finding::Free) | Recovery::Released(..) => {}
+                locked if leaves => {
+                    warn!("{locked}");
+                    info!("The command chooses another place itself, so it runs all the same.");
+                }
                 locked => {
                     warn!("{locked}");
                     let why = ". The lock is held, and stays held.".to_owned();

@@ -320,3 +320,24 @@ async fn who_takes_a_lock_that_was_just_released_is_waited_for_as_anybody_else()
         assert_eq!(conclusion.exit, exit);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_the_command_leaves_behind_it_keeps_it_from_nothing() {
+    for (word, look, is_deployed, released) in [
+        ("elsewhere", held(PERSON), true, 0),
+        ("elsewhere", Look::HeldBySomebody, true, 0),
+        ("elsewhere", held(&earlier_run()), true, 1),
+        ("here", held(PERSON), false, 0),
+    ] {
+        let mut world = World::showing(look);
+        world.deploy.runs = Runs::Command("fake".to_owned(), vec![word.to_owned()]);
+        world.deploy.lock_timeout = Duration::from_secs(60);
+        world.host.seen.clear();
+        let began = tokio::time::Instant::now();
+        world.deploy().await;
+        assert_eq!(world.has_deployed(), is_deployed, "{word}");
+        assert_eq!(world.backend.released.borrow().len(), released, "{word}");
+        let has_waited = began.elapsed() >= Duration::from_secs(60);
+        assert_eq!(has_waited, !is_deployed, "{word}");
+    }
+}

@@ -9,6 +9,7 @@ mod block;
 mod by_hand;
 mod call;
 pub(super) mod chosen;
+mod command_words;
 mod configuration;
 #[cfg(test)]
 mod configuration_properties;

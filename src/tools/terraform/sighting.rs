@@ -8,7 +8,6 @@ use super::call::{Call, Effect};
 use super::configuration::Configuration;
 use super::place::{Terraform, selected_workspace};
 use super::plan_file;
-use crate::environment::Environment;
 use crate::supervisor::SeenTool;
 use crate::tools::processes::{Purpose, Sighting};
 
@@ -92,48 +91,6 @@ fn initialising(mut terraform: Terraform, call: &Call) -> Sighting<Terraform> {
     Sighting::Moving(left, terraform)
 }
 
-/// Whether a command is seen to call Terraform, and only in ways that take no lock. What calls anything
-/// else than the plainest programs is not seen through.
-pub(super) fn takes_no_lock(words: &[String]) -> bool {
-    const PLAIN: [&str; 10] = [
-        ":", "[", "cd", "echo", "ls", "mkdir", "printf", "set", "test", "true",
-    ];
-    let script;
-    let calls: Vec<Vec<&str>> = match words {
-        [shell, _, text] if shell == "/bin/sh" => {
-            script = text;
-            if script.contains(['$', '`', '(', '{', '\\', '<', '"', '\'']) {
-                return false;
-            }
-            script
-                .split([';', '\n', '&', '|'])
-                .map(|call| call.split_whitespace().collect::<Vec<_>>())
-                .filter(|call| !call.is_empty())
-                .collect()
-        }
-        words => vec![words.iter().map(String::as_str).collect()],
-    };
-    let name = |call: &[&str]| {
-        let program = call.first().copied().unwrap_or_default();
-        program.rsplit('/').next().unwrap_or_default().to_owned()
-    };
-    let is_terraform = |call: &[&str]| matches!(name(call).as_str(), "terraform" | "tofu");
-    let takes_none = |call: &Vec<&str>| {
-        if !is_terraform(call) {
-            return PLAIN.contains(&name(call).as_str());
-        }
-        let seen = SeenTool {
-            program: PathBuf::new(),
-            arguments: call.iter().map(|word| (*word).to_owned()).collect(),
-            directory: PathBuf::new(),
-            environment: Environment::own(),
-        };
-        let read = Call::read(&seen);
-        matches!(read.effect(), Effect::None | Effect::Initialises) || read.takes_no_lock()
-    };
-    calls.iter().any(|call| is_terraform(call)) && calls.iter().all(takes_none)
-}
-
 /// What a Terraform that was seen is there for.
 pub(super) fn purpose(seen: &SeenTool) -> Purpose {
     let call = Call::read(seen);
@@ -191,6 +148,7 @@ fn in_use(terraform: &Terraform) -> Option<Backend> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Environment;
 
     #[test]
     fn a_plan_is_told_from_what_may_change_something() {
@@ -212,32 +170,5 @@ mod tests {
             };
             assert_eq!(purpose(&seen), expected, "{line}");
         }
-    }
-
-    #[test]
-    fn a_command_that_is_seen_to_take_no_lock_is_known() {
-        let script = |text: &str| ["/bin/sh", "-ec", text].map(str::to_owned).to_vec();
-        for text in [
-            "terraform version",
-            "terraform init; terraform validate",
-            "cd infra && terraform plan -lock=false",
-            "echo x | terraform fmt",
-        ] {
-            assert!(takes_no_lock(&script(text)), "{text}");
-        }
-        for text in [
-            "make deploy",
-            "true",
-            "terraform plan",
-            "terraform version; terraform apply",
-            "terraform version; make deploy",
-            "terraform version; $RUN",
-            "terraform version; eval x",
-            "exec terraform version",
-        ] {
-            assert!(!takes_no_lock(&script(text)), "{text}");
-        }
-        assert!(takes_no_lock(&["terraform", "output"].map(str::to_owned)));
-        assert!(!takes_no_lock(&[]));
     }
 }

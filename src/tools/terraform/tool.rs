@@ -20,8 +20,8 @@ use super::settings::contradictions;
 use super::strategy::Strategy;
 use super::version::version_of;
 use super::{
-    access, by_hand, default_command, desk, evaluated, files, import_blocks, operations,
-    place_name, planned, precedence, sighting, stand_in,
+    access, by_hand, command_words, default_command, desk, evaluated, files, import_blocks,
+    operations, place_name, planned, precedence, sighting, stand_in,
 };
 use crate::console::introduce;
 use crate::identity::user_name;
@@ -79,7 +79,11 @@ impl Processes for Terraform {
     }
 
     fn takes_no_lock(&self, words: &[String]) -> bool {
-        sighting::takes_no_lock(words)
+        command_words::takes_no_lock(words)
+    }
+
+    fn leaves(&self, words: &[String]) -> bool {
+        command_words::leaves(self, words)
     }
 
     fn job_takes_no_lock(&self, job: &Job) -> bool {
@@ -87,7 +91,7 @@ impl Processes for Terraform {
             Job::Apply | Job::ApplyPlan(_) => "apply",
             Job::Plan(_) => "plan",
         };
-        sighting::takes_no_lock(&["terraform", subcommand].map(str::to_owned))
+        command_words::takes_no_lock(&["terraform", subcommand].map(str::to_owned))
     }
 
     fn is_named_in(&self, words: &[String]) -> bool {
