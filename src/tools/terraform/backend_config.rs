@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::backends::ALL;
+use super::plain::is_plain_path;
 use crate::private;
 
 /// Whether each setting is a pair, or a file as seen from this directory.
@@ -12,11 +13,15 @@ pub(super) fn check_files(backend_config: &[String], directory: &Path) -> Result
         .iter()
         .find(|setting| !setting.contains('=') && !directory.join(setting).is_file());
     match unusable {
-        Some(setting) => Err(format!(
-            "BACKEND_CONFIG has {setting:?}: expected NAME=VALUE, or a file as seen from WORKING_DIR"
-        )),
+        Some(setting) => Err(format!("BACKEND_CONFIG has {}", no_setting(setting))),
         None => Ok(()),
     }
+}
+
+/// What is wrong with what is neither a pair nor a file.
+pub(super) fn no_setting(given: &str) -> String {
+    let told = if is_plain_path(given) { given } else { "…" };
+    format!("{told:?}: expected NAME=VALUE, or a file as seen from WORKING_DIR")
 }
 
 /// The options of `init`: files are named as they were, and values are written to files of their own
@@ -64,5 +69,20 @@ fn is_expression(name: &str, value: &str) -> bool {
     match known.peek() {
         Some(_) => known.any(|schema| schema.is_structured(name)),
         None => value.starts_with(['{', '[']),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_setting_is_told_only_where_it_looks_like_a_path() {
+        let refused = |given: &str| check_files(&[given.to_owned()], Path::new("/")).unwrap_err();
+        assert!(refused("env/missing.hcl").contains("\"env/missing.hcl\""));
+        for given in ["password:s3cret", "postgres://user:s3cret@host/database"] {
+            let said = refused(given);
+            assert!(said.contains("\"…\"") && !said.contains("s3cret"), "{said}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::arguments::given_by;
 use super::place::Terraform;
-use super::plain::is_plain;
+use super::plain::{is_plain, is_plain_path, name_of_setting};
 use super::program::find;
 use super::resolved::{Origin, Resolved};
 use super::settings::is_same;
@@ -115,6 +115,7 @@ fn init(given: &[InitOption], program: &str) -> String {
             InitOption::Plain(text) | InitOption::Asked(text) => {
                 quoted(&format!("-backend-config={text}"))
             }
+            InitOption::AskedWhole => quoted("-backend-config="),
         });
         let words: Vec<String> = ["TF_WORKSPACE=".to_owned(), init]
             .into_iter()
@@ -130,6 +131,7 @@ fn init(given: &[InitOption], program: &str) -> String {
                 let option = quoted(&format!(" -backend-config={name}="));
                 format!("{option}\"$(secret {})\"", quoted(name))
             }
+            InitOption::AskedWhole => "' -backend-config='\"$(secret -backend-config)\"".to_owned(),
         })
         .collect();
     format!("{SECRET}TF_CLI_ARGS_init=\"$TF_CLI_ARGS_init\"{options} TF_WORKSPACE= {init}")
@@ -142,15 +144,20 @@ enum InitOption {
     Plain(String),
     /// The name of a setting.
     Asked(String),
+    /// What has no name.
+    AskedWhole,
 }
 
 impl InitOption {
     fn of(text: &str) -> Self {
         match text.split_once('=') {
-            Some((name, value)) if !is_plain(name.trim(), value) => {
-                Self::Asked(name.trim().to_owned())
-            }
-            _ => Self::Plain(text.to_owned()),
+            Some((name, value)) if is_plain(name.trim(), value) => Self::Plain(text.to_owned()),
+            Some((name, _)) => match name_of_setting(name) {
+                Some(name) => Self::Asked(name.to_owned()),
+                None => Self::AskedWhole,
+            },
+            None if is_plain_path(text) => Self::Plain(text.to_owned()),
+            None => Self::AskedWhole,
         }
     }
 }
@@ -262,6 +269,13 @@ mod tests {
                 InitOption::Asked(name.to_owned()),
                 "{text}"
             );
+        }
+        for text in [
+            "postgres://user:s3cret@host/database",
+            "postgres://user:s3cret@host/database?sslmode=disable",
+            "S3cret==",
+        ] {
+            assert_eq!(InitOption::of(text), InitOption::AskedWhole, "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::backend::Backend;
 use super::backends::ALL;
-use super::plain::{is_plain, is_plain_in_a_query};
+use super::plain::{is_plain, is_plain_in_a_query, name_in_a_query};
 use crate::environment::Environment;
 use crate::printable::{one_line, shortened};
 
@@ -126,17 +126,20 @@ fn texts_of(value: &str) -> impl Iterator<Item = String> {
 /// User and password of an address, and what its query, or a list of settings, says beside the place.
 fn parts(value: &str) -> Vec<&str> {
     let mut parts = Vec::new();
-    let pairs: Vec<&str> = match value.split_once("://") {
-        Some((_, address)) => {
-            let user = address.rsplit_once('@').map(|(user, _)| user);
-            parts.extend(user.into_iter().flat_map(|user| user.splitn(2, ':')));
-            let query = address.split_once('?').map(|(_, query)| query);
-            query.unwrap_or_default().split('&').collect()
-        }
-        None => value.split_whitespace().collect(),
+    let pairs: Vec<&str> = if let Some((_, address)) = value.split_once("://") {
+        let user = address.rsplit_once('@').map(|(user, _)| user);
+        parts.extend(user.into_iter().flat_map(|user| user.splitn(2, ':')));
+        let query = address.split_once('?').map(|(_, query)| query);
+        query.unwrap_or_default().split('&').collect()
+    } else {
+        let words = value.split_whitespace();
+        words.filter(|word| word.contains('=')).collect()
     };
     let secret = pairs.into_iter().filter(|pair| !is_plain_in_a_query(pair));
-    parts.extend(secret.filter_map(|pair| Some(pair.split_once('=')?.1)));
+    parts.extend(secret.map(|pair| match name_in_a_query(pair) {
+        Some(name) => &pair[name.len() + 1..],
+        None => pair,
+    }));
     parts
 }
 
@@ -253,6 +256,9 @@ mod tests {
             http.essence(said),
             "Get \"https://h/a?x=***&env=prod\": EOF"
         );
+        let bare = of("http", &json!({"address": "https://h/a?s3cret"}));
+        let said = "Get \"https://h/a?x=1&s3cret\": EOF";
+        assert_eq!(bare.essence(said), "Get \"https://h/a?x=1&***\": EOF");
     }
 
     #[test]

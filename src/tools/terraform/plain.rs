@@ -56,6 +56,29 @@ pub(super) fn is_plain_in_a_query(pair: &str) -> bool {
         .any(|plain| name.eq_ignore_ascii_case(plain))
 }
 
+/// The name before the first `=` of what was given. What is no name may be a piece of a secret that was
+/// given without one: a text with an `=` in it, or one that ends with some, as base64 does.
+pub(super) fn name_of_setting(name: &str) -> Option<&str> {
+    let is_of_a_name =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let name = name.trim();
+    (!name.is_empty() && name.bytes().all(is_of_a_name)).then_some(name)
+}
+
+/// Whether what was given without a name looks like the path of a file, and so is told whole.
+pub(super) fn is_plain_path(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._- ".contains(&byte);
+    path.bytes().all(is_plain)
+}
+
+/// The name in a part of a query, where it has one: a text alone may be a secret, and so may one that
+/// ends as base64 does.
+pub(super) fn name_in_a_query(pair: &str) -> Option<&str> {
+    let (name, value) = pair.split_once('=')?;
+    let is_padding = value.bytes().all(|byte| byte == b'=');
+    (!is_padding).then_some(name)
+}
+
 fn is_printable(name: &str) -> bool {
     let mut schemas = ALL.iter().map(|known| &known.schema);
     schemas.any(|schema| schema.printable.contains(&name))

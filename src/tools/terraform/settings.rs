@@ -6,8 +6,10 @@ use serde_json::{Map, Value};
 
 use super::arguments::Given;
 use super::backend::Backend;
+use super::backend_config::no_setting;
 use super::block::{expression, read_settings};
 use super::files::malformed;
+use super::plain::{is_plain_path, name_of_setting};
 use super::schema::Schema;
 use crate::tools::error::ToolError;
 
@@ -59,10 +61,14 @@ fn read_given(
 ) -> Result<Override, ToolError> {
     let Some((name, value)) = given.text.split_once('=') else {
         let source = directory.join(&given.text);
+        if !is_plain_path(&given.text) && !source.is_file() {
+            return Err(malformed(Path::new(given.by), no_setting(&given.text)));
+        }
         let settings = read_settings(&source)?;
         return Ok(Override { settings, source });
     };
-    let source = PathBuf::from(format!("{} {name}", given.by));
+    let told = name_of_setting(name).unwrap_or("…");
+    let source = PathBuf::from(format!("{} {told}", given.by));
     let is_structured = match schema {
         Some(schema) => schema.is_structured(name),
         None => value.starts_with(['{', '[']),
@@ -77,8 +83,12 @@ fn read_given(
 }
 
 fn unknown_setting(source: &Path, kind: &str, name: &str) -> ToolError {
+    let setting = match name_of_setting(name) {
+        Some(_) => format!("setting {name:?}"),
+        None => "setting of such a name, which is not shown, because it may be a secret".to_owned(),
+    };
     let reason = format!(
-        "the backend {kind:?} knows no setting {name:?}, so `init` fails or drops it. Correct its name"
+        "the backend {kind:?} knows no {setting}, so `init` fails or drops it. Correct its name"
     );
     malformed(source, reason)
 }
@@ -200,5 +210,31 @@ mod tests {
         ] {
             assert_eq!(is_same(&written, &kept), same, "{written} {kept}");
         }
+    }
+
+    #[test]
+    fn what_was_given_without_a_name_is_no_name_to_be_told() {
+        let said_of = |given: &str| {
+            let mut backend = backend("pg", &json!({}));
+            let given = Given {
+                by: "BACKEND_CONFIG",
+                text: given.to_owned(),
+            };
+            let error = merge(&mut backend, &[given], Path::new("/"));
+            error.unwrap_err().to_string()
+        };
+        for given in [
+            "postgres://user:s3cret@host/database?sslmode=disable",
+            "postgres://user:s3cret@host/database",
+            "S3cret==",
+            "password:s3cret",
+        ] {
+            let said = said_of(given);
+            assert!(!said.to_lowercase().contains("s3cret"), "{said}");
+            assert!(said.starts_with("BACKEND_CONFIG "), "{said}");
+        }
+        let said = said_of("con_str=s3cret");
+        assert!(said.starts_with("BACKEND_CONFIG con_str cannot"), "{said}");
+        assert!(said.contains("knows no setting \"con_str\""), "{said}");
     }
 }

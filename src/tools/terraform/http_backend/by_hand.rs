@@ -9,7 +9,7 @@ use crate::printable::escaped;
 use crate::tools::quoted::quoted;
 use crate::tools::terraform::backend::Backend;
 use crate::tools::terraform::by_hand::SECRET;
-use crate::tools::terraform::plain::is_plain_in_a_query;
+use crate::tools::terraform::plain::{is_plain_in_a_query, name_in_a_query};
 
 /// Functions of the shell: a certificate, or a key, as a file that is removed at the end. What no
 /// variable has is in a file somewhere.
@@ -190,19 +190,18 @@ impl Address {
         let pairs = query.iter().flat_map(|query| query.split('&'));
         for (number, pair) in pairs.enumerate() {
             let mark = if number == 0 { '?' } else { '&' };
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let is_printed = value.is_empty() && pair.contains('=') || is_plain_in_a_query(pair);
-            let text = match (is_printed, pair.contains('=')) {
-                (true, _) => format!("{mark}{pair}"),
-                (false, true) => format!("{mark}{name}="),
-                (false, false) => mark.to_string(),
+            let is_printed = is_plain_in_a_query(pair);
+            let name = name_in_a_query(pair);
+            let text = match name {
+                _ if is_printed => format!("{mark}{pair}"),
+                Some(name) => format!("{mark}{name}="),
+                None => mark.to_string(),
             };
             if let Some(piece) = pieces.last_mut() {
                 piece.push_str(&text);
             }
             if !is_printed {
-                let name = if pair.contains('=') { name } else { "query" };
-                asked.push(name.to_owned());
+                asked.push(name.unwrap_or("query").to_owned());
                 pieces.push(String::new());
             }
         }

@@ -11,6 +11,7 @@ use crate::environment::Environment;
 use crate::http_client::{self, innermost};
 use crate::tools::host::Host;
 use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::plain::name_in_a_query;
 
 /// How often a request is sent on to another address; Terraform gives up there too.
 const MOST_REDIRECTS: u32 = 10;
@@ -216,9 +217,10 @@ pub(super) fn without_secrets(address: &str) -> String {
             // An address that can hold no user has none to hide.
             let _ = url.set_username("");
             let _ = url.set_password(None);
-            let names: Vec<String> = url
-                .query_pairs()
-                .map(|(name, _)| format!("{name}=…"))
+            let pairs = url.query().into_iter().flat_map(|query| query.split('&'));
+            let name = |pair| name_in_a_query(pair).map(|name| format!("{name}="));
+            let names: Vec<String> = pairs
+                .map(|pair| format!("{}…", name(pair).unwrap_or_default()))
                 .collect();
             url.set_query(None);
             if names.is_empty() {
@@ -228,5 +230,28 @@ pub(super) fn without_secrets(address: &str) -> String {
             }
         }
         Err(_) => "(not a valid address)".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_query_nothing_is_told_but_names() {
+        for (address, told) in [
+            ("https://host/state", "https://host/state"),
+            ("https://u:s3cret@host/state", "https://host/state"),
+            (
+                "https://host/state?a=s3cret&b=s3cret",
+                "https://host/state?a=…&b=…",
+            ),
+            ("https://host/state?s3cret", "https://host/state?…"),
+            ("https://host/state?a=1&s3cret", "https://host/state?a=…&…"),
+            ("https://host/state?s3cret==", "https://host/state?…"),
+            ("not an address: s3cret", "(not a valid address)"),
+        ] {
+            assert_eq!(without_secrets(address), told);
+        }
     }
 }
