@@ -27,6 +27,9 @@ pub(super) struct Known {
     pub(super) leading: &'static [&'static str],
     /// Those of them that are given anew for one and the same state, as a session's are.
     pub(super) renewed: &'static [&'static str],
+    /// Settings, and variables, that hold paths of files which lead to another state, or to another
+    /// account, where the settings are the same.
+    pub(super) leading_files: &'static [&'static str],
     /// Beginnings of other variables that lead to credentials, and of those among them that name a
     /// setting too.
     pub(super) credentials: &'static [&'static str],
@@ -46,6 +49,7 @@ impl Known {
             without_making: &[],
             leading: &[],
             renewed: &[],
+            leading_files: &[],
             credentials: &[],
         }
     }

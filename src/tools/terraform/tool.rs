@@ -164,14 +164,16 @@ impl Locking for Terraform {
     }
 
     fn is_same_place(&self, other: &Self) -> bool {
+        let is_here = self.directory == other.directory;
         let is_same_backend = || match (self.resolved(), other.resolved()) {
             (Ok(one), Ok(another)) => {
                 let backend = one.backend;
                 let [here, there] = [self, other].map(|place| &place.environment);
                 backend == another.backend
+                    && (is_here || !backend.goes_by_directory(here))
                     && backend.leading_variables(here) == backend.leading_variables(there)
             }
-            _ => self.directory == other.directory && self.is_surrounded_like(other),
+            _ => is_here && self.is_surrounded_like(other),
         };
         self.workspace() == other.workspace() && is_same_backend()
     }
@@ -361,15 +363,14 @@ impl Recovering for Terraform {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::backend::tests::backend;
     use super::*;
     use crate::environment::Environment;
 
-    #[test]
-    fn a_session_that_is_had_anew_makes_no_other_place_and_another_endpoint_does() {
-        let place = |kind: &str, variable: (&str, &str)| Terraform {
+    fn place(kind: &str, settings: &Value, variable: (&str, &str)) -> Terraform {
+        Terraform {
             binary: PathBuf::from("terraform"),
             is_opentofu: false,
             obstacle: None,
@@ -380,8 +381,101 @@ mod tests {
             is_seen: true,
             is_removed: false,
             seen_values: None,
-            backend: Some(backend(kind, &json!({"bucket": "states", "key": "state"}))),
-        };
+            backend: Some(backend(kind, settings)),
+        }
+    }
+
+    #[test]
+    fn what_a_relative_path_leads_to_is_another_place_in_another_directory() {
+        for (kind, settings, variable, is_same) in [
+            (
+                "kubernetes",
+                json!({"config_path": "kubeconfig"}),
+                ("X", ""),
+                false,
+            ),
+            (
+                "kubernetes",
+                json!({"config_path": "/kubeconfig"}),
+                ("X", ""),
+                true,
+            ),
+            (
+                "kubernetes",
+                json!({"config_path": "~/.kube/config"}),
+                ("X", ""),
+                true,
+            ),
+            (
+                "kubernetes",
+                json!({"config_paths": ["/a", "b"]}),
+                ("X", ""),
+                false,
+            ),
+            (
+                "kubernetes",
+                json!({}),
+                ("KUBE_CONFIG_PATH", "../kubeconfig"),
+                false,
+            ),
+            (
+                "kubernetes",
+                json!({}),
+                ("KUBE_CONFIG_PATHS", "/a:b"),
+                false,
+            ),
+            (
+                "kubernetes",
+                json!({}),
+                ("KUBE_CONFIG_PATHS", "/a:/b"),
+                true,
+            ),
+            (
+                "s3",
+                json!({"shared_config_files": ["aws"]}),
+                ("X", ""),
+                false,
+            ),
+            (
+                "s3",
+                json!({"shared_credentials_file": "aws"}),
+                ("X", ""),
+                false,
+            ),
+            (
+                "s3",
+                json!({"key": "a/b"}),
+                ("AWS_CONFIG_FILE", "aws"),
+                false,
+            ),
+            (
+                "s3",
+                json!({"key": "a/b"}),
+                ("AWS_CONFIG_FILE", "/aws"),
+                true,
+            ),
+            (
+                "s3",
+                json!({"key": "a/b"}),
+                ("KUBE_CONFIG_PATH", "kubeconfig"),
+                true,
+            ),
+            ("consul", json!({"path": "a/b"}), ("X", ""), true),
+        ] {
+            let [here, mut there] = [(); 2].map(|()| place(kind, &settings, variable));
+            assert!(here.is_same_place(&there), "{kind} {settings} {variable:?}");
+            there.directory = PathBuf::from("/there");
+            assert_eq!(
+                here.is_same_place(&there),
+                is_same,
+                "{kind} {settings} {variable:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_had_anew_makes_no_other_place_and_another_endpoint_does() {
+        let settings = json!({"bucket": "states", "key": "state"});
         for (kind, variable, is_same) in [
             ("s3", "TF_VAR_count", true),
             ("s3", "AWS_SESSION_TOKEN", true),
@@ -394,7 +488,7 @@ mod tests {
             ("pg", "PGUSER", false),
             ("http", "AWS_PROFILE", true),
         ] {
-            let [one, other] = ["1", "2"].map(|value| place(kind, (variable, value)));
+            let [one, other] = ["1", "2"].map(|value| place(kind, &settings, (variable, value)));
             assert_eq!(one.is_same_place(&other), is_same, "{kind} {variable}");
         }
     }

@@ -10,6 +10,12 @@ pub(super) const KUBERNETES: Known = Known {
     is_made_by_asking: true,
     leading: &["KUBE"],
     renewed: &["KUBE_TOKEN"],
+    leading_files: &[
+        "config_path",
+        "config_paths",
+        "KUBE_CONFIG_PATH",
+        "KUBE_CONFIG_PATHS",
+    ],
     credentials: &["KUBE_CONFIG_PATH"],
     ..Known::new(SCHEMA, strategy)
 };

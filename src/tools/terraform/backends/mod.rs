@@ -121,6 +121,15 @@ impl Backend {
         leading
     }
 
+    /// Whether a relative path leads to the state, and so to another one in another directory.
+    pub(super) fn goes_by_directory(&self, environment: &Environment) -> bool {
+        let names = self.known().map_or(&[][..], |known| known.leading_files);
+        names.iter().any(|name| {
+            let set = environment.text(name).map(Value::from);
+            set.iter().chain(self.given(name)).any(holds_relative_path)
+        })
+    }
+
     fn known(&self) -> Option<&'static Known> {
         Known::of(&self.kind)
     }
@@ -131,6 +140,16 @@ impl Backend {
             self.settings
                 .insert((*setting).to_owned(), Value::Bool(true));
         }
+    }
+}
+
+/// Whether any path in a list, or in a text that has them one behind the other, goes by a directory.
+fn holds_relative_path(value: &Value) -> bool {
+    let is_relative = |path: &str| !path.is_empty() && !path.starts_with(['/', '~']);
+    match value {
+        Value::String(paths) => paths.split(':').any(is_relative),
+        Value::Array(paths) => paths.iter().any(holds_relative_path),
+        _ => false,
     }
 }
 

@@ -36,6 +36,13 @@ pub(super) const S3: Known = Known {
         "AWS_SESSION_EXPIRATION",
         "AWS_SESSION_TOKEN",
     ],
+    leading_files: &[
+        "shared_config_files",
+        "shared_credentials_file",
+        "shared_credentials_files",
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+    ],
     ..Known::new(SCHEMA, strategy)
 };
 
