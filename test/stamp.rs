@@ -137,6 +137,19 @@ fn a_database_without_a_named_user_is_still_entered_under_the_old_name() {
 }
 
 #[test]
+fn a_user_without_a_name_enters_a_database_under_what_user_said() {
+    let project = Project::new(Kind::Local, "");
+    project.give_to("54321:54321");
+    let finished = Softstop::deploy_by(&project, &NOBODY_KNOWN)
+        .in_step(&Step::of_a_new_pipeline())
+        .env("USER", "deployer")
+        .script("echo $PGUSER")
+        .finish();
+    finished.expect_code(0);
+    assert_eq!(finished.stdout, "deployer\n");
+}
+
+#[test]
 fn git_and_programs_that_look_up_users_work_under_the_name() {
     let project = Project::new(Kind::Local, "");
     let step = Step::of_a_new_pipeline();

@@ -113,6 +113,9 @@ impl UserName {
         let passwd = read_passwd()?;
         let part = take_part()?;
         if name_of(&passwd, uid).is_none() {
+            if let Some(old) = env::var_os("USER").filter(|old| !old.is_empty()) {
+                keep_for_databases(&old);
+            }
             set_variable("USER", OsStr::new(name));
             // Without HOME, Terraform would not heed USER.
             if env::var_os("HOME").is_none_or(|home| home.is_empty()) {
@@ -120,11 +123,8 @@ impl UserName {
             }
             return Ok(Self::Environment(part));
         }
-        // A database to which nobody names a user is entered under the user's own name.
-        if let Some(old) = name_of(&without_name(&passwd), uid)
-            && env::var_os("PGUSER").is_none()
-        {
-            set_variable("PGUSER", OsStr::new(old));
+        if let Some(old) = name_of(&without_name(&passwd), uid) {
+            keep_for_databases(OsStr::new(old));
         }
         // The kernel takes the mount away from us as soon as anybody replaces the file below it, so
         // we take part in the lock here too.
@@ -169,6 +169,13 @@ impl Wish<'_> {
             Self::Name(name) => with_name(passwd, uid, name),
             Self::NoOther { .. } => without_name(passwd),
         }
+    }
+}
+
+/// A database to which nobody names a user is entered under the user's own name.
+fn keep_for_databases(own: &OsStr) {
+    if env::var_os("PGUSER").is_none() {
+        set_variable("PGUSER", own);
     }
 }
 
