@@ -61,6 +61,8 @@ mod progress;
 mod published;
 mod quoted_text;
 mod resolved;
+#[cfg(test)]
+mod same_place_table;
 mod schema;
 #[cfg(test)]
 mod schema_table;

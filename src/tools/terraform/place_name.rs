@@ -125,6 +125,7 @@ mod tests {
             workspace: None,
             environment: Environment::from([(variable, "x")]),
             is_seen: false,
+            is_removed: false,
             seen_values: None,
             backend: None,
         })
