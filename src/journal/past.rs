@@ -94,21 +94,15 @@ impl Record {
 
     /// As it is to be taken once its deploy is over: who has not told of an end was killed.
     pub(crate) fn taken_as_over(mut self) -> Self {
-        if self.has_told_nothing() {
-            self.dropped = 1;
-        }
         if self.stand == Stand::Running {
             self.doubt_failures();
         }
         self
     }
 
-    /// Whether it is of a deploy that may just have begun, or have made anything unheard.
+    /// Whether it is of a deploy that may just have begun.
     pub(crate) fn has_told_nothing(&self) -> bool {
-        self.stand == Stand::Running
-            && self.entries.is_empty()
-            && self.dropped == 0
-            && !self.has_plan
+        self.stand == Stand::Running && self.entries.is_empty() && !self.has_plan
     }
 
     /// How it stands once its deploy is over.

@@ -158,7 +158,12 @@ impl<S: Stage> Story<'_, S> {
         let mut watch = Watch {
             used: Used::default(),
             warned,
-            keeping: Keeping::of(self.journal, &hearing, left.records),
+            keeping: Keeping::of(
+                self.journal,
+                &hearing,
+                self.deploy.runs.is_the_tools(),
+                left.records,
+            ),
             hearing,
         };
         if self.deploy.runs.may_change() {

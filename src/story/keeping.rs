@@ -55,6 +55,8 @@ struct OwnPage<'a> {
 /// What there is to be told of each place.
 struct Teller {
     heard: HeardSoFar,
+    /// Whether nothing that is made can be printed elsewhere.
+    is_all_heard: bool,
     shares: RefCell<Shares>,
     /// What an earlier deploy of this very run has left: its record is the one that is written now.
     carried: RefCell<Vec<Record>>,
@@ -82,6 +84,7 @@ impl<'a> Keeping<'a> {
     pub(super) fn of(
         journal: &'a Journal,
         hearing: &Hearing,
+        is_all_heard: bool,
         mut looked_back: Vec<Record>,
     ) -> Self {
         let own = journal.own();
@@ -92,6 +95,7 @@ impl<'a> Keeping<'a> {
             own,
             telling: Rc::new(Teller {
                 heard: hearing.heard(),
+                is_all_heard,
                 shares: RefCell::default(),
                 carried: RefCell::new(carried),
             }),
@@ -237,6 +241,10 @@ impl Teller {
     /// What is known now of a place.
     fn record(&self, own: &Own, place: &PlaceName) -> Record {
         let mut record = self.told(own, place);
+        // It is not known, which is more than nothing.
+        if !self.is_all_heard && record.has_told_nothing() {
+            record.dropped += 1;
+        }
         self.carry_into(&mut record);
         record
     }
@@ -304,7 +312,6 @@ impl Teller {
         if remains.is_plain || remains.state_is_kept && is_of_several {
             record.dropped = 0;
         } else if !remains.state_is_kept && remains.is_unheard() {
-            // It is not known, which is more than nothing.
             record.dropped = record.dropped.max(1);
         }
         // After that, because what this deploy has made is not what the earlier one has left.

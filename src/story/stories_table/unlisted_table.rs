@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::journals_table::{KILLED, left, left_by, names};
+use super::journals_table::{KILLED, here, left, left_by, names};
 use super::*;
 use crate::journal::{Record, Stand};
+use crate::story::hearing::Hearing;
+use crate::story::keeping::Keeping;
 use crate::tools::progress::{Fate, Resource};
 
 impl World {
@@ -108,18 +110,37 @@ async fn what_is_of_none_of_several_places_surely_is_counted_where_a_tool_was_ki
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_holder_that_has_told_nothing_may_have_made_anything() {
-    let nothing = Record {
+async fn a_killed_holder_that_nobody_may_have_heard_may_have_made_anything() {
+    let nothing = |dropped| Record {
         has_plan: false,
+        dropped,
         ..left_by(Vec::new())
     };
-    for (look, stand) in [
-        (held(&format!("{KILLED}@vm")), Stand::Unfinished),
+    let holds = || held(&format!("{KILLED}@vm"));
+    for (dropped, look, stand) in [
+        (1, holds(), Stand::Unfinished),
+        (0, holds(), Stand::Settled),
         // It may just have begun.
-        (Look::Free, Stand::Running),
+        (1, Look::Free, Stand::Running),
+        (0, Look::Free, Stand::Running),
     ] {
-        let mut world = World::with_records(look, std::slice::from_ref(&nothing));
+        let mut world = World::with_records(look, &[nothing(dropped)]);
         world.deploy_as(&KILLED.replace("/1/fed", "/2/fed")).await;
-        assert_eq!(world.kept(41), Some((stand, Vec::new())));
+        assert_eq!(world.kept(41), Some((stand, Vec::new())), "{dropped}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_printed_elsewhere_is_counted_as_long_as_nothing_is_heard() {
+    for (is_all_heard, dropped) in [(true, 0), (false, 1)] {
+        let world = World::with_records(Look::Free, &[]);
+        let (journal, tool) = (world.journal(), tool(FakePlace::with(&world.moments, &[])));
+        let keeping = Keeping::of(&journal, &Hearing::of(&tool), is_all_heard, Vec::new());
+        keeping.begin(Some(here()));
+        let kept = tokio::time::timeout(Duration::from_secs(1), keeping.keep());
+        assert!(kept.await.is_err(), "it never ends");
+        let records = world.shelf.records.borrow();
+        assert_eq!(records[0].stand, Stand::Running);
+        assert_eq!(records[0].dropped, dropped);
     }
 }
