@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::backend::Backend;
 use super::configuration::{Configuration, read_initialised};
-use super::merge_cases::{BUCKET, By, Case, Given, Settings, aws, case};
+use super::merge_cases_table::{BUCKET, By, Case, Given, Settings, aws, case};
 use super::settings::contradictions;
 use crate::environment::Environment;
 

@@ -45,7 +45,7 @@ mod lock;
 mod lock_view;
 mod looks;
 #[cfg(test)]
-mod merge_cases;
+mod merge_cases_table;
 #[cfg(test)]
 mod merge_properties;
 mod opentofu;
