@@ -47,7 +47,12 @@ const HELD: &[(&str, &[&str])] = &[
 
 #[test]
 fn terraform_prints_what_the_fixtures_say() {
-    each(&Kind::ALL, |kind| {
+    // The words of the others are met in `lifecycle` and `stateless_locks`.
+    let recorded: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| !kind.has_a_state_from_init())
+        .collect();
+    each(&recorded, |kind| {
         let project = Project::new(kind, &thing("a", ""));
         project.run_terraform(&["init", "-input=false"]);
         project.run_terraform(&["apply", "-input=false", "-auto-approve"]);
