@@ -261,7 +261,8 @@ fn a_lock_that_nobody_is_named_for_is_left_alone() {
     assert!(project.store.lock().is_some());
 }
 
-/// As a program signs that is built with cgo, where /etc/passwd does not have the user.
+/// As an OpenTofu 1.12.6 signs that is built with cgo, where /etc/passwd does not have the user: one that
+/// was built for it signed just so on http and s3, and was told of in these words.
 #[test]
 fn a_program_that_signs_without_the_name_of_its_user_is_told_of_once() {
     let project = Project::slow(Kind::HttpStrict);
