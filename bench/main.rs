@@ -12,6 +12,7 @@
 )]
 
 mod directories;
+mod idle;
 mod measure;
 mod memory;
 mod noticing;
@@ -28,9 +29,10 @@ use std::env;
 use softstop_test_support as support;
 
 /// In the order of a deploy's life.
-const TABLES: [(&str, fn()); 10] = [
+const TABLES: [(&str, fn()); 11] = [
     ("start", start::table),
     ("noticing", noticing::table),
+    ("idle", idle::table),
     ("memory", memory::table),
     ("output", output::table),
     ("orphans", orphans::table),

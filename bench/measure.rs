@@ -103,6 +103,20 @@ pub(crate) fn processor_time(pid: u32) -> Duration {
     Duration::from_nanos(nanoseconds.sum())
 }
 
+/// How often all threads of a process that are still there were put on a processor.
+pub(crate) fn context_switches(pid: u32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let switches = threads.map(|thread| {
+        let text = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let counts = text.lines().filter(|line| line.contains("ctxt_switches:"));
+        let counts = counts.map(|line| line.split_whitespace().last().unwrap());
+        counts
+            .map(|count| count.parse::<u64>().unwrap())
+            .sum::<u64>()
+    });
+    switches.sum()
+}
+
 /// The most memory that softstop and its guard take until their end, pages that they share counted
 /// once for each.
 pub(crate) fn peak_until_end(child: &mut Child) -> u64 {
