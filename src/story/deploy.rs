@@ -24,6 +24,7 @@ use tracing::{error, warn};
 
 use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
 use crate::inquiry::{Finished, Inquiry, STAMP};
+use crate::journal::Record;
 use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, Locks, Reason};
 use crate::story::hearing::Hearing;
@@ -154,21 +155,7 @@ impl<S: Stage> Story<'_, S> {
         self.stage.enter(Phase::Deploy(reserve));
         let started = (Timestamp::now(), SystemTime::now());
         let began = Instant::now();
-        let hearing = Hearing::of(self.tool);
-        let mut watch = Watch {
-            used: Used::default(),
-            warned,
-            keeping: Keeping::of(
-                self.journal,
-                &hearing,
-                self.deploy.runs.is_the_tools(),
-                left.records,
-            ),
-            hearing,
-        };
-        if self.deploy.runs.may_change() {
-            watch.keeping.begin(name_of(self.tool));
-        }
+        let mut watch = self.watch(warned, left.records);
         let went = self.carry_out(&weighed, &mut watch).await;
         let went = went.unless_stopped(self.stage.interrupt());
         let (ending, obstacle) = (went.ending, went.obstacle);
@@ -226,6 +213,22 @@ impl<S: Stage> Story<'_, S> {
         self.run_after_script(&conclusion).await;
         self.explain(&warned, &conclusion);
         conclusion
+    }
+
+    /// Who watches the deploy. What it is about to change has a record from the beginning.
+    fn watch(&self, warned: Warned, records: Vec<Record>) -> Watch<'_> {
+        let hearing = Hearing::of(self.tool);
+        let is_all_heard = self.deploy.runs.is_the_tools();
+        let keeping = Keeping::of(self.journal, &hearing, is_all_heard, records);
+        if self.deploy.runs.may_change() {
+            keeping.begin(name_of(self.tool));
+        }
+        Watch {
+            used: Used::default(),
+            warned,
+            keeping,
+            hearing,
+        }
     }
 
     fn explain(&self, warned: &Warned, conclusion: &Conclusion) {

@@ -17,6 +17,7 @@ use nix::libc;
 use nix::sys::inotify::Inotify;
 use nix::sys::prctl;
 use nix::sys::signal::{self, SigHandler, Signal};
+use nix::sys::timerfd::TimerFd;
 use nix::unistd::{ForkResult, Pid, getpid, getppid, setsid};
 use tokio::io::unix::AsyncFd;
 
@@ -104,16 +105,22 @@ pub(super) fn die_with(parent: Pid, signal: Signal) -> io::Result<()> {
     }
 }
 
-/// Lets the event loop wait for what `inotify` tells.
-pub(super) fn await_events(inotify: Inotify) -> io::Result<AsyncFd<Events>> {
+/// A file of the kernel's that owns its number.
+pub(super) trait Telling: AsFd {}
+
+impl Telling for Inotify {}
+impl Telling for TimerFd {}
+
+/// Lets the event loop wait for what such a file tells.
+pub(super) fn awaited<F: Telling>(file: F) -> io::Result<AsyncFd<Awaited<F>>> {
     // SAFETY: the number is that of a file which the value owns, and gives away to nobody.
-    unsafe { AsyncFd::register(Events(inotify)) }.map_err(Into::into)
+    unsafe { AsyncFd::register(Awaited(file)) }.map_err(Into::into)
 }
 
-/// What the kernel tells of watched files, as the event loop wants it.
-pub(super) struct Events(pub(super) Inotify);
+/// What the kernel tells by a file, as the event loop wants it.
+pub(super) struct Awaited<F>(pub(super) F);
 
-impl AsRawFd for Events {
+impl<F: Telling> AsRawFd for Awaited<F> {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
     }

@@ -20,8 +20,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::clock::Clock;
 use super::grounds::{Found, Grounds, walk};
-use super::kernel::{Events, await_events};
+use super::kernel::{Awaited, awaited};
 use super::process::{Identity, Process, Programs};
 use super::tree::descendants;
 use crate::environment::Environment;
@@ -62,7 +63,7 @@ pub(crate) struct SeenTool {
 /// Watches one deploy.
 pub(crate) struct Lookout {
     tools: Programs,
-    inotify: Option<AsyncFd<Events>>,
+    inotify: Option<AsyncFd<Awaited<Inotify>>>,
     watched: HashMap<WatchDescriptor, Watched>,
     directories: usize,
     noticed: HashSet<(Identity, PathBuf, Vec<String>)>,
@@ -93,7 +94,7 @@ impl Lookout {
     pub(crate) fn new(tools: &Programs) -> Self {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)
             .map_err(io::Error::from)
-            .and_then(await_events);
+            .and_then(awaited);
         if let Err(error) = &inotify {
             warn_of_few_watches(error);
         }
@@ -124,6 +125,7 @@ impl Lookout {
         };
         let (mut walk, mut is_walking, mut is_lost) = (walk_clone(), true, false);
         let (mut attentive_until, mut step) = (Instant::now() + ATTENTION, AT_ONCE);
+        let clock = Clock::new();
         loop {
             let is_attentive = Instant::now() < attentive_until;
             tokio::select! {
@@ -132,7 +134,7 @@ impl Lookout {
                     self.watch_found(&found.unwrap_or_default());
                 }
                 () = touched(self.inotify.as_ref()) => {}
-                () = tokio::time::sleep(if is_attentive { step } else { SLOW }) => {}
+                () = clock.wait(if is_attentive { step } else { SLOW }) => {}
             }
             step = (step * 2).min(CLOSELY);
             let happened = self.take_in();
@@ -157,7 +159,7 @@ impl Lookout {
 impl Drop for Lookout {
     fn drop(&mut self) {
         if let Some(inotify) = self.inotify.take() {
-            let Events(inotify) = inotify.into_inner();
+            let Awaited(inotify) = inotify.into_inner();
             // Where there is no thread to be had, it is closed here.
             let _ = thread::Builder::new()
                 .stack_size(STACK)
@@ -243,14 +245,12 @@ impl Lookout {
     }
 
     fn watch_found(&mut self, found: &Found) {
-        found
-            .directories
-            .iter()
-            .for_each(|directory| self.watch_directory(directory));
-        found
-            .programs
-            .iter()
-            .for_each(|program| self.watch_program(program));
+        for directory in &found.directories {
+            self.watch_directory(directory);
+        }
+        for program in &found.programs {
+            self.watch_program(program);
+        }
     }
 
     fn watch_program(&mut self, program: &Path) {
@@ -326,7 +326,7 @@ fn warn_of_few_watches(error: &io::Error) {
 }
 
 /// Waits until something happens to a watched file.
-async fn touched(inotify: Option<&AsyncFd<Events>>) {
+async fn touched(inotify: Option<&AsyncFd<Awaited<Inotify>>>) {
     match inotify {
         // An error would be one of the event loop itself; the slow timer is left then.
         Some(inotify) => match inotify.readable().await {

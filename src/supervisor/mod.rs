@@ -5,6 +5,7 @@
 
 mod budget;
 mod children;
+mod clock;
 mod ending;
 mod first_process;
 mod freeze;
