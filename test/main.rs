@@ -15,6 +15,7 @@ mod check;
 mod containers;
 mod cost;
 mod credentials;
+mod disguised;
 mod docker_host;
 mod documents;
 mod encryption;

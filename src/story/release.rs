@@ -113,7 +113,7 @@ async fn save_left<S: Stage>(stage: &S, place: &Place, found: &[Recovered]) {
     let mut holders = found.iter().flatten().filter_map(released);
     let noted = holders.find_map(|holder| keeper.unsaved_state_of(holder));
     let Some(state) = noted else {
-        let advice = keeper.save_by_hand(&state);
+        let advice = keeper.save_by_hand(stage, &state).await;
         warn!(
             "{name}: {} holds a state that a deploy could not store, and secrets. It is left alone: \
              it is not known to be of a holder whose lock was released just now. {advice}",

@@ -237,7 +237,7 @@ impl StateKeeping for FakeTool {
         &["save"]
     }
 
-    fn save_by_hand(&self, state: &UnsavedState) -> String {
+    async fn save_by_hand(&self, _: &impl Host, state: &UnsavedState) -> String {
         format!("fake push {}", state.path.display())
     }
 }

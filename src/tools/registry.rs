@@ -281,8 +281,8 @@ impl StateKeeping for StateKeeper<'_> {
         ask!(self, tool => tool.operations_of_a_save())
     }
 
-    fn save_by_hand(&self, state: &UnsavedState) -> String {
-        ask!(self, tool => tool.save_by_hand(state))
+    async fn save_by_hand(&self, host: &impl Host, state: &UnsavedState) -> String {
+        ask!(self, tool => tool.save_by_hand(host, state).await)
     }
 }
 

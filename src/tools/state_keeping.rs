@@ -30,7 +30,7 @@ pub(crate) trait StateKeeping {
     fn operations_of_a_save(&self) -> &'static [&'static str];
 
     /// How a person stores such a state, or learns whether it can be stored.
-    fn save_by_hand(&self, state: &UnsavedState) -> String;
+    async fn save_by_hand(&self, host: &impl Host, state: &UnsavedState) -> String;
 }
 
 /// A state that lies in a file because it could not be stored.

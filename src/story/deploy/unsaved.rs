@@ -94,7 +94,8 @@ impl<S: Stage> Story<'_, S> {
         info!("{state}");
         if !locks.0.iter().all(LockState::is_free) {
             warn!("It is not stored now, because {locks}.");
-            keep(*keeper, state, &keeper.save_by_hand(state));
+            let advice = keeper.save_by_hand(self.stage, state).await;
+            keep(*keeper, state, &advice);
             return locks;
         }
         let started = Timestamp::now();

@@ -53,8 +53,13 @@ fn says_that_it_is_opentofu(program: &Path, directory: &Path) -> bool {
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let said = command.spawn().ok().and_then(said_in_time);
-    // A warning about the CLI configuration may stand before it.
-    said.is_some_and(|said| said.lines().any(|line| line.starts_with(OPENTOFU)))
+    said.is_some_and(|said| is_of_opentofu(&said))
+}
+
+/// Whether this is what OpenTofu's `version` says. A warning about the CLI configuration may stand
+/// before it.
+pub(super) fn is_of_opentofu(said: &str) -> bool {
+    said.lines().any(|line| line.starts_with(OPENTOFU))
 }
 
 /// What a program has printed when it ends, where it does so in time. It is a few lines, which no pipe is

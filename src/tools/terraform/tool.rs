@@ -243,7 +243,7 @@ impl StateKeeping for Terraform {
     }
 
     async fn save_state(&self, host: &impl Host, state: &UnsavedState) -> Result<(), Unstored> {
-        self.store(host, state).await
+        self.recognised(host).await.store(host, state).await
     }
 
     fn note_unsaved(&self, state: &UnsavedState) -> io::Result<()> {
@@ -258,8 +258,8 @@ impl StateKeeping for Terraform {
         operations::OF_A_STATE_PUSH
     }
 
-    fn save_by_hand(&self, state: &UnsavedState) -> String {
-        self.advice(state)
+    async fn save_by_hand(&self, host: &impl Host, state: &UnsavedState) -> String {
+        self.recognised(host).await.advice(state)
     }
 }
 

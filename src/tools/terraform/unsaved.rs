@@ -11,6 +11,8 @@ use super::by_hand::{PRIVATE, decryption, in_place, in_place_after, once_in_plac
 use super::decrypted::{PlainState, decrypt, encryption_of};
 use super::desk::{Desk, LIMIT_OF_A_CALL, unreadable};
 use super::expired::expired;
+use super::helper::helper_command;
+use super::opentofu::is_of_opentofu;
 use super::place::Terraform;
 use super::precedence::{serial_to_store, step};
 use super::state_file::{MOST_OF_A_STATE, StateFile, is_encrypted, lowered, with_serial};
@@ -40,6 +42,22 @@ enum Compared {
 }
 
 impl Terraform {
+    /// The same, once the program has said what it is: OpenTofu, which may be called like Terraform, counts
+    /// the serials of its states otherwise. One that says nothing is taken for it, because then a serial
+    /// alone is no reason to store a state.
+    pub(super) async fn recognised(&self, host: &impl Host) -> Self {
+        let mut version = helper_command(&self.binary, &self.environment);
+        version.arg("version").current_dir(&self.directory);
+        let is_opentofu = self.is_opentofu || {
+            let said = host.run_helper(version, LIMIT_OF_A_CALL).await;
+            said.map_or(true, |said| is_of_opentofu(&said.stdout))
+        };
+        Self {
+            is_opentofu,
+            ..self.clone()
+        }
+    }
+
     /// Stores the state where nothing that is stored is lost by it.
     pub(super) async fn store(
         &self,
