@@ -1,6 +1,7 @@
 //! Keeps a journal of a deploy while it runs: one record for each place that it is seen to change.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use crate::story::journal::{Journal, Own, limit_to_write};
 use crate::story::past::entries_of;
 use crate::story::remains::{Left, Remains};
 use crate::tools::Host;
-use crate::tools::progress::{Fate, Told};
+use crate::tools::progress::{Fate, Resource, Told};
 
 /// How long is waited for more once something was heard: a plan is many lines.
 const GATHERING: Duration = Duration::from_millis(10);
@@ -297,10 +298,11 @@ impl Teller {
             record.doubt_failures();
         }
         let left = self.left_at(place, remains);
+        let left: HashMap<&Resource, &Left> =
+            left.iter().map(|left| (&left.resource, left)).collect();
         for entry in &mut record.entries {
-            let is_it = |left: &&Left| left.resource == entry.resource;
             let is_complete = entry.resource.stage == Fate::Complete;
-            let is_stored = match left.iter().find(is_it) {
+            let is_stored = match left.get(&entry.resource) {
                 // A tool that has ended well has stored its state.
                 Some(_) if remains.is_plain && is_complete => Some(true),
                 Some(left) => left.is_stored,

@@ -93,7 +93,7 @@ pub(crate) struct Told {
 }
 
 /// One resource, and what was to become of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Resource {
     /// Which of several deployments in one run it belongs to, where a wrapper says so.
     pub(crate) unit: Option<String>,
@@ -107,7 +107,7 @@ pub(crate) struct Resource {
 }
 
 /// What is done with a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     Create,
     Update,
@@ -119,7 +119,7 @@ pub(crate) enum Action {
 }
 
 /// What became of an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fate {
     NotBegun,
     /// It was begun, and no end of it was told.
