@@ -218,8 +218,7 @@ impl<S: Stage> Story<'_, S> {
     /// Who watches the deploy. What it is about to change has a record from the beginning.
     fn watch(&self, warned: Warned, records: Vec<Record>) -> Watch<'_> {
         let hearing = Hearing::of(self.tool);
-        let is_all_heard = self.deploy.runs.is_the_tools();
-        let keeping = Keeping::of(self.journal, &hearing, is_all_heard, records);
+        let keeping = Keeping::of(self.journal, &hearing, records);
         if self.deploy.runs.may_change() {
             keeping.begin(name_of(self.tool));
         }
@@ -279,12 +278,13 @@ impl<S: Stage> Story<'_, S> {
             if let Some(place) = place {
                 warned.tell(place);
             }
-            let purpose = match &seen {
-                Seen::Tool(seen) => self.tool.purpose(seen),
-                Seen::Hidden(_) => Purpose::Change,
+            let (purpose, is_heard) = match &seen {
+                Seen::Tool(seen) => (self.tool.purpose(seen), seen.is_heard),
+                Seen::Hidden(_) => (Purpose::Change, false),
             };
             if purpose != Purpose::Other {
-                keeping.note(place.and_then(name_of), purpose == Purpose::Change);
+                let may_change = purpose == Purpose::Change;
+                keeping.note(place.and_then(name_of), may_change, is_heard);
             }
         };
         let audience = hearing.audience.as_ref();

@@ -56,8 +56,8 @@ struct OwnPage<'a> {
 /// What there is to be told of each place.
 struct Teller {
     heard: HeardSoFar,
-    /// Whether nothing that is made can be printed elsewhere.
-    is_all_heard: bool,
+    /// Where something may be made of which nothing is heard.
+    unheard: RefCell<Vec<PlaceName>>,
     shares: RefCell<Shares>,
     /// What an earlier deploy of this very run has left: its record is the one that is written now.
     carried: RefCell<Vec<Record>>,
@@ -85,7 +85,6 @@ impl<'a> Keeping<'a> {
     pub(super) fn of(
         journal: &'a Journal,
         hearing: &Hearing,
-        is_all_heard: bool,
         mut looked_back: Vec<Record>,
     ) -> Self {
         let own = journal.own();
@@ -96,7 +95,7 @@ impl<'a> Keeping<'a> {
             own,
             telling: Rc::new(Teller {
                 heard: hearing.heard(),
-                is_all_heard,
+                unheard: RefCell::default(),
                 shares: RefCell::default(),
                 carried: RefCell::new(carried),
             }),
@@ -136,10 +135,17 @@ impl<'a> Keeping<'a> {
         self.opened.notify_one();
     }
 
-    /// Takes in that a place is used, and perhaps changed.
-    pub(super) fn note(&self, place: Option<PlaceName>, may_change: bool) {
+    /// Takes in that a place is used, and perhaps changed, and whether that is heard.
+    pub(super) fn note(&self, place: Option<PlaceName>, may_change: bool, is_heard: bool) {
         if self.own.is_none() {
             return;
+        }
+        if may_change
+            && !is_heard
+            && let Some(place) = &place
+        {
+            self.telling.unheard.borrow_mut().push(place.clone());
+            self.telling.heard.news.notify_one();
         }
         let told = || self.telling.heard.told();
         self.telling.shares.borrow_mut().note(place.clone(), told);
@@ -243,7 +249,7 @@ impl Teller {
     fn record(&self, own: &Own, place: &PlaceName) -> Record {
         let mut record = self.told(own, place);
         // It is not known, which is more than nothing.
-        if !self.is_all_heard && record.has_told_nothing() {
+        if record.has_told_nothing() && self.unheard.borrow().contains(place) {
             record.dropped += 1;
         }
         self.carry_into(&mut record);
@@ -310,10 +316,11 @@ impl Teller {
             };
             entry.is_stored = is_stored.or(entry.is_stored);
         }
+        let is_unheard = self.unheard.borrow().contains(place);
         let is_of_several = self.shares.borrow().are_several();
         if remains.is_plain || remains.state_is_kept && is_of_several {
             record.dropped = 0;
-        } else if !remains.state_is_kept && remains.is_unheard() {
+        } else if !remains.state_is_kept && record.has_told_nothing() && is_unheard {
             record.dropped = record.dropped.max(1);
         }
         // After that, because what this deploy has made is not what the earlier one has left.

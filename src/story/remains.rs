@@ -152,11 +152,6 @@ pub(crate) fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
 }
 
 impl Remains {
-    /// Whether the deploy may have made anything.
-    pub(crate) fn is_unheard(&self) -> bool {
-        self.heard == Heard::Nothing
-    }
-
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &Left> {
         self.resources
             .iter()

@@ -23,7 +23,7 @@ use tracing::warn;
 use super::clock::Clock;
 use super::grounds::{Found, Grounds, walk};
 use super::kernel::{Awaited, awaited};
-use super::process::{Identity, Process, Programs};
+use super::process::{self, Identity, Process, Programs};
 use super::tree::descendants;
 use crate::environment::Environment;
 
@@ -58,6 +58,8 @@ pub(crate) struct SeenTool {
     pub(crate) arguments: Vec<String>,
     pub(crate) directory: PathBuf,
     pub(crate) environment: Environment,
+    /// Whether what it prints comes to us.
+    pub(crate) is_heard: bool,
 }
 
 /// Watches one deploy.
@@ -193,7 +195,7 @@ impl Lookout {
         if !self.tools.contain(&name_of(&program)) || process.only_forked {
             return None;
         }
-        let arguments = words(&fs::read(format!("/proc/{pid}/cmdline")).ok()?);
+        let arguments = process::words(&fs::read(format!("/proc/{pid}/cmdline")).ok()?);
         let key = (process.identity, program.clone(), arguments.clone());
         if self.noticed.contains(&key) {
             return None;
@@ -219,6 +221,7 @@ impl Lookout {
             arguments,
             directory,
             environment: Environment::parse(&environment),
+            is_heard: process::prints_to_us(pid),
         }))
     }
 
@@ -340,15 +343,6 @@ async fn touched(inotify: Option<&AsyncFd<Awaited<Inotify>>>) {
 /// What has just ended has nothing to tell, and hides nothing.
 fn is_hidden(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
-}
-
-fn words(bytes: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.strip_suffix('\0').unwrap_or(&text);
-    if text.is_empty() {
-        return Vec::new();
-    }
-    text.split('\0').map(str::to_owned).collect()
 }
 
 fn name_of(path: &Path) -> String {

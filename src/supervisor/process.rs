@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -235,6 +236,29 @@ fn has_signal(status: &str, field: &str, signals: &[Signal]) -> bool {
     let wanted = signals.iter().map(|signal| 1_u64 << (*signal as u64 - 1));
     let wanted = wanted.fold(0, |all, one| all | one);
     sets.any(|set| set & wanted != 0)
+}
+
+/// Whether a process prints into a pipe that is open here too, as that of the deploy is.
+pub(super) fn prints_to_us(pid: Pid) -> bool {
+    let Ok(stdout) = fs::read_link(format!("/proc/{pid}/fd/1")) else {
+        return false;
+    };
+    let is_it = |file: PathBuf| fs::read_link(file).is_ok_and(|file| file == stdout);
+    let mut ours = fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten();
+    stdout.to_string_lossy().starts_with("pipe:") && ours.any(|file| is_it(file.path()))
+}
+
+/// The words with which a process was started, as the kernel keeps them.
+pub(super) fn words(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.strip_suffix('\0').unwrap_or(&text);
+    if text.is_empty() {
+        return Vec::new();
+    }
+    text.split('\0').map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -95,6 +95,7 @@ pub(crate) fn seen(purpose: &str, place: &str) -> Seen {
         arguments: ["fake", purpose, place].map(str::to_owned).to_vec(),
         directory: PathBuf::from("/"),
         environment: Environment::default(),
+        is_heard: true,
     })
 }
 

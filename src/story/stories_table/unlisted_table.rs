@@ -7,6 +7,7 @@ use super::*;
 use crate::journal::{Record, Stand};
 use crate::story::hearing::Hearing;
 use crate::story::keeping::Keeping;
+use crate::supervisor::{Seen, SeenTool};
 use crate::tools::progress::{Fate, Resource};
 
 impl World {
@@ -75,13 +76,19 @@ async fn what_a_deploy_that_ends_well_has_not_listed_is_stored() {
 
 #[tokio::test(start_paused = true)]
 async fn of_a_killed_deploy_that_nobody_has_heard_it_is_not_known_what_it_has_made() {
-    for (ending, stand, count) in [
-        (killed(), Stand::Unfinished, 1),
-        (ended(256), Stand::Settled, 0),
-        (ended(0), Stand::Settled, 0),
+    for (is_heard, ending, stand, count) in [
+        (false, killed(), Stand::Unfinished, 1),
+        // It was killed before its plan.
+        (true, killed(), Stand::Settled, 0),
+        (false, ended(256), Stand::Settled, 0),
+        (false, ended(0), Stand::Settled, 0),
     ] {
         let mut world = World::with_records(Look::Free, &[]);
         world.ending(Ok(ending));
+        world.host.seen = vec![match seen("apply", "here") {
+            Seen::Tool(tool) => Seen::Tool(SeenTool { is_heard, ..tool }),
+            hidden @ Seen::Hidden(_) => hidden,
+        }];
         world.deploy().await;
         assert_eq!(world.kept(42), Some((stand, Vec::new())));
         assert_eq!(world.not_listed(42), count);
@@ -132,11 +139,12 @@ async fn a_killed_holder_that_nobody_may_have_heard_may_have_made_anything() {
 
 #[tokio::test(start_paused = true)]
 async fn what_may_be_printed_elsewhere_is_counted_as_long_as_nothing_is_heard() {
-    for (is_all_heard, dropped) in [(true, 0), (false, 1)] {
+    for (is_heard, dropped) in [(true, 0), (false, 1)] {
         let world = World::with_records(Look::Free, &[]);
         let (journal, tool) = (world.journal(), tool(FakePlace::with(&world.moments, &[])));
-        let keeping = Keeping::of(&journal, &Hearing::of(&tool), is_all_heard, Vec::new());
+        let keeping = Keeping::of(&journal, &Hearing::of(&tool), Vec::new());
         keeping.begin(Some(here()));
+        keeping.note(Some(here()), true, is_heard);
         let kept = tokio::time::timeout(Duration::from_secs(1), keeping.keep());
         assert!(kept.await.is_err(), "it never ends");
         let records = world.shelf.records.borrow();

@@ -109,6 +109,7 @@ fn read(call: &[&str]) -> Call {
         arguments: call.iter().map(|word| (*word).to_owned()).collect(),
         directory: PathBuf::new(),
         environment: Environment::own(),
+        is_heard: true,
     })
 }
 

@@ -167,6 +167,7 @@ mod tests {
                 arguments: words.map(str::to_owned).collect(),
                 directory: PathBuf::new(),
                 environment: Environment::default(),
+                is_heard: true,
             };
             assert_eq!(purpose(&seen), expected, "{line}");
         }
