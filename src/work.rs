@@ -32,6 +32,7 @@ pub(crate) fn supervise(mut plan: Plan, image: Image, shell: Option<&str>) -> an
     // Both before the first thread is started, because they change what all of them see.
     let surroundings = Surroundings::prepare(image);
     let naming = Naming::begin(&build, plan.signs_locks);
+    plan.task.renew_environment();
     let stdout = Outlet::open(io::stdout().as_fd()).context("stdout cannot be used")?;
     let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
     let words = stderr.clone();

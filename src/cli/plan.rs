@@ -20,7 +20,7 @@ use crate::story::journal::Way;
 use crate::story::places::Place;
 use crate::story::release::Release;
 use crate::supervisor::{forget, remember};
-use crate::tools::{Chosen, Job, Tool};
+use crate::tools::{Chosen, Job, Processes, Tool};
 
 /// What softstop itself needs, or nobody does, and no deploy should be able to give away.
 const SECRETS: [&str; 7] = [
@@ -58,6 +58,20 @@ pub(crate) enum Task {
     Release(Vec<Place>, Release),
     Status { places: Vec<Place>, json: bool },
     Resolve(Place, Vec<String>),
+}
+
+impl Task {
+    /// Lets the tools see the variables as they are now, which a name has changed since.
+    pub(crate) fn renew_environment(&mut self) {
+        match self {
+            Self::Deploy(_, tool) => tool.renew_environment(),
+            Self::Release(places, _) | Self::Status { places, .. } => {
+                let tools = places.iter_mut().map(|place| &mut place.tool);
+                tools.for_each(Processes::renew_environment);
+            }
+            Self::Resolve(place, _) => place.tool.renew_environment(),
+        }
+    }
 }
 
 /// Checks all that can be checked, and gives every reason why something cannot be done.

@@ -282,7 +282,8 @@ impl<S: Stage> Story<'_, S> {
                 Seen::Tool(seen) => (self.tool.purpose(seen), seen.is_heard),
                 Seen::Hidden(_) => (Purpose::Change, false),
             };
-            if purpose != Purpose::Other {
+            // A plan that takes no lock is about no known place, and makes nothing.
+            if purpose == Purpose::Change || purpose == Purpose::Plan && place.is_some() {
                 let may_change = purpose == Purpose::Change;
                 keeping.note(place.and_then(name_of), may_change, is_heard);
             }

@@ -249,7 +249,8 @@ impl Teller {
     fn record(&self, own: &Own, place: &PlaceName) -> Record {
         let mut record = self.told(own, place);
         // It is not known, which is more than nothing.
-        if record.has_told_nothing() && self.unheard.borrow().contains(place) {
+        if record.dropped == 0 && record.has_told_nothing() && self.unheard.borrow().contains(place)
+        {
             record.dropped += 1;
         }
         self.carry_into(&mut record);
@@ -318,7 +319,8 @@ impl Teller {
         }
         let is_unheard = self.unheard.borrow().contains(place);
         let is_of_several = self.shares.borrow().are_several();
-        if remains.is_plain || remains.state_is_kept && is_of_several {
+        let is_all_settled = !remains.resources.iter().any(Left::may_be_made_again);
+        if remains.is_plain || remains.state_is_kept && is_of_several && is_all_settled {
             record.dropped = 0;
         } else if !remains.state_is_kept && record.has_told_nothing() && is_unheard {
             record.dropped = record.dropped.max(1);

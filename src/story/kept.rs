@@ -103,8 +103,9 @@ impl Kept {
                 records => records?,
             };
             let records = records.into_iter();
-            // A deploy that has told nothing yet may just have begun.
-            let records = records.filter(|record| !record.has_told_nothing());
+            // A deploy that has told nothing yet may just have begun, and be one that nobody hears.
+            let has_just_begun = |record: &Record| record.has_told_nothing() && record.dropped <= 1;
+            let records = records.filter(|record| !has_just_begun(record));
             let records = records.map(Record::taken_as_over);
             found.take_in(
                 records.filter(|record| record.stand != Stand::Running || record.is_open()),

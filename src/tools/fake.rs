@@ -108,6 +108,8 @@ impl Processes for FakeTool {
         Programs::new(vec!["fake".to_owned()], &[])
     }
 
+    fn renew_environment(&mut self) {}
+
     fn operations_of_a_deploy(&self) -> &'static [&'static str] {
         &["deploy"]
     }

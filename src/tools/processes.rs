@@ -18,6 +18,9 @@ pub(crate) trait Processes: Sized {
     /// The programs that must be stopped the way they want.
     fn programs(&self) -> Programs;
 
+    /// Takes in the variables of this process as they are now.
+    fn renew_environment(&mut self);
+
     /// The operations for which a deploy can hold a lock, as the tool writes them into it.
     fn operations_of_a_deploy(&self) -> &'static [&'static str];
 

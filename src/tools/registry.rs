@@ -128,6 +128,10 @@ impl Processes for Tool {
         ask!(self, tool => tool.programs())
     }
 
+    fn renew_environment(&mut self) {
+        ask!(self, tool => tool.renew_environment());
+    }
+
     fn operations_of_a_deploy(&self) -> &'static [&'static str] {
         ask!(self, tool => tool.operations_of_a_deploy())
     }

@@ -124,10 +124,15 @@ impl<S: Stage> Story<'_, S> {
             };
             info!("{recovery}");
             released.push(gone.clone());
-            look = lock.look().await?;
-            if look == Look::Free {
-                return Ok(recovery);
-            }
+            look = match lock.look().await {
+                Ok(Look::Free) => return Ok(recovery),
+                Ok(held) => held,
+                Err(error) if error.may_act_yet() => return Err(error),
+                Err(error) => {
+                    debug!("Whether somebody has taken the lock since is not known: {error}.");
+                    return Ok(recovery);
+                }
+            };
         }
         Ok(Finding::Alive(None, Life::ChangesHands).into())
     }

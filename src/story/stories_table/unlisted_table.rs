@@ -96,8 +96,13 @@ async fn of_a_killed_deploy_that_nobody_has_heard_it_is_not_known_what_it_has_ma
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_of_none_of_several_places_surely_is_counted_where_a_tool_was_killed() {
-    for (ending, stand) in [(killed(), Stand::Unfinished), (ended(256), Stand::Settled)] {
+async fn what_is_of_none_of_several_places_surely_is_counted_where_it_may_be_there() {
+    for (ending, fate, stand) in [
+        (killed(), Fate::Complete, Stand::Unfinished),
+        // The tool has stored what it knew, and does not know whether this is there.
+        (ended(256), Fate::InFlight, Stand::Unfinished),
+        (ended(256), Fate::Complete, Stand::Settled),
+    ] {
         let mut world = World::with_records(Look::Free, &[]);
         let mut app = FakePlace::with(&world.moments, &[]);
         app.name = "app";
@@ -105,7 +110,7 @@ async fn what_is_of_none_of_several_places_surely_is_counted_where_a_tool_was_ki
         world.host.seen = vec![seen("apply", "here"), seen("apply", "app")];
         let told = Arc::clone(&world.place.told);
         world.host.act.replace(Some(Box::new(move || {
-            let begun = Resource::created("begun", Fate::InFlight, None);
+            let begun = Resource::created("begun", fate, None);
             told.lock().unwrap().resources = vec![begun];
         })));
         world.ending(Ok(ending));

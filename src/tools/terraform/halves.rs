@@ -29,10 +29,11 @@ const OF_BOTH: [&str; 9] = [
 /// Those that give values to variables, which are in the plan.
 const OF_VARIABLES: [&str; 2] = ["var", "var-file"];
 
-/// Whether a Terraform of this version lets the apply of a plan be given variables. It refuses them
-/// before 1.10, and needs them since for what is ephemeral, which is in no plan.
-pub(super) fn takes_variables(version: &str) -> bool {
-    Version::parse(version).is_ok_and(|version| (version.major, version.minor) >= (1, 10))
+/// Whether a program of this version lets the apply of a plan be given variables. Terraform refuses them
+/// before 1.10, and OpenTofu before 1.11; what is ephemeral, which is in no plan, needs them since.
+pub(super) fn takes_variables(version: &str, is_opentofu: bool) -> bool {
+    let since = if is_opentofu { (1, 11) } else { (1, 10) };
+    Version::parse(version).is_ok_and(|version| (version.major, version.minor) >= since)
 }
 
 /// The words of both.
@@ -111,16 +112,18 @@ mod tests {
     fn the_apply_of_a_plan_is_told_of_variables_where_it_takes_them() {
         let text = "-var-file=x.tfvars -no-color -var 'a=b c' --var-file y";
         let all = "'-var-file=x.tfvars' '-no-color' '-var' 'a=b c' '--var-file' 'y'";
-        for (version, apply) in [
-            ("1.9.8", "'-no-color'"),
-            ("0.15.0", "'-no-color'"),
-            ("", "'-no-color'"),
-            ("1.10.0", all),
-            ("1.11.4", all),
+        for (version, is_opentofu, apply) in [
+            ("1.9.8", false, "'-no-color'"),
+            ("0.15.0", false, "'-no-color'"),
+            ("", false, "'-no-color'"),
+            ("1.10.0", false, all),
+            ("1.11.4", false, all),
+            ("1.10.9", true, "'-no-color'"),
+            ("1.11.0", true, all),
         ] {
             let environment =
                 Environment::from([("TF_CLI_ARGS", text), ("TF_CLI_ARGS_apply", text)]);
-            let halves = Halves::of(&environment, takes_variables(version)).unwrap();
+            let halves = Halves::of(&environment, takes_variables(version, is_opentofu)).unwrap();
             assert_eq!(halves.every, apply, "{version}");
             assert_eq!((halves.plan.as_str(), halves.apply.as_str()), (all, apply));
         }

@@ -68,6 +68,7 @@ impl Untaint {
 impl<H: Host> Locked for LockView<'_, H> {
     async fn look(&self) -> Result<Look, ToolError> {
         self.began.set(Instant::now());
+        self.is_shut_out.set(false);
         if !self.has_state().await? {
             return Ok(Look::Free);
         }

@@ -17,6 +17,7 @@ const TOFU: &str = "tofu";
 const TERRAFORM: &str = "terraform";
 /// How its `version` begins. What `version -json` says is the same for both.
 const OPENTOFU: &str = "OpenTofu v";
+const TERRAFORM_VERSION: &str = "Terraform v";
 /// How long it may take to say that, before anything else begins.
 const LIMIT_OF_VERSION: Duration = Duration::from_secs(10);
 /// How often is asked whether it has said it.
@@ -53,13 +54,17 @@ fn says_that_it_is_opentofu(program: &Path, directory: &Path) -> bool {
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let said = command.spawn().ok().and_then(said_in_time);
-    said.is_some_and(|said| is_of_opentofu(&said))
+    said.is_some_and(|said| says(&said, OPENTOFU))
 }
 
-/// Whether this is what OpenTofu's `version` says. A warning about the CLI configuration may stand
-/// before it.
-pub(super) fn is_of_opentofu(said: &str) -> bool {
-    said.lines().any(|line| line.starts_with(OPENTOFU))
+/// Whether this is what Terraform's `version` says.
+pub(super) fn is_of_terraform(said: &str) -> bool {
+    says(said, TERRAFORM_VERSION)
+}
+
+/// A warning about the CLI configuration may stand before it.
+fn says(said: &str, begin: &str) -> bool {
+    said.lines().any(|line| line.starts_with(begin))
 }
 
 /// What a program has printed when it ends, where it does so in time. It is a few lines, which no pipe is

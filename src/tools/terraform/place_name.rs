@@ -42,22 +42,29 @@ fn says_less_than_is_used(place: &Terraform) -> Result<bool, ToolError> {
     let Some(mut block) = configuration.block()? else {
         return Ok(used.is_some_and(|used| used.kind != DEFAULT_BACKEND));
     };
-    let leaves_open = Schema::of(&block.kind)
-        .is_some_and(|schema| schema.is_left_open(&block, &place.environment));
+    let schema = Schema::of(&block.kind);
+    let names_place = |name: &str| schema.is_none_or(|schema| schema.names_place(name));
+    let leaves_open = schema.is_some_and(|schema| schema.is_left_open(&block, &place.environment));
+    let given = configuration.given()?;
+    // A file may hold any setting.
+    let mut given = given.iter().map(|given| given.text.split_once('='));
     block.anchor_paths(&place.directory);
     let of_this_kind = used.filter(|used| used.kind == block.kind);
     Ok(leaves_open
-        || !configuration.given()?.is_empty()
-        || of_this_kind.is_some_and(|used| is_more_than(&used, &block)))
+        || given.any(|pair| pair.is_none_or(|(name, _)| names_place(name.trim())))
+        || of_this_kind.is_some_and(|used| is_more_than(&used, &block, names_place)))
 }
 
-/// Whether an `init` was given more than the block, or something else: what it has kept has both.
-fn is_more_than(used: &Backend, block: &Backend) -> bool {
+/// Whether an `init` was given more of what names the state than the block, or something else: what it has
+/// kept has both.
+fn is_more_than(used: &Backend, block: &Backend, names_place: impl Fn(&str) -> bool) -> bool {
     // Blocks that are not there are kept as empty lists.
     let is_empty = |value: &Value| matches!(value, Value::Array(items) if items.is_empty());
     let mut settings = used.settings.iter();
-    !contradictions(block, used).is_empty()
-        || settings.any(|(name, value)| !is_given(block, name) && !is_empty(value))
+    let contradictions = contradictions(block, used);
+    contradictions.iter().any(|name| names_place(name))
+        || settings
+            .any(|(name, value)| names_place(name) && !is_given(block, name) && !is_empty(value))
 }
 
 /// The directory as seen from the clone, symbolic links followed: a tool that is seen is seen in the
@@ -139,6 +146,7 @@ mod tests {
             ("http", HTTP, "TF_HTTP_ADDRESS", false),
             ("http", HTTP, "TF_HTTP_PASSWORD", false),
             ("http", HTTP, "TF_HTTP_LOCK_ADDRESS", true),
+            ("http", HTTP, "TF_HTTP_LOCK_METHOD", false),
             ("http", "", "TF_HTTP_ADDRESS", true),
             ("s3", S3, "AWS_REGION", false),
             ("s3", S3, "AWS_ENDPOINT_URL_S3", true),
@@ -175,6 +183,7 @@ mod tests {
         assert!(!s3(&same));
         assert!(s3(&json!({"bucket": "b", "key": "eu"})));
         assert!(s3(&json!({"bucket": "b", "key": "k", "profile": "eu"})));
+        assert!(!s3(&json!({"bucket": "b", "key": "k", "encrypt": true})));
         let local = |kept: &Value| is_shared_with("local", "", "X", Some(kept));
         assert!(!local(&json!({"path": null})));
         assert!(local(&json!({"path": "eu.tfstate"})));

@@ -92,8 +92,13 @@ impl Schema {
             let mut rows = self.own_variables.iter();
             rows.any(|(setting, other)| *other == variables && block.given(setting).is_some())
         };
+        // The part of one within another counts as what it is within.
+        let names_place =
+            |setting: &str| self.names_place(setting.split('.').next().unwrap_or(setting));
         required.any(|setting| *setting != "region" && !is_given(block, setting))
-            || rows.any(|(_, variables)| is_set(variables) && !has_one_for(variables))
+            || rows.any(|(setting, variables)| {
+                names_place(setting) && is_set(variables) && !has_one_for(variables)
+            })
     }
 
     /// The variables by which this setting can be given.

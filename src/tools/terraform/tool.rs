@@ -24,6 +24,7 @@ use super::{
     operations, place_name, planned, precedence, sighting, stand_in,
 };
 use crate::console::introduce;
+use crate::environment::Environment;
 use crate::identity::user_name;
 use crate::lock::LockInfo;
 use crate::printable::{is_printable, one_line};
@@ -64,6 +65,10 @@ impl Processes for Terraform {
             &["terraform-provider-", "terraform-provisioner-"],
         )
         .that_say("to exit or data loss may occur")
+    }
+
+    fn renew_environment(&mut self) {
+        self.environment = Environment::own();
     }
 
     fn operations_of_a_deploy(&self) -> &'static [&'static str] {
@@ -335,12 +340,11 @@ impl Recovering for Terraform {
         self.surround(&mut prepared.command, lock_timeout);
         // What is meant for the apply of the default command decides what its plan says.
         if *job == Job::Apply {
-            let takes_variables = self.is_opentofu
-                || matches!(step, Step::Apply(_))
-                    && self
-                        .version(host)
-                        .await
-                        .is_ok_and(|version| takes_variables(&version));
+            let takes_variables = matches!(step, Step::Apply(_))
+                && self
+                    .version(host)
+                    .await
+                    .is_ok_and(|version| takes_variables(&version, self.is_opentofu));
             let halves = Halves::of(&self.environment, takes_variables)?;
             let command = &mut prepared.command;
             match step {

@@ -12,7 +12,7 @@ use super::decrypted::{PlainState, decrypt, encryption_of};
 use super::desk::{Desk, LIMIT_OF_A_CALL, unreadable};
 use super::expired::expired;
 use super::helper::helper_command;
-use super::opentofu::is_of_opentofu;
+use super::opentofu::is_of_terraform;
 use super::place::Terraform;
 use super::precedence::{serial_to_store, step};
 use super::state_file::{MOST_OF_A_STATE, StateFile, is_encrypted, lowered, with_serial};
@@ -50,7 +50,7 @@ impl Terraform {
         version.arg("version").current_dir(&self.directory);
         let is_opentofu = self.is_opentofu || {
             let said = host.run_helper(version, LIMIT_OF_A_CALL).await;
-            said.map_or(true, |said| is_of_opentofu(&said.stdout))
+            !said.is_ok_and(|said| is_of_terraform(&said.stdout))
         };
         Self {
             is_opentofu,
