@@ -186,3 +186,18 @@ fn bitbucket_is_left_alone_for_as_long_as_it_says_while_a_living_holder_is_waite
     assert_eq!(bitbucket.requests(), 3, "{finished}");
     assert!(began.elapsed().as_secs() >= 8, "{finished}");
 }
+
+#[test]
+fn the_look_of_another_run_fails_no_deploy() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.hold("OperationTypeApply");
+    let run = Softstop::deploy(&project).env("LOCK_TIMEOUT", "0s").start();
+    proxy.wait_until_held();
+    project.be_locked_by("a look");
+    proxy.let_go();
+    run.wait_for_stdout("Acquiring state lock.");
+    project.store.remove_lock();
+    run.finish().expect_code(0);
+    assert_eq!(project.store.resources(), ["a"]);
+}

@@ -41,10 +41,15 @@ use crate::tools::recovering::{Draft, LaidOut, Made, Planned, Recovering, Step};
 use crate::tools::signing::Signing;
 use crate::tools::state_keeping::{StateKeeping, UnsavedState, Unstored};
 
+/// How long a command of ours waits for a lock at the least: the look of another run may hold it just now
+/// (`the_look_of_another_run_fails_no_deploy`).
+const OF_A_LOOK: Duration = Duration::from_secs(5);
+
 impl Terraform {
     /// Gives a command of ours what it takes from the user.
     fn surround(&self, command: &mut Command, lock_timeout: Duration) {
-        command.env("LOCK_TIMEOUT", format!("{}ms", lock_timeout.as_millis()));
+        let waits = lock_timeout.max(OF_A_LOOK);
+        command.env("LOCK_TIMEOUT", format!("{}ms", waits.as_millis()));
         self.choose_workspace(command);
     }
 }
