@@ -2,7 +2,6 @@
 
 use crate::journal::Record;
 use crate::lock::Owner;
-use crate::story::journal::Journal;
 use crate::tools::Tool;
 use crate::tools::progress::Telling;
 
@@ -14,12 +13,8 @@ pub(super) fn shares_its_name(place: &Tool) -> bool {
 }
 
 /// Whether a record is surely about the state that is used at a place, where another one may have the
-/// same name: its lock was released there, or it is of the same step.
-pub(super) fn is_surely_of(
-    journal: &Journal,
-    place: &Tool,
-    released: &[Owner],
-    record: &Record,
-) -> bool {
-    !shares_its_name(place) || released.contains(&record.owner) || journal.is_of_earlier_run(record)
+/// same name: its lock was released there. An earlier run of the same step is over, but a step may
+/// deploy several states. Of any other record nothing is written: even an id may be a mere name.
+pub(super) fn is_surely_of(place: &Tool, released: &[Owner], record: &Record) -> bool {
+    !shares_its_name(place) || released.contains(&record.owner)
 }

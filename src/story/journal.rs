@@ -124,12 +124,6 @@ impl Journal {
         self.kept().is_some_and(|kept| kept.goes_on_beside(record))
     }
 
-    /// Whether it is of an earlier run of the own step.
-    pub(super) fn is_of_earlier_run(&self, record: &Record) -> bool {
-        self.kept()
-            .is_some_and(|kept| kept.is_of_earlier_run(record))
-    }
-
     fn expect_kept(&self) -> Result<&Kept, String> {
         match self {
             Self::Kept(kept) => Ok(kept),

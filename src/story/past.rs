@@ -82,14 +82,17 @@ pub(super) async fn look_back<H: Host>(
         journal.unmask(records, stored);
     }
     for record in records {
-        let is_surely_of_it = is_surely_of(journal, place, released, record);
+        let is_surely_of_it = is_surely_of(place, released, record);
         match &stored {
             Some(Ok(stored)) if is_surely_of_it => record.compare(stored),
             Some(Ok(stored)) => record.compare_by_id(stored),
             Some(Err(_)) | None => {}
         }
         record.end();
-        tell(prefix, record);
+        // What the state has by its id is not written then, and would be told at each deploy.
+        if record.is_open() || is_surely_of_it {
+            tell(prefix, record);
+        }
         if record.is_open() && !is_surely_of_it {
             info!(
                 "{prefix}That may be about another state, because settings of the backend are not in \

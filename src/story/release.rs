@@ -12,7 +12,7 @@ use crate::recovery::guarded::Guarded;
 use crate::recovery::{Finding, Patience, Recovery, recover_with_patience};
 use crate::story::after_script;
 use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
-use crate::story::doubt::shares_its_name;
+use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
 use crate::story::past::{advise, look_back, name_of, tell_by_log, tell_in_doubt, tell_way_out};
@@ -178,6 +178,7 @@ async fn tell_past<S: Stage>(
         look_back(stage, journal, &prefix, tool, &past.released, records).await;
         advise(&prefix, tool, records);
         tell_way_out(&prefix, records);
+        records.retain(|record| is_surely_of(tool, &past.released, record));
         journal.write(stage, records).await;
     }
     let why = past.gap?.to_string();

@@ -25,7 +25,7 @@ pub(super) struct LookedBack {
     pub(super) past: Past,
     /// What the state has.
     pub(super) stored: Result<Stored, ToolError>,
-    /// How each record stands by now, which is not written yet.
+    /// How each record stands by now that is surely about this state, which is not written yet.
     pub(super) records: Vec<Record>,
 }
 
@@ -67,7 +67,8 @@ impl<S: Stage> Story<'_, S> {
         }
         tell_in_doubt("", &past.in_doubt);
         tell_elsewhere(&past.elsewhere);
-        let records = past.records.clone();
+        let is_sure = |record: &&Record| is_surely_of(self.tool, &past.released, record);
+        let records = past.records.iter().filter(is_sure).cloned().collect();
         past.records.retain(Record::is_open);
         LookedBack {
             past,
@@ -147,7 +148,9 @@ impl<S: Stage> Story<'_, S> {
             let mut records: Vec<Record> = records
                 // Who has not told of an end may go on, and writes it himself.
                 .extract_if(.., |record| {
-                    record.place == name && record.stand != Stand::Running
+                    record.place == name
+                        && record.stand != Stand::Running
+                        && is_surely_of(place, &past.released, record)
                 })
                 .collect();
             let Some(Ok(stored)) = stored_at(self.stage, place, &records).await else {
@@ -156,11 +159,7 @@ impl<S: Stage> Story<'_, S> {
             self.journal.unmask(&mut records, &stored);
             let told = keeping.perhaps_made_at(&name);
             for record in &mut records {
-                if is_surely_of(self.journal, place, &past.released, record) {
-                    record.compare_after(&told, &stored);
-                } else {
-                    record.compare_by_id(&stored);
-                }
+                record.compare_after(&told, &stored);
                 record.end();
                 if !record.is_open() {
                     info!("What build {} has left is settled.", record.owner.build());

@@ -105,7 +105,7 @@ impl<S: Stage> Story<'_, S> {
         };
         let stored = &stored;
         let entries = records.iter().flat_map(|record| {
-            let is_surely_of_it = is_surely_of(self.journal, self.tool, &past.released, record);
+            let is_surely_of_it = is_surely_of(self.tool, &past.released, record);
             let entries = record.entries.iter();
             entries.filter(move |entry| is_surely_of_it || !is_made_in(stored, &entry.resource))
         });

@@ -2,13 +2,21 @@
 
 use std::slice;
 
-use super::journals_table::{KILLED, left_by};
+use super::journals_table::{KILLED, left_by, stored};
 use super::*;
 use crate::journal::{Record, Stand};
 use crate::tools::progress::{Fate, Resource};
 
 fn made() -> Resource {
     Resource::created("fake.made", Fate::Complete, Some("1"))
+}
+
+/// What a deploy has left that has told of its end.
+fn left_unfinished() -> Record {
+    Record {
+        stand: Stand::Unfinished,
+        ..left_by(vec![made()])
+    }
 }
 
 /// What another step of the own pipeline has told so far.
@@ -42,23 +50,22 @@ impl World {
 async fn a_deploy_that_may_use_another_state_is_not_taken_for_a_killed_one() {
     use Look::Free;
     let killed = || held(&format!("{KILLED}@vm"));
-    for (record, look, shares_its_name, is_over) in [
-        (left_by(vec![made()]), Free, false, true),
-        (left_by(vec![made()]), Free, true, false),
+    let over = (Exit::Unfinished, Stand::Unfinished);
+    let perhaps_alive = (Exit::Done, Stand::Running);
+    for (record, look, shares_its_name, (exit, stand)) in [
+        (left_by(vec![made()]), Free, false, over),
+        (left_by(vec![made()]), Free, true, perhaps_alive),
         // Its own lock was left, and released.
-        (left_by(vec![made()]), killed(), true, true),
-        (earlier(), Free, true, true),
-        (beside(), Free, false, false),
-        (beside(), Free, true, false),
+        (left_by(vec![made()]), killed(), true, over),
+        (earlier(), Free, false, over),
+        // It is over, but may be about another state, so nothing is written.
+        (earlier(), Free, true, (Exit::Unfinished, Stand::Running)),
+        (beside(), Free, false, perhaps_alive),
+        (beside(), Free, true, perhaps_alive),
     ] {
         let mut world = World::with_records(look.clone(), slice::from_ref(&record));
         world.place.shares_its_name = shares_its_name;
         let conclusion = world.deploy_as(&KILLED.replace("/1/fed", "/2/fed")).await;
-        let (exit, stand) = if is_over {
-            (Exit::Unfinished, Stand::Unfinished)
-        } else {
-            (Exit::Done, Stand::Running)
-        };
         let case = format!("{} {look:?} {shares_its_name}", record.owner);
         assert_eq!(conclusion.exit, exit, "{case}");
         assert_eq!(world.stand_of(&record.owner), Some(stand), "{case}");
@@ -99,7 +106,7 @@ async fn another_state_settles_nothing_that_was_in_flight_and_is_not_held_up_by_
             Look::Free,
             &[("fake.made", "1")],
             Exit::Done,
-            &["fake.begun"],
+            &["fake.made", "fake.begun"],
         ),
         (
             true,
@@ -158,5 +165,67 @@ async fn what_may_go_on_stops_a_deploy_only_where_that_is_wished() {
             Some(Stand::Running),
             "{case}"
         );
+    }
+}
+
+/// An id may be a mere name, which two states have.
+#[tokio::test(start_paused = true)]
+async fn what_a_state_has_by_its_id_holds_nothing_up_and_is_closed_only_where_it_is_surely_its_own()
+{
+    use Stand::{Settled, Unfinished};
+    let killed = || held(&format!("{KILLED}@vm"));
+    for (shares_its_name, look, stand) in [
+        (true, Look::Free, Unfinished),
+        (true, killed(), Settled),
+        (false, Look::Free, Settled),
+    ] {
+        for wish in [OnUnfinished::Report, OnUnfinished::Stop] {
+            let mut world = World::with_records(look.clone(), &[left_unfinished()]);
+            world.place.shares_its_name = shares_its_name;
+            world.deploy.on_unfinished = wish;
+            world.has_stored(&[("fake.made", "1")]);
+            let conclusion = world.deploy_as(&KILLED.replace("/1/fed", "/2/fed")).await;
+            let case = format!("{look:?} {shares_its_name} {wish:?}");
+            assert_eq!(conclusion.exit, Exit::Done, "{case}");
+            assert_eq!(world.kept(41).unwrap().0, stand, "{case}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_closes_by_an_id_only_what_is_surely_of_its_state() {
+    use Stand::{Settled, Unfinished};
+    for (shares_its_name, stand) in [(true, Unfinished), (false, Settled)] {
+        let world = World::with_records(Look::Free, &[left_unfinished()]);
+        let place = FakePlace {
+            shares_its_name,
+            ..FakePlace::with(&world.moments, &[&world.backend])
+        };
+        place.stored.replace(stored(&[("fake.made", "1")]));
+        let places = [Place {
+            name: "here".to_owned(),
+            directory: PathBuf::from("/"),
+            tool: tool(place),
+        }];
+        world.release_at(&places).await;
+        assert_eq!(world.kept(41).unwrap().0, stand, "{shares_its_name}");
+    }
+}
+
+/// A step may deploy one state, and then another one of the same name.
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_of_the_step_was_making_is_not_settled_by_another_state() {
+    let in_flight = || Resource::created("fake.begun", Fate::InFlight, None);
+    for (shares_its_name, stand) in [(true, Stand::Running), (false, Stand::Settled)] {
+        let record = Record {
+            entries: left_by(vec![in_flight()]).entries,
+            ..earlier()
+        };
+        let mut world = World::with_records(Look::Free, slice::from_ref(&record));
+        world.place.shares_its_name = shares_its_name;
+        world.has_stored(&[("fake.begun", "3")]);
+        assert_eq!(world.deploy().await.exit, Exit::Done, "{shares_its_name}");
+        let kept = world.stand_of(&record.owner);
+        assert_eq!(kept, Some(stand), "{shares_its_name}");
     }
 }
