@@ -8,6 +8,7 @@ use crate::journal::{Entry, Gap, Record};
 use crate::lock::LockInfo;
 use crate::recovery::{Finding, examine};
 use crate::story::conclusion::{Conclusion, Locks, Reason};
+use crate::story::doubt::shares_its_name;
 use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, unknown};
 use crate::story::past::{NOT_LISTED, left_of, look_back, name_of};
@@ -41,11 +42,20 @@ pub(crate) async fn run<S: Stage>(
         )
         .await;
     let (mut records, gap) = (past.records, past.gap);
-    let prefix = format!("{name}: ");
-    look_back(stage, journal, &prefix, tool, &[], &mut records).await;
-    let known = open_names(&records);
+    let (mut compared, prefix) = (records.clone(), format!("{name}: "));
+    let stored = look_back(stage, journal, &prefix, tool, &[], &mut compared).await;
+    let known = open_names(&compared);
+    // What may be of another state only a person's word settles, and that state's deploy may go on.
+    let is_by_word_alone = shares_its_name(tool);
+    if !is_by_word_alone {
+        records = compared;
+    } else if let Some(Ok(stored)) = &stored {
+        journal.unmask(&mut records, stored);
+    }
     if known.is_empty() {
-        journal.write(stage, &records).await;
+        if !is_by_word_alone {
+            journal.write(stage, &records).await;
+        }
         return match gap {
             Some(gap) => unanswered(format!("what is unfinished is not known: {gap}")),
             None => resolved(format!("{name}: nothing is unfinished")),
@@ -66,13 +76,12 @@ pub(crate) async fn run<S: Stage>(
         let more = more.unwrap_or_default();
         return Conclusion::not_run(format!("{given}: what is unfinished is {known}{more}"));
     }
-    for record in &mut records {
-        strike(name, record, addresses);
-    }
+    records.retain_mut(|record| strike(name, record, addresses) || !is_by_word_alone);
     if let Err(why) = journal.try_write(stage, &records).await {
         return unanswered(format!("this could not be written down: {why}"));
     }
-    let (count, left) = (addresses.len(), open_names(&records).len());
+    let left = known.iter().filter(|known| !addresses.contains(known));
+    let (count, left) = (addresses.len(), left.count());
     match gap {
         None => resolved(format!("{count} resolved, {left} left")),
         Some(gap @ Gap::MayGoOn(_)) => resolved(format!(
@@ -109,11 +118,13 @@ async fn untold<S: Stage>(stage: &S, inquiry: &Inquiry<'_, S>, place: &Place) ->
     }
 }
 
-/// Strikes these addresses from a record.
-fn strike(name: &str, record: &mut Record, addresses: &[String]) {
+/// Strikes these addresses from a record. Gives whether one of them was open in it.
+fn strike(name: &str, record: &mut Record, addresses: &[String]) -> bool {
+    let mut was_meant = false;
     let is_meant = |entry: &Entry| addresses.contains(&left_of(entry).name());
     for entry in &record.entries {
         if entry.is_open() && is_meant(entry) {
+            was_meant = true;
             let id = entry.resource.id.as_deref();
             let id = id.map(|id| format!(" (id {})", id.escape_debug()));
             info!(
@@ -126,6 +137,7 @@ fn strike(name: &str, record: &mut Record, addresses: &[String]) {
     }
     record.entries.retain(|entry| !is_meant(entry));
     if record.misses_some() && addresses.iter().any(|address| address == NOT_LISTED) {
+        was_meant = true;
         info!(
             "{name}: {} of build {}, which are not listed, need nothing more.",
             record.dropped,
@@ -134,6 +146,7 @@ fn strike(name: &str, record: &mut Record, addresses: &[String]) {
         record.dropped = 0;
     }
     record.end();
+    was_meant
 }
 
 fn unanswered(words: String) -> Conclusion {

@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use super::journals_table::{KILLED, left_by, stored};
+use super::journals_table::{KILLED, left_by, names, stored};
 use super::*;
 use crate::journal::{Record, Stand};
 use crate::tools::progress::{Fate, Resource};
@@ -227,5 +227,62 @@ async fn what_an_earlier_run_of_the_step_was_making_is_not_settled_by_another_st
         assert_eq!(world.deploy().await.exit, Exit::Done, "{shares_its_name}");
         let kept = world.stand_of(&record.owner);
         assert_eq!(kept, Some(stand), "{shares_its_name}");
+    }
+}
+
+/// The lock that is free is that of this state.
+#[tokio::test(start_paused = true)]
+async fn a_resolution_writes_only_what_it_was_told_of_where_another_state_may_be_deployed_just_now()
+{
+    let other = || Record {
+        owner: Owner::parse(&KILLED.replace("#41/3", "#40/4")).unwrap(),
+        ..left_by(vec![
+            Resource::created("fake.other", Fate::Complete, Some("2")),
+            Resource::created("fake.begun", Fate::InFlight, None),
+        ])
+    };
+    for (shares_its_name, stand) in [(true, Stand::Running), (false, Stand::Unfinished)] {
+        let mut world = World::with_records(Look::Free, &[other(), left_unfinished()]);
+        world.place.shares_its_name = shares_its_name;
+        let (conclusion, world) = world.resolve(&["fake.made"]).await;
+        assert_eq!(conclusion.to_string(), "Journal: 1 resolved, 2 left.");
+        let settled = (Stand::Settled, Vec::new());
+        assert_eq!(world.kept(41), Some(settled), "{shares_its_name}");
+        assert_eq!(world.kept(40).unwrap().0, stand, "{shares_its_name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolution_closes_by_an_id_nothing_that_it_was_not_told_of_where_it_may_be_of_another_state()
+ {
+    use Stand::{Settled, Unfinished};
+    let rows: [(_, &[&str], _, &[&str]); 4] = [
+        (true, &["fake.begun"], Unfinished, &["fake.made"]),
+        (
+            true,
+            &["fake.made"],
+            Unfinished,
+            &["fake.made", "fake.begun"],
+        ),
+        (false, &["fake.begun"], Settled, &[]),
+        (
+            false,
+            &["fake.made"],
+            Unfinished,
+            &["fake.made", "fake.begun"],
+        ),
+    ];
+    for (shares_its_name, addresses, stand, open) in rows {
+        let begun = Resource::created("fake.begun", Fate::InFlight, None);
+        let record = Record {
+            stand: Unfinished,
+            ..left_by(vec![made(), begun])
+        };
+        let mut world = World::with_records(Look::Free, &[record]);
+        world.place.shares_its_name = shares_its_name;
+        world.has_stored(&[("fake.made", "1")]);
+        let (_, world) = world.resolve(addresses).await;
+        let case = format!("{addresses:?} {shares_its_name}");
+        assert_eq!(world.kept(41), Some((stand, names(open))), "{case}");
     }
 }
