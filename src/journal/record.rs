@@ -68,7 +68,7 @@ impl Entry {
 pub(crate) struct Past {
     /// What is not settled at the place that was asked about.
     pub(crate) records: Vec<Record>,
-    /// What deploys have told of this place that may go on: nothing is compared, and nothing written.
+    /// What deploys have told of this place that may go on: of that nothing is written.
     pub(crate) in_doubt: Vec<Record>,
     /// Whose locks were released, so that what they have left is of the state that is used here.
     pub(crate) released: Vec<Owner>,

@@ -268,13 +268,30 @@ fn capitalised(words: &str) -> String {
     first.into_iter().chain(letters).collect()
 }
 
+/// Leaves of what may go on only what the state does not have by its id, which is of a deploy that has
+/// ended but for its record, or has stored that already. Nothing of it is written.
+pub(super) async fn leave_in_doubt<H: Host>(
+    host: &H,
+    journal: &Journal,
+    place: &Tool,
+    records: &mut Vec<Record>,
+) {
+    if let Some(Ok(stored)) = stored_at(host, place, records).await {
+        journal.unmask(records, &stored);
+        for record in records.iter_mut() {
+            record.compare_by_id(&stored);
+        }
+        records.retain(Record::is_open);
+    }
+}
+
 /// Says what is open where nobody knows whether it is still being made, or which state it is about.
 pub(super) fn tell_in_doubt(prefix: &str, records: &[Record]) {
     for record in records.iter().take(MOST_IN_DOUBT) {
         let (build, link, open) = (record.owner.build(), record.owner.link(), open_in(record));
         warn!(
             "{prefix}Build {build} has not told of its end, and may go on ({link}). What it has made \
-             here, or may have, was not compared with the state: {open}. Look at its step; once that is \
+             here, or may have, the state is not known to have: {open}. Look at its step; once that is \
              over, `softstop resolve` compares it, and lists what is left."
         );
     }

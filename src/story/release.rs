@@ -15,7 +15,9 @@ use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
-use crate::story::past::{advise, look_back, name_of, tell_by_log, tell_in_doubt, tell_way_out};
+use crate::story::past::{
+    advise, leave_in_doubt, look_back, name_of, tell_by_log, tell_in_doubt, tell_way_out,
+};
 use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
 use crate::tools::{Locked, StateKeeper, StateKeeping, ToolError, Unstored};
@@ -171,6 +173,7 @@ async fn tell_past<S: Stage>(
     };
     let past = journal.past(stage, directory, place_name.as_ref(), whose, untold);
     let mut past = past.await;
+    leave_in_doubt(stage, journal, tool, &mut past.in_doubt).await;
     tell_in_doubt(&format!("{name}: "), &past.in_doubt);
     let is_told = holder.as_ref().is_some_and(|holder| past.tells_of(holder));
     if !past.records.is_empty() {

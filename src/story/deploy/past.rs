@@ -11,7 +11,8 @@ use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Untold, Whose};
 use crate::story::keeping::Keeping;
 use crate::story::past::{
-    look_back, name_of, open_in, stored_at, tell_by_log, tell_in_doubt, tell_way_out,
+    leave_in_doubt, look_back, name_of, open_in, stored_at, tell_by_log, tell_in_doubt,
+    tell_way_out,
 };
 use crate::story::stage::Stage;
 use crate::tools::progress::Stored;
@@ -65,6 +66,7 @@ impl<S: Stage> Story<'_, S> {
             stored = read.unwrap_or(stored);
             tell_way_out("", records);
         }
+        leave_in_doubt(self.stage, self.journal, self.tool, &mut past.in_doubt).await;
         tell_in_doubt("", &past.in_doubt);
         tell_elsewhere(&past.elsewhere);
         let is_sure = |record: &&Record| is_surely_of(self.tool, &past.released, record);

@@ -286,3 +286,26 @@ async fn a_resolution_closes_by_an_id_nothing_that_it_was_not_told_of_where_it_m
         assert_eq!(world.kept(41), Some((stand, names(open))), "{case}");
     }
 }
+
+/// It has unlocked, and softstop has not written its end yet, or was killed before.
+#[tokio::test(start_paused = true)]
+async fn a_deploy_that_has_told_no_end_stops_none_where_the_state_has_all_of_it_by_its_id() {
+    let begun = || Resource::created("fake.begun", Fate::InFlight, None);
+    let stored: &[(&str, &str)] = &[("fake.made", "1"), ("fake.begun", "2")];
+    for (resources, ids, exit) in [
+        (vec![made()], stored, Exit::Done),
+        (vec![made()], &[], Exit::Unfinished),
+        (vec![made()], &[("fake.made", "2")], Exit::Unfinished),
+        (vec![made(), begun()], stored, Exit::Unfinished),
+    ] {
+        let record = left_by(resources);
+        let mut world = World::with_records(Look::Free, slice::from_ref(&record));
+        world.place.shares_its_name = true;
+        world.deploy.on_unfinished = OnUnfinished::Stop;
+        world.has_stored(ids);
+        let conclusion = world.deploy().await;
+        assert_eq!(conclusion.exit, exit, "{record:?} {ids:?}");
+        // Whoever goes on writes it himself.
+        assert_eq!(*world.shelf.records.borrow().first().unwrap(), record);
+    }
+}
