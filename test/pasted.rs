@@ -125,7 +125,7 @@ fn the_lock_of_a_partial_block_is_released_and_its_secrets_are_asked_for() {
     let settings = settings.filter(|line| !line.contains("_key") && !line.starts_with("key"));
     let settings: Vec<&str> = settings.copied().collect();
     project.write("backend.tf", "terraform {\n  backend \"s3\" {}\n}\n");
-    let file = project.scratch().join("prod.hcl");
+    let file = project.scratch().join("prod:eu");
     fs::write(&file, settings.join("\n")).unwrap();
     project.store.set_lock(&odd_lock());
     let given = [

@@ -49,8 +49,8 @@ fn a_bad_variable_is_refused_by_name_value_and_what_is_allowed_before_anything_r
         ),
         (
             "BACKEND_CONFIG",
-            "no-such-file",
-            "BACKEND_CONFIG has \"no-such-file\": expected NAME=VALUE, or a file",
+            "no-such-file.hcl",
+            "BACKEND_CONFIG has \"no-such-file.hcl\": expected NAME=VALUE, or a file",
         ),
         (
             "BACKEND_CONFIG_COUNT",

@@ -80,7 +80,13 @@ mod tests {
     fn what_is_no_setting_is_told_only_where_it_looks_like_a_path() {
         let refused = |given: &str| check_files(&[given.to_owned()], Path::new("/")).unwrap_err();
         assert!(refused("env/missing.hcl").contains("\"env/missing.hcl\""));
-        for given in ["password:s3cret", "postgres://user:s3cret@host/database"] {
+        assert!(refused("env/$STAGE.hcl").contains("\"env/$STAGE.hcl\""));
+        for given in [
+            "s3cret",
+            "password s3cret",
+            "password:s3cret",
+            "postgres://user:s3cret@host/database",
+        ] {
             let said = refused(given);
             assert!(said.contains("\"…\"") && !said.contains("s3cret"), "{said}");
         }

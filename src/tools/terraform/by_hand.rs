@@ -213,7 +213,16 @@ fn named(place: &Terraform) -> Vec<InitOption> {
     let by_variables = given_by(&place.environment).unwrap_or_default();
     let by_variables = by_variables.iter().map(|given| given.text.as_str());
     let by_us = place.backend_config.iter().map(String::as_str);
-    by_variables.chain(by_us).map(InitOption::of).collect()
+    // What is called like a file that is there is no secret.
+    let is_file = |text: &str| !text.contains('=') && place.directory.join(text).is_file();
+    let option = |text: &str| {
+        if is_file(text) {
+            InitOption::Plain(text.to_owned())
+        } else {
+            InitOption::of(text)
+        }
+    };
+    by_variables.chain(by_us).map(option).collect()
 }
 
 /// A text as [`SECRET`] escapes it.
@@ -241,6 +250,7 @@ mod tests {
     #[test]
     fn only_what_names_the_place_is_printed_of_what_is_given() {
         for text in [
+            "",
             "env/prod.hcl",
             "bucket=states",
             "key = infra/state",
@@ -274,6 +284,8 @@ mod tests {
             "postgres://user:s3cret@host/database",
             "postgres://user:s3cret@host/database?sslmode=disable",
             "S3cret==",
+            "password s3cret",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         ] {
             assert_eq!(InitOption::of(text), InitOption::AskedWhole, "{text}");
         }

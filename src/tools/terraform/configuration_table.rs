@@ -362,7 +362,7 @@ fn no_error_quotes_a_value_or_a_line_of_a_file() {
         ("list.json", "[\"s3cret\"]"),
         ("unknown.hcl", "pasword = \"s3cret\"\n"),
         ("variable.hcl", "password = var.s3cret\n"),
-        ("missing.hcl/s3", ""),
+        ("missing/s3.hcl", ""),
     ] {
         let directory = Directory::with([PARTIAL]).given([name]);
         if !name.contains('/') {

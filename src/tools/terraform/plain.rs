@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::backends::ALL;
 
+/// How the names of files of settings end.
+const ENDINGS: [&str; 7] = ["conf", "config", "hcl", "json", "tf", "tfbackend", "tfvars"];
 /// Names of a query whose values name the place.
 const PLAIN_IN_A_QUERY: [&str; 14] = [
     "branch",
@@ -65,10 +67,13 @@ pub(super) fn name_of_setting(name: &str) -> Option<&str> {
     (!name.is_empty() && name.bytes().all(is_of_a_name)).then_some(name)
 }
 
-/// Whether what was given without a name looks like the path of a file, and so is told whole.
+/// Whether what was given without a name looks like the path of a file, and so is told whole: by its
+/// ending, because tokens and passwords may be made of the same letters as paths.
 pub(super) fn is_plain_path(path: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._- ".contains(&byte);
-    path.bytes().all(is_plain)
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~@+,${}".contains(&byte);
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending);
+    path.is_empty()
+        || path.bytes().all(is_plain) && ending.is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
 /// The name in a part of a query, where it has one: a text alone may be a secret, and so may one that
@@ -82,4 +87,39 @@ pub(super) fn name_in_a_query(pair: &str) -> Option<&str> {
 fn is_printable(name: &str) -> bool {
     let mut schemas = ALL.iter().map(|known| &known.schema);
     schemas.any(|schema| schema.printable.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_told_from_a_secret_by_its_ending() {
+        for path in [
+            "",
+            "prod.hcl",
+            "../env/prod.s3.tfbackend",
+            "env/$STAGE.hcl",
+            "env/${STAGE}.hcl",
+            "~/prod@eu+1,2.tfvars",
+            "settings.hcl.json",
+        ] {
+            assert!(is_plain_path(path), "{path}");
+        }
+        for secret in [
+            "password s3cret",
+            "password:s3cret",
+            "password s3cret.hcl",
+            "hunter2",
+            "correct.horse",
+            "glpat-aBcDeFgHiJkLmNoPqRsT",
+            "glpat-aBcDeFgHiJkLmNoPqRsT.01.0w1abcdef",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "postgres://user:s3cret@host/database.hcl",
+        ] {
+            assert!(!is_plain_path(secret), "{secret}");
+        }
+    }
 }

@@ -227,6 +227,8 @@ mod tests {
             "postgres://user:s3cret@host/database?sslmode=disable",
             "postgres://user:s3cret@host/database",
             "S3cret==",
+            "S3cret",
+            "password s3cret",
             "password:s3cret",
         ] {
             let said = said_of(given);
