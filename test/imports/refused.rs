@@ -51,9 +51,13 @@ fn nothing_is_imported_where_the_configuration_alone_does_not_say_which_state_is
     let project = project(Program::Terraform, &[object("a", "")]);
     make(&project, "a", "one", None);
     pipeline.leave_made(&project, "a", "one");
+    // It is the one that the block has, and might be another one.
+    let block = project.store.block();
+    let address = block.split('"').find(|text| text.starts_with("http://"));
+    let address = format!("address={}", address.unwrap());
     for (name, value) in [
-        ("BACKEND_CONFIG", "retry_max=0"),
-        ("TF_CLI_ARGS_init", "-backend-config=retry_max=0"),
+        ("BACKEND_CONFIG", address.clone()),
+        ("TF_CLI_ARGS_init", format!("-backend-config={address}")),
     ] {
         let finished = pipeline.importing(&project).env(name, value).finish();
         finished.expect_said("Nothing is imported, because settings of the backend are not in");
