@@ -159,8 +159,10 @@ impl Plan {
     /// one after the other, it tells of the first one.
     pub(super) fn has_whole_journal(&self) -> bool {
         let has_one_place = !matches!(self.layout, Layout::TwoStates | Layout::Nested);
+        // The proxy is on the loopback interface, which a container has for itself.
+        let is_in_reach = self.place != Place::Container;
         // Nothing is written before it was read what is there.
-        has_one_place && self.journaling == Journaling::Kept
+        has_one_place && is_in_reach && self.journaling == Journaling::Kept
     }
 
     /// All that counts is who signs what, and who is over.
