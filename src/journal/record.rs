@@ -72,7 +72,7 @@ pub(crate) struct Past {
     pub(crate) in_doubt: Vec<Record>,
     /// Whose locks were released, so that what they have left is of the state that is used here.
     pub(crate) released: Vec<Owner>,
-    /// The same of other places of the repository, as far as something is open there.
+    /// What is open at other places of the repository.
     pub(crate) elsewhere: Vec<Record>,
     /// Whose records of the place were found, those of which nothing is left to settle too.
     pub(crate) told_by: Vec<Owner>,

@@ -2,12 +2,13 @@
 //!
 //! Two places may have the same addresses, and only a wrapper says before each line which of them it
 //! is about. So of several places without a wrapper, only what was told before the second one was
-//! seen is known to be of the first; the rest is nobody's, and is
-//! counted at each of them.
+//! seen is known to be of the first; the rest is nobody's, and is counted at each of them.
 //!
 //! What is known to be of a place is kept under its address alone. What a wrapper calls by a name that
 //! may be of this place or of another one keeps that name: it is told to people, and neither compared
 //! with a state nor imported.
+
+use std::collections::HashSet;
 
 use crate::tools::progress::{PlaceName, Resource, Told};
 
@@ -40,8 +41,11 @@ impl Shares {
             return Told::default();
         }
         let is_of_one_unit = told.is_of_one_unit();
-        let nobodys = |one: &&Resource| !is_alone && self.is_nobodys(one);
-        let nobodys = told.resources.iter().filter(nobodys).count();
+        let nobodys = if is_alone {
+            0
+        } else {
+            self.count_nobodys(&told)
+        };
         let told_of = told.resources.into_iter();
         let told_of = told_of.filter(|resource| is_alone || resource.unit.is_some());
         let seen = told_of.filter_map(|one| self.seen_from(place, one, is_of_one_unit));
@@ -62,12 +66,15 @@ impl Shares {
         self.places.len() > 1
     }
 
-    /// Whether this was begun, and any of the places may have made it.
-    fn is_nobodys(&self, resource: &Resource) -> bool {
+    /// How much was begun that any of the places may have made.
+    fn count_nobodys(&self, told: &Told) -> usize {
         // What has come further since may be another place's of the same address.
-        let is_of_the_first = self.of_the_first.resources.contains(resource);
-        let may_be_there = resource.is_begun() && resource.leaves_something();
-        resource.unit.is_none() && may_be_there && !is_of_the_first
+        let of_the_first: HashSet<&Resource> = self.of_the_first.resources.iter().collect();
+        let is_nobodys = |resource: &&Resource| {
+            let may_be_there = resource.is_begun() && resource.leaves_something();
+            resource.unit.is_none() && may_be_there && !of_the_first.contains(*resource)
+        };
+        told.resources.iter().filter(is_nobodys).count()
     }
 
     /// A resource as this place has it, where it is of this place or may be: without its unit where that

@@ -309,8 +309,7 @@ impl<'a> Round<'a> {
     }
 
     /// Whether the lock is one that no `init` gets past, softstop's neither: the limit of
-    /// docs/limits.md. An `init` has left it on GCS or Kubernetes before it had
-    /// made the empty state.
+    /// docs/limits.md. An `init` has left it on GCS or Kubernetes before it had made the empty state.
     pub(super) fn is_stuck_in_its_first_init(&self) -> bool {
         let store = &self.project.store;
         matches!(store.kind, Kind::Gcs | Kind::Kubernetes)

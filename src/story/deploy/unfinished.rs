@@ -52,19 +52,15 @@ impl<S: Stage> Story<'_, S> {
     /// this one.
     pub(super) async fn weigh(&self, past: &Past, stored: Result<Stored, ToolError>) -> Weighed {
         let mut weighed = self.weigh_here(past, stored).await;
-        if weighed.course == Course::AsEver
-            && self.deploy.on_unfinished == OnUnfinished::Stop
-            && !past.in_doubt.is_empty()
-        {
+        if weighed.course != Course::AsEver || self.deploy.on_unfinished != OnUnfinished::Stop {
+            return weighed;
+        }
+        let is_over = |record: &Record| record.stand != Stand::Running;
+        if !past.in_doubt.is_empty() {
             weighed.course = Course::Stop(
                 "a deploy that has not told of its end may have made what the state does not have",
             );
-        }
-        let is_over = |record: &Record| record.stand != Stand::Running;
-        if weighed.course == Course::AsEver
-            && self.deploy.on_unfinished == OnUnfinished::Stop
-            && past.elsewhere.iter().any(is_over)
-        {
+        } else if past.elsewhere.iter().any(is_over) {
             weighed.course = Course::Stop(
                 "what earlier deploys have made elsewhere, or may have, may not be in the state there",
             );

@@ -182,6 +182,15 @@ fn of_unit(unit: &str, resource: Resource) -> Resource {
     }
 }
 
+/// What a killed deploy has left in flight in this directory.
+fn begun_at(directory: &str) -> Record {
+    Record {
+        place: left_at(directory, Stand::Unfinished).place,
+        stand: Stand::Unfinished,
+        ..left_by(vec![Resource::created("begun", Fate::InFlight, None)])
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_another_place_makes_neither_settles_nor_keeps_open_what_was_in_flight() {
     let made = |unit| of_unit(unit, Resource::created("begun", Fate::Complete, Some("2")));
@@ -195,13 +204,7 @@ async fn what_another_place_makes_neither_settles_nor_keeps_open_what_was_in_fli
         // Nobody knows which of the two places has made it.
         (bare(), has, &["begun"]),
     ] {
-        let begun = Resource::created("begun", Fate::InFlight, None);
-        let left = Record {
-            place: left_at("here/a", Stand::Unfinished).place,
-            stand: Stand::Unfinished,
-            ..left_by(vec![begun])
-        };
-        let mut world = World::with_records(Look::Free, &[left]);
+        let mut world = World::with_records(Look::Free, &[begun_at("here/a")]);
         for (name, ids) in [("here/a", in_state), ("here/b", has)] {
             let mut place = FakePlace::with(&world.moments, &[]);
             place.name = name;
@@ -217,13 +220,7 @@ async fn what_another_place_makes_neither_settles_nor_keeps_open_what_was_in_fli
 
 #[tokio::test(start_paused = true)]
 async fn of_two_states_by_one_name_none_settles_what_is_perhaps_the_others() {
-    let begun = Resource::created("begun", Fate::InFlight, None);
-    let left = Record {
-        place: left_at("here/a", Stand::Unfinished).place,
-        stand: Stand::Unfinished,
-        ..left_by(vec![begun])
-    };
-    let mut world = World::with_records(Look::Free, &[left]);
+    let mut world = World::with_records(Look::Free, &[begun_at("here/a")]);
     for (name, namesake) in [("here/b", Some("here/a")), ("here/a", None)] {
         let mut place = FakePlace::with(&world.moments, &[]);
         (place.name, place.namesake) = (name, namesake);

@@ -46,9 +46,9 @@ impl Terraform {
     /// the serials of its states otherwise. One that says nothing is taken for it, because then a serial
     /// alone is no reason to store a state.
     pub(super) async fn recognised(&self, host: &impl Host) -> Self {
-        let mut version = helper_command(&self.binary, &self.environment);
-        version.arg("version").current_dir(&self.directory);
         let is_opentofu = self.is_opentofu || {
+            let mut version = helper_command(&self.binary, &self.environment);
+            version.arg("version").current_dir(&self.directory);
             let said = host.run_helper(version, LIMIT_OF_A_CALL).await;
             !said.is_ok_and(|said| is_of_terraform(&said.stdout))
         };
