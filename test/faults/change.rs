@@ -90,7 +90,7 @@ impl Round<'_> {
             self.truth
                 .violated("I5", format_args!("{made:?} are there, not {RESOURCES:?}"));
         }
-        if !in_the_world(&self.project, GONE).is_empty() {
+        if !in_the_world(&self.project, GONE).is_empty() && !self.has_lost_what_was_before() {
             self.truth
                 .violated("I5", "what was to be destroyed is there");
         }
@@ -108,10 +108,16 @@ impl Round<'_> {
         }
     }
 
+    /// Whether no state knows any more what was deployed before the round.
+    fn has_lost_what_was_before(&self) -> bool {
+        self.plan.change.has_something_before() && self.truth.has_lost_state()
+    }
+
     /// Whether nobody could have known better, or a warning has named it.
     fn may_be_twice(&self, name: &str) -> bool {
         let address = format!("slow_object.{name}");
-        let Some(journal) = self.truth.journal() else {
+        let journal = self.truth.journal();
+        let Some(journal) = journal.filter(|_| !self.has_lost_what_was_before()) else {
             return true;
         };
         match journal.get(&address) {

@@ -65,7 +65,7 @@ pub(super) fn check(round: &Round, finished: &Finished, is_hit: bool) {
             .violated("I1", "a deploy that was not killed leaves its lock");
     }
     if may_lose_state(plan, is_hit) {
-        round.truth.forget_state();
+        round.truth.forget_state(&round.project);
     } else {
         round.truth.check_state(&round.project);
     }

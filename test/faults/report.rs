@@ -16,6 +16,8 @@ pub(super) struct Report {
     failures: usize,
     /// How many rounds were played and failed, by dimension and value.
     tally: BTreeMap<(usize, &'static str, String), (usize, usize)>,
+    /// What was said of the rounds that failed, in short.
+    failed: Vec<String>,
     /// The numbers of the first rounds in which an invariant was broken.
     first: BTreeMap<String, usize>,
 }
@@ -51,11 +53,13 @@ impl Report {
         if is_failed {
             let violations = violations.join("\n  ");
             let seed = plan.seed;
-            eprintln!(
+            let failed = format!(
                 "=== round {} failed\n  {violations}\nplan: {plan}\nreplay: test/campaign --replay \
-                 {seed}\n{truth}",
+                 {seed}",
                 self.rounds
             );
+            eprintln!("{failed}\n{truth}");
+            self.failed.push(failed);
         } else if self.rounds.is_multiple_of(50) {
             eprintln!("{} rounds, {} failed", self.rounds, self.failures);
         }
@@ -63,6 +67,10 @@ impl Report {
 
     pub(super) fn is_clean(&self) -> bool {
         self.failures == 0
+    }
+
+    pub(super) fn failed(&self) -> String {
+        self.failed.join("\n")
     }
 
     pub(super) fn is_enough(&self) -> bool {

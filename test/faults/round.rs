@@ -203,7 +203,11 @@ impl<'a> Round<'a> {
         let finished = subject.finish(true);
         self.truth
             .note(format_args!("the deploy is dead\n{finished}"));
-        self.truth.check_state(&self.project);
+        if self.plan.kind == Kind::Local {
+            self.truth.forget_state(&self.project);
+        } else {
+            self.truth.check_state(&self.project);
+        }
     }
 
     /// Checks that who was stopped at this moment has needed no more time than it has.

@@ -23,6 +23,8 @@ struct Record {
     has_left_lock: bool,
     state: Option<(String, u64)>,
     journal: Option<Journal>,
+    /// Whether a Terraform that was killed has emptied the file of its local state.
+    has_lost_state: bool,
 }
 
 /// A run of softstop's that may hold a lock.
@@ -44,6 +46,7 @@ impl Truth {
             has_left_lock: false,
             state: None,
             journal: None,
+            has_lost_state: false,
         })))
     }
 
@@ -214,9 +217,17 @@ impl Truth {
         }
     }
 
-    /// Forgets how the state was, where Terraform was made to lose it.
-    pub(super) fn forget_state(&self) {
-        self.0.lock().unwrap().state = None;
+    /// Forgets how the state was, where Terraform was made to lose it: it cuts the file of a local
+    /// state off before it writes it again, the limit of docs/limits.md.
+    pub(super) fn forget_state(&self, project: &Project) {
+        let mut record = self.0.lock().unwrap();
+        record.state = None;
+        record.has_lost_state = project.store.state().is_none();
+    }
+
+    /// Whether no state was left then.
+    pub(super) fn has_lost_state(&self) -> bool {
+        self.0.lock().unwrap().has_lost_state
     }
 }
 
