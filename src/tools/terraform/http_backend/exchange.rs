@@ -75,8 +75,9 @@ impl Connection {
     async fn exchange(&self, message: Message<'_>) -> Result<(StatusCode, String), Silence> {
         let mut address = Url::parse(message.address)
             .map_err(|error| Silence::NotSent(format!("its address is none: {error}")))?;
-        let (first_host, mut may_know_us) = (origin(&address), true);
+        let first = address.clone();
         for _ in 0..MOST_REDIRECTS {
+            let may_know_us = may_be_told(&first, &address);
             let response = self.send_once(&message, &address, may_know_us).await?;
             let Some(next) = next_address(&response, &address) else {
                 let status = response.status();
@@ -84,7 +85,6 @@ impl Connection {
                 let body = http_client::body(response).await.ok().flatten();
                 return Ok((status, body.unwrap_or_default()));
             };
-            may_know_us = origin(&next) == first_host;
             address = next;
         }
         let reason = format!("it sent the request on more than {MOST_REDIRECTS} times");
@@ -154,13 +154,11 @@ fn leads_elsewhere(response: &Response, from: &Url) -> String {
     )
 }
 
-/// Who may be told the credentials.
-fn origin(address: &Url) -> (String, Option<String>, Option<u16>) {
-    (
-        address.scheme().to_owned(),
-        address.host_str().map(str::to_owned),
-        address.port_or_known_default(),
-    )
+/// Whether the credentials for `from` may be told to `to`: to the same host, whatever its port, as
+/// Terraform does it, but not where others could read them on the way.
+fn may_be_told(from: &Url, to: &Url) -> bool {
+    let is_weaker = from.scheme() == "https" && to.scheme() != "https";
+    from.host_str() == to.host_str() && !is_weaker
 }
 
 /// What the configuration says, or else the environment.
@@ -236,6 +234,21 @@ pub(super) fn without_secrets(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_same_host_is_told_the_credentials_and_nobody_on_the_way() {
+        for (from, to, is_told) in [
+            ("http://host/state", "http://host:8080/other", true),
+            ("http://host/state", "https://host/state", true),
+            ("https://host/state", "https://host/state", true),
+            ("https://host/state", "http://host/state", false),
+            ("https://host/state", "https://other/state", false),
+            ("https://host/state", "https://sub.host/state", false),
+        ] {
+            let [first, next] = [from, to].map(|address| Url::parse(address).unwrap());
+            assert_eq!(may_be_told(&first, &next), is_told, "{from} to {to}");
+        }
+    }
 
     #[test]
     fn of_a_query_nothing_is_told_but_names() {
