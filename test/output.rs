@@ -139,6 +139,21 @@ fn a_slow_reader_slows_the_deploy_down_and_gets_everything() {
 }
 
 #[test]
+fn a_reader_that_goes_on_when_all_is_over_gets_everything() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (mut reader, writer) = pipe().unwrap();
+    let run = Softstop::in_directory(scratch.path(), scratch.path())
+        .arguments(["deploy"])
+        .script("yes 0123456789 | head -c 800000")
+        .start_with_stdout("stdout".into(), writer);
+    run.wait_for_stderr("Deploy succeeded");
+    let mut all = String::new();
+    reader.read_to_string(&mut all).unwrap();
+    assert_eq!(all.len(), 800_000);
+    run.finish().expect_code(0);
+}
+
+#[test]
 fn a_stranger_who_holds_the_deploys_output_keeps_nobody_waiting() {
     let scratch = tempfile::tempdir().unwrap();
     let gate = scratch.path().join("gate");

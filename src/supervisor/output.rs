@@ -77,6 +77,8 @@ struct Queue {
     writer_waits: bool,
     /// How many pipes are not drained because the queue is full.
     sources_waiting: usize,
+    /// How many threads are just taking something out of a pipe, and have not brought it here.
+    in_hand: usize,
     reader: Reader,
     within_a_line: bool,
 }
@@ -184,18 +186,28 @@ impl Outlet {
     /// more has come since than they can hold.
     pub(super) fn is_past(&self, came: u64) -> bool {
         let queue = self.0.lock();
-        let most = MOST_ON_ITS_WAY * queue.sources.len() as u64;
         queue.reader == Reader::Gone
-            || queue.came - came >= most
-            || queue.sources.iter().all(|source| is_empty(source))
+            || queue.came - came >= queue.most_in_pipes()
+            || queue.are_sources_empty()
     }
 
-    /// Waits until all that came so far has been written, or is known to have no reader.
+    /// Waits until all has been written, or is known to have no reader, that came so far or lies in
+    /// the pipes: a deploy may be long over when a slow reader goes on.
     pub(crate) async fn flush(&self) {
-        let end = self.0.lock().came;
-        while self.0.lock().went < end {
+        let enough = {
+            let queue = self.0.lock();
+            queue.came + queue.most_in_pipes()
+        };
+        while !self.is_written(enough) {
             self.0.progress.notified().await;
         }
+    }
+
+    /// Whether all has been written, or `enough`: a stranger who holds a pipe may write for ever.
+    fn is_written(&self, enough: u64) -> bool {
+        let queue = self.0.lock();
+        let is_all = queue.went == queue.came && queue.in_hand == 0;
+        queue.went >= enough || is_all && queue.are_sources_empty()
     }
 }
 
@@ -219,6 +231,15 @@ impl Chunk {
 impl Queue {
     fn is_full(&self) -> bool {
         self.reader == Reader::WaitedFor && self.bytes >= QUEUE_LIMIT
+    }
+
+    /// How much at the most was written into the pipes, and has not come yet.
+    fn most_in_pipes(&self) -> u64 {
+        MOST_ON_ITS_WAY * self.sources.len() as u64
+    }
+
+    fn are_sources_empty(&self) -> bool {
+        self.sources.iter().all(|source| is_empty(source))
     }
 }
 
@@ -259,12 +280,17 @@ impl Shared {
         let mut chunk = Chunk::empty();
         loop {
             chunk.0.clear();
+            wait_for_bytes(source);
+            // Whoever sees an empty pipe has to see that it was not empty before.
+            self.lock().in_hand += 1;
             // nix reads into memory that was cleared before.
-            match rustix::io::read(source, spare_capacity(&mut chunk.0)) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(Errno::INTR) => continue,
-                Err(_) => return,
+            let read = rustix::io::read(source, spare_capacity(&mut chunk.0));
+            if !matches!(read, Ok(1..)) {
+                self.lock().in_hand -= 1;
+                match read {
+                    Err(Errno::INTR) => continue,
+                    _ => return,
+                }
             }
             let is_little = chunk.0.len() < CHUNK;
             let heard = ear.hear(&chunk.0);
@@ -282,6 +308,7 @@ impl Shared {
                 queue.sources_waiting -= 1;
             }
             chunk = self.push(&mut queue, chunk);
+            queue.in_hand -= 1;
             drop(queue);
             // The bytes are on their way, so that nobody waits for what is made of them.
             lines.tell();
@@ -323,6 +350,13 @@ impl Shared {
             }
         }
     }
+}
+
+/// Waits until something can be read from a pipe, or its last writer is gone.
+fn wait_for_bytes(source: &OwnedFd) {
+    let mut pipe = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
+    // Where this fails, the read that follows waits, or tells why it cannot.
+    let _ = poll(&mut pipe, PollTimeout::NONE);
 }
 
 /// Whether nothing is to be read from a pipe just now.
