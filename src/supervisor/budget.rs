@@ -21,6 +21,8 @@ const SHORTEST_QUESTION: Duration = Duration::from_millis(250);
 const QUESTIONS: u32 = 5;
 /// How long the kernel may take to bury what was killed.
 pub(super) const BURIAL: Duration = Duration::from_millis(500);
+/// The same when nobody is in a hurry: a process with some gigabytes takes longer.
+pub(super) const UNHURRIED_BURIAL: Duration = Duration::from_secs(5);
 /// How long a tree may take to end when nobody is in a hurry.
 pub(super) const UNHURRIED: Duration = Duration::from_secs(60);
 /// How long the next bytes may take to move when the deploy is over.

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::budget::{BURIAL, UNHURRIED};
+use super::budget::{BURIAL, UNHURRIED, UNHURRIED_BURIAL};
 use super::children::none_left;
 use super::freeze::kill_all;
 use super::process::{self, Process, Programs};
@@ -109,25 +109,42 @@ impl Supervisor {
 
     /// Kills everything below softstop, again and again until the kernel says that nothing is left.
     pub(crate) async fn kill_tree(&self) -> bool {
-        let deadline = Instant::now() + BURIAL;
+        let began = Instant::now();
+        // Where there are thousands, or the machine is busy, one sweep may take all the time, and the
+        // kernel has to bury them still.
+        let mut sweeps = 0;
         while !none_left() {
-            if Instant::now() >= deadline {
-                match living() {
-                    Ok(left) if self.unkilled.replace(left.len()) == left.len() => {}
-                    Ok(left) => warn!("{} cannot be killed.", count(left.len())),
-                    Err(error) => warn!(
-                        "What is left of the deploy cannot be seen, and may live on: {error}."
-                    ),
-                }
+            if sweeps > 1 && Instant::now() >= began + self.burial() {
+                self.tell_who_is_left();
                 return false;
             }
             kill_all(|| {
                 self.children.reap_the_dead();
                 tree::descendants().unwrap_or_default()
             });
+            sweeps += 1;
             self.children.reaped_or(LOOK_AGAIN / 4).await;
+            self.children.reap_the_dead();
         }
         true
+    }
+
+    /// How long the kernel may take to bury what was killed.
+    fn burial(&self) -> Duration {
+        match self.budget() {
+            Some(_) => BURIAL,
+            None => UNHURRIED_BURIAL,
+        }
+    }
+
+    fn tell_who_is_left(&self) {
+        match living() {
+            Ok(left) if self.unkilled.replace(left.len()) == left.len() => {}
+            Ok(left) => warn!("{} cannot be killed.", count(left.len())),
+            Err(error) => {
+                warn!("What is left of the deploy cannot be seen, and may live on: {error}.");
+            }
+        }
     }
 
     /// Whether a tool was heard to say that it was asked to stop, by whomever.

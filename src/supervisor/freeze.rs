@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpgrp, getpid};
@@ -12,8 +12,10 @@ use super::send::send;
 
 /// How often a tree is looked at before what is stopped is killed, and then all begins again.
 const LOOKS: usize = 20;
+/// How long to look at the most: thousands of processes take their time.
+const LONGEST: Duration = Duration::from_millis(200);
 /// How long those who were told to stand still are given for it, between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Stops everybody in a tree until a look shows nobody new, and all standing still, and then kills
 /// them, parents before their children.
@@ -24,6 +26,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// has its turn, which takes a while on a busy machine, all others run on, and a Terraform would see
 /// how its provider dies.
 pub(super) fn kill_all(look: impl Fn() -> Vec<Process>) {
+    let began = Instant::now();
     let mut seen = HashSet::new();
     let mut victims = Vec::new();
     for _ in 0..LOOKS {
@@ -40,6 +43,9 @@ pub(super) fn kill_all(look: impl Fn() -> Vec<Process>) {
         }
         send(&all(&new, Signal::SIGSTOP));
         victims.extend(new);
+        if began.elapsed() > LONGEST {
+            break;
+        }
     }
     send(&all(&victims, Signal::SIGKILL));
 }

@@ -19,14 +19,13 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{ForkResult, Pid, getpid, setsid};
 
+use super::budget::UNHURRIED_BURIAL;
 use super::freeze::kill_all;
 use super::kernel::{self, Dead};
 use super::process::Identity;
 use super::signals::heeded;
 use super::tree;
 
-/// How long the kernel may take to bury what was killed; what cannot be killed is not waited for.
-const BURIAL: Duration = Duration::from_secs(5);
 /// How long to wait between two sweeps.
 const SWEEP: Duration = Duration::from_millis(5);
 
@@ -113,7 +112,7 @@ fn conclude<T>(status: ExitStatus, strangers: &[Identity]) -> Guarded<T> {
 
 /// Kills the deploy that the dead supervisor has left to us, again and again until it is gone.
 fn kill_orphans(strangers: &[Identity]) {
-    let deadline = Instant::now() + BURIAL;
+    let deadline = Instant::now() + UNHURRIED_BURIAL;
     while Instant::now() < deadline {
         let orphans = || tree::without(tree::descendants().unwrap_or_default(), strangers);
         kill_all(orphans);

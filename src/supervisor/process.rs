@@ -11,6 +11,8 @@ use nix::unistd::Pid;
 
 /// PF_FORKNOEXEC, in the flags by which the kernel knows a process.
 const FORKED_WITHOUT_EXEC: u64 = 0x40;
+/// The kernel cuts the names off that it keeps for processes.
+const LONGEST_NAME: usize = 15;
 /// The clock of /proc has ticked a hundred times a second on every machine since Linux 2.6.
 const TICK_MILLISECONDS: u64 = 10;
 
@@ -105,7 +107,10 @@ impl Programs {
                     || starts_with_digit(version)
             })
         });
-        is_tool && !self.except.iter().any(|except| name.starts_with(except))
+        let is_cut = name.len() == LONGEST_NAME;
+        let is_except =
+            |except: &&str| name.starts_with(*except) || is_cut && except.starts_with(name);
+        is_tool && !self.except.iter().any(is_except)
     }
 }
 
@@ -347,6 +352,8 @@ pub(super) mod tests {
         }
         for name in [
             "terraform-provider-aws_v5.0.0",
+            // The same, as the kernel keeps it.
+            "terraform-provi",
             "terraformer",
             "sh",
             "",

@@ -54,7 +54,7 @@ impl Supervisor {
         let interrupt = self.interrupt().filter(|_| running.death.is_none());
         let tree = self.end_tree(&mut running, tools).await;
         self.output_drained().await;
-        let death = running.into_death().await;
+        let death = running.into_death(tree.is_gone).await;
         let was_killed =
             |death: &Death| death.status.signal().is_some() && tools.contain(&death.name);
         Ok(Ending {
@@ -74,9 +74,9 @@ impl Supervisor {
             () = running.end() => {}
             () = self.grace_ends() => {}
         }
-        self.kill_tree().await;
+        let is_gone = self.kill_tree().await;
         self.output_drained().await;
-        let death = running.into_death().await;
+        let death = running.into_death(is_gone).await;
         death
             .map(|death| death.status)
             .ok_or_else(|| io::Error::other("it cannot be killed"))

@@ -49,10 +49,14 @@ impl Running {
         }
     }
 
-    /// How it died, where it has: a process that cannot be killed is not waited for.
-    pub(super) async fn into_death(mut self) -> Option<Death> {
-        // What is not there in time is not there.
-        let _ = tokio::time::timeout(BURIAL, self.end()).await;
+    /// How it died, where it has: with a tree that is gone it is dead, and its status is on the way,
+    /// and a process that cannot be killed is not waited for a second time.
+    pub(super) async fn into_death(mut self, is_gone: bool) -> Option<Death> {
+        if is_gone {
+            // What is not there in time is not there.
+            let _ = tokio::time::timeout(BURIAL, self.end()).await;
+        }
+        self.look();
         self.death
     }
 }

@@ -24,14 +24,12 @@ fn send_one(to: Identity, signal: Signal) {
     if process::one(to.pid).is_none_or(|process| process.identity != to) {
         return;
     }
-    // Both may fail because it has ended.
-    match (
-        handle,
-        rustix::process::Signal::from_named_raw(signal as i32),
-    ) {
-        (Ok(handle), Some(signal)) => drop(pidfd_send_signal(handle, signal)),
-        // A kernel before 5.3, or a container in which such handles are not allowed.
-        _ => drop(kill(to.pid, signal)),
+    let named = rustix::process::Signal::from_named_raw(signal as i32).ok_or(Errno::INVAL);
+    let sent = handle.and_then(|handle| pidfd_send_signal(handle, named?));
+    // A kernel before 5.3, or a container in which such handles are not allowed.
+    if sent.is_err_and(|error| error != Errno::SRCH) {
+        // It may have ended meanwhile.
+        let _ = kill(to.pid, signal);
     }
 }
 
