@@ -65,6 +65,14 @@ impl Environment {
         self.0.keys().map(OsString::as_os_str)
     }
 
+    /// All variables, as texts.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (String, String)> {
+        let text = |text: &OsString| text.to_string_lossy().into_owned();
+        self.0
+            .iter()
+            .map(move |(name, value)| (text(name), text(value)))
+    }
+
     /// All variables whose names begin with one of these.
     pub(crate) fn beginning_with<'a>(&'a self, beginnings: &[&str]) -> Vec<(&'a OsStr, &'a OsStr)> {
         self.0

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::form::{Key, key};
 use super::record::{Entry, Record};
-use crate::environment::sounds_secret;
+use crate::environment::{Environment, sounds_secret};
 use crate::tools::escaped;
 
 /// What sounds like a secret among settings and is none: where `s3` has the state in its bucket.
@@ -19,7 +19,7 @@ const NO_SECRET_SETTING: &str = "key";
 const SHORTEST: usize = 8;
 pub(super) const MASK: &str = "***";
 
-/// The texts that nobody may read.
+/// The texts that nobody may read, the longest first: one that has another in it would be left in part.
 pub(crate) struct Masks(Vec<SecretString>);
 
 impl Masks {
@@ -40,10 +40,29 @@ impl Masks {
         // The key of a resource is told between quotes.
         let told: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
         texts.extend(told);
-        let mut texts: Vec<String> = texts.into_iter().collect();
-        // One that has another in it would be left in part.
-        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        Self(texts.into_iter().map(SecretString::from).collect())
+        let mut masks = Self(Vec::new());
+        masks.add(texts);
+        masks
+    }
+
+    /// Hides the secrets of a program too, which a script may have given to it alone.
+    pub(super) fn learn(&mut self, environment: &Environment, words: &[String]) {
+        let variables: Vec<(String, String)> = environment.texts().collect();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let Self(secrets) = Self::new(variables, words.iter().map(String::as_str));
+        self.add(secrets.iter().map(|one| one.expose_secret().to_owned()));
+    }
+
+    fn add(&mut self, texts: impl IntoIterator<Item = String>) {
+        for text in texts {
+            if !self.0.iter().any(|known| known.expose_secret() == text) {
+                self.0.push(SecretString::from(text));
+            }
+        }
+        self.0
+            .sort_by_key(|text| std::cmp::Reverse(text.expose_secret().len()));
     }
 
     /// The record as others may read it. Resources that can no longer be told apart are counted.
@@ -285,6 +304,16 @@ mod tests {
                 assert!(!masks.is_harmless(text), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_program_alone_was_given_is_masked_too_once_it_is_known() {
+        let mut masks = masks("A_TOKEN", "12345678");
+        let given = Environment::from([("A_TOKEN", "12345678"), ("B_TOKEN", "12345678-and-more")]);
+        masks.learn(&given, &["-var=password=swordfish".to_owned()]);
+        assert_eq!(masks.0.len(), 3);
+        let text = "12345678-and-more 12345678 swordfish";
+        assert_eq!(masks.text(text), "*** *** ***");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::fake::{FakeShelf, SECRET};
 use super::record::{PlaceName, Record};
 use super::store::Store;
 use crate::bitbucket::InsightsError;
+use crate::environment::Environment;
 use crate::lock::Owner;
 
 /// Where the records of a repository lie.
@@ -34,6 +35,15 @@ impl Shelf {
             Self::Commits(store) => store.hide(text),
             #[cfg(test)]
             Self::Fake(_) => text.replace(SECRET, "***"),
+        }
+    }
+
+    /// Hides the secrets of a program too, among its variables and its words.
+    pub(crate) fn hide_those_of(&self, environment: &Environment, words: &[String]) {
+        match self {
+            Self::Commits(store) => store.hide_those_of(environment, words),
+            #[cfg(test)]
+            Self::Fake(_) => {}
         }
     }
 

@@ -13,13 +13,14 @@ use super::masked::Masks;
 use super::record::{Entry, PlaceName, Record};
 use crate::bitbucket::InsightsError;
 use crate::bitbucket::insights::{AT_ONCE, Annotation, Insights, Report};
+use crate::environment::Environment;
 use crate::lock::Owner;
 
 /// The records of one repository.
 #[derive(Debug)]
 pub(crate) struct Store {
     insights: Insights,
-    masks: Masks,
+    masks: RefCell<Masks>,
     /// What was read on each commit: several places ask for the same ones.
     read: RefCell<HashMap<String, Rc<OnceCell<Vec<Record>>>>>,
     /// What is known to be in each report.
@@ -46,7 +47,7 @@ impl Store {
     pub(crate) fn new(insights: Insights, masks: Masks) -> Self {
         Self {
             insights,
-            masks,
+            masks: RefCell::new(masks),
             read: RefCell::default(),
             written: RefCell::default(),
         }
@@ -54,12 +55,17 @@ impl Store {
 
     /// A text as it is written down.
     pub(super) fn hide(&self, text: &str) -> String {
-        self.masks.text(text)
+        self.masks.borrow().text(text)
+    }
+
+    /// Hides the secrets of a program too.
+    pub(super) fn hide_those_of(&self, environment: &Environment, words: &[String]) {
+        self.masks.borrow_mut().learn(environment, words);
     }
 
     /// Writes what has changed since it was written last, and tells how many requests that took.
     pub(crate) async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
-        let record = self.masks.hide(form::limited(record));
+        let record = self.masks.borrow().hide(form::limited(record));
         let commit = record.commit.as_str();
         let report = form::report(&record).ok_or_else(|| {
             let why = "the name of the place is empty, or too long for a report";

@@ -274,6 +274,9 @@ impl<S: Stage> Story<'_, S> {
                 .map_or_else(|| self.deploy.directory.clone(), PathBuf::from),
         };
         let note = |seen: Seen| {
+            if let Seen::Tool(seen) = &seen {
+                keeping.hide_secrets_of(seen);
+            }
             let place = used.note(self.tool, &seen);
             if let Some(place) = place {
                 warned.tell(place);

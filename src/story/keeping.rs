@@ -20,6 +20,7 @@ use crate::story::hearing::{HeardSoFar, Hearing};
 use crate::story::journal::{Journal, Own, limit_to_write};
 use crate::story::past::entries_of;
 use crate::story::remains::{Left, Remains};
+use crate::supervisor::SeenTool;
 use crate::tools::Host;
 use crate::tools::progress::{Fate, Resource, Told};
 
@@ -133,6 +134,14 @@ impl<'a> Keeping<'a> {
             heard,
         }));
         self.opened.notify_one();
+    }
+
+    /// Hides what a tool was given that softstop was not: a command may set secrets for it. It was seen
+    /// before anything of it was heard.
+    pub(super) fn hide_secrets_of(&self, seen: &SeenTool) {
+        if let Some((shelf, _)) = self.own {
+            shelf.hide_those_of(&seen.environment, &seen.arguments);
+        }
     }
 
     /// Takes in that a place is used, and perhaps changed, and whether that is heard.
