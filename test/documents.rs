@@ -247,7 +247,7 @@ fn the_design_names_every_room_and_every_file_of_the_source_and_no_other() {
 }
 
 /// The files of the source in the list of its rooms. Below the line of a room stand those of its
-/// files, indented; a line may name several.
+/// files, indented; a line may name several, or all that there are.
 fn named_files(design: &str) -> BTreeSet<String> {
     let list = design
         .split("```\n")
@@ -257,7 +257,11 @@ fn named_files(design: &str) -> BTreeSet<String> {
     let mut room = "";
     for line in list.lines() {
         let names = line.trim_start().split("  ").next().unwrap();
-        if line.starts_with(' ') {
+        if names == "*.rs" {
+            let there = files_below(&repository().join(room));
+            let names = there.iter().map(|file| file.file_name().unwrap());
+            files.extend(names.map(|name| format!("{room}{}", name.to_str().unwrap())));
+        } else if line.starts_with(' ') {
             files.extend(names.split(", ").map(|name| format!("{room}{name}")));
         } else {
             room = names;

@@ -371,6 +371,18 @@ fn a_final_step_is_pasted_with_the_token_and_the_credentials_of_the_deploy() {
     );
     assert!(command.contains(&script), "{command}");
 
+    let keys = "- export ALICLOUD_ACCESS_KEY=$KEY\n- export TENCENTCLOUD_SECRET_KEY=$KEY\n\
+                - export OCI_private_key=$KEY\n";
+    let keys_too = pasted(&pipeline(&format!("{keys}- exec softstop deploy"), ""));
+    for name in [
+        "ALICLOUD_ACCESS_KEY",
+        "TENCENTCLOUD_SECRET_KEY",
+        "OCI_private_key",
+    ] {
+        let line = format!("- \"export {name}=$KEY\"\n");
+        assert!(keys_too.contains(&line), "{keys_too}");
+    }
+
     let none = pasted(&pipeline(PIPE, ""));
     assert!(!none.contains("oidc"), "{none}");
 }

@@ -4,18 +4,37 @@ use super::document::Node;
 use super::shell::quoted;
 
 const TOKEN: &str = "BITBUCKET_STEP_OIDC_TOKEN";
-/// What the names of variables begin with that hold credentials of a backend.
-const BEGINNINGS: [&str; 10] = [
+/// What the names of variables begin with that hold credentials of a backend, or lead to its state.
+/// That none of them is missing is held against what is known of each backend.
+const BEGINNINGS: [&str; 27] = [
+    "ACTIONS_ID_TOKEN_REQUEST_",
+    "ALIBABA_CLOUD_",
+    "ALICLOUD_",
     "ARM_",
     "AWS_",
     "AZURE_",
     "CONSUL_",
     "GOOGLE_",
+    "IDENTITY_",
     "KUBE",
+    "MSI_",
+    "OCI_",
+    "OSS_ENDPOINT",
     "PG",
     "SOFTSTOP_AWS_",
+    "SOFTSTOP_AZURE_",
     "SOFTSTOP_GOOGLE_",
+    "STORAGE_EMULATOR_HOST",
+    "SYSTEM_ACCESSTOKEN",
+    "TENCENTCLOUD_",
     "TF_HTTP_",
+    // These are all that `oci` takes besides.
+    "config_file_profile",
+    "fingerprint",
+    "obo_token",
+    "private_key",
+    "tenancy_ocid",
+    "user_ocid",
 ];
 
 /// What the names of settings have in them that hold credentials of a backend.
@@ -40,10 +59,12 @@ pub(crate) fn may_set_credentials(item: &str) -> bool {
 
 /// Whether a variable of this name may hold credentials, and does not only say where to use them.
 pub(crate) fn may_hold_credentials(name: &str) -> bool {
-    BEGINNINGS
-        .iter()
-        .any(|beginning| name.starts_with(beginning))
-        && !name.ends_with("REGION")
+    is_of_a_backend(name) && !name.ends_with("REGION")
+}
+
+fn is_of_a_backend(name: &str) -> bool {
+    let mut beginnings = BEGINNINGS.iter();
+    beginnings.any(|beginning| name.starts_with(beginning))
 }
 
 impl Credentials {
@@ -69,9 +90,5 @@ fn hands_on(item: &str) -> bool {
 
 fn is_export(item: &str) -> bool {
     let mut names = item.strip_prefix("export ").unwrap_or_default().split(' ');
-    names.any(|name| {
-        BEGINNINGS
-            .iter()
-            .any(|beginning| name.starts_with(beginning))
-    }) && !item.contains([';', '&', '\n'])
+    names.any(is_of_a_backend) && !item.contains([';', '&', '\n'])
 }

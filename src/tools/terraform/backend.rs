@@ -5,6 +5,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+/// The kind of backend that a configuration without a backend block uses.
+pub(super) const DEFAULT_BACKEND: &str = "local";
+
 /// A backend with the settings that were given for it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Backend {
@@ -23,7 +26,7 @@ impl Backend {
     /// Makes the paths of a local state independent of where Terraform runs: a lock of the operating
     /// system is on the file itself, and beside it lies what Terraform says of the holder.
     pub(super) fn anchor_paths(&mut self, directory: &Path) {
-        if self.kind != "local" {
+        if self.kind != DEFAULT_BACKEND {
             return;
         }
         for (setting, default) in [
@@ -71,6 +74,7 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::environment::Environment;
 
     pub(crate) fn backend(kind: &str, settings: &Value) -> Backend {
         Backend {
@@ -88,11 +92,14 @@ pub(super) mod tests {
 
     #[test]
     fn a_backend_that_takes_no_lock_is_known() {
-        assert!(!backend("s3", &json!({"use_lockfile": false})).takes_locks());
-        assert!(!backend("oss", &json!({"tablestore_endpoint": "e"})).takes_locks());
-        assert!(!backend("consul", &json!({"lock": false})).takes_locks());
-        assert!(backend("s3", &json!({"use_lockfile": "true"})).takes_locks());
-        assert!(backend("gcs", &json!({})).takes_locks());
+        let takes = |kind, settings: &Value| {
+            backend(kind, settings).takes_locks(&Environment::from([("X", "")]))
+        };
+        assert!(!takes("s3", &json!({"use_lockfile": false})));
+        assert!(!takes("oss", &json!({"tablestore_endpoint": "e"})));
+        assert!(!takes("consul", &json!({"lock": false})));
+        assert!(takes("s3", &json!({"use_lockfile": "true"})));
+        assert!(takes("gcs", &json!({})));
     }
 
     #[test]

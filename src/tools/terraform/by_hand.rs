@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::arguments::given_by;
+use super::backend::DEFAULT_BACKEND;
 use super::place::Terraform;
 use super::plain::{is_plain, is_plain_path, name_of_setting};
 use super::program::find;
@@ -181,7 +182,7 @@ fn given(place: &Terraform) -> Result<Vec<InitOption>, String> {
     let Ok(block) = place.configuration().block() else {
         return Ok(Vec::new());
     };
-    let kind = block.as_ref().map_or("local", |block| &block.kind);
+    let kind = block.as_ref().map_or(DEFAULT_BACKEND, |block| &block.kind);
     if kind != used.kind {
         return Err(format!(
             "where the configuration names the backend {:?}, and not {kind:?} as in {}, after `init`",
@@ -190,7 +191,7 @@ fn given(place: &Terraform) -> Result<Vec<InitOption>, String> {
         ));
     }
     // The paths of a local state are anchored in the directory, and so they are not what was given.
-    let Some(block) = block.filter(|block| block.kind != "local") else {
+    let Some(block) = block.filter(|block| block.kind != DEFAULT_BACKEND) else {
         return Ok(Vec::new());
     };
     let in_block = |name: &String| block.settings.get(name).unwrap_or(&Value::Null);

@@ -11,8 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::arguments::{Given, given_by};
-use super::backend::Backend;
-use super::backends::takes_a_lock;
+use super::backend::{Backend, DEFAULT_BACKEND};
 use super::block::blocks_of;
 use super::files::{ConfigurationFile, files_of, is_json, malformed, read};
 use super::json_text::place;
@@ -22,8 +21,6 @@ use super::settings::{contradictions, is_same, merge};
 use crate::environment::Environment;
 use crate::tools::error::ToolError;
 
-/// The kind of backend that a configuration without a backend block uses.
-pub(super) const DEFAULT_BACKEND: &str = "local";
 /// What Terraform keeps of an initialised backend, in the data directory; beside the configuration,
 /// the state of the backend `local`.
 const STATE_FILE: &str = "terraform.tfstate";
@@ -181,7 +178,7 @@ impl Configuration {
                 if self.is_tofu { "OpenTofu" } else { "Terraform" }
             ));
         }
-        if !dropped.is_empty() && !takes_a_lock(&resolved.backend, &self.environment) {
+        if !dropped.is_empty() && !resolved.backend.takes_locks(&self.environment) {
             return Err(ToolError::Dropped {
                 names: quoted_names(&dropped),
                 kind: resolved.backend.kind,

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::arguments::joined;
+use super::backend::DEFAULT_BACKEND;
 use super::by_hand::program;
-use super::configuration::DEFAULT_BACKEND;
 use super::evaluated::resolved;
 use super::expired::expired;
 use super::helper::helper_command;

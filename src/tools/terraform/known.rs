@@ -3,16 +3,19 @@
 use super::backend::Backend;
 use super::schema::Schema;
 use super::strategy::Strategy;
+use crate::environment::Environment;
 
 /// What is known of a backend.
 pub(super) struct Known {
     pub(super) schema: Schema,
     /// How locks are read and released there, and what that guarantees.
     pub(super) strategy: fn(&Backend) -> Strategy,
-    /// Whether it is set up to take locks at all.
-    pub(super) takes_locks: fn(&Backend) -> bool,
+    /// Whether it is set up, by its settings or by variables, to take locks at all.
+    pub(super) takes_locks: fn(&Backend, &Environment) -> bool,
     /// Whether there can be another workspace than the default one.
     pub(super) has_workspaces: bool,
+    /// What `untaint` says, one of it, where it had the lock, and then could not read the state.
+    pub(super) unread_texts: &'static [&'static str],
     /// What is kept there as the lock of a workspace, for people.
     pub(super) kept_lock: fn(&Backend, &str) -> Option<String>,
     /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them:
@@ -41,8 +44,9 @@ impl Known {
         Self {
             schema,
             strategy,
-            takes_locks: |_| true,
+            takes_locks: |_, _| true,
             has_workspaces: true,
+            unread_texts: &[],
             kept_lock: |_, _| None,
             is_flat: false,
             is_made_by_asking: false,

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::arguments::joined;
-use super::backend::Backend;
+use super::backend::{Backend, DEFAULT_BACKEND};
 use super::by_hand;
 use super::document::document;
 use super::encryption::encryption_of;
@@ -46,7 +46,7 @@ pub(crate) struct LockView<'a, H> {
     pub(super) place: Terraform,
     shadow: Shadow,
     /// The backend, as Terraform understood it where `init` was run at once.
-    backend: Backend,
+    pub(super) backend: Backend,
     /// Whether Terraform has initialised the shadow, or has answered in it.
     pub(super) is_accepted: Cell<bool>,
     /// Whether the lock that is there keeps `force-unlock` too from opening the state.
@@ -105,7 +105,7 @@ impl<'a, H: Host> LockView<'a, H> {
 
     /// Whether the backend is set up to take locks at all.
     pub(super) fn takes_locks(&self) -> bool {
-        self.backend.takes_locks()
+        self.backend.takes_locks(&self.place.environment)
     }
 
     /// What the backend keeps as the lock, for people.
@@ -149,7 +149,7 @@ impl<'a, H: Host> LockView<'a, H> {
     /// would create it. Fails where nothing says that it is the right one, because a name that is
     /// misspelt must not be called free.
     pub(super) async fn has_state(&self) -> Result<bool, ToolError> {
-        if self.backend.kind == "local" {
+        if self.backend.kind == DEFAULT_BACKEND {
             let state = self.local_state();
             return match state.exists() {
                 exists if exists || self.place.is_seen => Ok(exists),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::backend::Backend;
 use super::by_hand;
 use super::diagnostics::{is_own_look, lacks_table, lock_info, names_nobody};
 use super::expired::expired;
@@ -44,8 +45,6 @@ const NOT_OPENED: &str = "Failed to load state";
 const NO_RESOURCE: &str = "softstop_look.none";
 /// What `untaint -allow-missing` says of it once it had the lock.
 const NOT_FOUND: &str = "No such resource instance";
-/// What it says where it had the lock of a state on S3 that the table has not heard of.
-const OTHER_CONTENT: &str = "state data in S3 does not have the expected content";
 /// What it says where it could not give the lock back.
 const NOT_RELEASED: &str = "Error releasing the state lock";
 
@@ -263,7 +262,7 @@ impl<H: Host> LockView<'_, H> {
             Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
             None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
             None if lacks_table(&helped.stderr) => self.without_state().map(Untaint::Done),
-            None if had_the_lock(&helped.stderr) => Ok(Untaint::Done(Look::Free)),
+            None if had_the_lock(&self.backend, &helped.stderr) => Ok(Untaint::Done(Look::Free)),
             None => Err(self.failed(OF_A_LOOK, &helped)),
         }
     }
@@ -302,15 +301,16 @@ impl<H: Host> LockView<'_, H> {
     }
 }
 
-/// Whether `untaint` could not read the state, and had the lock then. Most others of its errors come
-/// before it tries to take it.
-fn had_the_lock(stderr: &str) -> bool {
-    let words: Vec<&str> = stderr.split_whitespace().collect();
-    words.join(" ").contains(OTHER_CONTENT) && !stderr.contains(NOT_RELEASED)
+/// Whether `untaint`, which has failed, had the lock, and has given it back.
+fn had_the_lock(backend: &Backend, stderr: &str) -> bool {
+    backend.says_unread(stderr) && !stderr.contains(NOT_RELEASED)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::backend::tests::backend;
     use super::*;
 
     #[test]
@@ -331,7 +331,12 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(had_the_lock(&stderr), expected, "{stderr}");
+            let s3 = backend("s3", &json!({}));
+            assert_eq!(had_the_lock(&s3, &stderr), expected, "{stderr}");
+        }
+        // Of another backend it says nothing of the kind.
+        for kind in ["gcs", "pg", "cloud"] {
+            assert!(!had_the_lock(&backend(kind, &json!({})), other_content));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::arguments::values_by;
-use super::backend::Backend;
+use super::backend::{Backend, DEFAULT_BACKEND};
 use super::backend_config::check_files;
 use super::backends::ALL;
 use super::configuration::Configuration;
@@ -246,7 +246,7 @@ impl Terraform {
             (None, Some(initialised)) if self.is_seen => Some(initialised),
             (None, initialised) => configuration.block()?.or(initialised),
         };
-        Ok(used.map_or_else(|| "local".to_owned(), |backend| backend.kind))
+        Ok(used.map_or_else(|| DEFAULT_BACKEND.to_owned(), |backend| backend.kind))
     }
 
     /// The workspace whose state the deploy uses.

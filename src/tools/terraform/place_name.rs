@@ -6,8 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
-use super::backend::Backend;
-use super::configuration::DEFAULT_BACKEND;
+use super::backend::{Backend, DEFAULT_BACKEND};
 use super::place::Terraform;
 use super::schema::{Schema, is_given};
 use super::settings::contradictions;

@@ -123,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::backend::tests::backend;
-    use super::super::backends::{ALL, takes_a_lock};
+    use super::super::backends::ALL;
     use super::*;
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn whether_a_lock_is_taken_is_known_of_http_too() {
         let takes = |settings: &Value, variables: [(&str, &str); 1]| {
-            takes_a_lock(&backend("http", settings), &Environment::from(variables))
+            backend("http", settings).takes_locks(&Environment::from(variables))
         };
         assert!(!takes(&json!({"address": "x"}), [("X", "")]));
         assert!(!takes(&json!({"lock_address": ""}), [("X", "")]));

@@ -103,6 +103,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::backend::tests::backend;
+    use super::super::backends::tests::kinds;
     use super::*;
 
     fn by_terraform(kind: &str, settings: &Value) -> ByTerraform {
@@ -137,6 +138,10 @@ mod tests {
         }
         let http = backend("http", &json!({})).strategy().unwrap();
         assert_eq!(http, Strategy::ByRequests);
+        let mut named = rows.map(|(kind, ..)| kind).to_vec();
+        named.push("http");
+        named.sort_unstable();
+        assert_eq!(named, kinds());
     }
 
     #[test]

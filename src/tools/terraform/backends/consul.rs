@@ -9,7 +9,7 @@ use crate::tools::terraform::schema::Schema;
 use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const CONSUL: Known = Known {
-    takes_locks: |backend| !matches!(backend.settings.get("lock"), Some(Value::Bool(false))),
+    takes_locks: |backend, _| !matches!(backend.settings.get("lock"), Some(Value::Bool(false))),
     leading: &["CONSUL_"],
     renewed: &["CONSUL_HTTP_TOKEN"],
     ..Known::new(SCHEMA, strategy)

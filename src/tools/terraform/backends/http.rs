@@ -3,10 +3,15 @@
 
 use crate::tools::terraform::backend::Backend;
 use crate::tools::terraform::known::Known;
-use crate::tools::terraform::schema::Schema;
+use crate::tools::terraform::schema::{Schema, is_given};
 use crate::tools::terraform::strategy::Strategy;
 
+const LOCK_ADDRESS: &str = "TF_HTTP_LOCK_ADDRESS";
+
 pub(super) const HTTP: Known = Known {
+    takes_locks: |backend, environment| {
+        is_given(backend, "lock_address") || environment.get(LOCK_ADDRESS).is_some()
+    },
     has_workspaces: false,
     leading: &["TF_HTTP_"],
     renewed: &["TF_HTTP_PASSWORD"],
@@ -41,7 +46,7 @@ const SCHEMA: Schema = Schema {
     required: &["address"],
     own_variables: &[
         ("address", &["TF_HTTP_ADDRESS"]),
-        ("lock_address", &["TF_HTTP_LOCK_ADDRESS"]),
+        ("lock_address", &[LOCK_ADDRESS]),
         ("lock_method", &["TF_HTTP_LOCK_METHOD"]),
         ("unlock_address", &["TF_HTTP_UNLOCK_ADDRESS"]),
         ("unlock_method", &["TF_HTTP_UNLOCK_METHOD"]),

@@ -1,6 +1,6 @@
 //! `local`: A state in a file of this machine: its lock is one of the operating system on the open file.
 
-use crate::tools::terraform::backend::Backend;
+use crate::tools::terraform::backend::{Backend, DEFAULT_BACKEND};
 use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
 use crate::tools::terraform::strategy::{ByTerraform, Strategy};
@@ -15,7 +15,7 @@ fn strategy(_: &Backend) -> Strategy {
 }
 
 const SCHEMA: Schema = Schema {
-    kind: "local",
+    kind: DEFAULT_BACKEND,
     plain: &["path", "workspace_dir"],
     structured: &[],
     printable: &["path", "workspace_dir"],

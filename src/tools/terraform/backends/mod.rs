@@ -1,18 +1,6 @@
-//! Every backend whose locks softstop knows. A new one is a file, and its lines here.
+//! Every backend whose locks softstop knows. A new one is a file, and its line here.
 //!
 //! Settings are those that Terraform 1.11 to 1.15 and OpenTofu document.
-
-mod azurerm;
-mod consul;
-mod cos;
-mod gcs;
-mod http;
-mod kubernetes;
-mod local;
-mod oci;
-mod oss;
-mod pg;
-mod s3;
 
 use std::ffi::OsStr;
 
@@ -20,7 +8,7 @@ use serde_json::Value;
 
 use super::backend::Backend;
 use super::known::Known;
-use super::schema::{Schema, is_given};
+use super::schema::Schema;
 use super::strategy::Strategy;
 use crate::environment::Environment;
 use crate::tools::error::ToolError;
@@ -28,19 +16,28 @@ use crate::tools::error::ToolError;
 /// The workspace that is there from the beginning.
 const DEFAULT_WORKSPACE: &str = "default";
 
-pub(super) const ALL: &[&Known] = &[
-    &local::LOCAL,
-    &http::HTTP,
-    &s3::S3,
-    &gcs::GCS,
-    &azurerm::AZURERM,
-    &kubernetes::KUBERNETES,
-    &pg::PG,
-    &consul::CONSUL,
-    &oss::OSS,
-    &cos::COS,
-    &oci::OCI,
-];
+/// Files, and what each of them knows.
+macro_rules! backends {
+    ($($file:ident::$known:ident,)+) => {
+        $(mod $file;)+
+
+        pub(super) const ALL: &[&Known] = &[$(&$file::$known),+];
+    };
+}
+
+backends! {
+    azurerm::AZURERM,
+    consul::CONSUL,
+    cos::COS,
+    gcs::GCS,
+    http::HTTP,
+    kubernetes::KUBERNETES,
+    local::LOCAL,
+    oci::OCI,
+    oss::OSS,
+    pg::PG,
+    s3::S3,
+}
 
 impl Known {
     /// None for a backend whose locks softstop leaves alone.
@@ -73,9 +70,19 @@ impl Backend {
         }
     }
 
-    /// Whether the backend is set up to take locks at all.
-    pub(super) fn takes_locks(&self) -> bool {
-        self.known().is_none_or(|known| (known.takes_locks)(self))
+    /// Whether the backend is set up, by its settings or by variables, to take locks at all.
+    pub(super) fn takes_locks(&self, environment: &Environment) -> bool {
+        let known = self.known();
+        known.is_none_or(|known| (known.takes_locks)(self, environment))
+    }
+
+    /// Whether what `untaint` said, by which it has failed, says that it could not read the state, and had
+    /// the lock then. Most others of its errors come before it tries to take it.
+    pub(super) fn says_unread(&self, words: &str) -> bool {
+        let texts = self.known().map_or(&[][..], |known| known.unread_texts);
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let words = words.join(" ");
+        texts.iter().any(|text| words.contains(text))
     }
 
     /// Fails where the backend has no other workspace than the default one, and another one is named.
@@ -153,12 +160,38 @@ fn holds_relative_path(value: &Value) -> bool {
     }
 }
 
-/// Whether Terraform takes a lock with these settings and variables.
-pub(super) fn takes_a_lock(backend: &Backend, environment: &Environment) -> bool {
-    match backend.kind.as_str() {
-        "http" => {
-            is_given(backend, "lock_address") || environment.get("TF_HTTP_LOCK_ADDRESS").is_some()
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::pipelines::credentials::may_hold_credentials;
+
+    /// The names of all, in order.
+    pub(in crate::tools::terraform) fn kinds() -> Vec<&'static str> {
+        let mut kinds: Vec<&str> = ALL.iter().map(|known| known.schema.kind).collect();
+        kinds.sort_unstable();
+        kinds
+    }
+
+    #[test]
+    fn whatever_leads_to_a_state_check_takes_for_credentials() {
+        for known in ALL {
+            for beginning in known.leading.iter().chain(known.credentials) {
+                let kind = known.schema.kind;
+                assert!(may_hold_credentials(beginning), "{kind} {beginning}");
+            }
         }
-        _ => backend.takes_locks(),
+    }
+
+    #[test]
+    fn the_page_of_backends_has_each_of_them_in_one_row_and_no_other() {
+        let page = include_str!("../../../../docs/backends.md");
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        let rows = rows.filter(|row| !row.contains("| not supported"));
+        let firsts = rows.map(|row| row.split('|').nth(1).unwrap());
+        let mut named: Vec<&str> = firsts
+            .flat_map(|first| first.split('`').skip(1).step_by(2))
+            .collect();
+        named.sort_unstable();
+        assert_eq!(named, kinds());
     }
 }

@@ -7,7 +7,7 @@ use crate::tools::terraform::schema::Schema;
 use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const OSS: Known = Known {
-    takes_locks: |backend| backend.has("tablestore_table"),
+    takes_locks: |backend, _| backend.has("tablestore_table"),
     leading: &["ALIBABA_CLOUD_", "ALICLOUD_", "OSS_ENDPOINT"],
     ..Known::new(SCHEMA, strategy)
 };

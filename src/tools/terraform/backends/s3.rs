@@ -24,7 +24,9 @@ const S3_ENDPOINT: &[&str] = &["AWS_ENDPOINT_URL_S3", "AWS_S3_ENDPOINT"];
 const DYNAMODB_ENDPOINT: &[&str] = &["AWS_ENDPOINT_URL_DYNAMODB", "AWS_DYNAMODB_ENDPOINT"];
 
 pub(super) const S3: Known = Known {
-    takes_locks: |backend| backend.is_on("use_lockfile") || backend.has("dynamodb_table"),
+    takes_locks: |backend, _| backend.is_on("use_lockfile") || backend.has("dynamodb_table"),
+    // So it says of a state that the table has not heard of.
+    unread_texts: &["state data in S3 does not have the expected content"],
     kept_lock,
     is_flat: true,
     leading: &["AWS_"],
