@@ -53,7 +53,7 @@ fn report(insights: &CodeInsights, step: &Step) -> Option<Value> {
 }
 
 /// What the report on the commit of a step says of its resources, as text.
-fn kept(insights: &CodeInsights, step: &Step) -> Vec<String> {
+pub(super) fn kept(insights: &CodeInsights, step: &Step) -> Vec<String> {
     let Some(report) = report(insights, step) else {
         return Vec::new();
     };
@@ -296,87 +296,6 @@ fn deploys_on_one_commit_have_a_report_each() {
     }
     let reports = insights.reports("acme", "infra", step.commit());
     assert_eq!(reports.len(), 3, "{reports:#?}");
-}
-
-#[test]
-fn what_sounds_like_a_secret_is_in_no_report() {
-    let (project, insights) = (
-        project(Program::Terraform, Kind::HttpStrict),
-        CodeInsights::start(),
-    );
-    let secrets = ["hunter2hunter2", "swordfish-1", "opensesame-2", "letmein-3"];
-    let file = project.directory.join("main.tf");
-    let text = fs::read_to_string(&file).unwrap();
-    let keyed = format!(
-        "resource \"slow_object\" \"keyed\" {{\n  for_each = toset({secrets:?})\n  name = \"k\"\n}}\n"
-    );
-    project.write("main.tf", &(text + &keyed));
-    project.gate("b.gate").open();
-    let step = Step::of_a_new_pipeline();
-    let finished = deploy(&project, &step, &insights)
-        .env("DATABASE_PASSWORD", secrets[0])
-        .env(
-            "PG_CONN_STR",
-            format!("postgres://tf:{}@db/state", secrets[1]),
-        )
-        .env(
-            "OTHER_STORE",
-            format!("host=db password={} a=b", secrets[2]),
-        )
-        .env("TF_CLI_ARGS_show", format!("-var=token={}", secrets[3]))
-        .finish();
-    finished.expect_code(0);
-    let all = insights.requests();
-    let sent = all
-        .iter()
-        .map(|request| format!("{} {}", request.path, request.body));
-    let sent: Vec<String> = sent.collect();
-    assert!(
-        sent.iter().any(|text| text.contains("slow_object.keyed")),
-        "{sent:#?}"
-    );
-    for secret in secrets {
-        assert!(!sent.iter().any(|text| text.contains(secret)), "{sent:#?}");
-    }
-}
-
-#[test]
-fn a_status_says_what_a_living_holder_has_in_flight() {
-    let (project, insights) = (
-        project(Program::Terraform, Kind::HttpStrict),
-        CodeInsights::start(),
-    );
-    let step = Step::of_a_new_pipeline();
-    let run = deploy(&project, &step, &insights).start();
-    let gate = project.gate("b.gate");
-    gate.wait_until_reached();
-    until("the journal says what is in flight", || {
-        let is_it = |text: &String| text.contains("slow_object.b") && text.contains("in_flight");
-        kept(&insights, &step).iter().any(is_it)
-    });
-    let status = Softstop::status(&project)
-        .in_step(&step.sibling())
-        .env("JOURNAL", insights.proxy())
-        .finish();
-    status.expect_said("In flight: slow_object.b for ");
-    gate.open();
-    run.finish().expect_code(0);
-}
-
-#[test]
-fn a_status_says_what_a_killed_holder_had_in_flight() {
-    let (project, insights) = (
-        project(Program::Terraform, Kind::HttpStrict),
-        CodeInsights::start(),
-    );
-    let step = Step::of_a_new_pipeline();
-    let run = deploy(&project, &step, &insights).start();
-    kill(&project, &step, &insights, run);
-    let status = Softstop::status(&project)
-        .in_step(&step.sibling())
-        .env("JOURNAL", insights.proxy())
-        .finish();
-    status.expect_said("In flight: slow_object.b for ");
 }
 
 #[test]

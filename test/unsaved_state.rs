@@ -1,9 +1,7 @@
 //! A state that Terraform could not store.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
@@ -11,10 +9,10 @@ use serde_json::Value;
 use crate::opentofu::ENCRYPTED;
 use crate::support::project::thing;
 use crate::support::proxy::Fault;
-use crate::support::{Finished, Kind, Program, Project, Softstop, Step, each};
+use crate::support::{Finished, Kind, Program, Project, Softstop, each};
 
 /// A project whose resource `a` exists, with serial 1.
-fn begun() -> Project {
+pub(super) fn begun() -> Project {
     begun_by(Program::Terraform)
 }
 
@@ -22,7 +20,7 @@ fn begun_by(program: Program) -> Project {
     begin(Project::of(program, Kind::HttpStrict, &thing("a", "")))
 }
 
-fn begun_with_encryption() -> Project {
+pub(super) fn begun_with_encryption() -> Project {
     let project = Project::of(Program::OpenTofu, Kind::HttpStrict, &thing("a", ""));
     project.write("encryption.tofu", ENCRYPTED);
     begin(project)
@@ -73,7 +71,7 @@ fn deploy_in_vain(
 }
 
 /// A resource that is made at a gate, beside `a`.
-fn a_and_b() -> String {
+pub(super) fn a_and_b() -> String {
     thing("a", "") + &thing("b", "create_gate = \"GATES/b.gate\"")
 }
 
@@ -333,100 +331,4 @@ fn where_the_states_cannot_be_compared_a_person_is_told_to_do_it() {
         "{finished}"
     );
     assert_eq!(project.store.resources(), ["a"], "{finished}");
-}
-
-/// A deploy of `step` that could not store its state, and whose lock is there all the same.
-fn left_by(step: &Step, project: Project) -> Project {
-    let http = project.store.http.as_ref().unwrap();
-    http.refuse_posts(100);
-    project.write("main.tf", &project.with_gates(&a_and_b()));
-    project.gate("b.gate").open();
-    let who = Arc::new(Mutex::new(String::new()));
-    let seen = Arc::clone(&who);
-    http.watch(move |method, body| {
-        if method == "LOCK" && body.contains("OperationTypeApply") {
-            let lock: Value = serde_json::from_str(body).unwrap();
-            lock["Who"]
-                .as_str()
-                .unwrap()
-                .clone_into(&mut seen.lock().unwrap());
-        }
-    });
-    let finished = Softstop::deploy(&project)
-        .env("TERRAFORM_BIN", project.program.command())
-        .in_step(step)
-        .finish();
-    finished.expect_said("It is not stored now");
-    http.refuse_posts(0);
-    project.be_locked_by(&who.lock().unwrap());
-    project
-}
-
-/// A clone of a later step, with the artifacts that README recommends.
-fn clone_with_artifacts(project: &Project) -> PathBuf {
-    let clone = project.clone_files();
-    for name in [
-        "errored.tfstate",
-        "errored.tfstate.softstop.json",
-        "encryption.tofu",
-    ] {
-        // Not every state is encrypted.
-        let _ = fs::copy(project.directory.join(name), clone.join(name));
-    }
-    clone
-}
-
-fn release_in(project: &Project, directory: &Path, step: &Step) -> Finished {
-    Softstop::in_directory(directory, project.scratch())
-        .env("TF_CLI_CONFIG_FILE", project.cli_config())
-        .env("TERRAFORM_BIN", project.program.command())
-        .arguments(["release"])
-        .in_step(&step.sibling())
-        .finish()
-}
-
-fn listed(project: &Project) -> String {
-    let list = project.terraform(&["state", "list"]).output().unwrap();
-    String::from_utf8(list.stdout).unwrap()
-}
-
-#[test]
-fn a_release_stores_what_the_released_holder_has_left_and_does_so_once() {
-    each(&[begun, begun_with_encryption], |begun| {
-        let step = Step::of_a_new_pipeline();
-        let project = left_by(&step, begun());
-        let clone = clone_with_artifacts(&project);
-        let finished = release_in(&project, &clone, &step);
-        finished
-            .expect_code(0)
-            .expect_said("It is stored before that lock is released")
-            .expect_said("errored.tfstate.stored is no longer needed, and holds secrets")
-            .expect_said("It was released");
-        assert_eq!(
-            listed(&project),
-            "slow_thing.a\nslow_thing.b\n",
-            "{finished}"
-        );
-        project.run_terraform(&["state", "rm", "slow_thing.b"]);
-        project.be_orphaned(&step);
-        let again = release_in(&project, &clone, &step);
-        again.expect_code(0).expect_said("It was released");
-        assert!(!again.stderr.contains("errored"), "{again}");
-        assert_eq!(listed(&project), "slow_thing.a\n", "{again}");
-    });
-}
-
-#[test]
-fn a_release_leaves_alone_what_another_holder_has_left() {
-    let step = Step::of_a_new_pipeline();
-    let project = left_by(&step, begun());
-    project.be_orphaned(&step);
-    let clone = clone_with_artifacts(&project);
-    let finished = release_in(&project, &clone, &step);
-    finished
-        .expect_code(0)
-        .expect_said("It was released")
-        .expect_said("errored.tfstate holds a state that a deploy could not store, and secrets");
-    assert_eq!(project.store.resources(), ["a"], "{finished}");
-    assert!(clone.join("errored.tfstate").exists());
 }
