@@ -136,8 +136,8 @@ impl<'a> Keeping<'a> {
         self.opened.notify_one();
     }
 
-    /// Hides what a tool was given that softstop was not: a command may set secrets for it. It was seen
-    /// before anything of it was heard.
+    /// Hides what a tool was given that softstop was not: a command may set secrets for it. Whoever is seen
+    /// late may have been heard before; what was written of it by then is written over.
     pub(super) fn hide_secrets_of(&self, seen: &SeenTool) {
         if let Some((shelf, _)) = self.own {
             shelf.hide_those_of(&seen.environment, &seen.arguments);
