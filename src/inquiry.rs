@@ -52,6 +52,8 @@ pub(crate) struct Inquiry<'a, H> {
     answers: RefCell<HashMap<String, Rc<Mutex<Option<Given>>>>>,
     allowance: RefCell<Allowance>,
     has_told_of_lost_name: Cell<bool>,
+    /// Whether a log was waited for in vain: nobody waits for a second one.
+    waits_for_no_log: Cell<bool>,
 }
 
 impl<'a, H: Host> Inquiry<'a, H> {
@@ -72,6 +74,7 @@ impl<'a, H: Host> Inquiry<'a, H> {
             answers: RefCell::default(),
             allowance: RefCell::default(),
             has_told_of_lost_name: Cell::default(),
+            waits_for_no_log: Cell::default(),
         }
     }
 
@@ -215,6 +218,9 @@ impl<'a, H: Host> Inquiry<'a, H> {
             pipeline: &pipeline,
             step: &step,
         };
+        if self.waits_for_no_log.get() {
+            return None;
+        }
         let (requests, now) = (REQUESTS_FOR_A_LOG, Instant::now());
         if !self.allowance.borrow_mut().covers(requests, now) {
             debug!("The log of the step is not asked for: {NOT_ASKED}.");
@@ -223,6 +229,9 @@ impl<'a, H: Host> Inquiry<'a, H> {
         let said = self.host.limited(LIMIT_OF_A_QUESTION, api.log(question));
         let said = said.await;
         self.count(api, said.as_ref().and_then(|said| said.as_ref().err()));
+        if matches!(said, None | Some(Err(ApiError::TimedOut { .. }))) {
+            self.waits_for_no_log.set(true);
+        }
         match said? {
             Ok(log) => Some(log),
             Err(error) => {

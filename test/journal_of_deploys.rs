@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::support::world::{in_the_world, object, world_of, write_objects};
 use crate::support::{
-    Answer, Bitbucket, CodeInsights, Finished, InsightsFault, Kind, Program, Project, Run,
-    Softstop, Step, each, until,
+    CodeInsights, Finished, InsightsFault, Kind, Program, Project, Run, Softstop, Step, each, until,
 };
 
 /// An object that is there at once, one that is made while somebody waits, and one after it.
@@ -81,7 +80,7 @@ pub(super) fn kill(project: &Project, step: &Step, insights: &CodeInsights, run:
     gate.forget();
 }
 
-fn id_of(project: &Project, name: &str) -> String {
+pub(super) fn id_of(project: &Project, name: &str) -> String {
     in_the_world(project, name).remove(0)
 }
 
@@ -296,42 +295,6 @@ fn deploys_on_one_commit_have_a_report_each() {
     }
     let reports = insights.reports("acme", "infra", step.commit());
     assert_eq!(reports.len(), 3, "{reports:#?}");
-}
-
-#[test]
-fn where_no_journal_is_the_log_of_the_step_says_what_was_made_up_to_its_last_whole_line() {
-    let (project, insights) = (
-        project(Program::Terraform, Kind::HttpStrict),
-        CodeInsights::start(),
-    );
-    let step = Step::of_a_new_pipeline();
-    let run = deploy(&project, &step, &insights)
-        .env("JOURNAL", "false")
-        .start();
-    let gate = project.gate("b.gate");
-    gate.wait_until_reached();
-    run.kill_all();
-    let bitbucket = Bitbucket::start();
-    step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
-    let id = id_of(&project, "a");
-    let log = format!(
-        "+ umask 000\n  # slow_object.a will be created\n  # slow_object.b will be created\n\
-         slow_object.a: Creating...\nslow_object.a: Creation complete after 0s [id={id}]\n\
-         slow_object.b: Creating...\nslow_object.b: Creation complete after 0s [id=ob"
-    );
-    step.has_logged(&bitbucket, &log);
-    let released = Softstop::release(&project)
-        .in_step(&Step::of_a_new_pipeline())
-        .env("JOURNAL", insights.proxy())
-        .asking(&bitbucket)
-        .finish();
-    released
-        .expect_code(0)
-        .expect_said("The log of its step does, which may be about other directories too")
-        .expect_said(&format!(
-            "Complete and NOT in the state: slow_object.a (id {id})"
-        ))
-        .expect_said("In flight: slow_object.b (not in the state)");
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod left_states;
 mod lifecycle;
 mod limits;
 mod living_holders;
+mod logged;
 mod logs;
 mod many_resources;
 mod old_terraforms;

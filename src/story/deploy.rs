@@ -143,7 +143,9 @@ impl<S: Stage> Story<'_, S> {
         }
 
         let left = self.past(&before).await;
-        let weighed = self.weigh(&left.past, left.stored).await;
+        let weighed = self
+            .weigh(&left.past, left.logged.as_ref(), left.stored)
+            .await;
         if let Some(stopped) = self.stopped_before(&before.locks).await {
             return stopped;
         }

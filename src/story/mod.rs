@@ -10,6 +10,7 @@ pub(crate) mod journal;
 mod keeping;
 mod kept;
 pub(crate) mod locks;
+mod logged;
 mod next_steps;
 mod past;
 pub(crate) mod places;

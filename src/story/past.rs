@@ -1,18 +1,15 @@
 //! What earlier deploys have left that no state knows: compared with the state, said, and written back.
 
-use std::sync::PoisonError;
-
 use tracing::{debug, info, warn};
 
-use crate::inquiry::Inquiry;
-use crate::journal::{Entry, PlaceName, Record, Stand};
+use crate::journal::{Entry, PlaceName, Record};
 use crate::lock::Owner;
 use crate::story::doubt::is_surely_of;
 use crate::story::journal::Journal;
 use crate::story::next_steps::next_steps;
 use crate::story::remains::{Kind, Left, names};
-use crate::tools::progress::{Resource, Stored, Telling, Told};
-use crate::tools::{Host, Teller, Tool, ToolError};
+use crate::tools::progress::{Resource, Stored, Telling};
+use crate::tools::{Host, Tool, ToolError};
 
 /// Of how many deploys is said that they may go on.
 const MOST_IN_DOUBT: usize = 3;
@@ -101,66 +98,6 @@ pub(super) async fn look_back<H: Host>(
         }
     }
     stored
-}
-
-/// Says that no journal tells of the deploy whose lock was released, and what the log of its step
-/// tells, where there is a token to read it with. Nothing is made of that but words: a step may have
-/// deployed several places, and the log does not say which of them it is about.
-pub(super) async fn tell_by_log<H: Host>(
-    host: &H,
-    inquiry: &Inquiry<'_, H>,
-    prefix: &str,
-    place: &Tool,
-    holder: Option<&Owner>,
-    why: &str,
-) {
-    let record = match (holder, name_of(place), place.teller()) {
-        (Some(holder), Some(name), Some(teller)) => {
-            let log = inquiry.log_of(holder).await;
-            log.and_then(|log| logged(&log, teller, holder, name))
-        }
-        _ => None,
-    };
-    let Some(record) = record else {
-        info!("{prefix}What the deploy has made that held the lock is not known: {why}.");
-        return;
-    };
-    info!(
-        "{prefix}No journal tells what the deploy has made that held the lock: {why}. The log of its \
-         step does, which may be about other directories too:"
-    );
-    let (journal, released) = (&Journal::Off, [record.owner.clone()]);
-    look_back(host, journal, prefix, place, &released, &mut [record]).await;
-}
-
-/// What a log tells; nothing where it tells of no resource.
-fn logged(log: &[u8], teller: Teller<'_>, holder: &Owner, place: PlaceName) -> Option<Record> {
-    let told = told_by(log, teller);
-    let record = Record {
-        owner: holder.clone(),
-        commit: holder.commit().unwrap_or_default().to_owned(),
-        place,
-        stand: Stand::Unfinished,
-        dropped: told.dropped,
-        has_plan: told.has_plan,
-        entries: entries_of(told.resources),
-    };
-    (!record.entries.is_empty()).then_some(record)
-}
-
-/// Reads the whole lines of a log. It may begin in the midst of one, and who was killed may have ended
-/// in the midst of another, of which half would be another id.
-fn told_by(log: &[u8], teller: Teller<'_>) -> Told {
-    let reader = teller.reader();
-    let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-    let whole = log.split_inclusive(|byte| *byte == b'\n').skip(1);
-    for line in whole.filter_map(|line| line.strip_suffix(b"\n")) {
-        let text = String::from_utf8_lossy(line);
-        if teller.markers().iter().any(|marker| text.contains(marker)) {
-            reader.hear(line.strip_suffix(b"\r").unwrap_or(line));
-        }
-    }
-    reader.told()
 }
 
 /// What was told of these resources, as a journal has it.

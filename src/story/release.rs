@@ -15,9 +15,8 @@ use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
-use crate::story::past::{
-    advise, leave_in_doubt, look_back, name_of, tell_by_log, tell_in_doubt, tell_way_out,
-};
+use crate::story::logged::tell_by_log;
+use crate::story::past::{advise, leave_in_doubt, look_back, name_of, tell_in_doubt, tell_way_out};
 use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
 use crate::tools::{Locked, StateKeeper, StateKeeping, ToolError, Unstored};
@@ -52,11 +51,9 @@ pub(crate) async fn run<S: Stage>(
             say(&place.name, found);
         }
     }
-    if !journal.is_off()
-        && let Some(unknown) = unknown.into_iter().flatten().next()
-    {
-        tell_unknown(stage, inquiry, places, &unknown).await;
-    }
+    let unknown = places.iter().zip(&unknown);
+    let unknown = unknown.filter_map(|(place, unknown)| Some((place, unknown.as_ref()?)));
+    tell_unknown(stage, inquiry, journal, &unknown.collect::<Vec<_>>()).await;
     if let Some(script) = &release.after_script {
         for (place, found) in places.iter().zip(&found) {
             for recovery in found.iter().flatten() {
@@ -192,20 +189,25 @@ async fn tell_past<S: Stage>(
     None
 }
 
-/// Says once that it is not known what was left. The log of a step says of no line which of several
-/// places it is about.
+/// Says what the logs tell of which no journal does, or, where nobody can read them, once that it is not
+/// known.
 async fn tell_unknown<S: Stage>(
     stage: &S,
     inquiry: &Inquiry<'_, S>,
-    places: &[Place],
-    unknown: &Unknown,
+    journal: &Journal,
+    unknown: &[(&Place, &Unknown)],
 ) {
-    let Unknown { holder, why } = unknown;
-    if let [Place { name, tool, .. }] = places {
-        let prefix = format!("{name}: ");
-        tell_by_log(stage, inquiry, &prefix, tool, holder.as_ref(), why).await;
-    } else {
-        info!("What the deploys have made that held these locks is not known: {why}.");
+    if let [(_, Unknown { why, .. }), _, ..] = unknown
+        && inquiry.api().is_none()
+    {
+        if !journal.is_off() {
+            info!("What the deploys have made that held these locks is not known: {why}.");
+        }
+        return;
+    }
+    for (Place { name, tool, .. }, Unknown { holder, why }) in unknown {
+        let (prefix, whose) = (format!("{name}: "), (holder.as_ref(), why.as_str()));
+        tell_by_log(stage, inquiry, journal, &prefix, tool, whose).await;
     }
 }
 

@@ -10,9 +10,9 @@ use crate::lock::Owner;
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Untold, Whose};
 use crate::story::keeping::Keeping;
+use crate::story::logged::{Logged, tell_by_log};
 use crate::story::past::{
-    leave_in_doubt, look_back, name_of, open_in, stored_at, tell_by_log, tell_in_doubt,
-    tell_way_out,
+    leave_in_doubt, look_back, name_of, open_in, stored_at, tell_in_doubt, tell_way_out,
 };
 use crate::story::stage::Stage;
 use crate::tools::progress::Stored;
@@ -24,6 +24,8 @@ const MOST_ELSEWHERE: usize = 3;
 /// What is known of earlier deploys.
 pub(super) struct LookedBack {
     pub(super) past: Past,
+    /// What is open of a deploy of which only the log of its step tells.
+    pub(super) logged: Option<Record>,
     /// What the state has.
     pub(super) stored: Result<Stored, ToolError>,
     /// How each record stands by now that is surely about this state, which is not written yet.
@@ -41,6 +43,7 @@ impl<S: Stage> Story<'_, S> {
             let why = "nothing that may have one was looked at";
             return LookedBack {
                 past: Past::not_asked(why),
+                logged: None,
                 stored,
                 records: Vec::new(),
             };
@@ -58,7 +61,12 @@ impl<S: Stage> Story<'_, S> {
             let is_in_reach = |here: &PlaceName| record.place.is_in_reach_of(here);
             is_a_command && here.as_ref().is_some_and(is_in_reach)
         });
-        self.tell_gap(&past, before).await;
+        let logged = self.tell_gap(&past, before).await.map(|logged| {
+            if let Some(read) = logged.stored {
+                stored = read;
+            }
+            logged.record
+        });
         if !past.records.is_empty() {
             let (records, released) = (&mut past.records, &past.released);
             let (journal, tool) = (self.journal, self.tool);
@@ -74,6 +82,7 @@ impl<S: Stage> Story<'_, S> {
         past.records.retain(Record::is_open);
         LookedBack {
             past,
+            logged: logged.filter(Record::is_open),
             stored,
             records,
         }
@@ -98,18 +107,18 @@ impl<S: Stage> Story<'_, S> {
         past.await
     }
 
-    /// Says what is not known of them.
-    async fn tell_gap(&self, past: &Past, before: &Before) {
-        let Some(gap) = past.gap.as_ref().filter(|_| !self.journal.is_off()) else {
-            return;
-        };
+    /// Says what is not known of them, and gives what a log tells of it.
+    async fn tell_gap(&self, past: &Past, before: &Before) -> Option<Logged> {
+        let gap = past.gap.as_ref()?;
         let untold = before.holders().find(|holder| !past.tells_of(holder));
         let is_nameless = before.holders().count() < before.released.len();
         match gap {
             _ if untold.is_some() || is_nameless && past.records.is_empty() => {
-                let (tool, inquiry, why) = (self.tool, self.inquiry, gap.to_string());
-                tell_by_log(self.stage, inquiry, "", tool, untold.as_ref(), &why).await;
+                let (inquiry, journal, why) = (self.inquiry, self.journal, gap.to_string());
+                let whose = (untold.as_ref(), why.as_str());
+                return tell_by_log(self.stage, inquiry, journal, "", self.tool, whose).await;
             }
+            _ if self.journal.is_off() => {}
             Gap::Silent(why) => {
                 info!("What earlier deploys have made that no state knows is not known: {why}.");
             }
@@ -118,6 +127,7 @@ impl<S: Stage> Story<'_, S> {
             ),
             gap => debug!("What earlier deploys have left is not known: {gap}."),
         }
+        None
     }
 
     /// Strikes out what the state has after this deploy, and gives what has changed by that.

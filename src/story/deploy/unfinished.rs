@@ -50,8 +50,13 @@ impl<S: Stage> Story<'_, S> {
 
     /// Says what earlier deploys have left that the state does not have, and decides what that means for
     /// this one.
-    pub(super) async fn weigh(&self, past: &Past, stored: Result<Stored, ToolError>) -> Weighed {
-        let mut weighed = self.weigh_here(past, stored).await;
+    pub(super) async fn weigh(
+        &self,
+        past: &Past,
+        logged: Option<&Record>,
+        stored: Result<Stored, ToolError>,
+    ) -> Weighed {
+        let mut weighed = self.weigh_here(past, logged, stored).await;
         if weighed.course != Course::AsEver || self.deploy.on_unfinished != OnUnfinished::Stop {
             return weighed;
         }
@@ -68,8 +73,13 @@ impl<S: Stage> Story<'_, S> {
         weighed
     }
 
-    async fn weigh_here(&self, past: &Past, stored: Result<Stored, ToolError>) -> Weighed {
-        let records = &past.records;
+    async fn weigh_here(
+        &self,
+        past: &Past,
+        logged: Option<&Record>,
+        stored: Result<Stored, ToolError>,
+    ) -> Weighed {
+        let records: Vec<&Record> = past.records.iter().chain(logged).collect();
         let Some(tool) = self.tool.recoverer().filter(|_| !records.is_empty()) else {
             return Weighed::default();
         };
@@ -100,13 +110,16 @@ impl<S: Stage> Story<'_, S> {
             }
         };
         let stored = &stored;
+        let is_sure = |record: &Record| {
+            logged != Some(record) && is_surely_of(self.tool, &past.released, record)
+        };
         let entries = records.iter().flat_map(|record| {
-            let is_surely_of_it = is_surely_of(self.tool, &past.released, record);
+            let is_surely_of_it = is_sure(record);
             let entries = record.entries.iter();
             entries.filter(move |entry| is_surely_of_it || !is_made_in(stored, &entry.resource))
         });
         let unfinished = Unfinished {
-            misses_some: records.iter().any(Record::misses_some),
+            misses_some: records.iter().any(|record| record.misses_some()),
             ..Unfinished::of(entries, stored, &tool)
         };
         unfinished.tell();
@@ -117,6 +130,13 @@ impl<S: Stage> Story<'_, S> {
                 info!(
                     "Nothing is imported, because settings of the backend are not in the configuration: \
                      what an earlier deploy has left may be of another state."
+                );
+                OnUnfinished::Report
+            }
+            OnUnfinished::Import if logged.is_some() => {
+                info!(
+                    "Nothing is imported, because a log does not say which place it is about: what it \
+                     tells may be of another state."
                 );
                 OnUnfinished::Report
             }

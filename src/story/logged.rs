@@ -1,0 +1,86 @@
+//! What the log of a killed step tells, where there is a token to read it with.
+
+use std::slice;
+use std::sync::PoisonError;
+
+use tracing::info;
+
+use crate::inquiry::Inquiry;
+use crate::journal::{PlaceName, Record, Stand};
+use crate::lock::Owner;
+use crate::story::journal::Journal;
+use crate::story::past::{entries_of, look_back, name_of};
+use crate::tools::progress::{Stored, Telling, Told};
+use crate::tools::{Host, Teller, Tool, ToolError};
+
+/// What a log tells of the deploy whose lock was released. A step may have deployed several places, and
+/// its log does not say which of them it is about, so nothing of this is written or imported.
+pub(super) struct Logged {
+    /// Compared with the state.
+    pub(super) record: Record,
+    /// What the state has, as far as it was read.
+    pub(super) stored: Option<Result<Stored, ToolError>>,
+}
+
+/// Says that no journal tells of the deploy whose lock was released, and what the log of its step
+/// tells.
+pub(super) async fn tell_by_log<H: Host>(
+    host: &H,
+    inquiry: &Inquiry<'_, H>,
+    journal: &Journal,
+    prefix: &str,
+    place: &Tool,
+    (holder, why): (Option<&Owner>, &str),
+) -> Option<Logged> {
+    let record = match (holder, name_of(place), place.teller()) {
+        (Some(holder), Some(name), Some(teller)) => {
+            let log = inquiry.log_of(holder).await;
+            log.and_then(|log| logged(&log, teller, holder, name))
+        }
+        _ => None,
+    };
+    let Some(mut record) = record else {
+        // Who wants no journal does not want to hear that there is none.
+        if !journal.is_off() {
+            info!("{prefix}What the deploy has made that held the lock is not known: {why}.");
+        }
+        return None;
+    };
+    info!(
+        "{prefix}No journal tells what the deploy has made that held the lock: {why}. The log of its \
+         step does, which may be about other directories too:"
+    );
+    let (released, records) = ([record.owner.clone()], slice::from_mut(&mut record));
+    let stored = look_back(host, &Journal::Off, prefix, place, &released, records).await;
+    Some(Logged { record, stored })
+}
+
+/// What a log tells; nothing where it tells of no resource.
+fn logged(log: &[u8], teller: Teller<'_>, holder: &Owner, place: PlaceName) -> Option<Record> {
+    let told = told_by(log, teller);
+    let record = Record {
+        owner: holder.clone(),
+        commit: holder.commit().unwrap_or_default().to_owned(),
+        place,
+        stand: Stand::Unfinished,
+        dropped: told.dropped,
+        has_plan: told.has_plan,
+        entries: entries_of(told.resources),
+    };
+    (!record.entries.is_empty()).then_some(record)
+}
+
+/// Reads the whole lines of a log. It may begin in the midst of one, and who was killed may have ended
+/// in the midst of another, of which half would be another id.
+fn told_by(log: &[u8], teller: Teller<'_>) -> Told {
+    let reader = teller.reader();
+    let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+    let whole = log.split_inclusive(|byte| *byte == b'\n').skip(1);
+    for line in whole.filter_map(|line| line.strip_suffix(b"\n")) {
+        let text = String::from_utf8_lossy(line);
+        if teller.markers().iter().any(|marker| text.contains(marker)) {
+            reader.hear(line.strip_suffix(b"\r").unwrap_or(line));
+        }
+    }
+    reader.told()
+}
