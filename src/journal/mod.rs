@@ -1,5 +1,6 @@
 //! What a deploy was doing, kept where a kill does not reach.
 
+mod behind;
 #[cfg(test)]
 pub(crate) mod fake;
 mod form;

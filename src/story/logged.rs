@@ -6,8 +6,9 @@ use std::sync::PoisonError;
 use tracing::info;
 
 use crate::inquiry::Inquiry;
-use crate::journal::{PlaceName, Record, Stand};
+use crate::journal::{Past, PlaceName, Record, Stand};
 use crate::lock::Owner;
+use crate::story::doubt::is_surely_of;
 use crate::story::journal::Journal;
 use crate::story::past::{entries_of, look_back, name_of};
 use crate::tools::progress::{Stored, Telling, Told};
@@ -55,6 +56,27 @@ pub(super) async fn tell_by_log<H: Host>(
     Some(Logged { record, stored })
 }
 
+/// Completes what is known of killed deploys by the logs of their steps. What their steps have deployed
+/// elsewhere too, a log does not tell from it; and that of a step which runs again may be of its last run.
+pub(super) async fn catch_up<H: Host>(inquiry: &Inquiry<'_, H>, place: &Tool, past: &mut Past) {
+    let Some(teller) = place.teller() else {
+        return;
+    };
+    let own = inquiry.build.as_ref().map(|build| &build.owner);
+    for record in &mut past.records {
+        let owner = record.owner.clone();
+        let is_own = own.is_some_and(|own| owner.is_step_of(own));
+        let is_elsewhere = past.elsewhere.iter().any(|other| other.owner == owner);
+        let is_meant = !is_own && !is_elsewhere && is_surely_of(place, &past.released, record);
+        if is_meant
+            && record.may_be_behind()
+            && let Some(log) = inquiry.log_of(&owner).await
+        {
+            record.catch_up(told_by(&log, teller));
+        }
+    }
+}
+
 /// What a log tells; nothing where it tells of no resource.
 fn logged(log: &[u8], teller: Teller<'_>, holder: &Owner, place: PlaceName) -> Option<Record> {
     let told = told_by(log, teller);
@@ -70,10 +92,10 @@ fn logged(log: &[u8], teller: Teller<'_>, holder: &Owner, place: PlaceName) -> O
     (!record.entries.is_empty()).then_some(record)
 }
 
-/// Reads the whole lines of a log. It may begin in the midst of one, and who was killed may have ended
+/// Reads the whole lines of a log, without what has ended well and so has stored its state. It may begin in the midst of one, and who was killed may have ended
 /// in the midst of another, of which half would be another id.
 fn told_by(log: &[u8], teller: Teller<'_>) -> Told {
-    let reader = teller.reader();
+    let reader = teller.reader_of_log();
     let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
     let whole = log.split_inclusive(|byte| *byte == b'\n').skip(1);
     for line in whole.filter_map(|line| line.strip_suffix(b"\n")) {
@@ -82,5 +104,12 @@ fn told_by(log: &[u8], teller: Teller<'_>) -> Told {
             reader.hear(line.strip_suffix(b"\r").unwrap_or(line));
         }
     }
-    reader.told()
+    let mut told = reader.told();
+    for resource in &mut told.resources {
+        // In the place of a secured variable's value Bitbucket prints its name, as `$NAME`.
+        for id in [&mut resource.id, &mut resource.old_id] {
+            id.take_if(|id| id.contains('$'));
+        }
+    }
+    told
 }

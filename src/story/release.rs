@@ -15,7 +15,7 @@ use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
-use crate::story::logged::tell_by_log;
+use crate::story::logged::{catch_up, tell_by_log};
 use crate::story::past::{advise, leave_in_doubt, look_back, name_of, tell_in_doubt, tell_way_out};
 use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
@@ -41,7 +41,7 @@ pub(crate) async fn run<S: Stage>(
     let found = side_by_side(places, async |place| {
         let found = free(stage, inquiry, place, release.lock_timeout).await;
         save_left(stage, place, &found).await;
-        let unknown = tell_past(stage, journal, place, &found).await;
+        let unknown = tell_past(stage, inquiry, journal, place, &found).await;
         (found, unknown)
     })
     .await;
@@ -139,6 +139,7 @@ struct Unknown {
 /// Says what the deploys have left that are over, and writes down what became of it.
 async fn tell_past<S: Stage>(
     stage: &S,
+    inquiry: &Inquiry<'_, S>,
     journal: &Journal,
     place: &Place,
     found: &[Recovered],
@@ -170,6 +171,7 @@ async fn tell_past<S: Stage>(
     };
     let past = journal.past(stage, directory, place_name.as_ref(), whose, untold);
     let mut past = past.await;
+    catch_up(inquiry, tool, &mut past).await;
     leave_in_doubt(stage, journal, tool, &mut past.in_doubt).await;
     tell_in_doubt(&format!("{name}: "), &past.in_doubt);
     let is_told = holder.as_ref().is_some_and(|holder| past.tells_of(holder));

@@ -269,6 +269,10 @@ impl Telling for FakeTool {
         Arc::new(Mutex::new(Knowing(Arc::clone(&self.0.told))))
     }
 
+    fn reader_of_log(&self) -> Arc<Mutex<dyn Reader>> {
+        self.reader()
+    }
+
     async fn stored(&self, _: &impl Host) -> Result<Stored, ToolError> {
         self.0.moments.pass().await;
         Ok(self.0.stored.borrow().clone())

@@ -17,6 +17,9 @@ pub(crate) trait Telling {
     /// Understands these lines, of one deploy.
     fn reader(&self) -> Arc<Mutex<dyn Reader>>;
 
+    /// The same of a log that may tell of several runs: those that have ended well leave nothing.
+    fn reader_of_log(&self) -> Arc<Mutex<dyn Reader>>;
+
     /// How a journal names the place; nothing where it cannot be told from others in every clone.
     fn journal_name(&self) -> Option<PlaceName>;
 

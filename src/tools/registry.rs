@@ -299,6 +299,10 @@ impl Telling for Teller<'_> {
         ask!(self, tool => tool.reader())
     }
 
+    fn reader_of_log(&self) -> Arc<Mutex<dyn Reader>> {
+        ask!(self, tool => tool.reader_of_log())
+    }
+
     fn journal_name(&self) -> Option<PlaceName> {
         ask!(self, tool => tool.journal_name())
     }

@@ -10,7 +10,7 @@ use crate::lock::Owner;
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Untold, Whose};
 use crate::story::keeping::Keeping;
-use crate::story::logged::{Logged, tell_by_log};
+use crate::story::logged::{Logged, catch_up, tell_by_log};
 use crate::story::past::{
     leave_in_doubt, look_back, name_of, open_in, stored_at, tell_in_doubt, tell_way_out,
 };
@@ -53,6 +53,7 @@ impl<S: Stage> Story<'_, S> {
             past.records.clear();
             past.in_doubt.clear();
         }
+        catch_up(self.inquiry, self.tool, &mut past).await;
         // Who deploys beside this one tells of it in a step of his own.
         let goes_on_beside = |record: &Record| self.journal.goes_on_beside(record);
         past.in_doubt.retain(|record| !goes_on_beside(record));

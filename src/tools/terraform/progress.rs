@@ -41,6 +41,8 @@ pub(crate) struct Progress {
     ledger: Ledger,
     /// What is being told of something that went wrong.
     diagnostic: Option<Diagnostic>,
+    /// Whether what has ended well is forgotten.
+    is_of_log: bool,
 }
 
 #[derive(Debug)]
@@ -79,15 +81,28 @@ impl Reader for Progress {
     }
 
     fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            is_of_log: self.is_of_log,
+            ..Self::default()
+        };
     }
 }
 
 impl Progress {
+    /// The reader of a log, in which deploys may follow each other.
+    pub(super) fn of_log() -> Self {
+        Self {
+            is_of_log: true,
+            ..Self::default()
+        }
+    }
+
     fn note(&mut self, said: Said) {
         let (unit, address) = (said.unit.as_deref(), said.address.as_str());
         match said.event {
             Event::Plan => self.ledger.begin_plan(unit),
+            Event::Ended if self.is_of_log => self.ledger.forget(unit),
+            Event::Ended => {}
             Event::Planned(action) => self.ledger.plan(unit, address, action),
             Event::Begun(action, id) => self.ledger.begin(unit, address, action, &id),
             Event::GoesOn(action) => self.ledger.go_on(unit, address, action),

@@ -282,6 +282,10 @@ impl Telling for Terraform {
         Arc::new(Mutex::new(Progress::default()))
     }
 
+    fn reader_of_log(&self) -> Arc<Mutex<dyn Reader>> {
+        Arc::new(Mutex::new(Progress::of_log()))
+    }
+
     fn journal_name(&self) -> Option<PlaceName> {
         place_name::place_name(self)
     }

@@ -18,6 +18,14 @@ struct Line {
     hook: Option<Hook>,
     #[serde(default)]
     diagnostic: Option<Diagnostic>,
+    #[serde(default)]
+    changes: Option<Summary>,
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    #[serde(default)]
+    operation: String,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +79,11 @@ pub(super) fn read(prefix: &str, json: &str) -> Option<Said> {
 
 impl Line {
     fn event(self) -> Option<(String, Event)> {
+        // A plan ends with such a line too.
+        let operation = self.changes.map(|changes| changes.operation);
+        if matches!(operation.as_deref(), Some("apply" | "destroy")) {
+            return Some((String::new(), Event::Ended));
+        }
         match (
             self.r#type.as_str(),
             self.change,

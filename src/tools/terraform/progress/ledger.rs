@@ -68,6 +68,17 @@ impl Ledger {
         }
     }
 
+    /// Forgets a unit whose run has ended well, and has stored its state.
+    pub(super) fn forget(&mut self, unit: Option<&str>) {
+        self.entries.retain(|(of, _), _| of.as_deref() != unit);
+        if self.entries.is_empty() {
+            *self = Self {
+                is_cut: self.is_cut,
+                ..Self::default()
+            };
+        }
+    }
+
     pub(super) fn plan(&mut self, unit: Option<&str>, address: &str, action: Action) {
         self.has_plan = true;
         let Some(entry) = self.entry(unit, address) else {

@@ -15,6 +15,8 @@ use crate::tools::progress::Action;
 pub(super) enum Event {
     /// A new plan is told, and an older one means nothing any more.
     Plan,
+    /// A run has ended well. Terraform says so once it has stored its state.
+    Ended,
     Planned(Action),
     Begun(Action, Id),
     GoesOn(Action),
@@ -102,6 +104,12 @@ const PLANS: [(Action, &str); 9] = [
     (Action::Read, " will be read during apply"),
 ];
 
+/// What a run says at its end, where nothing of it has failed.
+const ENDS: [&str; 2] = [
+    "Apply complete! Resources: ",
+    "Destroy complete! Resources: ",
+];
+
 /// What a provider answers when it was told to stop, also where the line is wrapped before the last
 /// word.
 const CANCELED: [&str; 2] = ["context canceled", "context cancelled"];
@@ -112,6 +120,7 @@ pub(super) fn read(line: &str) -> Option<Said> {
     let line = line.trim_end_matches(['\r', '\n']);
     hook(line)
         .or_else(|| planned(line))
+        .or_else(|| ended(line))
         .or_else(|| diagnostic(line))
 }
 
@@ -189,6 +198,18 @@ fn planned(line: &str) -> Option<Said> {
         unit: unit(prefix),
         address: address.to_owned(),
         event: Event::Planned(*action),
+    })
+}
+
+/// `Apply complete! Resources: …`, and the like.
+fn ended(line: &str) -> Option<Said> {
+    let mut heads = ENDS.iter().filter_map(|words| line.split_once(words));
+    let (prefix, _) = heads.next()?;
+    // What is told as a provisioner's words is not Terraform's.
+    (is_margin(prefix) && !prefix.contains("): ")).then(|| Said {
+        unit: unit(prefix),
+        address: String::new(),
+        event: Event::Ended,
     })
 }
 
