@@ -8,6 +8,8 @@ mod json;
 mod ledger;
 mod line;
 #[cfg(test)]
+mod log_table;
+#[cfg(test)]
 mod progress_properties;
 #[cfg(test)]
 mod progress_table;

@@ -7,7 +7,7 @@ pub(super) fn read(text: &str) -> Told {
     read_by(Progress::default(), text)
 }
 
-fn read_by(mut progress: Progress, text: &str) -> Told {
+pub(super) fn read_by(mut progress: Progress, text: &str) -> Told {
     for line in text.lines() {
         if MARKERS.iter().any(|marker| line.contains(marker)) {
             progress.hear(line.as_bytes());
@@ -348,57 +348,4 @@ fn each_resource_that_is_not_kept_is_counted_once_whether_it_was_planned_or_begu
     say(format!("{long}: Creating..."));
     let told = progress.told();
     assert_eq!(told.resources.len() + told.dropped, 25_001);
-}
-
-#[test]
-fn of_a_log_only_what_has_not_ended_well_is_told() {
-    let run = |unit: &str, id: &str| {
-        format!(
-            "{unit}  # a.b will be created\n{unit}a.b: Creating...\n\
-             {unit}a.b: Creation complete after 0s [id={id}]\n"
-        )
-    };
-    let summary = |operation: &str| {
-        let changes = format!("{{\"add\":1,\"operation\":\"{operation}\"}}");
-        format!("{{\"@level\":\"info\",\"type\":\"change_summary\",\"changes\":{changes}}}")
-    };
-    let (applied, planned) = (summary("apply"), summary("plan"));
-    let first_is_forgotten = Some("2");
-    for (between, id) in [
-        (
-            "Apply complete! Resources: 1 added, 0 changed, 0 destroyed.",
-            first_is_forgotten,
-        ),
-        (
-            "Destroy complete! Resources: 1 destroyed.",
-            first_is_forgotten,
-        ),
-        (
-            "\u{1b}[1mApply complete! Resources: 1 added.\u{1b}[0m",
-            first_is_forgotten,
-        ),
-        (applied.as_str(), first_is_forgotten),
-        (planned.as_str(), None),
-        (
-            "a.b (local-exec): Apply complete! Resources: 1 added.",
-            None,
-        ),
-        ("[other] Apply complete! Resources: 1 added.", None),
-        ("Error: it said no", None),
-    ] {
-        let text = format!("{}{between}\n{}", run("", "1"), run("", "2"));
-        let told = read_by(Progress::of_log(), &text);
-        let made = find(&told, "a.b");
-        let is_sure = made.stage == Fate::Complete;
-        let known = made.id.as_deref().filter(|_| is_sure);
-        assert_eq!(known, id, "{between}");
-        let heard = read(&text);
-        assert_eq!(find(&heard, "a.b").stage, Fate::InDoubt, "{between}");
-    }
-    let both = format!(
-        "{}[u] Apply complete! Resources: 1 added.\n{}",
-        run("[u] ", "1"),
-        run("", "2")
-    );
-    assert_eq!(read_by(Progress::of_log(), &both).resources.len(), 1);
 }
