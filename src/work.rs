@@ -18,7 +18,7 @@ use crate::inquiry::Inquiry;
 use crate::pipe::Image;
 use crate::report::{file, json, summary, words};
 use crate::story::conclusion::{Conclusion, Locks};
-use crate::story::deploy::Story;
+use crate::story::deploy::{Deploy, Story};
 use crate::story::journal::Journal;
 use crate::story::remains::Remains;
 use crate::story::{release, resolve, status};
@@ -86,6 +86,9 @@ async fn conclude(
     answers: &Outlet,
 ) -> Conclusion {
     if let Some(refused) = refused_version(plan.chosen.as_ref(), supervisor).await {
+        if let Task::Deploy(deploy, _) = &plan.task {
+            tell(deploy, &refused, &Remains::of_nothing());
+        }
         return refused;
     }
     let inquiry = Inquiry::new(
@@ -133,10 +136,7 @@ async fn run(
     match task {
         Task::Deploy(deploy, tool) => {
             let report = |conclusion: &Conclusion, remains: &Remains| {
-                summary::tell(remains);
-                if let Some(path) = &deploy.report_file {
-                    file::write(conclusion, remains, path);
-                }
+                tell(deploy, conclusion, remains);
             };
             let story = Story {
                 stage: supervisor,
@@ -163,5 +163,13 @@ async fn run(
             }
             conclusion
         }
+    }
+}
+
+/// Tells what a deploy has left, on the screen and in its file.
+fn tell(deploy: &Deploy, conclusion: &Conclusion, remains: &Remains) {
+    summary::tell(remains);
+    if let Some(path) = &deploy.report_file {
+        file::write(conclusion, remains, path);
     }
 }

@@ -265,3 +265,51 @@ fn an_id_that_looks_like_a_line_makes_no_other_complete() {
     run.finish().expect_code(137);
     assert_eq!(of(&report(&project), "b").0, "in_doubt");
 }
+
+#[test]
+fn no_report_of_an_earlier_run_passes_for_one_of_this_run() {
+    let project = Project::new(Kind::HttpStrict, "");
+    let (file, imports) = (report_file(&project), "report.json.imports.txt");
+    let imports = project.scratch().join(imports);
+    let leave_an_old_one = || {
+        fs::write(&file, "{\"outcome\": \"succeeded\"}\n").unwrap();
+        fs::write(&imports, "import {}\n").unwrap();
+    };
+    let is_of_an_earlier_run = || fs::read_to_string(&file).is_ok_and(|text| text.len() < 30);
+
+    project.be_locked_by("anna@macbook");
+    leave_an_old_one();
+    deploy(&project).finish().expect_code(3);
+    let written = report(&project);
+    assert_eq!(written["outcome"], "failed");
+    assert_eq!(
+        (&written["exit_code"], &written["lock"]),
+        (&3.into(), &"held".into())
+    );
+    assert!(imports.exists(), "nobody has looked what the state lacks");
+    leave_an_old_one();
+    let plan = Softstop::in_directory(&project.directory, project.scratch()).arguments(["plan"]);
+    let plan = plan.env("SOFTSTOP_REPORT_FILE", &file);
+    plan.finish().expect_code(3);
+    assert_eq!(report(&project)["exit_code"], 3);
+    leave_an_old_one();
+    let look = Softstop::status(&project).env("SOFTSTOP_REPORT_FILE", &file);
+    look.finish().expect_code(0);
+    assert!(is_of_an_earlier_run(), "a look is no deploy");
+
+    for (variable, value) in [
+        ("SOFTSTOP_LOCK_TIMEOUT", "soon"),
+        ("SOFTSTOP_WORKING_DIR", "nowhere"),
+    ] {
+        leave_an_old_one();
+        let refused = deploy(&project).env(variable, value).finish();
+        refused.expect_code(2);
+        assert!(!file.exists(), "{refused}");
+    }
+    project.store.remove_lock();
+    leave_an_old_one();
+    let run = deploy(&project).script("echo begun; sleep 600").start();
+    run.wait_for_stdout("begun");
+    run.kill_all();
+    assert!(!file.exists() && imports.exists());
+}

@@ -117,11 +117,6 @@ pub(crate) struct DeployOptions {
     #[arg(long, value_name = "SCRIPT", env = "COMMAND")]
     pub(super) command: Option<String>,
 
-    /// Where to write, as JSON, what the deploy has made and not made; AFTER_SCRIPT finds it by
-    /// SOFTSTOP_REPORT_FILE [default: nowhere]
-    #[arg(long, value_name = "PATH", env = "REPORT_FILE")]
-    pub(super) report_file: Option<String>,
-
     #[command(flatten)]
     pub(super) past: PastOptions,
 
@@ -139,9 +134,14 @@ pub(crate) struct PlanOptions {
     pub(super) common: CommonOptions,
 }
 
-/// What earlier deploys mean to this one.
+/// What earlier deploys mean to this one, and what the next is told of it.
 #[derive(Args, Debug)]
 pub(super) struct PastOptions {
+    /// Where to write, as JSON, what the deploy has made and not made; AFTER_SCRIPT finds it by
+    /// SOFTSTOP_REPORT_FILE [default: nowhere]
+    #[arg(long, value_name = "PATH", env = "REPORT_FILE")]
+    pub(super) report_file: Option<String>,
+
     /// What to do where earlier deploys have made what is not in the state: report (say it, and stop
     /// where it would be made again), stop, ignore, or import it
     #[arg(long, value_name = "WISH", env = "ON_UNFINISHED", default_value = "report",

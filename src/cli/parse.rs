@@ -3,10 +3,11 @@
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
+use std::fs;
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use reqwest::Url;
 
 use super::options::{Cli, Mode};
@@ -37,8 +38,17 @@ pub(crate) fn parse() -> Result<(Mode, Image), Refusal> {
     let variables = Variables::of_environment(image);
     add_mode(&mut arguments, variables)?;
     let mut definition = definition(variables);
-    definition
-        .try_get_matches_from_mut(arguments)
+    let matches = definition.try_get_matches_from_mut(&arguments);
+    match &matches {
+        Ok(matches) => remove_report(matches),
+        Err(error) if error.use_stderr() => {
+            let lenient = definition.clone().ignore_errors(true);
+            let matches = lenient.try_get_matches_from(&arguments);
+            matches.iter().for_each(remove_report);
+        }
+        Err(_) => {}
+    }
+    matches
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map(|cli| (cli.mode, image))
         .map_err(|error| {
@@ -52,6 +62,22 @@ pub(crate) fn parse() -> Result<(Mode, Image), Refusal> {
             }
             refusal(&error, &definition).unwrap_or(Refusal::Help(error))
         })
+}
+
+/// Removes the report of an earlier run, which is not to pass for one of this run, even where this one
+/// is refused or killed. One that cannot be removed is no reason to run nothing.
+fn remove_report(matches: &ArgMatches) {
+    let Some((_, options)) = matches.subcommand() else {
+        return;
+    };
+    let name = options.try_get_one::<String>("report_file").ok().flatten();
+    let Some(name) = variables::given(name.cloned()) else {
+        return;
+    };
+    // What else has that name, such as a device, is no report.
+    if fs::symlink_metadata(&name).is_ok_and(|found| found.is_file()) {
+        let _ = fs::remove_file(name);
+    }
 }
 
 /// Takes the word from the arguments by which the pipe's image says what it is.

@@ -193,7 +193,7 @@ impl DeployOptions {
             SavedPlan::Unread
         };
         let after_script = recovery.after_script(planning);
-        let report_file = planning.take_in(report_file(self.report_file.clone()));
+        let report_file = planning.take_in(report_file(self.past.report_file.clone()));
         let place = target.place("deploy", command.is_none(), saved, planning)?;
         let job = || match target.plan_file(&place.directory) {
             Some(file) => Job::ApplyPlan(file),
@@ -229,13 +229,14 @@ impl PlanOptions {
         target.expect_workspace(planning);
         target.expect_plan_file(planning);
         let after_script = recovery.after_script(planning);
+        let report_file = planning.take_in(report_file(self.past.report_file.clone()));
         let place = target.place("plan", true, SavedPlan::Unread, planning)?;
         let deploy = Deploy {
             runs: Runs::Job(Job::Plan(target.plan_to_make(&place.directory))),
             directory: place.directory,
             after_script,
             lock_timeout: recovery.lock_timeout,
-            report_file: None,
+            report_file,
             on_unfinished: self.past.on_unfinished,
         };
         Some(Task::Deploy(deploy, place.tool))

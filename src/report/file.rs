@@ -64,12 +64,14 @@ fn rows<S: Serializer>(left: &[Left], serializer: S) -> Result<S::Ok, S::Error> 
 /// The deploy is over, so one that cannot be written changes nothing.
 pub(crate) fn write(conclusion: &Conclusion, remains: &Remains, path: &Path) {
     let written = write_document(conclusion, remains, path);
-    let written = written.and_then(|()| match remains.imports.as_str() {
-        "" => match fs::remove_file(beside(path)) {
+    let written = written.and_then(|()| match remains.imports.as_deref() {
+        // What an earlier deploy has written there may be all that tells of it.
+        None => Ok(()),
+        Some("") => match fs::remove_file(beside(path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         },
-        imports => fs::write(beside(path), imports),
+        Some(imports) => fs::write(beside(path), imports),
     });
     if let Err(error) = written {
         let path = path.display();

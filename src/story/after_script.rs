@@ -26,9 +26,11 @@ pub(crate) async fn run(
         .env("SOFTSTOP_EXIT_CODE", conclusion.exit.code().to_string())
         .env("SOFTSTOP_LOCK", conclusion.locks.word())
         .env("SOFTSTOP_LOCK_ID", conclusion.locks.ids());
-    if let Some(report_file) = report_file {
-        command.env("SOFTSTOP_REPORT_FILE", report_file);
-    }
+    // What a variable of the step names may be the report of another run.
+    match report_file {
+        Some(report_file) => command.env("SOFTSTOP_REPORT_FILE", report_file),
+        None => command.env_remove("SOFTSTOP_REPORT_FILE"),
+    };
     enter(&mut command, directory);
     match stage.run_cleanup(command).await {
         Ok(status) if status.success() => {}

@@ -3,7 +3,9 @@
 mod access;
 mod after;
 mod before;
+mod over;
 mod past;
+mod ready;
 mod remains;
 mod saved_plan;
 mod steps;
@@ -12,21 +14,17 @@ mod unsaved;
 
 use std::env;
 use std::fs;
-use std::io::{self, ErrorKind};
-use std::os::unix::process::ExitStatusExt;
+use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::{error, warn};
 
-use crate::exit_code::{CANNOT_RUN, Exit, NOT_FOUND, Outcome};
-use crate::inquiry::{Finished, Inquiry, STAMP};
+use crate::inquiry::{Inquiry, STAMP};
 use crate::journal::Record;
-use crate::story::after_script;
-use crate::story::conclusion::{Conclusion, Locks, Reason};
+use crate::story::conclusion::Conclusion;
 use crate::story::hearing::Hearing;
 use crate::story::journal::Journal;
 use crate::story::keeping::Keeping;
@@ -39,9 +37,6 @@ use crate::story::used::Used;
 use crate::story::warned::Warned;
 use crate::supervisor::{Ending, Grounds, Phase, Seen};
 use crate::tools::{Job, Locking, Prepared, Processes, Purpose, StateKeeper, Tool, ToolError};
-
-/// How a shell tells that its command was killed.
-const KILLED: i32 = 128 + nix::libc::SIGKILL;
 
 /// What the user wants done.
 pub(crate) struct Deploy {
@@ -103,10 +98,19 @@ impl Runs {
 
 /// What is noticed of a deploy while it runs.
 struct Watch<'a> {
+    began: Began,
     used: Used,
     warned: Warned,
     hearing: Hearing,
     keeping: Keeping<'a>,
+}
+
+/// When a deploy began, by each clock with which that is compared.
+#[derive(Clone, Copy)]
+struct Began {
+    timestamp: Timestamp,
+    file_time: SystemTime,
+    instant: Instant,
 }
 
 /// Everybody who has a part in the story.
@@ -122,98 +126,32 @@ pub(crate) struct Story<'a, S> {
 }
 
 impl<S: Stage> Story<'_, S> {
-    /// Runs the deploy, and leaves no lock of its own behind.
+    /// Runs the deploy, and leaves no lock of its own behind. However it ends, that is reported.
     pub(crate) async fn run(&self) -> Conclusion {
-        let warned = match self.ensure_access() {
-            Ok(warned) => warned,
-            Err(why) => return Conclusion::not_begun(Exit::BadVariable, Locks::default(), why),
+        let ready = match self.get_ready().await {
+            Ok(ready) => ready,
+            Err(not_begun) => return self.turn_back(not_begun).await,
         };
-        self.clear_away();
-        self.stage.enter(Phase::LookBefore);
-        self.tool.introduce(self.stage).await;
-        let before = self.free_before().await;
-        if let Some(stopped) = self.stopped_before(&before.locks).await {
-            if let Some((_, why)) = before.obstacle {
-                warn!("Nothing was deployed{why}");
-            }
-            return stopped;
-        }
-        if let Some((exit, why)) = before.obstacle {
-            return Conclusion::not_begun(exit, before.locks, why);
-        }
-
-        let left = self.past(&before).await;
-        let weighed = self
-            .weigh(&left.past, left.logged.as_ref(), left.stored)
-            .await;
-        if let Some(stopped) = self.stopped_before(&before.locks).await {
-            return stopped;
-        }
-        if let Some(conclusion) = self.refuse(&weighed, &before.locks, &left.records).await {
-            return conclusion;
-        }
-
-        let reserve = before.cost.reserve(self.deploy.after_script.is_some());
+        let reserve = ready.cost.reserve(self.deploy.after_script.is_some());
         self.stage.enter(Phase::Deploy(reserve));
-        let started = (Timestamp::now(), SystemTime::now());
-        let began = Instant::now();
-        let mut watch = self.watch(warned, left.records);
-        let went = self.carry_out(&weighed, &mut watch).await;
+        let mut watch = self.watch(ready.warned, ready.records);
+        let went = self.carry_out(&ready.weighed, &mut watch).await;
         let went = went.unless_stopped(self.stage.interrupt());
-        let (ending, obstacle) = (went.ending, went.obstacle);
-        let (outcome, exit) = match obstacle {
-            Some(_) => (Outcome::Failed, Exit::Unfinished),
-            None => conclude(&ending),
-        };
-        let Watch {
-            used,
-            warned,
-            hearing,
-            keeping,
-        } = watch;
-        let lacked_memory = explain_lack_of_memory(&ending, outcome);
-        let was_disturbed = outcome == Outcome::Interrupted || self.stage.has_heard_of_a_stop();
-        let undisturbed = (!was_disturbed).then(|| began.elapsed());
 
-        let places = used.places();
-        let mut locks = Locks::default();
-        if let Ok(ending) = &ending {
-            let finished = Finished {
-                started: started.0,
-                ended: Timestamp::now(),
-                tree_gone: ending.tree_gone,
-                tool_was_killed: ending.tool_was_killed,
-                operations: self.tool.operations_of_a_deploy(),
-            };
-            let told = before.told.as_deref();
-            locks = self.free_after(&places, &used, &finished, told).await;
-        }
-        locks = self
-            .save_each(&places, (started.1, undisturbed), locks, reserve)
-            .await;
-        let conclusion = Conclusion {
-            outcome,
-            exit,
-            locks,
-            reason: match obstacle {
-                Some(why) => Reason::Unfinished(why),
-                None => Reason::Ran {
-                    was_a_plan: used.is_plan(),
-                    lacked_memory,
-                },
-            },
-        };
-        let ended = self.ended(&ending, &conclusion, &places, started.1);
-        let remains = self
-            .remains(&hearing, &used, &places, ended, &went.lacking)
-            .await;
+        let places = watch.used.places();
+        let told = ready.told.as_deref();
+        let conclusion = self.clear_up(&went, &watch, &places, reserve, told).await;
+        let remains = self.remains(&went, &watch, &places, &conclusion).await;
         (self.report)(&conclusion, &remains);
         // What follows asks a backend, and that this deploy has ended is known now.
-        keeping.finish(self.stage, &remains).await;
-        let settled = self.settled(left.past, &places, &keeping, outcome).await;
-        keeping.write_earlier(self.stage, settled).await;
+        watch.keeping.finish(self.stage, &remains).await;
+        let outcome = conclusion.outcome;
+        let settled = self
+            .settled(ready.past, &places, &watch.keeping, outcome)
+            .await;
+        watch.keeping.write_earlier(self.stage, settled).await;
         self.run_after_script(&conclusion).await;
-        self.explain(&warned, &conclusion);
+        self.explain(&watch.warned, &conclusion);
         conclusion
     }
 
@@ -225,34 +163,16 @@ impl<S: Stage> Story<'_, S> {
             keeping.begin(name_of(self.tool));
         }
         Watch {
+            began: Began {
+                timestamp: Timestamp::now(),
+                file_time: SystemTime::now(),
+                instant: Instant::now(),
+            },
             used: Used::default(),
             warned,
             keeping,
             hearing,
         }
-    }
-
-    fn explain(&self, warned: &Warned, conclusion: &Conclusion) {
-        warned.explain(conclusion.outcome);
-        if let (Runs::Job(job), Reason::Ran { .. }) = (&self.deploy.runs, &conclusion.reason) {
-            saved_plan::explain(job, conclusion.outcome);
-        }
-    }
-
-    async fn run_after_script(&self, conclusion: &Conclusion) {
-        if let Some(script) = &self.deploy.after_script {
-            let report_file = self.deploy.report_file.as_deref();
-            let directory = &self.deploy.directory;
-            after_script::run(self.stage, script, directory, report_file, conclusion).await;
-        }
-    }
-
-    /// How it ends where somebody has asked to stop before anything was begun.
-    async fn stopped_before(&self, locks: &Locks) -> Option<Conclusion> {
-        let interrupt = self.stage.interrupt()?;
-        self.stage.kill_tree().await;
-        let when = " before the deploy began";
-        Some(Conclusion::stopped(interrupt.signal, when, locks.clone()))
     }
 
     /// Runs a command, and notes which states its tools use.
@@ -262,12 +182,13 @@ impl<S: Stage> Story<'_, S> {
         watch: &mut Watch<'_>,
     ) -> io::Result<Ending> {
         let prepared = prepared.map_err(io::Error::other)?;
-        let command = self.started_by_us(prepared.command);
+        let command = self.started_instant(prepared.command);
         let Watch {
             used,
             warned,
             hearing,
             keeping,
+            ..
         } = watch;
         let programs = self.tool.programs();
         let grounds = Grounds {
@@ -338,57 +259,11 @@ impl<S: Stage> Story<'_, S> {
     }
 
     /// A command that says whose it is, in the directory of the deploy.
-    fn started_by_us(&self, mut command: Command) -> Command {
+    fn started_instant(&self, mut command: Command) -> Command {
         if let Some(build) = &self.inquiry.build {
             command.env(STAMP, build.owner.name_of_run());
         }
         enter(&mut command, &self.deploy.directory);
         command
-    }
-}
-
-/// Whether there was too little memory; said where that may be why it has failed.
-fn explain_lack_of_memory(ending: &io::Result<Ending>, outcome: Outcome) -> bool {
-    let lacked_memory = ending.as_ref().is_ok_and(|ending| ending.lacked_memory);
-    if lacked_memory && matches!(outcome, Outcome::Failed | Outcome::Killed) {
-        warn!(
-            "The kernel killed a process here for lack of memory. A step has more with a larger \
-             `size`, a pipe with more `memory` of the service `docker`."
-        );
-    }
-    lacked_memory
-}
-
-fn conclude(ending: &io::Result<Ending>) -> (Outcome, Exit) {
-    match ending {
-        Err(problem) => {
-            error!("The command could not be run: {problem}.");
-            let code = match problem.kind() {
-                ErrorKind::NotFound => Exit::Command(NOT_FOUND),
-                ErrorKind::PermissionDenied => Exit::Command(CANNOT_RUN),
-                _ => Exit::Failure,
-            };
-            (Outcome::Failed, code)
-        }
-        Ok(Ending {
-            interrupt: Some(interrupt),
-            ..
-        }) => (Outcome::Interrupted, Exit::Signal(interrupt.signal as i32)),
-        Ok(Ending { status: None, .. }) => {
-            error!("The command cannot be killed. Is it another user's?");
-            (Outcome::Failed, Exit::Failure)
-        }
-        Ok(Ending {
-            status: Some(status),
-            ..
-        }) => match (status.code(), status.signal()) {
-            (Some(0), _) => (Outcome::Succeeded, Exit::Done),
-            (Some(KILLED), _) => (Outcome::Killed, Exit::Signal(nix::libc::SIGKILL)),
-            (Some(code), _) => {
-                let code = u8::try_from(code).unwrap_or(u8::MAX);
-                (Outcome::Failed, Exit::Command(code))
-            }
-            (None, signal) => (Outcome::Killed, signal.map_or(Exit::Failure, Exit::Signal)),
-        },
     }
 }

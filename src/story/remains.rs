@@ -21,8 +21,9 @@ pub(crate) struct Remains {
     pub(crate) dropped: usize,
     /// What a person has to do, or can.
     pub(crate) next_steps: Vec<String>,
-    /// What brings into the state what it lacks, blocks or commands; empty where it lacks nothing.
-    pub(crate) imports: String,
+    /// What brings into the state what it lacks, blocks or commands; empty where it lacks nothing, and
+    /// nothing where nobody has looked.
+    pub(crate) imports: Option<String>,
 }
 
 /// How a deploy has ended, as far as that tells what may be left of it.
@@ -152,6 +153,20 @@ pub(crate) fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
 }
 
 impl Remains {
+    /// Of a deploy that has not begun.
+    pub(crate) fn of_nothing() -> Self {
+        Self {
+            heard: Heard::NoPlan,
+            is_plain: true,
+            state_is_kept: true,
+            state_was_read: false,
+            resources: Vec::new(),
+            dropped: 0,
+            next_steps: Vec::new(),
+            imports: None,
+        }
+    }
+
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &Left> {
         self.resources
             .iter()

@@ -2,13 +2,13 @@
 
 use tracing::debug;
 
-use super::Story;
-use crate::story::hearing::Hearing;
+use super::steps::Went;
+use super::{Story, Watch};
+use crate::story::conclusion::Conclusion;
 use crate::story::next_steps::next_steps;
 use crate::story::past::name_of;
 use crate::story::remains::{Ended, Heard, Kind, Left, Remains};
 use crate::story::stage::Stage;
-use crate::story::used::Used;
 use crate::tools::Tool;
 use crate::tools::progress::{PlaceName, Resource, Stored, Telling};
 use crate::tools::recovering::Made;
@@ -17,16 +17,21 @@ impl<S: Stage> Story<'_, S> {
     /// What a deploy has left that has ended well, or not.
     pub(super) async fn remains(
         &self,
-        hearing: &Hearing,
-        used: &Used,
+        went: &Went,
+        watch: &Watch<'_>,
         places: &[&Tool],
-        ended: Ended,
-        lacking: &[Made],
+        conclusion: &Conclusion,
     ) -> Remains {
+        let Watch {
+            began,
+            used,
+            hearing,
+            ..
+        } = watch;
         let Ended {
             is_success,
             state_is_kept,
-        } = ended;
+        } = self.ended(&went.ending, conclusion, places, began.file_time);
         let told = hearing.told();
         let is_of_one_unit = told.is_of_one_unit();
         let names: Vec<PlaceName> = places.iter().copied().filter_map(name_of).collect();
@@ -70,28 +75,24 @@ impl<S: Stage> Story<'_, S> {
             resources: resources.into_iter().map(left).collect(),
             dropped: told.dropped,
             next_steps: Vec::new(),
-            imports: String::new(),
+            imports: None,
         };
         let place = places.first().copied().unwrap_or(self.tool);
         remains.next_steps = next_steps(&remains.resources, place);
         let not_stored: Vec<Made> = remains.of(Kind::NotStored).filter_map(Left::made).collect();
-        remains.imports =
-            self.way_back(self.tool, lacking).await + &self.way_back(place, &not_stored).await;
+        let of_others = self.way_back(self.tool, &went.lacking).await;
+        remains.imports = Some(of_others + &self.way_back(place, &not_stored).await);
         remains
     }
 
-    /// What earlier deploys have left, where this one has not begun.
-    pub(super) async fn remains_of_others(&self, lacking: &[Made]) -> Remains {
-        Remains {
-            heard: Heard::NoPlan,
-            is_plain: true,
-            state_is_kept: true,
-            state_was_read: true,
-            resources: Vec::new(),
-            dropped: 0,
-            next_steps: Vec::new(),
-            imports: self.way_back(self.tool, lacking).await,
+    /// What earlier deploys have left, where this one has not begun, and that was looked at.
+    pub(super) async fn remains_of_others(&self, lacking: Option<&[Made]>) -> Remains {
+        let mut remains = Remains::of_nothing();
+        if let Some(lacking) = lacking {
+            remains.state_was_read = true;
+            remains.imports = Some(self.way_back(self.tool, lacking).await);
         }
+        remains
     }
 
     /// What the state has that the deploy has used; nothing where it used several, which may have the

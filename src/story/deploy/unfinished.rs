@@ -7,7 +7,6 @@ use super::steps::{Steps, Went};
 use super::{Runs, Story, Watch};
 use crate::console::PASTED;
 use crate::journal::{Past, Record, Stand};
-use crate::story::conclusion::{Conclusion, Locks};
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::stage::Stage;
 use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made};
@@ -23,7 +22,7 @@ const MOST_SAID: usize = 5;
 pub(super) struct Weighed {
     unfinished: Unfinished,
     wish: OnUnfinished,
-    course: Course,
+    pub(super) course: Course,
 }
 
 impl Weighed {
@@ -151,28 +150,6 @@ impl<S: Stage> Story<'_, S> {
             self.say_how(&weighed.lacking()).await;
         }
         weighed
-    }
-
-    /// How a deploy ends that does not begin because of what earlier ones have left.
-    pub(super) async fn refuse(
-        &self,
-        weighed: &Weighed,
-        locks: &Locks,
-        looked_back: &[Record],
-    ) -> Option<Conclusion> {
-        let Course::Stop(why) = weighed.course else {
-            return None;
-        };
-        let locks = locks.clone();
-        if let Some(interrupt) = self.stage.interrupt() {
-            let when = " before the deploy began";
-            return Some(Conclusion::stopped(interrupt.signal, when, locks));
-        }
-        self.journal.write(self.stage, looked_back).await;
-        let conclusion = Conclusion::unfinished(locks, why);
-        let remains = self.remains_of_others(&weighed.lacking()).await;
-        (self.report)(&conclusion, &remains);
-        Some(conclusion)
     }
 
     /// Runs what is to be run; and looks at its plan before that is applied, where the past asks for it.

@@ -19,10 +19,44 @@ async fn what_was_made_elsewhere_by_a_program_without_blocks_is_imported_there()
     world.place.imports = false;
     world.place.others.push(FakeTool(Rc::new(elsewhere)));
     world.host.seen = vec![seen("apply", "elsewhere")];
-    let imports = RefCell::new(String::new());
+    let imports = RefCell::new(None);
     let report = |_: &Conclusion, remains: &Remains| {
         imports.replace(remains.imports.clone());
     };
     world.deploy_telling(ASKER, &report).await;
-    assert_eq!(imports.take(), "fake import in elsewhere x.made 1\n");
+    assert_eq!(
+        imports.take().as_deref(),
+        Some("fake import in elsewhere x.made 1\n")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_end_is_reported_once_as_it_is_told() {
+    let told = async |mut world: World| {
+        let reported = RefCell::new(Vec::new());
+        let report = |conclusion: &Conclusion, _: &Remains| {
+            reported.borrow_mut().push(conclusion.clone());
+        };
+        let conclusion = world.deploy_telling(ASKER, &report).await;
+        assert_eq!(
+            reported.take().as_slice(),
+            std::slice::from_ref(&conclusion)
+        );
+        (conclusion.exit, world.moments.was_interrupted())
+    };
+    for look in [Look::Free, held(&earlier_run()), held(PERSON)] {
+        let mut moment = 1;
+        while told(World::interrupted_at(Some(moment), look.clone()))
+            .await
+            .1
+        {
+            moment += 1;
+        }
+        assert!(moment > 1, "{look:?}");
+    }
+    let held = told(World::showing(held(PERSON))).await;
+    assert_eq!(held.0, Exit::Locked);
+    let world = World::showing(Look::Free);
+    world.backend.then([Err(not_given_back())]);
+    assert_eq!(told(world).await.0, Exit::Unanswered);
 }
