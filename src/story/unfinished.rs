@@ -168,12 +168,13 @@ impl Unfinished {
     }
 }
 
-/// What is known to be there. A replacement whose old object is still being destroyed has its id too.
+/// What is known to be there. A replacement whose old object is still being destroyed has its id too,
+/// and what is changed was there before.
 /// What contradicts itself has none, and a wrapper's address is not one of this place.
 fn known(resource: &Resource) -> Option<Made> {
     let is_made = match resource.stage {
         Fate::Complete => true,
-        Fate::InFlight | Fate::GivenUp => resource.action == Action::Replace,
+        Fate::InFlight | Fate::GivenUp => resource.action != Action::Create,
         Fate::InDoubt | Fate::NotBegun | Fate::Failed => false,
     };
     let id = resource.id.clone()?;
