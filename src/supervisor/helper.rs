@@ -164,5 +164,7 @@ fn read_back(file: &mut File, limit: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.rewind()?;
     file.take(limit).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    // What is text already is not copied: a state may be large.
+    let text = String::from_utf8(bytes);
+    Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }

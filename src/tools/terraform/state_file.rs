@@ -1,6 +1,7 @@
 //! Terraform's state files: what one says of the state, and how it gets another serial.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -20,7 +21,7 @@ const SERIAL: &str = "\n  \"serial\": ";
 pub(super) struct StateFile {
     serial: u64,
     lineage: String,
-    resources: Vec<Resource>,
+    resources: Vec<Resource<Instance>>,
     #[serde(default)]
     outputs: BTreeMap<String, Value>,
 }
@@ -32,52 +33,84 @@ pub(super) struct StateVersion {
     pub(super) lineage: String,
 }
 
+/// What of a state file names what it has. A state may be large, and nothing else of it is kept.
+#[derive(Deserialize)]
+struct Ids {
+    resources: Vec<Resource<Named>>,
+}
+
 #[derive(Debug, Deserialize, PartialEq, Eq)]
-struct Resource {
+struct Resource<I> {
     #[serde(default)]
     module: String,
     mode: String,
     #[serde(rename = "type")]
     kind: String,
     name: String,
-    instances: Vec<Instance>,
+    instances: Vec<I>,
 }
 
-/// An instance, as its key, its id where it has one, and all that the state says of it.
+/// An instance, as its key, and all that the state says of it.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(from = "Value")]
 struct Instance {
     index: String,
     deposed: Option<String>,
-    id: Option<String>,
     content: String,
+}
+
+/// An instance, as its key, and its id where it has one.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    index_key: Value,
+    #[serde(default)]
+    attributes: Option<Attributes>,
+}
+
+#[derive(Deserialize)]
+struct Attributes {
+    #[serde(default)]
+    id: Value,
 }
 
 impl From<Value> for Instance {
     fn from(instance: Value) -> Self {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
         Self {
-            index: match &instance["index_key"] {
-                Value::Null => String::new(),
-                Value::String(key) => format!("[\"{}\"]", escaped(key)),
-                index => format!("[{index}]"),
-            },
-            deposed: text(&instance["deposed"]),
-            id: text(&instance["attributes"]["id"]),
+            index: index(&instance["index_key"]),
+            deposed: instance["deposed"].as_str().map(str::to_owned),
             content: instance.to_string(),
         }
     }
 }
 
-impl Resource {
+impl Named {
+    fn id(self) -> Option<String> {
+        match self.attributes?.id {
+            Value::String(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// The key of an instance, as Terraform prints it behind a name.
+fn index(key: &Value) -> String {
+    match key {
+        Value::Null => String::new(),
+        Value::String(key) => format!("[\"{}\"]", escaped(key)),
+        index => format!("[{index}]"),
+    }
+}
+
+impl<I> Resource<I> {
     /// The address of an instance, as Terraform prints it.
-    fn address(&self, instance: &Instance) -> String {
+    fn address(&self, index: &str) -> String {
         let module = match self.module.as_str() {
             "" => String::new(),
             module => format!("{module}."),
         };
         let data = if self.mode == "data" { "data." } else { "" };
-        let (kind, name, index) = (&self.kind, &self.name, &instance.index);
+        let (kind, name) = (&self.kind, &self.name);
         format!("{module}{data}{kind}.{name}{index}")
     }
 }
@@ -128,21 +161,22 @@ impl StateFile {
                         Some(deposed) => format!(" (deposed {deposed})"),
                         None => String::new(),
                     };
-                    let name = resource.address(instance) + &deposed;
+                    let name = resource.address(&instance.index) + &deposed;
                     (name, instance.content.clone())
                 })
             })
             .chain(outputs)
             .collect()
     }
+}
 
-    /// The ids of all that it has, by address.
-    fn ids(self) -> BTreeMap<String, Vec<String>> {
+impl Ids {
+    fn by_address(self) -> BTreeMap<String, Vec<String>> {
         let mut all: BTreeMap<_, Vec<String>> = BTreeMap::new();
-        for resource in &self.resources {
-            for instance in &resource.instances {
-                let ids = all.entry(resource.address(instance)).or_default();
-                ids.extend(instance.id.clone());
+        for mut resource in self.resources {
+            for instance in mem::take(&mut resource.instances) {
+                let address = resource.address(&index(&instance.index_key));
+                all.entry(address).or_default().extend(instance.id());
             }
         }
         all
@@ -154,7 +188,7 @@ pub(super) fn ids_shown(text: &str) -> Result<BTreeMap<String, Vec<String>>, Str
     if text.trim().is_empty() {
         return Ok(BTreeMap::new());
     }
-    StateFile::read(text).map(StateFile::ids)
+    read(text).map(Ids::by_address)
 }
 
 /// Whether a file is a state that OpenTofu has encrypted.
@@ -257,7 +291,8 @@ mod tests {
     fn a_state_has_the_addresses_that_terraform_prints() {
         let text = r#"{"version": 4, "serial": 1, "lineage": "x", "resources": [
             {"mode": "managed", "type": "a", "name": "b", "instances": [
-                {"attributes": {"id": "1"}}, {"deposed": "1a2b3c4d", "attributes": {"id": "0"}}]},
+                {"attributes": {"id": "1"}}, {"deposed": "1a2b3c4d", "attributes": {"id": "0"}},
+                {"attributes": {"id": 7}}, {"attributes": null}]},
             {"module": "module.m[\"x y\"]", "mode": "managed", "type": "a", "name": "c",
              "instances": [{"index_key": 0, "attributes": {"id": "2"}},
                            {"index_key": "it's \"q\" ${x}", "attributes": {"name": "3"}}]},
