@@ -81,7 +81,7 @@ pub(crate) enum FieldValue {
 }
 
 /// One finding of a report, as it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "type", rename = "report_annotation")]
 pub(crate) struct Annotation {
     pub(crate) external_id: String,
@@ -94,14 +94,14 @@ pub(crate) struct Annotation {
     pub(crate) link: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum AnnotationKind {
     Bug,
     CodeSmell,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum AnnotationResult {
     Passed,
@@ -109,7 +109,7 @@ pub(crate) enum AnnotationResult {
     Skipped,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Severity {
     High,
@@ -203,7 +203,7 @@ impl Insights {
         &self,
         commit: &str,
         report: &str,
-        annotations: &[&Annotation],
+        annotations: &[Annotation],
     ) -> Result<(), InsightsError> {
         let address = self.address(&[commit, "reports", report, "annotations"])?;
         self.write(Method::POST, address, annotations).await

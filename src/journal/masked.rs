@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::mem;
 
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
@@ -66,9 +67,9 @@ impl Masks {
     }
 
     /// The record as others may read it. Resources that can no longer be told apart are counted.
-    pub(crate) fn hide(&self, record: Record) -> Record {
+    pub(crate) fn hide(&self, mut record: Record) -> Record {
         let mut seen: BTreeSet<Key> = BTreeSet::new();
-        let entries = record.entries.iter().cloned();
+        let entries = mem::take(&mut record.entries).into_iter();
         let entries = entries.map(|entry| self.entry(entry));
         let (entries, twins): (Vec<Entry>, Vec<Entry>) =
             entries.partition(|entry| seen.insert(key(entry)));

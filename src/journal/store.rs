@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -40,7 +41,17 @@ struct Written {
 #[derive(Debug, Default)]
 struct Seat {
     resource: Option<Key>,
-    written: Option<Annotation>,
+    written: Option<Mark>,
+}
+
+/// What tells an annotation from others. It is not kept itself: they are long, and there are many.
+type Mark = u64;
+
+/// A seat on which something else is to be written.
+struct Changed<'a> {
+    seat: usize,
+    entry: &'a Entry,
+    mark: Mark,
 }
 
 impl Store {
@@ -86,11 +97,15 @@ impl Store {
         }
         for some in changed.chunks(AT_ONCE) {
             self.known(&id, |known| known.note(some, |_| None));
-            let annotations: Vec<&Annotation> = some.iter().map(|(_, one)| one).collect();
+            let annotations = some.iter();
+            let annotations = annotations.filter_map(|Changed { seat, entry, .. }| {
+                form::annotation(&record.owner, &id, *seat, entry)
+            });
+            let annotations: Vec<Annotation> = annotations.collect();
             requests += 1;
             let done = self.insights.post_annotations(commit, &id, &annotations);
             done.await?;
-            self.known(&id, |known| known.note(some, |one| Some(one.clone())));
+            self.known(&id, |known| known.note(some, |changed| Some(changed.mark)));
         }
         if self.known(&id, |known| known.report.as_ref() != Some(&report)) {
             requests += 1;
@@ -184,19 +199,23 @@ impl Store {
         Ok(record)
     }
 
-    /// Seats the resources of a record, and gives the annotations that are not written yet.
-    fn changed(&self, id: &str, record: &Record) -> Vec<(usize, Annotation)> {
+    /// Seats the resources of a record, and gives those that are not written yet as they are.
+    fn changed<'a>(&self, id: &str, record: &'a Record) -> Vec<Changed<'a>> {
         let entries: BTreeMap<Key, &Entry> =
             record.entries.iter().map(|one| (key(one), one)).collect();
         self.known(id, |known| {
             seat(&mut known.seats, &entries);
             let seats = known.seats.iter().enumerate();
-            let annotations = seats.filter_map(|(number, seat)| {
-                let entry = entries.get(seat.resource.as_ref()?)?;
-                let annotation = form::annotation(&record.owner, id, number, entry)?;
-                (seat.written.as_ref() != Some(&annotation)).then_some((number, annotation))
+            let changed = seats.filter_map(|(number, seat)| {
+                let entry = *entries.get(seat.resource.as_ref()?)?;
+                let mark = mark(&form::annotation(&record.owner, id, number, entry)?);
+                (seat.written != Some(mark)).then_some(Changed {
+                    seat: number,
+                    entry,
+                    mark,
+                })
             });
-            annotations.collect()
+            changed.collect()
         })
     }
 
@@ -208,17 +227,19 @@ impl Store {
 
 impl Written {
     /// Notes what is on these seats by now.
-    fn note(
-        &mut self,
-        some: &[(usize, Annotation)],
-        what: impl Fn(&Annotation) -> Option<Annotation>,
-    ) {
-        for (seat, annotation) in some {
-            if let Some(seat) = self.seats.get_mut(*seat) {
-                seat.written = what(annotation);
+    fn note(&mut self, some: &[Changed<'_>], what: impl Fn(&Changed<'_>) -> Option<Mark>) {
+        for changed in some {
+            if let Some(seat) = self.seats.get_mut(changed.seat) {
+                seat.written = what(changed);
             }
         }
     }
+}
+
+fn mark(annotation: &Annotation) -> Mark {
+    let mut hasher = DefaultHasher::new();
+    annotation.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Gives each of these a seat, as many as they are, and those who have one keep it where they can.
