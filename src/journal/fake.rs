@@ -44,7 +44,7 @@ impl FakeShelf {
         Rc::new(fake)
     }
 
-    pub(super) async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
+    pub(super) async fn write(&self, record: Record) -> Result<u32, InsightsError> {
         self.answer().await?;
         let is_other = |other: &Record| {
             other.owner != record.owner
@@ -53,7 +53,7 @@ impl FakeShelf {
         };
         let mut records = self.records.borrow_mut();
         records.retain(is_other);
-        records.push(record.clone());
+        records.push(record);
         Ok(1)
     }
 

@@ -18,7 +18,7 @@ use crate::bitbucket::insights::{
     Report, ReportResult, Severity,
 };
 use crate::lock::Owner;
-use crate::tools::progress::{Action, Fate, Resource};
+use crate::tools::progress::{Action, Begun, Fate, Resource};
 
 /// With which the ids of softstop's reports begin.
 const BEGINNING: &str = "softstop-";
@@ -108,23 +108,18 @@ pub(super) fn key(entry: &Entry) -> Key {
 
 /// The record with no more entries than a report can have: what is most needed afterwards stays, and
 /// the others are counted.
-pub(super) fn limited(record: &Record) -> Record {
-    let (mut entries, mut left_out): (Vec<&Entry>, Vec<&Entry>) =
-        record.entries.iter().partition(|entry| fits(entry));
+pub(super) fn limited(mut record: Record) -> Record {
+    let entries = &mut record.entries;
+    let mut left_out: Vec<Entry> = entries.extract_if(.., |entry| !fits(entry)).collect();
     if entries.len() > MOST_ANNOTATIONS {
         // Of those that are alike the state most probably has the oldest.
-        entries.sort_by_key(|entry| (rank(entry), Reverse(entry.begun)));
+        entries.sort_by_key(|entry| (rank(entry), Reverse(entry.resource.begun)));
         left_out.extend(entries.drain(MOST_ANNOTATIONS..));
+        entries.shrink_to_fit();
     }
-    let missed = left_out.into_iter().filter(|entry| record.misses(entry));
-    Record {
-        dropped: record.dropped + missed.count(),
-        entries: entries.into_iter().cloned().collect(),
-        owner: record.owner.clone(),
-        commit: record.commit.clone(),
-        place: record.place.clone(),
-        ..*record
-    }
+    let missed = left_out.iter().filter(|entry| record.misses(entry));
+    record.dropped += missed.count();
+    record
 }
 
 /// What may be there and is not known to the state comes first.
@@ -132,11 +127,9 @@ fn rank(entry: &Entry) -> u8 {
     let resource = &entry.resource;
     match (resource.stage, entry.is_stored) {
         _ if !resource.leaves_something() => 4,
-        (Fate::InFlight | Fate::GivenUp | Fate::InDoubt, _)
-        | (Fate::Complete | Fate::Failed, Some(false)) => 0,
-        (Fate::Complete | Fate::Failed, None) => 1,
-        (Fate::NotBegun, _) => 2,
         (Fate::Complete | Fate::Failed, Some(true)) => 3,
+        (Fate::Complete | Fate::Failed, Some(false)) => 0,
+        (stage, _) => stage.rank(),
     }
 }
 
@@ -230,7 +223,7 @@ fn kept(entry: &Entry) -> Option<String> {
         stage: resource.stage.word().to_owned(),
         id: resource.id.clone(),
         old_id: resource.old_id.clone(),
-        begun: entry.begun,
+        begun: resource.begun.map(Timestamp::from),
         in_state: entry.is_stored,
     };
     let fitting = |kept: &Kept| {
@@ -349,8 +342,8 @@ fn entry(annotation: &Value) -> Option<Entry> {
             stage,
             id: kept.id,
             old_id: kept.old_id,
+            begun: kept.begun.map(Begun::from),
         },
-        begun: kept.begun,
         is_stored: kept.in_state,
     })
 }

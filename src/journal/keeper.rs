@@ -2,23 +2,18 @@
 //!
 //! The deploy never waits for it, and nothing that goes wrong with it changes the deploy.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::future;
-use std::mem;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
-use super::form::{Key, key};
-use super::record::{Entry, Record};
+use super::record::Record;
 use crate::bitbucket::InsightsError;
 
 /// How many requests may follow one another at once: what a killed deploy has said last is worth most.
@@ -33,8 +28,6 @@ const AFTER_NOTHING: u32 = 9;
 const SLOW: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How often is looked at most at what was heard: who looks has to wait for who listens.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// How long is kept quiet at most where it was asked for.
 const LONGEST_QUIET: Duration = Duration::from_secs(3_600);
 /// How long is waited before the last record is tried again.
@@ -46,7 +39,7 @@ pub(crate) trait Page {
     async fn open(&self) -> Result<(), InsightsError>;
 
     /// Writes what has changed, and tells how many requests that took.
-    async fn write(&self, record: &Record) -> Result<u32, InsightsError>;
+    async fn write(&self, record: Record) -> Result<u32, InsightsError>;
 }
 
 /// Writes what a deploy does.
@@ -57,8 +50,6 @@ pub(crate) struct Keeper<P, S> {
     /// Is told whenever something was heard.
     heard: Arc<Notify>,
     pace: SharedPace,
-    /// When each resource of the record was first seen begun.
-    begun: RefCell<HashMap<Key, Timestamp>>,
     is_there: Cell<bool>,
     is_open: Cell<bool>,
     has_answered: Cell<bool>,
@@ -85,7 +76,6 @@ impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
             source,
             heard,
             pace,
-            begun: RefCell::default(),
             is_there: Cell::new(true),
             is_open: Cell::default(),
             has_answered: Cell::default(),
@@ -107,15 +97,10 @@ impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
         if !self.is_there.get() {
             return false;
         }
-        let last = || {
-            let mut record = last();
-            self.note(&mut record);
-            Some(record)
-        };
         let end = Instant::now() + limit;
         let write = async {
             let mut pause = LAST_PAUSE;
-            while let Err(error) = self.write(last).await {
+            while let Err(error) = self.write(|| Some(last())).await {
                 pause = pause.max(quiet(&error));
                 if !error.may_pass() || Instant::now() + pause >= end {
                     return false;
@@ -143,24 +128,9 @@ impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
 
     /// Waits until it is our turn.
     async fn turn(&self) -> MutexGuard<'_, Pace> {
-        let mut turn = pin!(async {
-            let pace = self.pace.lock().await;
-            sleep_until(pace.next).await;
-            pace
-        });
-        loop {
-            tokio::select! {
-                biased;
-                pace = &mut turn => return pace,
-                // Somebody has to see when a resource is begun.
-                () = self.next_look() => drop(self.present()),
-            }
-        }
-    }
-
-    async fn next_look(&self) {
-        sleep(BETWEEN_LOOKS).await;
-        self.heard.notified().await;
+        let pace = self.pace.lock().await;
+        sleep_until(pace.next).await;
+        pace
     }
 
     /// Writes what there is then, once it is known what has to be carried on.
@@ -190,7 +160,7 @@ impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
             self.has_answered.set(true);
         }
         match source() {
-            Some(record) => self.page.write(&record).await,
+            Some(record) => self.page.write(record).await,
             None => Ok(0),
         }
     }
@@ -198,13 +168,7 @@ impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
     fn present(&self) -> Option<Record> {
         // Whatever was heard until now is in it.
         let _ = self.heard.notified().now_or_never();
-        let mut record = (self.source)()?;
-        self.note(&mut record);
-        Some(record)
-    }
-
-    fn note(&self, record: &mut Record) {
-        note_begun(&mut self.begun.borrow_mut(), &mut record.entries);
+        (self.source)()
     }
 }
 
@@ -245,36 +209,5 @@ fn quiet(error: &InsightsError) -> Duration {
     match error {
         InsightsError::TooManyRequests { wait: Some(wait) } => (*wait).min(LONGEST_QUIET),
         _ => Duration::ZERO,
-    }
-}
-
-/// Notes which resources are begun, and since when. Of those that are no longer among them nothing is
-/// kept: a deploy may have any number of them.
-fn note_begun(begun: &mut HashMap<Key, Timestamp>, entries: &mut [Entry]) {
-    let now = Timestamp::now();
-    let mut known = mem::take(begun);
-    for entry in entries.iter_mut().filter(|one| one.resource.is_begun()) {
-        let key = key(entry);
-        let since = known.remove(&key).unwrap_or(now);
-        entry.begun.get_or_insert(since);
-        begun.insert(key, since);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tools::progress::{Fate, Resource};
-
-    #[test]
-    fn since_when_is_kept_of_what_is_still_there_alone() {
-        let begun_one = |address| Entry::of(Resource::created(address, Fate::InFlight, None));
-        let mut entries = ["a.b", "a.c"].map(begun_one);
-        let mut begun = HashMap::new();
-        note_begun(&mut begun, &mut entries);
-        let since = entries[0].begun.take();
-        assert!(since.is_some());
-        note_begun(&mut begun, &mut entries[..1]);
-        assert_eq!((entries[0].begun, begun.len()), (since, 1));
     }
 }

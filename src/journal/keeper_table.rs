@@ -39,8 +39,8 @@ impl Page for Played {
         self.unread.borrow_mut().pop().map_or(Ok(()), Err)
     }
 
-    async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
-        if self.last.borrow().as_ref() == Some(record) {
+    async fn write(&self, record: Record) -> Result<u32, InsightsError> {
+        if self.last.borrow().as_ref() == Some(&record) {
             return Ok(0);
         }
         let count = record.entries.len();
@@ -49,7 +49,7 @@ impl Page for Played {
         if let Some(error) = self.failures.borrow_mut().pop() {
             return Err(error);
         }
-        *self.last.borrow_mut() = Some(record.clone());
+        *self.last.borrow_mut() = Some(record);
         Ok(2)
     }
 }
@@ -366,29 +366,4 @@ async fn the_last_record_keeps_nobody_longer_than_it_may() {
         assert!(!stage.keeper().finish(empty, SECOND * 5).await);
         assert_eq!(stage.began.elapsed().as_millis(), expected);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_begun_is_noted_once_also_while_nothing_may_be_written() {
-    let stage = Stage::new();
-    *stage.journal.failures.borrow_mut() = vec![InsightsError::TooManyRequests {
-        wait: Some(Duration::from_secs(30)),
-    }];
-    let keeper = stage.keeper();
-    let play = async {
-        stage.hear(Fate::NotBegun);
-        sleep(SECOND * 2).await;
-        stage.hear(Fate::InFlight);
-        sleep(SECOND * 60).await;
-    };
-    beside(&keeper, play).await;
-    let first = stage.journal.last.borrow().clone().unwrap();
-    assert_eq!(first.entries[0].begun, None);
-    let begun = first.entries[1].begun;
-    assert!(begun.is_some());
-    let mut last = stage.record.borrow().clone().unwrap();
-    last.entries[1].resource.stage = Fate::Complete;
-    assert!(keeper.finish(|| last.clone(), SECOND).await);
-    let last = stage.journal.last.borrow().clone().unwrap();
-    assert_eq!(last.entries[1].begun, begun);
 }

@@ -157,13 +157,13 @@ mod tests {
             stage,
             id: id.map(str::to_owned),
             old_id: old.map(str::to_owned),
+            begun: None,
         }
     }
 
     fn entry(resource: Resource, is_stored: Option<bool>) -> Entry {
         Entry {
             resource,
-            begun: None,
             is_stored,
         }
     }

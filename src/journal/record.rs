@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
-
 use crate::lock::Owner;
 pub(crate) use crate::tools::progress::PlaceName;
 use crate::tools::progress::Resource;
@@ -39,8 +37,6 @@ pub(crate) enum Stand {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) resource: Resource,
-    /// When it was first heard that it was begun.
-    pub(crate) begun: Option<Timestamp>,
     /// Whether the state had it, where the state was read.
     pub(crate) is_stored: Option<bool>,
 }
@@ -57,7 +53,6 @@ impl Entry {
     pub(crate) fn of(resource: Resource) -> Self {
         Self {
             resource,
-            begun: None,
             is_stored: None,
         }
     }

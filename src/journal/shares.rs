@@ -86,21 +86,29 @@ impl Shares {
         mut resource: Resource,
         of_one_unit: bool,
     ) -> Option<Resource> {
-        let Some(unit) = &resource.unit else {
-            return Some(resource);
-        };
-        let named = self.places.iter().flatten();
-        let meant: Vec<&PlaceName> = named.filter(|known| known.may_be_called(unit)).collect();
-        let is_it = match meant.as_slice() {
-            [] => of_one_unit && self.places.len() == 1,
-            [only] if *only == place => true,
-            several if several.contains(&place) => false,
-            _ => return None,
-        };
-        if is_it {
+        if let Some(unit) = &resource.unit
+            && self.is_surely_at(place, unit, of_one_unit)?
+        {
             resource.unit = None;
         }
         Some(resource)
+    }
+
+    /// Whether it is sure that this place is meant by a unit. Nothing where it is another one.
+    pub(crate) fn is_surely_at(
+        &self,
+        place: &PlaceName,
+        unit: &str,
+        of_one_unit: bool,
+    ) -> Option<bool> {
+        let named = self.places.iter().flatten();
+        let meant: Vec<&PlaceName> = named.filter(|known| known.may_be_called(unit)).collect();
+        match meant.as_slice() {
+            [] => Some(of_one_unit && self.places.len() == 1),
+            [only] if *only == place => Some(true),
+            several if several.contains(&place) => Some(false),
+            _ => None,
+        }
     }
 
     /// What of all that was told is not known to be of another place.
@@ -131,6 +139,7 @@ mod tests {
                 stage: Fate::InFlight,
                 id: None,
                 old_id: None,
+                begun: None,
             }
         };
         Told {

@@ -21,7 +21,7 @@ pub(crate) enum Shelf {
 
 impl Shelf {
     /// Writes a record, or writes it anew, and tells how many requests that took.
-    pub(crate) async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
+    pub(crate) async fn write(&self, record: Record) -> Result<u32, InsightsError> {
         match self {
             Self::Commits(store) => store.write(record).await,
             #[cfg(test)]

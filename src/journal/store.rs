@@ -75,7 +75,7 @@ impl Store {
     }
 
     /// Writes what has changed since it was written last, and tells how many requests that took.
-    pub(crate) async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
+    pub(crate) async fn write(&self, record: Record) -> Result<u32, InsightsError> {
         let record = self.masks.borrow().hide(form::limited(record));
         let commit = record.commit.as_str();
         let report = form::report(&record).ok_or_else(|| {

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::process::Command;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use softstop_test_support::{CodeInsights, InsightsFault};
 use uuid::Uuid;
@@ -79,7 +79,7 @@ async fn what_is_written_is_read_back() {
     ]);
     assert_eq!(read(&server, &record).await, None);
     let store = store_at(&server.proxy());
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     assert_eq!(read(&server, &record).await, Some(record.clone()));
     assert_eq!(store.on_commit(COMMIT).await, Ok(vec![record]));
     let [report] = &server.reports("acme", "infra", COMMIT)[..] else {
@@ -98,14 +98,14 @@ async fn only_what_has_changed_is_written_again() {
     let server = CodeInsights::start();
     let store = store_at(&server.proxy());
     let mut record = record(many(250, Fate::NotBegun));
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     let put = |size| ("PUT".to_owned(), size);
     let post = |size| ("POST".to_owned(), size);
     assert_eq!(asked(&server, 0), [put(0), post(100), post(100), post(50)]);
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     assert_eq!(asked(&server, 4), []);
     record.entries[7] = entry("a.b[00007]", Fate::InFlight);
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     // What has become of it first: the report says the same in fewer words.
     assert_eq!(asked(&server, 4), [post(1), put(0)]);
     assert_eq!(read(&server, &record).await, Some(record));
@@ -115,10 +115,10 @@ async fn only_what_has_changed_is_written_again() {
 async fn a_record_without_entries_is_written_once() {
     let server = CodeInsights::start();
     let store = store_at(&server.proxy());
-    assert_eq!(store.write(&record([])).await, Ok(1));
-    assert_eq!(store.write(&record([])).await, Ok(0));
+    assert_eq!(store.write(record([])).await, Ok(1));
+    assert_eq!(store.write(record([])).await, Ok(0));
     assert_eq!(server.requests().len(), 1);
-    assert_eq!(store.write(&record(many(1, Fate::InFlight))).await, Ok(2));
+    assert_eq!(store.write(record(many(1, Fate::InFlight))).await, Ok(2));
 }
 
 #[tokio::test]
@@ -128,16 +128,16 @@ async fn of_too_many_complete_ones_the_newest_are_there_while_nobody_knows_what_
     let mut entries = many(1_500, Fate::Complete);
     // Against the order of their addresses.
     for (age, entry) in (0..).zip(&mut entries) {
-        entry.begun = Some(Timestamp::UNIX_EPOCH - SignedDuration::from_secs(age));
+        entry.resource.begun = Some(Timestamp::from_second(1_800_000_000 - age).unwrap().into());
     }
     entries.reverse();
     for entry in &mut entries[..10] {
         entry.resource.stage = Fate::NotBegun;
-        entry.begun = None;
+        entry.resource.begun = None;
     }
     entries.rotate_left(700);
     let record = record(entries);
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     let read = read(&server, &record).await.unwrap();
     let address = |entry: &Entry| entry.resource.address.clone();
     let there: Vec<String> = read.entries.iter().map(address).collect();
@@ -154,7 +154,7 @@ async fn what_is_not_listed_of_a_deploy_that_has_ended_counts_only_where_it_is_o
     for entry in &mut record.entries[1_200..] {
         entry.is_stored = Some(true);
     }
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     let left = read(&server, &record).await.unwrap();
     assert_eq!((left.entries.len(), left.dropped), (1_000, 200));
 }
@@ -166,14 +166,14 @@ async fn what_got_no_answer_is_written_again() {
     let record = record(many(150, Fate::NotBegun));
     for lost in 0..3 {
         server.fail([InsightsFault::LoseAnswer]);
-        let failed = store.write(&record).await;
+        let failed = store.write(record.clone()).await;
         assert!(
             matches!(failed, Err(InsightsError::BrokenOff(_))),
             "{lost}: {failed:?}"
         );
     }
     assert_eq!(server.requests().len(), 3);
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     assert_eq!(read(&server, &record).await, Some(record));
 }
 
@@ -185,10 +185,10 @@ async fn what_was_written_without_an_answer_is_not_left_where_it_is_taken_back()
     let failed = record([entry("a.b", Fate::Failed)]);
     let lost = Some(InsightsFault::LoseAnswer);
     for faults in [vec![lost], vec![None, lost]] {
-        store.write(&begun).await.unwrap();
+        store.write(begun.clone()).await.unwrap();
         server.fail(faults);
-        assert!(store.write(&failed).await.is_err());
-        store.write(&begun).await.unwrap();
+        assert!(store.write(failed.clone()).await.is_err());
+        store.write(begun.clone()).await.unwrap();
         assert_eq!(read(&server, &begun).await.as_ref(), Some(&begun));
     }
 }
@@ -198,12 +198,12 @@ async fn of_more_resources_than_there_is_room_for_those_in_flight_are_there_at_a
     let server = CodeInsights::start();
     let store = store_at(&server.proxy());
     let mut record = record(many(1_500, Fate::NotBegun));
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     for begun in [0..10, 700..710, 1_400..1_500] {
         for entry in &mut record.entries[begun.clone()] {
             entry.resource.stage = Fate::InFlight;
         }
-        store.write(&record).await.unwrap();
+        store.write(record.clone()).await.unwrap();
         let read = read(&server, &record).await.unwrap();
         assert_eq!(read.entries.len(), 1_000);
         assert_eq!(read.dropped, 500);
@@ -221,7 +221,10 @@ async fn of_more_resources_than_there_is_room_for_those_in_flight_are_there_at_a
 async fn what_leaves_the_journal_is_not_read_any_more() {
     let server = CodeInsights::start();
     let first = record(many(30, Fate::Complete));
-    store_at(&server.proxy()).write(&first).await.unwrap();
+    store_at(&server.proxy())
+        .write(first.clone())
+        .await
+        .unwrap();
     // Another process, which knows of the first one only what it reads.
     let store = store_at(&server.proxy());
     let mut left = store
@@ -232,7 +235,7 @@ async fn what_leaves_the_journal_is_not_read_any_more() {
     left.entries
         .retain(|entry| entry.resource.address.ends_with("5]"));
     left.stand = Stand::Unfinished;
-    store.write(&left).await.unwrap();
+    store.write(left.clone()).await.unwrap();
     assert_eq!(left.entries.len(), 3);
     assert_eq!(read(&server, &first).await, Some(left));
 }
@@ -246,7 +249,7 @@ async fn one_commit_holds_the_records_of_several_steps_runs_and_places() {
         let mut record = record([entry(directory, Fate::InFlight)]);
         record.owner = owner(step, run);
         directory.clone_into(&mut record.place.directory);
-        store.write(&record).await.unwrap();
+        store.write(record.clone()).await.unwrap();
         all.push(record);
     }
     for record in &all {
@@ -267,7 +270,7 @@ async fn of_what_is_settled_the_entries_are_only_counted() {
     let store = store_at(&server.proxy());
     let mut record = record(many(3, Fate::Complete));
     record.stand = Stand::Settled;
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     let before = server.requests().len();
     let [read] = &store.on_commit(COMMIT).await.unwrap()[..] else {
         panic!("there is one record");
@@ -281,7 +284,7 @@ async fn reports_of_others_and_forged_ones_are_passed_over() {
     let server = CodeInsights::start();
     let store = store_at(&server.proxy());
     let record = record([entry("a.b", Fate::InFlight)]);
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     let own = server.reports("acme", "infra", COMMIT).remove(0);
     let forge = |id: &str, stamp: &str| {
         let mut report = own.clone();
@@ -316,7 +319,7 @@ async fn no_secret_is_written() {
     let mut with_id = entry("a.c", Fate::Complete);
     with_id.resource.id = Some("x:given-to-softstop".to_owned());
     let record = record([secret, with_id]);
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     let sent = format!("{:?}", server.requests());
     assert!(
         !sent.contains("hunter22") && !sent.contains("given-to"),
@@ -333,7 +336,10 @@ async fn no_secret_is_written() {
 async fn without_a_proxy_nothing_is_known() {
     let record = record([]);
     let store = store_at(&CodeInsights::nobody());
-    assert_eq!(store.write(&record).await, Err(InsightsError::NotThere));
+    assert_eq!(
+        store.write(record.clone()).await,
+        Err(InsightsError::NotThere)
+    );
     assert_eq!(store.on_commit(COMMIT).await, Err(InsightsError::NotThere));
     let read = store.of_step(COMMIT, &record.owner, &record.place).await;
     assert_eq!(read, Err(InsightsError::NotThere));
@@ -347,7 +353,7 @@ async fn the_proxy_of_a_pipe_is_found_behind_one_that_is_not_there() {
     let insights = Insights::new(&proxies, "acme", "infra").unwrap();
     let store = Store::new(insights, Masks::new([], []));
     let record = record([entry("a.b", Fate::InFlight)]);
-    store.write(&record).await.unwrap();
+    store.write(record.clone()).await.unwrap();
     assert_eq!(read(&server, &record).await, Some(record));
 }
 
@@ -383,7 +389,7 @@ async fn what_is_sent_is_of_the_types_that_bitbucket_publishes() {
     let server = CodeInsights::start();
     let entries = STAGES.map(|stage| entry(&format!("a.b[\"{stage:?}\"]"), stage));
     store_at(&server.proxy())
-        .write(&record(entries))
+        .write(record(entries))
         .await
         .unwrap();
     let [report, annotations] = &server.requests()[..] else {

@@ -1,5 +1,6 @@
 //! What a status has found, for machines. What is not known is null.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::journal::{Entry, Record};
@@ -73,7 +74,7 @@ fn journal(record: &Record) -> Value {
             "action": entry.resource.action.word(),
             "stage": entry.resource.stage.word(),
             "id": entry.resource.id,
-            "begun": entry.begun,
+            "begun": entry.resource.begun.map(Timestamp::from),
         })
     };
     json!({

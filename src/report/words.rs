@@ -50,7 +50,7 @@ fn is_in_flight(entry: &Entry) -> bool {
 
 fn since(entry: &Entry, now: Timestamp) -> String {
     let address = &entry.resource.address;
-    let Some(begun) = entry.begun else {
+    let Some(begun) = entry.resource.begun.map(Timestamp::from) else {
         return address.clone();
     };
     let seconds = now.duration_since(begun).as_secs().max(0);
@@ -80,9 +80,12 @@ mod tests {
     #[test]
     fn what_is_in_flight_is_named_with_the_time_that_it_takes() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let entry = |address: &str, stage, seconds: Option<i64>| Entry {
-            begun: seconds.map(|seconds| Timestamp::from_second(1_800_000_000 - seconds).unwrap()),
-            ..Entry::of(Resource::created(address, stage, None))
+        let at = |seconds| Timestamp::from_second(1_800_000_000 - seconds).unwrap();
+        let entry = |address: &str, stage, seconds: Option<i64>| {
+            Entry::of(Resource {
+                begun: seconds.map(|seconds| at(seconds).into()),
+                ..Resource::created(address, stage, None)
+            })
         };
         let stamp = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
             22222222-2222-4222-8222-222222222222/1";

@@ -69,8 +69,17 @@ impl Hearing {
 
 impl HeardSoFar {
     pub(crate) fn told(&self) -> Told {
+        self.ask(Reader::told)
+    }
+
+    /// The same, with no more resources than so many where all are of one unit.
+    pub(crate) fn told_in_short(&self, most: usize) -> Told {
+        self.ask(|reader| reader.told_in_short(most))
+    }
+
+    fn ask(&self, question: impl FnOnce(&dyn Reader) -> Told) -> Told {
         let reader = self.reader.as_ref();
         let reader = reader.map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));
-        reader.map_or_else(Told::default, |reader| reader.told())
+        reader.map_or_else(Told::default, |reader| question(&*reader))
     }
 }

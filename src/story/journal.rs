@@ -265,7 +265,8 @@ impl Journal {
         records: &[Record],
     ) -> Result<(), String> {
         let kept = self.expect_kept()?;
-        let writes = records.iter().map(|record| kept.shelf.write(record));
+        let writes = records.iter().cloned();
+        let writes = writes.map(|record| kept.shelf.write(record));
         let written = host
             .limited(limit_to_write(host), try_join_all(writes))
             .await;

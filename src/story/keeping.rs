@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use crate::bitbucket::InsightsError;
+use crate::bitbucket::insights::MOST_ANNOTATIONS;
 use crate::journal::{Entry, Keeper, Page, PlaceName, Record, SharedPace, Shares, Shelf, Stand};
 use crate::story::hearing::{HeardSoFar, Hearing};
 use crate::story::journal::{Journal, Own, limit_to_write};
@@ -22,10 +23,13 @@ use crate::story::past::entries_of;
 use crate::story::remains::{Left, Remains};
 use crate::supervisor::SeenTool;
 use crate::tools::Host;
-use crate::tools::progress::{Fate, Resource, Told};
+use crate::tools::progress::{Fate, News, Resource, Told};
 
 /// How long is waited for more once something was heard: a plan is many lines.
 const GATHERING: Duration = Duration::from_millis(10);
+
+/// A resource as a place has it: its unit, its address, and all that is told of it.
+type Seen<'a> = (Option<&'a str>, &'a str, News<'a>);
 
 /// What is kept of one deploy. Nothing, where no journal is.
 pub(super) struct Keeping<'a> {
@@ -77,7 +81,7 @@ impl Page for OwnPage<'_> {
         Ok(())
     }
 
-    async fn write(&self, record: &Record) -> Result<u32, InsightsError> {
+    async fn write(&self, record: Record) -> Result<u32, InsightsError> {
         self.shelf.write(record).await
     }
 }
@@ -193,7 +197,7 @@ impl<'a> Keeping<'a> {
             return;
         };
         let records = self.looked_back.borrow().clone();
-        let writes = records.iter().map(|record| shelf.write(record));
+        let writes = records.into_iter().map(|record| shelf.write(record));
         match try_join_all(writes).await {
             Ok(_) => self.looked_back.borrow_mut().clear(),
             Err(error) => debug!("The journal was not written: {error}."),
@@ -256,7 +260,7 @@ impl<'a> Keeping<'a> {
 impl Teller {
     /// What is known now of a place.
     fn record(&self, own: &Own, place: &PlaceName) -> Record {
-        let mut record = self.told(own, place);
+        let mut record = self.record_of(own, place, self.told_now(place));
         // It is not known, which is more than nothing.
         if record.dropped == 0 && record.has_told_nothing() && self.unheard.borrow().contains(place)
         {
@@ -266,9 +270,20 @@ impl Teller {
         record
     }
 
+    /// What was told so far, and no more of it than a record holds where all of it is this place's.
+    fn told_now(&self, place: &PlaceName) -> Told {
+        let is_carried = |carried: &Record| carried.place == *place;
+        let is_shared = self.shares.borrow().are_several();
+        if is_shared || self.carried.borrow().iter().any(is_carried) {
+            self.heard.told()
+        } else {
+            self.heard.told_in_short(MOST_ANNOTATIONS)
+        }
+    }
+
     /// What this run itself has told.
-    fn told(&self, own: &Own, place: &PlaceName) -> Record {
-        let told = self.shares.borrow().of(place, self.heard.told());
+    fn record_of(&self, own: &Own, place: &PlaceName, told: Told) -> Record {
+        let told = self.shares.borrow().of(place, told);
         Record {
             owner: own.owner.clone(),
             commit: own.commit.clone(),
@@ -280,16 +295,21 @@ impl Teller {
         }
     }
 
-    /// What the deploy has left, as this place has it.
-    fn left_at(&self, place: &PlaceName, remains: &Remains) -> Vec<Left> {
-        let is_of_one_unit = self.heard.told().is_of_one_unit();
+    /// What the deploy has left, by the names that it has at this place.
+    fn left_at<'a>(
+        &self,
+        place: &PlaceName,
+        remains: &'a Remains,
+        is_of_one_unit: bool,
+    ) -> HashMap<Seen<'a>, &'a Left> {
         let shares = self.shares.borrow();
-        let seen = |left: &Left| {
-            let resource = left.resource.clone();
-            Some(Left {
-                resource: shares.seen_from(place, resource, is_of_one_unit)?,
-                is_stored: left.is_stored,
-            })
+        let seen = |left: &'a Left| {
+            let Resource { unit, address, .. } = &left.resource;
+            let unit = match unit.as_deref() {
+                Some(unit) if shares.is_surely_at(place, unit, is_of_one_unit)? => None,
+                unit => unit,
+            };
+            Some(((unit, address.as_str(), left.resource.news()), left))
         };
         remains.resources.iter().filter_map(seen).collect()
     }
@@ -309,16 +329,18 @@ impl Teller {
 
     /// The same when all is over.
     fn last_record(&self, own: &Own, place: &PlaceName, remains: &Remains) -> Record {
-        let mut record = self.told(own, place);
+        let told = self.heard.told();
+        let is_of_one_unit = told.is_of_one_unit();
+        let mut record = self.record_of(own, place, told);
         if !remains.state_is_kept {
             record.doubt_failures();
         }
-        let left = self.left_at(place, remains);
-        let left: HashMap<&Resource, &Left> =
-            left.iter().map(|left| (&left.resource, left)).collect();
+        let left = self.left_at(place, remains, is_of_one_unit);
         for entry in &mut record.entries {
             let is_complete = entry.resource.stage == Fate::Complete;
-            let is_stored = match left.get(&entry.resource) {
+            let Resource { unit, address, .. } = &entry.resource;
+            let seen = (unit.as_deref(), address.as_str(), entry.resource.news());
+            let is_stored = match left.get(&seen) {
                 // A tool that has ended well has stored its state.
                 Some(_) if remains.is_plain && is_complete => Some(true),
                 Some(left) => left.is_stored,

@@ -55,7 +55,6 @@ fn tool() -> FakeTool {
 fn unfinished(resources: &[Resource], stored: &Stored) -> Unfinished {
     let entry = |resource: &Resource| Entry {
         resource: resource.clone(),
-        begun: None,
         is_stored: None,
     };
     let entries: Vec<Entry> = resources.iter().map(entry).collect();

@@ -161,10 +161,11 @@ impl Supervisor {
 }
 
 fn read_back(file: &mut File, limit: u64) -> io::Result<String> {
-    let mut bytes = Vec::new();
+    // One that grows by itself takes twice as much, and a state may be large.
+    let length = file.metadata()?.len().min(limit);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     file.rewind()?;
     file.take(limit).read_to_end(&mut bytes)?;
-    // What is text already is not copied: a state may be large.
     let text = String::from_utf8(bytes);
     Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }

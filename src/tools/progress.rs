@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
 
 use super::error::ToolError;
 use super::host::Host;
@@ -39,6 +42,10 @@ pub(crate) trait Telling {
 pub(crate) trait Reader: Listener {
     /// What was understood so far.
     fn told(&self) -> Told;
+
+    /// The same, of one unit with no more resources than so many: those that are most needed
+    /// afterwards. The others that leave something are counted.
+    fn told_in_short(&self, most: usize) -> Told;
 
     /// Forgets all of it: what comes now is another run.
     fn forget(&mut self);
@@ -107,7 +114,22 @@ pub(crate) struct Resource {
     pub(crate) id: Option<String>,
     /// The id of what was in its place and is destroyed.
     pub(crate) old_id: Option<String>,
+    /// When it was first heard that it was begun.
+    pub(crate) begun: Option<Begun>,
 }
+
+/// All of that but what it is called.
+pub(crate) type News<'a> = (
+    Action,
+    Fate,
+    Option<&'a str>,
+    Option<&'a str>,
+    Option<Begun>,
+);
+
+/// A time to the second, in seconds since 1970: there are very many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Begun(NonZeroU32);
 
 /// What is done with a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,6 +184,36 @@ impl Fate {
             Self::InDoubt => "in_doubt",
         }
     }
+
+    /// How much it is needed afterwards, while it is not known what the state has: what may be there
+    /// comes first.
+    pub(crate) fn rank(self) -> u8 {
+        match self {
+            Self::InFlight | Self::GivenUp | Self::InDoubt => 0,
+            Self::Complete | Self::Failed => 1,
+            Self::NotBegun => 2,
+        }
+    }
+}
+
+impl Begun {
+    pub(crate) fn now() -> Self {
+        Self::from(Timestamp::now())
+    }
+}
+
+/// One that is long before, or after, any deploy is the earliest.
+impl From<Timestamp> for Begun {
+    fn from(time: Timestamp) -> Self {
+        let seconds = u32::try_from(time.as_second()).unwrap_or_default();
+        Self(NonZeroU32::new(seconds).unwrap_or(NonZeroU32::MIN))
+    }
+}
+
+impl From<Begun> for Timestamp {
+    fn from(Begun(seconds): Begun) -> Self {
+        Self::from_second(i64::from(seconds.get())).unwrap_or_default()
+    }
 }
 
 impl Resource {
@@ -180,6 +232,12 @@ impl Resource {
         if was_made && self.stage == Fate::Failed {
             self.stage = Fate::GivenUp;
         }
+    }
+
+    /// All that is told of it, whatever it is called.
+    pub(crate) fn news(&self) -> News<'_> {
+        let (id, old_id) = (self.id.as_deref(), self.old_id.as_deref());
+        (self.action, self.stage, id, old_id, self.begun)
     }
 
     /// What was only read has left nothing.
@@ -265,6 +323,7 @@ impl Resource {
             stage,
             id: id.map(str::to_owned),
             old_id: None,
+            begun: None,
         }
     }
 }

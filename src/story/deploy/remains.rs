@@ -79,9 +79,12 @@ impl<S: Stage> Story<'_, S> {
         };
         let place = places.first().copied().unwrap_or(self.tool);
         remains.next_steps = next_steps(&remains.resources, place);
-        let not_stored: Vec<Made> = remains.of(Kind::NotStored).filter_map(Left::made).collect();
-        let of_others = self.way_back(self.tool, &went.lacking).await;
-        remains.imports = Some(of_others + &self.way_back(place, &not_stored).await);
+        let mut imports = String::new();
+        let of_others = went.lacking.iter().cloned();
+        self.add_way_back(&mut imports, self.tool, of_others).await;
+        let not_stored = remains.of(Kind::NotStored).filter_map(Left::made);
+        self.add_way_back(&mut imports, place, not_stored).await;
+        remains.imports = Some(imports);
         remains
     }
 
@@ -90,7 +93,9 @@ impl<S: Stage> Story<'_, S> {
         let mut remains = Remains::of_nothing();
         if let Some(lacking) = lacking {
             remains.state_was_read = true;
-            remains.imports = Some(self.way_back(self.tool, lacking).await);
+            let imports = remains.imports.insert(String::new());
+            let lacking = lacking.iter().cloned();
+            self.add_way_back(imports, self.tool, lacking).await;
         }
         remains
     }

@@ -1,6 +1,8 @@
 //! What earlier deploys have left: it is looked at before anything runs, and where something is missing,
 //! again before a plan is applied.
 
+use std::slice;
+
 use tracing::{debug, info, warn};
 
 use super::steps::{Steps, Went};
@@ -195,7 +197,9 @@ impl<S: Stage> Story<'_, S> {
     /// Says how a person brings into the state what it lacks.
     pub(super) async fn say_how(&self, made: &[Made]) {
         let said = &made[..made.len().min(MOST_SAID)];
-        let way = self.way_back(self.tool, said).await;
+        let mut way = String::new();
+        self.add_way_back(&mut way, self.tool, said.iter().cloned())
+            .await;
         if way.is_empty() {
             return;
         }
@@ -214,19 +218,29 @@ impl<S: Stage> Story<'_, S> {
         }
     }
 
-    /// What brings these into the state of this place: blocks, or commands where the program knows no
-    /// blocks.
-    pub(super) async fn way_back(&self, place: &Tool, made: &[Made]) -> String {
+    /// Adds what brings these into the state of this place: blocks, or commands where the program knows
+    /// no blocks. There may be very many.
+    pub(super) async fn add_way_back(
+        &self,
+        imports: &mut String,
+        place: &Tool,
+        made: impl Iterator<Item = Made>,
+    ) {
         let (Some(tool), Some(teller)) = (place.recoverer(), place.teller()) else {
-            return String::new();
+            return;
         };
-        if made.is_empty() || tool.imports_by_plan(self.stage).await.unwrap_or(false) {
-            return tool.import_blocks(made);
+        let mut made = made.peekable();
+        if made.peek().is_none() {
+            return;
         }
-        let commands = made
-            .iter()
-            .map(|Made { address, id }| teller.import_by_hand(address, id) + "\n");
-        commands.collect()
+        let is_by_plan = tool.imports_by_plan(self.stage).await.unwrap_or(false);
+        imports.extend(made.map(|one| {
+            if is_by_plan {
+                tool.import_blocks(slice::from_ref(&one))
+            } else {
+                teller.import_by_hand(&one.address, &one.id) + "\n"
+            }
+        }));
     }
 }
 

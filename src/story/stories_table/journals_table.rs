@@ -52,7 +52,6 @@ pub(super) fn left() -> Record {
 pub(super) fn left_by(resources: Vec<Resource>) -> Record {
     let entry = |resource| Entry {
         resource,
-        begun: None,
         is_stored: None,
     };
     Record {

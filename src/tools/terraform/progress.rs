@@ -82,6 +82,10 @@ impl Reader for Progress {
         self.ledger.told()
     }
 
+    fn told_in_short(&self, most: usize) -> Told {
+        self.ledger.told_in_short(most)
+    }
+
     fn forget(&mut self) {
         *self = Self {
             is_of_log: self.is_of_log,

@@ -4,10 +4,12 @@
 //! complete that was not begun, what contradicts itself is in doubt, and what was in doubt once is
 //! never sure again.
 
+mod telling;
+
 use std::collections::BTreeMap;
 
 use super::line::Id;
-use crate::tools::progress::{Action, Fate, Resource, Told};
+use crate::tools::progress::{Action, Begun, Fate};
 
 /// How many resources are kept.
 const MOST_RESOURCES: usize = 10_000;
@@ -49,6 +51,7 @@ struct Step {
     stage: Fate,
     /// How many were begun and are not complete: a resource may have deposed objects.
     open: u8,
+    begun: Begun,
     id: Option<Box<str>>,
 }
 
@@ -115,6 +118,7 @@ impl Ledger {
                     Fate::InFlight
                 },
                 open: 1,
+                begun: Begun::now(),
                 id: text_of(id),
             });
             return;
@@ -152,6 +156,7 @@ impl Ledger {
                 action,
                 stage: Fate::InDoubt,
                 open: 1,
+                begun: Begun::now(),
                 id: None,
             }),
         }
@@ -169,6 +174,7 @@ impl Ledger {
                 action,
                 stage: Fate::InDoubt,
                 open: 0,
+                begun: Begun::now(),
                 id: text_of(id),
             });
             return;
@@ -232,33 +238,6 @@ impl Ledger {
             node + unit + address.len() + BLOCK + steps + ids
         };
         self.entries.iter().map(of_entry).sum()
-    }
-
-    pub(super) fn told(&self) -> Told {
-        let resources = self.entries.iter().map(|((unit, address), entry)| {
-            let id_of = |action| {
-                let step = entry.steps.iter().find(|step| step.action == action);
-                step.and_then(|step| step.id.as_deref()).map(str::to_owned)
-            };
-            let destroyed = id_of(Action::Destroy);
-            let made = [Action::Create, Action::Update, Action::Import].map(id_of);
-            let stage = entry.stage();
-            // Of two that were made, the first is destroyed.
-            let is_lost = |id: &String| stage == Fate::InDoubt && destroyed.as_ref() == Some(id);
-            Resource {
-                unit: unit.as_deref().map(str::to_owned),
-                address: address.clone().into_string(),
-                action: entry.action(),
-                stage,
-                id: made.into_iter().flatten().next().filter(|id| !is_lost(id)),
-                old_id: destroyed,
-            }
-        });
-        Told {
-            resources: resources.collect(),
-            dropped: self.dropped + self.dropped_plans,
-            has_plan: self.has_plan,
-        }
     }
 
     /// Takes note of an id that goes on in the next line, and tells whether one did before.

@@ -1,8 +1,9 @@
 //! What is read in the log of a step, in which deploys may follow each other.
 
 use super::Progress;
-use super::progress_table::{find, read, read_by};
+use super::progress_table::{find, heard_by, read};
 use crate::tools::progress::Fate;
+use crate::tools::progress::Reader;
 
 #[test]
 fn of_a_log_only_what_has_not_ended_well_is_told() {
@@ -41,7 +42,7 @@ fn of_a_log_only_what_has_not_ended_well_is_told() {
         ("Error: it said no", None),
     ] {
         let text = format!("{}{between}\n{}", run("", "1"), run("", "2"));
-        let told = read_by(Progress::of_log(), &text);
+        let told = heard_by(Progress::of_log(), &text).told();
         let made = find(&told, "a.b");
         let is_sure = made.stage == Fate::Complete;
         let known = made.id.as_deref().filter(|_| is_sure);
@@ -54,5 +55,8 @@ fn of_a_log_only_what_has_not_ended_well_is_told() {
         run("[u] ", "1"),
         run("", "2")
     );
-    assert_eq!(read_by(Progress::of_log(), &both).resources.len(), 1);
+    assert_eq!(
+        heard_by(Progress::of_log(), &both).told().resources.len(),
+        1
+    );
 }

@@ -1,19 +1,25 @@
 //! What is read in texts that nobody can record.
 
+use std::fmt::Write;
+
 use super::*;
-use crate::tools::progress::{Action, Fate, Resource};
+use crate::tools::progress::{Action, Begun, Fate, Resource};
 
 pub(super) fn read(text: &str) -> Told {
-    read_by(Progress::default(), text)
+    heard(text).told()
 }
 
-pub(super) fn read_by(mut progress: Progress, text: &str) -> Told {
+fn heard(text: &str) -> Progress {
+    heard_by(Progress::default(), text)
+}
+
+pub(super) fn heard_by(mut progress: Progress, text: &str) -> Progress {
     for line in text.lines() {
         if MARKERS.iter().any(|marker| line.contains(marker)) {
             progress.hear(line.as_bytes());
         }
     }
-    progress.told()
+    progress
 }
 
 pub(super) fn find<'a>(told: &'a Told, address: &str) -> &'a Resource {
@@ -324,6 +330,47 @@ fn ten_thousand_resources_are_kept_and_of_more_the_complete_ones_are_dropped_fir
         "{}",
         progress.ledger.bytes()
     );
+}
+
+#[test]
+fn since_when_is_told_of_what_was_begun_and_of_nothing_else() {
+    let before = Begun::now();
+    let told =
+        read("  # a.b will be created\na.c: Creating...\na.c: Creation complete after 1s [id=1]\n");
+    assert_eq!(find(&told, "a.b").begun, None);
+    let begun = find(&told, "a.c").begun.unwrap();
+    assert!((before..=Begun::now()).contains(&begun), "{begun:?}");
+}
+
+#[test]
+fn in_short_of_many_what_is_most_needed_is_told_and_the_others_are_counted() {
+    let mut text = String::from("  # a.planned will be created\ndata.a.read: Reading...\n");
+    for number in 0..9 {
+        writeln!(text, "a.of_{number}: Creating...").unwrap();
+        writeln!(
+            text,
+            "a.of_{number}: Creation complete after 0s [id={number}]"
+        )
+        .unwrap();
+    }
+    text += "a.last: Creating...\n";
+    let progress = heard(&text);
+    let told = progress.told_in_short(3);
+    let kept: Vec<&str> = told
+        .resources
+        .iter()
+        .map(|one| one.address.as_str())
+        .collect();
+    assert_eq!(kept, ["a.last", "a.of_7", "a.of_8"]);
+    assert_eq!(told.dropped, 8);
+    let told = progress.told_in_short(11);
+    assert_eq!(
+        (told.resources.len(), told.dropped),
+        (11, 0),
+        "what was read is none"
+    );
+    let of_two_units = heard("[x] a.b: Creating...\n[y] a.b: Creating...\n[y] a.c: Creating...\n");
+    assert_eq!(of_two_units.told_in_short(1), of_two_units.told());
 }
 
 #[test]
