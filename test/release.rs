@@ -79,7 +79,11 @@ fn a_release_of_another_pipeline_frees_what_bitbucket_says_is_completed() {
             .expect_code(0)
             .expect_said("Bitbucket says that its step is COMPLETED (STOPPED)");
         assert_eq!(project.store.lock(), None, "{finished}");
-        assert_eq!(bitbucket.requests(), 2, "a server error is asked again");
+        assert_eq!(
+            bitbucket.requests(),
+            3,
+            "twice about the step, and for its log"
+        );
     });
 }
 

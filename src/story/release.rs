@@ -191,25 +191,23 @@ async fn tell_past<S: Stage>(
     None
 }
 
-/// Says what the logs tell of which no journal does, or, where nobody can read them, once that it is not
-/// known.
+/// Says once that it is not known what was left. The log of a step says of no line which of several
+/// places it is about.
 async fn tell_unknown<S: Stage>(
     stage: &S,
     inquiry: &Inquiry<'_, S>,
     journal: &Journal,
     unknown: &[(&Place, &Unknown)],
 ) {
-    if let [(_, Unknown { why, .. }), _, ..] = unknown
-        && inquiry.api().is_none()
-    {
-        if !journal.is_off() {
+    match unknown {
+        [(Place { name, tool, .. }, Unknown { holder, why })] => {
+            let (prefix, whose) = (format!("{name}: "), (holder.as_ref(), why.as_str()));
+            tell_by_log(stage, inquiry, journal, &prefix, tool, whose).await;
+        }
+        [(_, Unknown { why, .. }), ..] if !journal.is_off() => {
             info!("What the deploys have made that held these locks is not known: {why}.");
         }
-        return;
-    }
-    for (Place { name, tool, .. }, Unknown { holder, why }) in unknown {
-        let (prefix, whose) = (format!("{name}: "), (holder.as_ref(), why.as_str()));
-        tell_by_log(stage, inquiry, journal, &prefix, tool, whose).await;
+        _ => {}
     }
 }
 
