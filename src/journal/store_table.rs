@@ -221,10 +221,8 @@ async fn of_more_resources_than_there_is_room_for_those_in_flight_are_there_at_a
 async fn what_leaves_the_journal_is_not_read_any_more() {
     let server = CodeInsights::start();
     let first = record(many(30, Fate::Complete));
-    store_at(&server.proxy())
-        .write(first.clone())
-        .await
-        .unwrap();
+    let earlier = store_at(&server.proxy());
+    earlier.write(first.clone()).await.unwrap();
     // Another process, which knows of the first one only what it reads.
     let store = store_at(&server.proxy());
     let mut left = store
@@ -336,10 +334,8 @@ async fn no_secret_is_written() {
 async fn without_a_proxy_nothing_is_known() {
     let record = record([]);
     let store = store_at(&CodeInsights::nobody());
-    assert_eq!(
-        store.write(record.clone()).await,
-        Err(InsightsError::NotThere)
-    );
+    let written = store.write(record.clone()).await;
+    assert_eq!(written, Err(InsightsError::NotThere));
     assert_eq!(store.on_commit(COMMIT).await, Err(InsightsError::NotThere));
     let read = store.of_step(COMMIT, &record.owner, &record.place).await;
     assert_eq!(read, Err(InsightsError::NotThere));
@@ -388,10 +384,8 @@ async fn what_is_sent_is_of_the_types_that_bitbucket_publishes() {
     };
     let server = CodeInsights::start();
     let entries = STAGES.map(|stage| entry(&format!("a.b[\"{stage:?}\"]"), stage));
-    store_at(&server.proxy())
-        .write(record(entries))
-        .await
-        .unwrap();
+    let store = store_at(&server.proxy());
+    store.write(record(entries)).await.unwrap();
     let [report, annotations] = &server.requests()[..] else {
         panic!("a report is sent, and its annotations");
     };
