@@ -7,8 +7,9 @@ use crate::tools::progress::{Action, Fate, PlaceName, Resource, Stored, Told};
 impl Entry {
     /// Whether something may exist that no state knows, and that the next deploy would make again.
     ///
-    /// What was changed or destroyed shows in the next plan, unless the state has lost what was changed. What has failed the tool itself has told,
-    /// and has kept what was there of it, where it lived to store its state: see `doubt_failures`.
+    /// What was changed or destroyed shows in the next plan, unless the state has lost what was changed.
+    /// What has failed the tool itself has told, and has kept what was there of it, where it lived to
+    /// store its state: see `doubt_failures`.
     pub(crate) fn is_open(&self) -> bool {
         let is_there = match self.resource.action {
             Action::Create | Action::Replace => true,

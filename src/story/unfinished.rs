@@ -169,8 +169,8 @@ impl Unfinished {
 }
 
 /// What is known to be there. A replacement whose old object is still being destroyed has its id too,
-/// and what is changed was there before.
-/// What contradicts itself has none, and a wrapper's address is not one of this place.
+/// and what is changed was there before. What contradicts itself has none, and a wrapper's address is
+/// not one of this place.
 fn known(resource: &Resource) -> Option<Made> {
     let is_made = match resource.stage {
         Fate::Complete => true,
