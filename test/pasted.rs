@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::support::project::thing;
 use crate::support::proxy::Fault;
 use crate::support::tls::Tls;
-use crate::support::{Finished, Kind, Project, Softstop, Store, each, lock_of, prepared};
+use crate::support::{Finished, Kind, Program, Project, Softstop, Store, each, lock_of, prepared};
 
 /// What stands before a command that releases a lock, which is alone on its line.
 pub(crate) const BY_HAND: &str = "release it by hand:\n  ";
@@ -166,6 +166,26 @@ fn store_and_paste(project: &Project, finished: &Finished) -> String {
     let cli_config = project.cli_config().display().to_string();
     paste(&command, &clone, &[("TF_CLI_CONFIG_FILE", &cli_config)], "");
     command
+}
+
+#[test]
+fn a_state_is_stored_on_every_server_by_either_program() {
+    let of_kind = |kind| Program::ALL.map(|program| (kind, program));
+    let all: Vec<_> = Kind::LASTING.into_iter().flat_map(of_kind).collect();
+    each(&all, |(kind, program)| {
+        let project = Project::slow_of(program, kind);
+        let run = Softstop::deploy(&project).start();
+        let gate = project.gate("a.gate");
+        gate.wait_until_reached();
+        let proxy = project.store.proxy.as_ref().unwrap();
+        proxy.fail(&project.store.state_write(), Fault::Refuse, u32::MAX);
+        gate.open();
+        let finished = run.finish();
+        proxy.recover();
+        let command = store_and_paste(&project, &finished);
+        assert_eq!(project.store.resources(), ["a"], "{kind:?} {command}");
+        assert_eq!(project.store.lock(), None, "{kind:?} {command}");
+    });
 }
 
 #[test]

@@ -256,21 +256,30 @@ fn a_terraform_from_a_place_that_nobody_knows_is_seen_within_a_second() {
 }
 
 #[test]
-fn what_takes_no_lock_makes_no_place() {
+fn what_takes_no_lock_is_not_refused_and_makes_a_place_only_where_it_opens_a_state() {
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
     project.be_locked_by("root@macbook");
-    for script in [
-        "terraform version",
-        "terraform fmt",
-        "terraform init -backend=false",
+    let (none, held) = ("lock=none id=\n", "lock=held");
+    for (script, arguments, told) in [
+        ("terraform version", "", none),
+        ("terraform fmt", "", none),
+        (
+            "terraform init -backend=false; terraform validate",
+            "",
+            none,
+        ),
+        ("terraform init; terraform output; terraform show", "", held),
+        ("terraform init; terraform plan -lock=false", "", held),
+        ("terraform init; terraform plan", "-lock=false", held),
     ] {
         let finished = Softstop::deploy(&project)
             .script(script)
             .env("LOCK_TIMEOUT", "0s")
+            .env("TF_CLI_ARGS_plan", arguments)
             .env("AFTER_SCRIPT", TOLD)
             .finish();
         finished.expect_code(0);
-        assert!(finished.stdout.contains("lock=none id=\n"), "{finished}");
+        assert!(finished.stdout.contains(told), "{finished}");
     }
 }
 
