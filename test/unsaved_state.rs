@@ -29,7 +29,8 @@ pub(super) fn begun_with_encryption() -> Project {
 fn begin(project: Project) -> Project {
     project.run_terraform(&["init", "-input=false"]);
     project.run_terraform(&["apply", "-auto-approve"]);
-    assert_eq!(serial_of(&project.store.state().unwrap()), 1);
+    let from_init = u64::from(project.store.kind.has_a_state_from_init());
+    assert_eq!(serial_of(&project.store.state().unwrap()), 1 + from_init);
     project
 }
 
@@ -46,8 +47,8 @@ fn deploy_in_vain(
     is_interrupted: bool,
     meanwhile: impl FnOnce(),
 ) -> Finished {
-    let http = project.store.http.as_ref().unwrap();
-    http.refuse_posts(100);
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.fail(&project.store.state_write(), Fault::Refuse, u32::MAX);
     project.write("main.tf", &project.with_gates(resources));
     let run = Softstop::deploy(project)
         .script(&format!(
@@ -64,7 +65,7 @@ fn deploy_in_vain(
     }
     project.gate("b.gate").open();
     project.gate("after.gate").wait_until_reached();
-    http.refuse_posts(0);
+    proxy.recover();
     meanwhile();
     project.gate("after.gate").open();
     run.finish()
@@ -162,12 +163,16 @@ fn a_state_push_that_hangs_is_killed_in_time_and_leaves_no_lock() {
 #[test]
 fn a_state_never_takes_the_place_of_what_somebody_else_has_stored_since() {
     let rows = [
-        (Program::Terraform, false),
-        (Program::Terraform, true),
-        (Program::OpenTofu, false),
+        (Program::Terraform, Kind::HttpStrict, false),
+        (Program::Terraform, Kind::HttpStrict, true),
+        (Program::OpenTofu, Kind::HttpStrict, false),
+        (Program::Terraform, Kind::S3Both, false),
+        (Program::Terraform, Kind::Gcs, false),
+        (Program::OpenTofu, Kind::Kubernetes, false),
+        (Program::Terraform, Kind::Postgres, false),
     ];
-    each(&rows, |(program, is_interrupted)| {
-        let project = begun_by(program);
+    each(&rows, |(program, kind, is_interrupted)| {
+        let project = begin(Project::of(program, kind, &thing("a", "")));
         let rival = || project.start_rival().finish();
         let finished = deploy_in_vain(&project, &a_and_b(), is_interrupted, rival);
         finished
