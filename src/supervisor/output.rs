@@ -21,6 +21,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
+use super::budget::LAST_WORDS;
 use super::lines::{Audience, Lines};
 use super::words::Ear;
 
@@ -127,16 +128,15 @@ impl Outlet {
         let _ = fcntl(&source, FcntlArg::F_SETPIPE_SZ(PIPE));
         let source = Arc::new(source);
         self.0.lock().sources.push(Arc::clone(&source));
-        let shared = Arc::clone(&self.0);
+        let (shared, drained) = (Arc::clone(&self.0), Arc::clone(&source));
         thread::Builder::new()
             .stack_size(STACK)
             .spawn(move || {
-                shared.drain(&source, Ear::new(words), Lines::new(audience));
-                let is_another = |other: &Arc<OwnedFd>| !Arc::ptr_eq(other, &source);
-                shared.lock().sources.retain(is_another);
-                shared.progress.notify_one();
+                shared.drain(&drained, Ear::new(words), Lines::new(audience));
+                shared.lose(&drained);
             })
             .map(drop)
+            .inspect_err(|_no_thread| self.0.lose(&source))
     }
 
     /// From now on no reader can make a deploy wait.
@@ -199,7 +199,8 @@ impl Outlet {
             queue.came + queue.most_in_pipes()
         };
         while !self.is_written(enough) {
-            self.0.progress.notified().await;
+            // What a stranger has written into a pipe goes without a word where nobody reads it.
+            let _ = tokio::time::timeout(LAST_WORDS, self.0.progress.notified()).await;
         }
     }
 
@@ -207,7 +208,7 @@ impl Outlet {
     fn is_written(&self, enough: u64) -> bool {
         let queue = self.0.lock();
         let is_all = queue.went == queue.came && queue.in_hand == 0;
-        queue.went >= enough || is_all && queue.are_sources_empty()
+        queue.reader == Reader::Gone || queue.went >= enough || is_all && queue.are_sources_empty()
     }
 }
 
@@ -274,6 +275,13 @@ impl Shared {
                 queue.spare.pop().unwrap_or_else(Chunk::empty)
             }
         }
+    }
+
+    /// A pipe is at its end, or nobody drains it.
+    fn lose(&self, source: &Arc<OwnedFd>) {
+        let is_another = |other: &Arc<OwnedFd>| !Arc::ptr_eq(other, source);
+        self.lock().sources.retain(is_another);
+        self.progress.notify_one();
     }
 
     fn drain(&self, source: &OwnedFd, mut ear: Ear, mut lines: Lines) {
@@ -354,15 +362,24 @@ impl Shared {
 
 /// Waits until something can be read from a pipe, or its last writer is gone.
 fn wait_for_bytes(source: &OwnedFd) {
-    let mut pipe = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
     // Where this fails, the read that follows waits, or tells why it cannot.
-    let _ = poll(&mut pipe, PollTimeout::NONE);
+    let _ = poll_whole(source, PollTimeout::NONE);
 }
 
 /// Whether nothing is to be read from a pipe just now.
 fn is_empty(source: &OwnedFd) -> bool {
-    let mut pipe = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
-    matches!(poll(&mut pipe, PollTimeout::ZERO), Ok(0))
+    matches!(poll_whole(source, PollTimeout::ZERO), Ok(0))
+}
+
+/// A signal ends no poll early.
+fn poll_whole(source: &OwnedFd, limit: PollTimeout) -> nix::Result<i32> {
+    loop {
+        let mut pipe = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut pipe, limit) {
+            Err(nix::errno::Errno::EINTR) => {}
+            answer => return answer,
+        }
+    }
 }
 
 /// Writes all of `bytes`, also where whoever shares our output has made it non-blocking.
