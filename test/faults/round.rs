@@ -203,7 +203,7 @@ impl<'a> Round<'a> {
         let finished = subject.finish(true);
         self.truth
             .note(format_args!("the deploy is dead\n{finished}"));
-        if self.plan.kind == Kind::Local {
+        if self.plan.kind == Kind::Local && self.project.store.state().is_none() {
             self.truth.forget_state(&self.project);
         } else {
             self.truth.check_state(&self.project);

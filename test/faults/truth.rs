@@ -222,7 +222,7 @@ impl Truth {
     pub(super) fn forget_state(&self, project: &Project) {
         let mut record = self.0.lock().unwrap();
         record.state = None;
-        record.has_lost_state = project.store.state().is_none();
+        record.has_lost_state |= project.store.state().is_none();
     }
 
     /// Whether no state was left then.
