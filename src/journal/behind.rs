@@ -34,7 +34,9 @@ impl Record {
         for entry in self.entries.iter_mut().filter(|one| one.may_be_behind()) {
             let made = told.remove(&entry.resource.address);
             if let Some(made) = made.filter(|made| entry.is_followed_by(made)) {
-                entry.resource = made;
+                // A log is read long after it was printed.
+                let begun = entry.resource.begun;
+                entry.resource = Resource { begun, ..made };
             }
         }
     }
@@ -50,8 +52,9 @@ impl Entry {
             ..
         } = &self.resource;
         let is_made = matches!(action, Action::Create | Action::Replace);
-        let may_go_on = matches!(stage, Fate::InFlight | Fate::NotBegun);
-        unit.is_none() && is_made && may_go_on && !address.contains(MASK)
+        // What was only planned may be another deploy's of the same step, in the log.
+        let goes_on = *stage == Fate::InFlight;
+        unit.is_none() && is_made && goes_on && !address.contains(MASK)
     }
 
     /// Whether this is the end of what was to be done with it.
@@ -75,7 +78,7 @@ impl Entry {
 mod tests {
     use super::*;
     use crate::lock::Owner;
-    use crate::tools::progress::PlaceName;
+    use crate::tools::progress::{Begun, PlaceName};
 
     fn record(resources: Vec<Resource>) -> Record {
         let stamp = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
@@ -117,7 +120,7 @@ mod tests {
         };
         for (kept, logged, is_raised) in [
             (begun(), made("a.b", "1"), true),
-            (planned(), made("a.b", "1"), true),
+            (planned(), made("a.b", "1"), false),
             (begun(), made("a.c", "1"), false),
             (begun(), begun(), false),
             (
@@ -164,6 +167,19 @@ mod tests {
             let expected = if is_raised { &logged } else { &kept };
             assert_eq!(record.entries[0].resource, *expected, "{kept:?} {logged:?}");
         }
+    }
+
+    #[test]
+    fn what_was_begun_is_as_old_as_before_and_not_as_the_reading_of_the_log() {
+        let begun = Some(Begun::now());
+        let kept = Resource {
+            begun,
+            ..Resource::created("a.b", Fate::InFlight, None)
+        };
+        let mut record = record(vec![kept]);
+        record.catch_up(told(vec![made("a.b", "1")]));
+        assert_eq!(record.entries[0].resource.begun, begun);
+        assert_eq!(record.entries[0].resource.stage, Fate::Complete);
     }
 
     #[test]

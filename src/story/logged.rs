@@ -92,8 +92,9 @@ fn logged(log: &[u8], teller: Teller<'_>, holder: &Owner, place: PlaceName) -> O
     (!record.entries.is_empty()).then_some(record)
 }
 
-/// Reads the whole lines of a log, without what has ended well and so has stored its state. It may begin in the midst of one, and who was killed may have ended
-/// in the midst of another, of which half would be another id.
+/// Reads the whole lines of a log, without what has ended well and so has stored its state. It may begin
+/// in the midst of one, and who was killed may have ended in the midst of another, of which half would be
+/// another id.
 fn told_by(log: &[u8], teller: Teller<'_>) -> Told {
     let reader = teller.reader_of_log();
     let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,6 +107,8 @@ fn told_by(log: &[u8], teller: Teller<'_>) -> Told {
     }
     let mut told = reader.told();
     for resource in &mut told.resources {
+        // It was begun long before it was read.
+        resource.begun = None;
         // In the place of a secured variable's value Bitbucket prints its name, as `$NAME`.
         for id in [&mut resource.id, &mut resource.old_id] {
             id.take_if(|id| id.contains('$'));

@@ -71,8 +71,16 @@ impl Ledger {
         }
     }
 
-    /// Forgets a unit whose run has ended well, and has stored its state.
+    /// Forgets a unit whose run has ended well, and has stored its state. Such a run leaves nothing open,
+    /// so where something is, another run of the same name goes on beside it, and nothing is forgotten.
     pub(super) fn forget(&mut self, unit: Option<&str>) {
+        let is_open = |((of, _), entry): (&Key, &Entry)| {
+            let is_over = matches!(entry.stage(), Fate::Complete | Fate::NotBegun);
+            of.as_deref() == unit && !is_over && entry.action() != Action::Read
+        };
+        if self.entries.iter().any(is_open) {
+            return;
+        }
         self.entries.retain(|(of, _), _| of.as_deref() != unit);
         if self.entries.is_empty() {
             *self = Self {
