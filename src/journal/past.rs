@@ -7,20 +7,15 @@ use crate::tools::progress::{Action, Fate, PlaceName, Resource, Stored, Told};
 impl Entry {
     /// Whether something may exist that no state knows, and that the next deploy would make again.
     ///
-    /// What was changed or destroyed shows in the next plan, unless the state has lost what was changed.
-    /// What has failed the tool itself has told, and has kept what was there of it, where it lived to
-    /// store its state: see `doubt_failures`.
+    /// What was changed or destroyed shows in the next plan. What has failed the tool itself has told,
+    /// and has kept what was there of it, where it lived to store its state: see `doubt_failures`.
     pub(crate) fn is_open(&self) -> bool {
-        let is_there = match self.resource.action {
-            Action::Create | Action::Replace => true,
-            Action::Update => self.is_stored == Some(false),
-            Action::Destroy | Action::Import | Action::Read => false,
-        };
+        let is_made = matches!(self.resource.action, Action::Create | Action::Replace);
         let may_exist = match self.resource.stage {
             Fate::Complete | Fate::InFlight | Fate::GivenUp | Fate::InDoubt => true,
             Fate::NotBegun | Fate::Failed => false,
         };
-        is_there && may_exist && !self.resource.is_gone() && self.is_stored != Some(true)
+        is_made && may_exist && !self.resource.is_gone() && self.is_stored != Some(true)
     }
 
     /// Takes in what the state has, as it stands before anybody deploys again.
@@ -38,12 +33,7 @@ impl Entry {
         if self.resource.id.is_none() && self.is_stored == Some(false) {
             return;
         }
-        let known = stored.knows(&self.resource);
-        // What was changed is only missed where its address is not there, and may be there again.
-        self.is_stored = match self.resource.action {
-            Action::Update => known,
-            _ => known.or(self.is_stored),
-        };
+        self.is_stored = stored.knows(&self.resource).or(self.is_stored);
     }
 }
 
@@ -51,12 +41,6 @@ impl Record {
     /// Whether it holds something that no state knows, or something may be missing in it that does.
     pub(crate) fn is_open(&self) -> bool {
         self.entries.iter().any(Entry::is_open) || self.misses_some()
-    }
-
-    /// Whether it tells of a change, which is open once a state is seen to have lost it.
-    pub(crate) fn has_changed_something(&self) -> bool {
-        let mut resources = self.entries.iter().map(|entry| &entry.resource);
-        resources.any(|one| one.action == Action::Update && one.is_begun())
     }
 
     /// Whether something may be open that is not listed, so that only a person can settle it.
@@ -92,9 +76,8 @@ impl Record {
     /// it is the same object, and nothing tells that it is none.
     pub(crate) fn compare_by_id(&mut self, stored: &Stored) {
         for entry in &mut self.entries {
-            let is_changed = entry.resource.action == Action::Update;
             let is_known = entry.resource.id.is_none() || entry.is_stored == Some(true);
-            if !is_known && !is_changed {
+            if !is_known {
                 entry.compare(stored);
             }
         }
@@ -216,9 +199,6 @@ mod tests {
             (Create, Failed, Some(false), false),
             (Create, NotBegun, None, false),
             (Update, InFlight, None, false),
-            (Update, InFlight, Some(false), true),
-            (Update, Complete, Some(false), true),
-            (Update, NotBegun, Some(false), false),
             (Destroy, InFlight, None, false),
             (Import, Complete, Some(false), false),
             (Read, Complete, None, false),

@@ -107,9 +107,9 @@ impl Kept {
             let has_just_begun = |record: &Record| record.has_told_nothing() && record.dropped <= 1;
             let records = records.filter(|record| !has_just_begun(record));
             let records = records.map(Record::taken_as_over);
-            found.take_in(records.filter(|record| {
-                record.stand != Stand::Running || record.is_open() || record.has_changed_something()
-            }));
+            found.take_in(
+                records.filter(|record| record.stand != Stand::Running || record.is_open()),
+            );
             Ok(())
         };
         let mut others = recent_commits(host, directory).await;

@@ -218,8 +218,8 @@ pub(super) async fn leave_in_doubt<H: Host>(
         for record in records.iter_mut() {
             record.compare_by_id(&stored);
         }
+        records.retain(Record::is_open);
     }
-    records.retain(Record::is_open);
 }
 
 /// Says what is open where nobody knows whether it is still being made, or which state it is about.

@@ -84,12 +84,12 @@ impl Left {
     /// Whether the next deploy may make it again, because nobody knows whether it is there.
     pub(crate) fn may_be_made_again(&self) -> bool {
         let kind = self.kind();
-        let is_lacking = match self.resource.action {
-            Action::Create | Action::Replace | Action::Import => self.is_stored != Some(true),
-            Action::Update => self.is_stored == Some(false),
-            Action::Destroy | Action::Read => false,
-        };
-        is_lacking && matches!(kind, Kind::InFlight | Kind::MayExist | Kind::InDoubt)
+        matches!(kind, Kind::InFlight | Kind::MayExist | Kind::InDoubt)
+            && self.is_stored != Some(true)
+            && matches!(
+                self.resource.action,
+                Action::Create | Action::Replace | Action::Import
+            )
     }
 
     /// What there is by its id at its address, where a wrapper does not give it another one.

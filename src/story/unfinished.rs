@@ -168,13 +168,12 @@ impl Unfinished {
     }
 }
 
-/// What is known to be there. A replacement whose old object is still being destroyed has its id too,
-/// and what is changed was there before. What contradicts itself has none, and a wrapper's address is
-/// not one of this place.
+/// What is known to be there. A replacement whose old object is still being destroyed has its id too.
+/// What contradicts itself has none, and a wrapper's address is not one of this place.
 fn known(resource: &Resource) -> Option<Made> {
     let is_made = match resource.stage {
         Fate::Complete => true,
-        Fate::InFlight | Fate::GivenUp => resource.action != Action::Create,
+        Fate::InFlight | Fate::GivenUp => resource.action == Action::Replace,
         Fate::InDoubt | Fate::NotBegun | Fate::Failed => false,
     };
     let id = resource.id.clone()?;

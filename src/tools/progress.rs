@@ -292,11 +292,6 @@ impl Stored {
                 // Where it was a deposed object, its resource is there.
                 Some(!ids.is_some_and(|ids| old.is_none_or(|old| ids.contains(old))))
             }
-            // What is changed was in the state before, and a state may have lost it since. Another id at
-            // its address tells nothing: a change may have given it.
-            Action::Update if resource.is_begun() && !self.0.contains_key(&resource.address) => {
-                Some(false)
-            }
             Action::Destroy | Action::Update | Action::Read => None,
         }
     }
@@ -342,27 +337,6 @@ impl PlaceName {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_changed_is_missed_only_where_the_state_has_lost_it() {
-        let changed = |stage, id| Resource {
-            action: Action::Update,
-            ..Resource::created("a.b", stage, id)
-        };
-        let ids = vec!["1".to_owned()];
-        let stored = Stored(BTreeMap::from([("a.b".to_owned(), ids)]));
-        for (stored, stage, id, known) in [
-            (&stored, Fate::Complete, Some("1"), None),
-            (&stored, Fate::InFlight, None, None),
-            (&stored, Fate::Complete, Some("2"), None),
-            (&Stored::default(), Fate::Complete, Some("1"), Some(false)),
-            (&Stored::default(), Fate::InFlight, None, Some(false)),
-            (&Stored::default(), Fate::NotBegun, Some("1"), None),
-        ] {
-            let is_known = stored.knows(&changed(stage, id));
-            assert_eq!(is_known, known, "{stored:?} {stage:?} {id:?}");
-        }
-    }
 
     #[test]
     fn what_is_destroyed_is_gone_from_the_state_though_what_took_its_place_is_there() {

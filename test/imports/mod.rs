@@ -221,26 +221,6 @@ fn a_deploy_that_would_make_it_again_stops_before_and_says_how_it_is_brought_bac
 }
 
 #[test]
-fn what_was_changed_and_the_state_has_lost_is_named_and_not_made_again() {
-    for program in PROGRAMS {
-        let pipeline = Pipeline::begin();
-        let project = project(program, &[object("a", "")]);
-        make(&project, "a", "one", None);
-        let changed = ("slow_object.a", "update", "in_flight", Some("one"));
-        pipeline.leave(&project, &[changed]);
-        let finished = pipeline.deploy(&project).finish();
-        finished
-            .expect_said("In flight: slow_object.a (not in the state).")
-            .expect_said("import {\n  to = slow_object.a\n  id = \"one\"\n}");
-        expect_nothing_done(&project, &finished, &[]);
-        let finished = pipeline.importing(&project).finish();
-        finished.expect_code(0);
-        assert_eq!(in_the_world(&project, "a"), ["one"], "{finished}");
-        expect_settled(&project, &finished);
-    }
-}
-
-#[test]
 fn a_replacement_that_was_not_stored_is_imported_once_the_old_object_is_gone_from_the_state() {
     const CREATE_FIRST: &str = "lifecycle {\n    create_before_destroy = true\n  }";
     for program in PROGRAMS {

@@ -77,19 +77,6 @@ async fn what_was_planned_is_applied_only_where_it_makes_nothing_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_changed_and_the_state_has_lost_is_not_made_again() {
-    let mut world = world(None, &[again()]);
-    world.deploy.on_unfinished = OnUnfinished::Report;
-    let changed = Resource {
-        action: Action::Update,
-        ..Resource::created("fake.made", Fate::InFlight, Some("1"))
-    };
-    world.shelf.records.replace(vec![left_by(vec![changed])]);
-    assert_eq!(world.deploy().await.exit, Exit::Unfinished);
-    assert!(world.has_deployed(), "only its plan was made");
-}
-
-#[tokio::test(start_paused = true)]
 async fn nothing_is_imported_that_may_be_of_another_state() {
     let mut world = world(None, &[again()]);
     world.place.shares_its_name = true;
