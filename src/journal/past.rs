@@ -29,6 +29,10 @@ impl Entry {
         if address.contains(MASK) && !stored.0.contains_key(address) {
             return;
         }
+        // What the state has had once was not lost by the kill: it is gone because somebody wanted that.
+        if self.is_stored == Some(true) {
+            return;
+        }
         // What the state has by now somebody else may have made.
         if self.resource.id.is_none() && self.is_stored == Some(false) {
             return;

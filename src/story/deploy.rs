@@ -182,7 +182,7 @@ impl<S: Stage> Story<'_, S> {
         watch: &mut Watch<'_>,
     ) -> io::Result<Ending> {
         let prepared = prepared.map_err(io::Error::other)?;
-        let command = self.started_instant(prepared.command);
+        let command = self.started_by_us(prepared.command);
         let Watch {
             used,
             warned,
@@ -259,7 +259,7 @@ impl<S: Stage> Story<'_, S> {
     }
 
     /// A command that says whose it is, in the directory of the deploy.
-    fn started_instant(&self, mut command: Command) -> Command {
+    fn started_by_us(&self, mut command: Command) -> Command {
         if let Some(build) = &self.inquiry.build {
             command.env(STAMP, build.owner.name_of_run());
         }

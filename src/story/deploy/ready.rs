@@ -100,7 +100,7 @@ impl<S: Stage> Story<'_, S> {
         self.journal.write(self.stage, looked_back).await;
         Err(NotBegun {
             conclusion: Conclusion::unfinished(locks.clone(), why),
-            lacking: Some(weighed.lacking()),
+            lacking: Some(weighed.lacking()).filter(|lacking| !lacking.is_empty()),
         })
     }
 

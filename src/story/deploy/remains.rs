@@ -84,7 +84,9 @@ impl<S: Stage> Story<'_, S> {
         self.add_way_back(&mut imports, self.tool, of_others).await;
         let not_stored = remains.of(Kind::NotStored).filter_map(Left::made);
         self.add_way_back(&mut imports, place, not_stored).await;
-        remains.imports = Some(imports);
+        // A plan has looked at nothing, and what an earlier deploy has written may be all that tells of it.
+        let is_known = !imports.is_empty() || !used.is_plan();
+        remains.imports = is_known.then_some(imports);
         remains
     }
 

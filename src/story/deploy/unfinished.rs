@@ -116,8 +116,14 @@ impl<S: Stage> Story<'_, S> {
         };
         let entries = records.iter().flat_map(|record| {
             let is_surely_of_it = is_sure(record);
+            let is_logged = logged == Some(*record);
+            let is_meant = move |resource: &Resource| {
+                // What a log tells to be replaced was there before, perhaps in another place.
+                let may_be_here = !is_logged || resource.action == Action::Create;
+                is_surely_of_it || may_be_here && !is_made_in(stored, resource)
+            };
             let entries = record.entries.iter();
-            entries.filter(move |entry| is_surely_of_it || !is_made_in(stored, &entry.resource))
+            entries.filter(move |entry| is_meant(&entry.resource))
         });
         let unfinished = Unfinished {
             misses_some: records.iter().any(|record| record.misses_some()),

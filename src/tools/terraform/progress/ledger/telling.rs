@@ -27,7 +27,10 @@ impl Ledger {
         let more = entries.len().saturating_sub(most);
         if more > 0 {
             let need = |(_, entry): &(&Key, &Entry)| (entry.stage().rank(), Reverse(entry.news));
-            entries.select_nth_unstable_by_key(most, need);
+            // Of those that are needed alike, always the same ones, or a record would change each time.
+            entries.select_nth_unstable_by(most, |one, other| {
+                need(one).cmp(&need(other)).then_with(|| one.0.cmp(other.0))
+            });
             entries.truncate(most);
             entries.sort_unstable_by_key(|(key, _)| *key);
         }
