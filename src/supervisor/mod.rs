@@ -19,6 +19,7 @@ mod lines;
 mod lookout;
 mod memory;
 mod output;
+mod pipes;
 mod process;
 mod run;
 mod running;

@@ -7,22 +7,22 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io;
 use std::iter;
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
 use super::budget::LAST_WORDS;
 use super::lines::{Audience, Lines};
+use super::pipes::{is_empty, wait_for_bytes, write_whole};
 use super::words::Ear;
 
 /// How many bytes one read takes: as many as a Linux pipe holds.
@@ -358,45 +358,4 @@ impl Shared {
             }
         }
     }
-}
-
-/// Waits until something can be read from a pipe, or its last writer is gone.
-fn wait_for_bytes(source: &OwnedFd) {
-    // Where this fails, the read that follows waits, or tells why it cannot.
-    let _ = poll_whole(source, PollTimeout::NONE);
-}
-
-/// Whether nothing is to be read from a pipe just now.
-fn is_empty(source: &OwnedFd) -> bool {
-    matches!(poll_whole(source, PollTimeout::ZERO), Ok(0))
-}
-
-/// A signal ends no poll early.
-fn poll_whole(source: &OwnedFd, limit: PollTimeout) -> nix::Result<i32> {
-    loop {
-        let mut pipe = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut pipe, limit) {
-            Err(nix::errno::Errno::EINTR) => {}
-            answer => return answer,
-        }
-    }
-}
-
-/// Writes all of `bytes`, also where whoever shares our output has made it non-blocking.
-fn write_whole(target: &mut File, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match target.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(length) => bytes = &bytes[length..],
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                poll(
-                    &mut [PollFd::new(target.as_fd(), PollFlags::POLLOUT)],
-                    PollTimeout::NONE,
-                )?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

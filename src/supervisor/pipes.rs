@@ -1,0 +1,49 @@
+//! Reading and writing that no signal ends early, and no setting of whoever shares the file.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Waits until something can be read from a pipe, or its last writer is gone.
+pub(super) fn wait_for_bytes(source: &OwnedFd) {
+    // Where this fails, the read that follows waits, or tells why it cannot.
+    let _ = poll_whole(source, PollTimeout::NONE);
+}
+
+/// Whether nothing is to be read from a pipe just now.
+pub(super) fn is_empty(source: &OwnedFd) -> bool {
+    matches!(poll_whole(source, PollTimeout::ZERO), Ok(0))
+}
+
+/// A signal ends no poll early.
+fn poll_whole(source: &OwnedFd, limit: PollTimeout) -> nix::Result<i32> {
+    loop {
+        let mut pipe = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut pipe, limit) {
+            Err(Errno::EINTR) => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// Writes all of `bytes`, also where whoever shares our output has made it non-blocking.
+pub(super) fn write_whole(target: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match target.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(length) => bytes = &bytes[length..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                poll(
+                    &mut [PollFd::new(target.as_fd(), PollFlags::POLLOUT)],
+                    PollTimeout::NONE,
+                )?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
