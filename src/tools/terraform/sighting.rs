@@ -18,10 +18,9 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
     if effect == Effect::None || call.takes_no_lock() {
         return Sighting::Nothing;
     }
-    let entered = entered(seen);
     let directory = match &call.directory {
-        Some(directory) => entered.join(directory),
-        None => entered,
+        Some(into) => led_into(seen, into),
+        None => entered(seen),
     };
     let mut terraform = Terraform {
         binary: seen.program.clone(),
@@ -111,6 +110,25 @@ fn entered(seen: &SeenTool) -> PathBuf {
         .unwrap_or_else(|| seen.directory.clone())
 }
 
+/// Where `-chdir` leads it. Terraform goes there itself, right after it was started, and whoever looks a
+/// moment later sees it there already: the word must not lead further on then.
+fn led_into(seen: &SeenTool, into: &Path) -> PathBuf {
+    let named = seen.environment.get("PWD").map(Path::new);
+    let from_named = named
+        .filter(|named| named.is_absolute())
+        .map(|named| named.join(into));
+    let is_there = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|path| path == seen.directory);
+    if let Some(arrived) = from_named.filter(is_there) {
+        return arrived;
+    }
+    let further = entered(seen).join(into);
+    if further.is_dir() {
+        further
+    } else {
+        seen.directory.clone()
+    }
+}
+
 /// What the saved plan says that is applied, where one is.
 fn planned(
     effect: Effect,
@@ -150,6 +168,17 @@ mod tests {
     use super::*;
     use crate::environment::Environment;
 
+    fn seen(line: &str) -> SeenTool {
+        let words = ["terraform"].into_iter().chain(line.split(' '));
+        SeenTool {
+            program: PathBuf::new(),
+            arguments: words.map(str::to_owned).collect(),
+            directory: PathBuf::new(),
+            environment: Environment::default(),
+            is_heard: true,
+        }
+    }
+
     #[test]
     fn a_plan_is_told_from_what_may_change_something() {
         for (line, expected) in [
@@ -161,15 +190,38 @@ mod tests {
             ("destroy -auto-approve", Purpose::Change),
             ("state rm a.b", Purpose::Change),
         ] {
-            let words = ["terraform"].into_iter().chain(line.split(' '));
-            let seen = SeenTool {
-                program: PathBuf::new(),
-                arguments: words.map(str::to_owned).collect(),
-                directory: PathBuf::new(),
-                environment: Environment::default(),
-                is_heard: true,
-            };
-            assert_eq!(purpose(&seen), expected, "{line}");
+            assert_eq!(purpose(&seen(line)), expected, "{line}");
+        }
+    }
+    #[test]
+    fn chdir_leads_to_the_same_place_before_and_after_terraform_has_gone_there() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(scratch.path()).unwrap();
+        let infra = root.join("infra");
+        fs::create_dir_all(infra.join("live")).unwrap();
+        let link = root.join("link");
+        std::os::unix::fs::symlink(&infra, &link).unwrap();
+        let text = |path: &Path| path.display().to_string();
+        for (directory, named, into, expected) in [
+            (&root, text(&root), "infra", &infra),
+            (&infra, text(&root), "infra", &infra),
+            (&infra, text(&root), "link", &link),
+            (&root, String::new(), "infra", &infra),
+            // Whoever has started it has not said where, and it is there.
+            (&infra, String::new(), "infra", &infra),
+            (&infra, text(&root), "live", &infra.join("live")),
+            (&infra, text(&infra), "live", &infra.join("live")),
+            (&root, text(&infra), "..", &infra.join("..")),
+        ] {
+            let mut seen = seen("apply");
+            seen.directory = directory.clone();
+            seen.environment = Environment::parse(format!("PWD={named}\0").as_bytes());
+            assert_eq!(
+                led_into(&seen, Path::new(into)).components().as_path(),
+                expected.as_path().components().as_path(),
+                "{} {named} {into}",
+                directory.display()
+            );
         }
     }
 }
