@@ -10,18 +10,21 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 /// Waits until something can be read from a pipe, or its last writer is gone.
 pub(super) fn wait_for_bytes(source: &OwnedFd) {
     // Where this fails, the read that follows waits, or tells why it cannot.
-    let _ = poll_whole(source, PollTimeout::NONE);
+    let _ = poll_whole(source, PollFlags::POLLIN, PollTimeout::NONE);
 }
 
 /// Whether nothing is to be read from a pipe just now.
 pub(super) fn is_empty(source: &OwnedFd) -> bool {
-    matches!(poll_whole(source, PollTimeout::ZERO), Ok(0))
+    matches!(
+        poll_whole(source, PollFlags::POLLIN, PollTimeout::ZERO),
+        Ok(0)
+    )
 }
 
 /// A signal ends no poll early.
-fn poll_whole(source: &OwnedFd, limit: PollTimeout) -> nix::Result<i32> {
+fn poll_whole(file: &impl AsFd, flags: PollFlags, limit: PollTimeout) -> nix::Result<i32> {
     loop {
-        let mut pipe = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
+        let mut pipe = [PollFd::new(file.as_fd(), flags)];
         match poll(&mut pipe, limit) {
             Err(Errno::EINTR) => {}
             answer => return answer,
@@ -37,10 +40,7 @@ pub(super) fn write_whole(target: &mut File, mut bytes: &[u8]) -> io::Result<()>
             Ok(length) => bytes = &bytes[length..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                poll(
-                    &mut [PollFd::new(target.as_fd(), PollFlags::POLLOUT)],
-                    PollTimeout::NONE,
-                )?;
+                poll_whole(target, PollFlags::POLLOUT, PollTimeout::NONE)?;
             }
             Err(error) => return Err(error),
         }

@@ -84,8 +84,8 @@ impl<S: Stage> Story<'_, S> {
         self.add_way_back(&mut imports, self.tool, of_others).await;
         let not_stored = remains.of(Kind::NotStored).filter_map(Left::made);
         self.add_way_back(&mut imports, place, not_stored).await;
-        // A plan has looked at nothing, and what an earlier deploy has written may be all that tells of it.
-        let is_known = !imports.is_empty() || !used.is_plan();
+        // Whoever has changed nothing has looked at nothing, and what an earlier deploy has written may be all that tells of it.
+        let is_known = !imports.is_empty() || used.may_have_changed();
         remains.imports = is_known.then_some(imports);
         remains
     }

@@ -119,7 +119,11 @@ impl<S: Stage> Story<'_, S> {
             let is_logged = logged == Some(*record);
             let is_meant = move |resource: &Resource| {
                 // What a log tells to be replaced was there before, perhaps in another place.
-                let may_be_here = !is_logged || resource.action == Action::Create;
+                let had_it_here = resource.old_id.as_ref().is_some_and(|old| {
+                    let ids = stored.0.get(&resource.address);
+                    ids.is_some_and(|ids| ids.contains(old))
+                });
+                let may_be_here = !is_logged || resource.action == Action::Create || had_it_here;
                 is_surely_of_it || may_be_here && !is_made_in(stored, resource)
             };
             let entries = record.entries.iter();

@@ -75,7 +75,10 @@ impl Ledger {
     /// so where something is, another run of the same name goes on beside it, and nothing is forgotten.
     pub(super) fn forget(&mut self, unit: Option<&str>) {
         let is_open = |((of, _), entry): (&Key, &Entry)| {
-            let is_over = matches!(entry.stage(), Fate::Complete | Fate::NotBegun);
+            let is_over = matches!(
+                entry.stage(),
+                Fate::Complete | Fate::NotBegun | Fate::Failed
+            );
             of.as_deref() == unit && !is_over && entry.action() != Action::Read
         };
         if self.entries.iter().any(is_open) {
@@ -131,6 +134,10 @@ impl Ledger {
             });
             return;
         };
+        // What has failed is not going on beside what begins now.
+        if step.stage == Fate::Failed {
+            step.open = 0;
+        }
         step.open = step.open.saturating_add(1);
         if action == Action::Create && is_replaced {
             step.id = None;

@@ -60,3 +60,20 @@ fn of_a_log_only_what_has_not_ended_well_is_told() {
         1
     );
 }
+
+#[test]
+fn a_run_that_has_ended_well_at_the_second_try_is_forgotten_and_one_that_goes_on_is_not() {
+    let failed = "a.b: Creating...\n\u{2577}\n\u{2502} Error: no\n\u{2502} \n\
+        \u{2502}   with a.b,\n\u{2575}\n";
+    let again = "a.b: Creating...\na.b: Creation complete after 0s [id=1]\n";
+    let beside = "a.c: Creating...\n";
+    let complete = "\nApply complete! Resources: 1 added.\n";
+    for (text, left) in [
+        (format!("{failed}{again}{complete}"), 0),
+        (format!("{again}{complete}"), 0),
+        (format!("{beside}{again}{complete}"), 2),
+    ] {
+        let told = heard_by(Progress::of_log(), &text).told();
+        assert_eq!(told.resources.len(), left, "{text} {told:#?}");
+    }
+}
