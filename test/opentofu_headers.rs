@@ -4,16 +4,17 @@ use crate::opentofu::{noting, path};
 use crate::support::project::thing;
 use crate::support::{Kind, Project, Softstop, Step};
 
+/// From now on the server answers nobody else.
+fn demand_header(project: &Project) {
+    let http = project.store.http.as_ref().unwrap();
+    http.demand("X-State-Token", "s3cret-header");
+}
+
 #[test]
 fn the_headers_of_an_http_backend_are_sent_and_never_printed() {
     let step = Step::of_a_new_pipeline();
     let project = Project::orphaned(Kind::HttpStrict, &step);
-    project
-        .store
-        .http
-        .as_ref()
-        .unwrap()
-        .demand("X-State-Token", "s3cret-header");
+    demand_header(&project);
     let with_header = |value: &str| {
         let headers = format!("headers = {{ \"X-State-Token\" = \"{value}\" }}\n}}\n");
         let block = project.store.block();
@@ -51,12 +52,7 @@ fn the_headers_of_an_http_backend_are_sent_and_never_printed() {
 #[test]
 fn a_deploy_that_never_had_a_lock_raises_no_alarm_about_one() {
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
-    project
-        .store
-        .http
-        .as_ref()
-        .unwrap()
-        .demand("X-State-Token", "s3cret-header");
+    demand_header(&project);
     let finished = Softstop::deploy(&project)
         .env("PATH", path(&project, true))
         .env("TERRAFORM_BIN", "tofu")

@@ -76,22 +76,12 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use super::super::past;
     use super::*;
-    use crate::lock::Owner;
-    use crate::tools::progress::{Begun, PlaceName};
+    use crate::tools::progress::Begun;
 
     fn record(resources: Vec<Resource>) -> Record {
-        let stamp = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
-            22222222-2222-4222-8222-222222222222/1/0123456789ab";
-        Record {
-            owner: Owner::parse(stamp).unwrap(),
-            commit: "0123456789ab".to_owned(),
-            place: PlaceName::on_s3("."),
-            stand: Stand::Running,
-            entries: resources.into_iter().map(Entry::of).collect(),
-            dropped: 0,
-            has_plan: true,
-        }
+        past::tests::record(resources.into_iter().map(Entry::of).collect())
     }
 
     fn told(resources: Vec<Resource>) -> Told {

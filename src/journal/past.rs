@@ -126,7 +126,7 @@ impl Record {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
@@ -156,7 +156,8 @@ mod tests {
         }
     }
 
-    fn record(entries: Vec<Entry>) -> Record {
+    /// What a deploy that has planned has told, and is not over.
+    pub(in crate::journal) fn record(entries: Vec<Entry>) -> Record {
         let stamp = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
             22222222-2222-4222-8222-222222222222/1/0123456789ab";
         Record {
