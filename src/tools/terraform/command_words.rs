@@ -154,7 +154,7 @@ fn lists(words: &[String]) -> Option<Vec<List<'_>>> {
 
 fn list(text: &str) -> List<'_> {
     let calls = text.split(['&', '|']);
-    let calls = calls.map(|call| call.split_whitespace().collect::<Vec<_>>());
+    let calls = calls.map(|call| without_exec(call.split_whitespace().collect()));
     let mut steps = text.split("&&");
     let first = steps.next().unwrap_or_default();
     let links = if !is_one(first) && !selects_or_makes(first) || !steps.clone().all(is_one) {
@@ -168,6 +168,14 @@ fn list(text: &str) -> List<'_> {
         calls: calls.filter(|call| !call.is_empty()).collect(),
         links,
     }
+}
+
+/// A call that takes the shell's place is seen through like any other: what follows it does not run.
+fn without_exec(mut call: Vec<&str>) -> Vec<&str> {
+    if matches!(call[..], ["exec", program, ..] if !program.starts_with('-')) {
+        call.remove(0);
+    }
+    call
 }
 
 fn is_one(step: &str) -> bool {
@@ -250,6 +258,8 @@ mod tests {
             "terraform init; terraform validate",
             "cd infra && terraform plan -lock=false",
             "echo x | terraform fmt",
+            "exec terraform version",
+            "cd infra && exec terraform output",
         ] {
             assert!(takes_no_lock(&script(text)), "{text}");
         }
@@ -261,7 +271,9 @@ mod tests {
             "terraform version; make deploy",
             "terraform version; $RUN",
             "terraform version; eval x",
-            "exec terraform version",
+            "exec terraform apply",
+            "exec -c terraform version",
+            "exec make deploy",
         ] {
             assert!(!takes_no_lock(&script(text)), "{text}");
         }
