@@ -14,7 +14,9 @@ use crate::tools::recovering::{Draft, Step};
 
 /// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist yet; `apply`
 /// and `plan` create it.
-const INIT: &str = r#"TF_WORKSPACE= "$0" init -input=false "$@""#;
+const INIT: &str = r#"(unset TF_WORKSPACE; exec "$0" init -input=false "$@")"#;
+/// The same where `init` itself needs the name of the workspace.
+const INIT_OF_WORKSPACE: &str = r#""$0" init -input=false "$@""#;
 const APPLY: &str = r#"exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
 const APPLY_PLAN: &str =
     r#"exec "$0" apply -input=false -lock-timeout="$LOCK_TIMEOUT" "$PLAN_FILE""#;
@@ -36,15 +38,30 @@ const DRAFT: &str = r#""$0" plan -input=false -detailed-exitcode=false -lock-tim
 const REFRESH: &str =
     r#"exec "$0" apply -refresh-only -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
 
-/// The command of one step of a job by this program.
-pub(super) fn step(
-    binary: &Path,
-    backend_config: &[String],
-    step: Step<'_>,
-) -> io::Result<Prepared> {
+/// How a directory is initialised.
+#[derive(Clone, Copy)]
+pub(super) struct Setup<'a> {
+    pub(super) binary: &'a Path,
+    pub(super) backend_config: &'a [String],
+    /// Whether the backend cannot be initialised without the workspace that TF_WORKSPACE names.
+    pub(super) needs_workspace: bool,
+}
+
+impl Setup<'_> {
+    fn script(self) -> &'static str {
+        if self.needs_workspace {
+            INIT_OF_WORKSPACE
+        } else {
+            INIT
+        }
+    }
+}
+
+/// The command of one step of a job.
+pub(super) fn step(setup: Setup<'_>, step: Step<'_>) -> io::Result<Prepared> {
     let draft;
     let (script, plan, shown) = match step {
-        Step::SetUp => (INIT.to_owned(), None, None),
+        Step::SetUp => (setup.script().to_owned(), None, None),
         Step::Plan(to) => {
             draft = to.plan();
             (format!("{DRAFT}\n{SHOW}"), Some(draft.as_path()), Some(to))
@@ -53,8 +70,8 @@ pub(super) fn step(
         Step::Refresh => (REFRESH.to_owned(), None, None),
         Step::Apply(plan) => (APPLY_PLAN.to_owned(), Some(plan), None),
     };
-    let options = matches!(step, Step::SetUp).then_some(backend_config);
-    let mut prepared = shell(&script, binary, options.unwrap_or_default())?;
+    let options = matches!(step, Step::SetUp).then_some(setup.backend_config);
+    let mut prepared = shell(&script, setup.binary, options.unwrap_or_default())?;
     let variables = [
         ("PLAN_FILE", plan.map(Path::to_owned)),
         ("SHOWN", shown.map(Draft::shown)),
@@ -65,18 +82,15 @@ pub(super) fn step(
     Ok(prepared)
 }
 
-/// The command that does the job by this program.
-pub(super) fn default_command(
-    binary: &Path,
-    backend_config: &[String],
-    job: &Job,
-) -> io::Result<Prepared> {
+/// The command that does the job.
+pub(super) fn default_command(setup: Setup<'_>, job: &Job) -> io::Result<Prepared> {
     let (then, plan) = match job {
         Job::Apply => (APPLY, None),
         Job::Plan(file) => (PLAN, Some(file)),
         Job::ApplyPlan(file) => (APPLY_PLAN, Some(file)),
     };
-    let mut prepared = shell(&format!("{INIT}\n{then}"), binary, backend_config)?;
+    let script = format!("{}\n{then}", setup.script());
+    let mut prepared = shell(&script, setup.binary, setup.backend_config)?;
     if let Some(file) = plan {
         let command = &mut prepared.command;
         command
@@ -104,4 +118,40 @@ pub(super) fn readable(plan: &Path) -> PathBuf {
     let mut name = plan.as_os_str().to_owned();
     name.push(".txt");
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written by another process: a program that another test's fork still has open for writing cannot
+    /// be started.
+    const WRITE: &str =
+        r#"printf '#!/bin/sh\necho "$1 ${TF_WORKSPACE-unset}"\n' >"$0" && chmod +x "$0""#;
+
+    #[test]
+    fn the_workspace_reaches_every_call_but_an_init_that_needs_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("terraform");
+        let written = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(WRITE)
+            .arg(&program)
+            .status();
+        assert!(written.unwrap().success());
+        let said = |needs_workspace| {
+            let setup = Setup {
+                binary: &program,
+                backend_config: &[],
+                needs_workspace,
+            };
+            let mut command = default_command(setup, &Job::Apply).unwrap().command;
+            command.env("LOCK_TIMEOUT", "0s");
+            let output = command.env("TF_WORKSPACE", "prod").output().unwrap();
+            assert!(output.status.success());
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(said(false), "init unset\napply prod\n");
+        assert_eq!(said(true), "init prod\napply prod\n");
+    }
 }

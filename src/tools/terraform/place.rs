@@ -10,6 +10,7 @@ use super::backend::{Backend, DEFAULT_BACKEND};
 use super::backend_config::check_files;
 use super::backends::ALL;
 use super::configuration::Configuration;
+use super::default_command::Setup;
 use super::essence::Secrets;
 use super::opentofu::is_called_opentofu;
 use super::plan_file;
@@ -247,6 +248,17 @@ impl Terraform {
             (None, initialised) => configuration.block()?.or(initialised),
         };
         Ok(used.map_or_else(|| DEFAULT_BACKEND.to_owned(), |backend| backend.kind))
+    }
+
+    /// How the default command initialises the directory.
+    pub(super) fn setup(&self) -> Setup<'_> {
+        let kind = self.kind_of_backend();
+        Setup {
+            binary: &self.binary,
+            backend_config: &self.backend_config,
+            // They let no `init` end that does not know which of their workspaces is meant.
+            needs_workspace: kind.is_ok_and(|kind| matches!(kind.as_str(), "cloud" | "remote")),
+        }
     }
 
     /// The workspace whose state the deploy uses.

@@ -125,8 +125,7 @@ impl Processes for Terraform {
 
     fn default_command(&self, job: &Job, lock_timeout: Duration) -> Result<Prepared, ToolError> {
         let mut prepared =
-            default_command::default_command(&self.binary, &self.backend_config, job)
-                .map_err(ToolError::Scratch)?;
+            default_command::default_command(self.setup(), job).map_err(ToolError::Scratch)?;
         self.surround(&mut prepared.command, lock_timeout);
         Ok(prepared)
     }
@@ -344,8 +343,7 @@ impl Recovering for Terraform {
         job: &Job,
         lock_timeout: Duration,
     ) -> Result<Prepared, ToolError> {
-        let mut prepared = default_command::step(&self.binary, &self.backend_config, step)
-            .map_err(ToolError::Scratch)?;
+        let mut prepared = default_command::step(self.setup(), step).map_err(ToolError::Scratch)?;
         self.surround(&mut prepared.command, lock_timeout);
         // What is meant for the apply of the default command decides what its plan says.
         if *job == Job::Apply {
