@@ -282,6 +282,20 @@ fn a_list_for_a_variable_that_takes_one_value_is_refused_before_anything_runs() 
 }
 
 #[test]
+fn a_workspace_that_bitbucket_has_left_as_the_name_of_a_variable_is_refused_before_anything_runs() {
+    let project = Project::new(Kind::Local, "");
+    let finished = Softstop::in_directory(&project.directory, project.scratch())
+        .arguments(["--pipe"])
+        .env("COMMAND", "touch ran")
+        .env("WORKSPACE", "$STAGE")
+        .finish();
+    finished
+        .expect_code(2)
+        .expect_said("WORKSPACE is \"$STAGE\", and no variable of that name is set");
+    assert!(!project.directory.join("ran").exists());
+}
+
+#[test]
 fn a_directory_behind_a_link_is_entered_as_cd_enters_it() {
     let project = Project::new(Kind::Local, "");
     let scratch = fs::canonicalize(project.scratch()).unwrap();

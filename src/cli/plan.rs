@@ -13,6 +13,7 @@ use super::planning::Planning;
 use super::saved_plan::SavedPlan;
 use crate::bitbucket::api::Api;
 use crate::credentials::{self, Federation};
+use crate::pipe::not_replaced::{NotReplaced, is_not_replaced};
 use crate::pipe::variables::{self, Variables};
 use crate::pipe::{Image, Misspelt};
 use crate::story::deploy::{Deploy, Runs};
@@ -77,11 +78,13 @@ impl Task {
 /// Checks all that can be checked, and gives every reason why something cannot be done.
 pub(crate) fn plan(work: Work, image: Image) -> Result<Plan, Refusal> {
     let variables = Variables::of_environment(image);
-    let wrong_lists = variables.wrong_lists();
+    let wrong_lists = variables.wrong_lists().map(|error| error.to_string());
+    let not_replaced = NotReplaced::all(variables, image).into_iter();
+    let not_replaced = not_replaced.map(|error| error.to_string());
     let mut planning = Planning {
         variables,
         chosen: None,
-        reasons: wrong_lists.map(|error| error.to_string()).collect(),
+        reasons: wrong_lists.chain(not_replaced).collect(),
     };
     let general = work.general();
     let (grace_period, debug) = (general.grace_period, general.debug);
@@ -152,9 +155,8 @@ impl Work {
 impl CredentialOptions {
     /// Lets all that softstop starts find the step's token, where it is to be exchanged.
     fn federate(&self) -> Result<Option<Federation>, String> {
-        // Bitbucket may leave `$NAME` as it is where NAME is not set.
         let given = |value: &Option<String>| {
-            variables::given(value.clone()).filter(|value| !value.trim().starts_with('$'))
+            variables::given(value.clone()).filter(|value| !is_not_replaced(value))
         };
         let federation = Federation::lay_out(&credentials::Exchange {
             aws_role: given(&self.aws_oidc_role_arn),

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use super::options::General;
 use crate::bitbucket::api::{Api, Credentials};
+use crate::pipe::not_replaced::is_not_replaced;
 use crate::pipe::variables::{self, Variables};
 
 impl General {
@@ -23,7 +24,10 @@ impl General {
 fn credentials(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Credentials>, &'static str> {
-    let given = |name| variables::given(variable(name)).map(|value| value.trim().to_owned());
+    let given = |name| {
+        let value = variables::given(variable(name)).filter(|value| !is_not_replaced(value));
+        value.map(|value| value.trim().to_owned())
+    };
     if let Some(token) = given("BITBUCKET_ACCESS_TOKEN") {
         return Ok(Some(Credentials::AccessToken(SecretString::from(token))));
     }
@@ -62,6 +66,11 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+        let not_set = ("BITBUCKET_ACCESS_TOKEN", "$BITBUCKET_ACCESS_TOKEN");
+        assert!(matches!(
+            credentials_of(&[email, token, not_set]),
+            Ok(Some(Credentials::ApiToken { .. }))
+        ));
         assert!(matches!(
             credentials_of(&[email, token]),
             Ok(Some(Credentials::ApiToken { .. }))

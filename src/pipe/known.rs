@@ -62,6 +62,18 @@ pub(super) static VARIABLES: [Variable; 27] = [
     common("SOFTSTOP_DEBUG", Holds::One),
 ];
 
+/// Those that count as not given where they hold the name of a variable that is not set: a pipeline
+/// names them for a day on which they are.
+pub(super) const CREDENTIALS: [&str; 7] = [
+    "BITBUCKET_ACCESS_TOKEN",
+    "ATLASSIAN_ACCOUNT_EMAIL",
+    "ATLASSIAN_API_TOKEN",
+    "AWS_OIDC_ROLE_ARN",
+    "GOOGLE_OIDC_CONFIG_FILE",
+    "AZURE_APP_ID",
+    "AZURE_TENANT_ID",
+];
+
 const fn plain(full: &'static str, holds: Holds) -> Variable {
     Variable {
         full,

@@ -2,6 +2,7 @@
 
 mod known;
 mod misspelt;
+pub(crate) mod not_replaced;
 pub(crate) mod variables;
 
 pub(crate) use known::{Image, Variable};
