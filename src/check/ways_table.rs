@@ -195,6 +195,11 @@ fn a_release_that_looks_at_the_lock_that_the_command_takes_is_enough() {
             "WORKING_DIR: base",
         ),
         ("[cd net, terraform apply]", "WORKING_DIR: base/net"),
+        (
+            "case $A in main) echo a ;; *) echo b ;; esac; terraform apply",
+            "WORKING_DIR: base",
+        ),
+        ("if $A; then terraform apply; fi", "WORKING_DIR: base"),
     ] {
         let release = format!("              {release}\n");
         expect(&with_command(command, &release), &[]);

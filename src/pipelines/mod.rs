@@ -1,6 +1,7 @@
 //! What a pipelines file says of locks, as far as a file can tell: for `check`, and for a release that
 //! wants to know whether it runs alone.
 
+mod brackets;
 pub(crate) mod calls;
 pub(crate) mod credentials;
 pub(crate) mod document;
@@ -13,6 +14,8 @@ pub(crate) mod pipeline;
 pub(crate) mod releases;
 mod script;
 pub(crate) mod shell;
+#[cfg(test)]
+mod shell_table;
 mod softstop;
 mod structure;
 mod surroundings;

@@ -135,6 +135,8 @@ impl Reader {
     }
 
     fn export<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) {
+        let mut words = words.into_iter().peekable();
+        let sets_nothing = words.peek().is_none();
         for word in words {
             match assignment(word) {
                 Some((name, value)) => self.shell.export(name, Some(value)),
@@ -143,7 +145,9 @@ impl Reader {
                 None => self.shell.export(word, None),
             }
         }
-        self.doubt_in_block();
+        if !sets_nothing {
+            self.doubt_in_block();
+        }
     }
 
     /// What is set in a condition may not be set behind it.

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::mem;
 use std::str::Chars;
 
+use super::brackets::Brackets;
+
 /// A piece of a script.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -48,6 +50,7 @@ pub(crate) fn split(script: &str) -> impl Iterator<Item = Part> {
         word: None,
         substitutions: Vec::new(),
         here_document: HereDocument::None,
+        brackets: Brackets::default(),
         parts: VecDeque::new(),
     }
 }
@@ -65,6 +68,7 @@ struct Splitter<'a> {
     word: Option<(usize, String)>,
     substitutions: Vec<(u32, String)>,
     here_document: HereDocument,
+    brackets: Brackets,
     parts: VecDeque<Part>,
 }
 
@@ -145,11 +149,13 @@ impl Splitter<'_> {
             }
             '(' if self.word.is_none() => {
                 self.end_command(false);
+                self.brackets.begin();
                 self.parts.push_back(Part::SubshellBegins);
             }
             ')' if !is_list => {
                 self.end_command(false);
-                self.parts.push_back(Part::SubshellEnds);
+                let ends = self.brackets.end().then_some(Part::SubshellEnds);
+                self.parts.extend(ends);
             }
             '<' if self.follows('<') => self.announce_here_document(),
             '\'' => self.copy_until('\''),
@@ -279,6 +285,7 @@ impl Splitter<'_> {
     fn end_command(&mut self, is_piped: bool) {
         self.end_word();
         if let Some((begin, line)) = self.begin.take() {
+            self.brackets.command(&self.words);
             self.parts.push_back(Part::Command(Command {
                 words: mem::take(&mut self.words),
                 text: self.script[begin..self.at].trim_end().to_owned(),
@@ -293,108 +300,4 @@ impl Splitter<'_> {
 /// A text that YAML, JSON and a shell read alike.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn commands(script: &str) -> Vec<Command> {
-        let commands = split(script).filter_map(|part| match part {
-            Part::Command(command) => Some(command),
-            _ => None,
-        });
-        commands.collect()
-    }
-
-    fn words(script: &str) -> Vec<String> {
-        commands(script)
-            .iter()
-            .map(|command| {
-                let words = command.words.iter().map(|word| word.text.as_str());
-                words.collect::<Vec<_>>().join("_")
-            })
-            .collect()
-    }
-
-    #[test]
-    fn operators_and_lines_end_commands() {
-        let script = "a b && c || d; e & f | g\nh;;i";
-        assert_eq!(words(script), ["a_b", "c", "d", "e", "f", "g", "h", "i"]);
-        let piped: Vec<bool> = commands(script).iter().map(|c| c.is_piped).collect();
-        let mut expected = [false; 8];
-        expected[4] = true;
-        assert_eq!(piped, expected);
-    }
-
-    #[test]
-    fn quotes_hold_words_together_and_comments_are_none() {
-        assert_eq!(
-            words("a 'b; c' \"d && \\\"e\" f\\ g # h; i"),
-            ["a_b; c_d && \"e_f g"]
-        );
-        assert_eq!(words("a=$(b; c) \"$(d | e)\" `f; g`"), ["a=$_$_`"]);
-        assert_eq!(words("a#b ''"), ["a#b_"]);
-    }
-
-    #[test]
-    fn redirections_are_part_of_their_command() {
-        assert_eq!(words("a > b 2>&1 &> c <<< d"), ["a_>_b_2>&1_&>_c_d"]);
-    }
-
-    #[test]
-    fn a_here_document_holds_no_commands() {
-        assert_eq!(words("cat <<-'END' > a\nb; c\n\tEND\nd"), ["cat_>_a", "d"]);
-        assert_eq!(words("cat << END"), ["cat"]);
-    }
-
-    #[test]
-    fn subshells_begin_and_end() {
-        let parts: Vec<Part> = split("(a; b) && c").collect();
-        assert_eq!(parts[0], Part::SubshellBegins);
-        assert_eq!(parts[3], Part::SubshellEnds);
-        assert_eq!(words("f() { a; }"), ["f()_{_a", "}"]);
-    }
-
-    #[test]
-    fn a_script_within_a_command_is_kept_for_itself() {
-        let script = "a=$(b; c $(d))\n  \"x `e | f`\" <(g) $((1 + 2)) '$(h)' `i";
-        let found: Vec<(u32, String)> = commands(script)
-            .into_iter()
-            .flat_map(|command| command.substitutions)
-            .collect();
-        let expected = [(0, "b; c $(d)"), (1, "e | f"), (1, "g"), (1, "i")];
-        assert_eq!(
-            found,
-            expected.map(|(line, script)| (line, script.to_owned()))
-        );
-    }
-
-    #[test]
-    fn a_function_is_named_with_or_without_a_blank() {
-        assert_eq!(
-            words("f() {\n a\n}\nf () { b; }"),
-            ["f()_{", "a", "}", "f()_{_b", "}"]
-        );
-    }
-
-    #[test]
-    fn a_word_knows_where_it_was_written() {
-        let command = commands("x; a  'b c'd e").remove(1);
-        let written = command
-            .words
-            .iter()
-            .map(|word| &command.text[word.begin..word.end]);
-        assert_eq!(written.collect::<Vec<_>>(), ["a", "'b c'd", "e"]);
-    }
-
-    #[test]
-    fn a_command_knows_its_line_and_how_it_was_written() {
-        let commands = commands("a\n\nb \\\n  'c d' | e\nf");
-        let lines: Vec<u32> = commands.iter().map(|command| command.line).collect();
-        assert_eq!(lines, [0, 2, 3, 4]);
-        assert_eq!(commands[1].text, "b \\\n  'c d'");
-        assert_eq!(commands[3].text, "f");
-        assert_eq!(self::commands("a $(b); c")[0].text, "a $(b)");
-    }
 }

@@ -1,0 +1,44 @@
+//! Which brackets of a script are subshells: behind a pattern of `case`, one stands alone.
+
+use super::shell::Word;
+
+/// Words behind which a command may begin.
+const BEFORE_A_COMMAND: [&str; 7] = ["then", "do", "else", "elif", "if", "{", "!"];
+
+/// What is open, the innermost last.
+#[derive(Default)]
+pub(super) struct Brackets(Vec<Open>);
+
+#[derive(PartialEq, Eq)]
+enum Open {
+    Subshell,
+    Case,
+}
+
+impl Brackets {
+    /// Notices where a `case` begins and ends.
+    pub(super) fn command(&mut self, words: &[Word]) {
+        let mut texts = words.iter().map(|word| word.text.as_str());
+        match texts.find(|text| !BEFORE_A_COMMAND.contains(text)) {
+            Some("case") => self.0.push(Open::Case),
+            Some("esac") if self.0.last() == Some(&Open::Case) => {
+                self.0.pop();
+            }
+            _ => {}
+        }
+    }
+
+    /// A subshell begins. A pattern that has a bracket before it, too, reads like one.
+    pub(super) fn begin(&mut self) {
+        self.0.push(Open::Subshell);
+    }
+
+    /// Whether a subshell ends, and not a pattern.
+    pub(super) fn end(&mut self) -> bool {
+        let is_subshell = self.0.last() == Some(&Open::Subshell);
+        if is_subshell {
+            self.0.pop();
+        }
+        is_subshell
+    }
+}
