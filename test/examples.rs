@@ -43,7 +43,7 @@ fn files_named(name: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The pipelines files that the documents show, each in a file of its own.
+/// The pipelines files and steps that the documents show, each in a file of its own.
 fn shown(directory: &TempDir) -> Vec<PathBuf> {
     let documents = files()
         .into_iter()
@@ -52,9 +52,13 @@ fn shown(directory: &TempDir) -> Vec<PathBuf> {
     for document in documents.chain(pages()) {
         for block in read(&document).split("```yaml\n").skip(1) {
             let block = block.split("```").next().unwrap();
+            let file = directory.path().join(format!("{}.yml", shown.len()));
             if block.contains("pipelines:") {
-                let file = directory.path().join(format!("{}.yml", shown.len()));
                 fs::write(&file, block).unwrap();
+                shown.push(file);
+            } else if block.starts_with("- step:") {
+                let steps = block.replace("\n", "\n    ");
+                fs::write(&file, format!("pipelines:\n  default:\n    {steps}\n")).unwrap();
                 shown.push(file);
             }
         }

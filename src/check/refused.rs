@@ -190,6 +190,7 @@ impl Refused {
             match &*entry.key {
                 "script" | "after-script" if self.is_list(entry) => self.script(&entry.value),
                 "caches" | "services" => drop(self.is_list(entry)),
+                "artifacts" => self.artifacts(entry),
                 "max-time" => self.time_limit(entry),
                 "trigger" if !matches!(entry.value.text(), Some("automatic" | "manual")) => {
                     let reason = "`trigger` is `automatic` or `manual`; write:";
@@ -197,6 +198,15 @@ impl Refused {
                 }
                 _ => {}
             }
+        }
+    }
+
+    fn artifacts(&mut self, artifacts: &Entry) {
+        let mut listed = artifacts.value.items().iter();
+        if listed.any(|item| item.kind() != Kind::Text) {
+            let reason = "an item of `artifacts` is a path; what is more stands below `upload`:";
+            let fix = "artifacts:\n  upload:\n    - name: …";
+            self.say(artifacts.position, reason, fix);
         }
     }
 

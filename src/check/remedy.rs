@@ -1,6 +1,7 @@
 //! What to paste.
 
 use crate::pipelines::calls::Means;
+use crate::pipelines::document::{Entry, Kind, Node};
 use crate::pipelines::pipeline::Deploy;
 use crate::pipelines::shell::quoted;
 
@@ -50,7 +51,16 @@ fn step(deploys: &[Deploy<'_>]) -> Vec<String> {
         let is_command = matches!(deploy.softstop.means, Means::Command { .. });
         deploy.step.image.as_ref().filter(|_| is_command)
     });
-    lines.extend(image.map(|image| format!("image: {image}")));
+    // What a deploy has left running is seen only from where it ran.
+    let runner = deploys
+        .iter()
+        .find_map(|deploy| deploy.step.runner.as_ref());
+    for (key, value) in [("image", image), ("runs-on", runner)] {
+        lines.extend(value.map(|value| match value.text() {
+            Some(text) => format!("{key}: {text}"),
+            None => format!("{key}: {}", in_one_line(value)),
+        }));
+    }
     if deploys
         .iter()
         .any(|deploy| deploy.step.credentials.asks_for_token)
@@ -134,6 +144,26 @@ fn command(deploy: &Deploy<'_>, program: Option<&str>) -> String {
         given.collect::<String>(),
         program.unwrap_or_default()
     )
+}
+
+/// A value as it is in the file, in one line.
+fn in_one_line(node: &Node) -> String {
+    match node.kind() {
+        Kind::Text => quoted(node.text().unwrap_or_default()),
+        Kind::Sequence => {
+            let items: Vec<String> = node.items().iter().map(|item| in_one_line(item)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Kind::Mapping => {
+            let pairs = node.entries().iter().map(|Entry { key, value, .. }| {
+                // Between quotes, a number is none.
+                let number = value.text().filter(|_| **key == *"run-as-user");
+                let value = number.map_or_else(|| in_one_line(value), str::to_owned);
+                format!("{key}: {value}")
+            });
+            format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
 /// The directories of a deploy that is not in that of the repository, which needs no mention.

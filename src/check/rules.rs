@@ -28,6 +28,7 @@ pub(super) fn find(pipelines: &Pipelines) -> Vec<Remark> {
                 findings.extend(shell(call));
                 findings.extend(time_limit(step, call));
                 findings.extend(beside_others(step, call));
+                findings.extend(without_clone(step, call));
                 findings.extend(call.what.mistakes().iter().map(misspelt));
             }
         }
@@ -122,6 +123,22 @@ fn beside_others(step: &Step, call: &Call) -> Option<Remark> {
                  release of this pipeline can be sure any more that what it finds is over"
             .into(),
         fix: "move it to `final:`".to_owned(),
+    })
+}
+
+/// A release knows by the clone which state is meant, and whether it runs alone.
+fn without_clone(step: &Step, call: &Call) -> Option<Remark> {
+    let clone = step.clone.filter(|clone| !clone.is_there)?;
+    matches!(call.what, What::Release(_)).then(|| Remark {
+        position: clone.position,
+        severity: Severity::Error,
+        reason: format!(
+            "the release in line {} has no clone, by which alone it knows which state is meant; \
+             write in its step:",
+            call.position.line
+        )
+        .into(),
+        fix: "clone:\n  enabled: true".to_owned(),
     })
 }
 

@@ -309,3 +309,38 @@ fn a_child_is_released_by_its_parent_only_with_a_token() {
     expect(&file(""), &["(9:5 the pipeline `custom: child`"]);
     expect(&file(", BITBUCKET_ACCESS_TOKEN: $TOKEN"), &[]);
 }
+
+#[test]
+fn a_release_is_pasted_for_the_runner_and_the_image_of_the_deploy() {
+    let text = "pipelines:
+  default:
+    - step:
+        runs-on: [self.hosted, linux]
+        image: {name: acme/build:1, username: $USER, password: $PASSWORD, run-as-user: 1000}
+        script:
+          - exec softstop deploy -- make deploy
+";
+    let fix = findings(text).remove(0).fix;
+    let image = r#"image: {name: "acme/build:1", username: "$USER", password: "$PASSWORD", run-as-user: 1000}"#;
+    assert!(fix.contains(image), "{fix}");
+    assert!(
+        fix.contains(r#"runs-on: ["self.hosted", "linux"]"#),
+        "{fix}"
+    );
+    expect(&format!("{text}{fix}"), &[]);
+}
+
+#[test]
+fn a_release_without_a_clone_is_found() {
+    let final_step = "    - final: {script: [softstop release], clone: {enabled: false}}\n";
+    let deploy = pipeline("- exec softstop deploy", final_step);
+    expect(&deploy, &["7:56 the release in line 7 has no clone"]);
+    let everywhere = deploy.replace(", clone: {enabled: false}", "");
+    let everywhere = format!("clone: {{enabled: false}}\n{everywhere}");
+    expect(&everywhere, &["1:9 the release in line 8 has no clone"]);
+    let in_this_step = everywhere.replace(
+        "[softstop release]",
+        "[softstop release], clone: {enabled: true}",
+    );
+    expect(&in_this_step, &[]);
+}

@@ -1,5 +1,7 @@
 //! What a pipelines file says, as far as it matters for a stop.
 
+use std::rc::Rc;
+
 use super::calls::{Call, Softstop, What};
 use super::credentials::Credentials;
 use super::document::{Entry, Node, Position};
@@ -38,7 +40,9 @@ pub(crate) struct Step {
     pub(crate) group: Option<usize>,
     /// What it deploys to, which decides on the values of variables.
     pub(crate) deployment: Option<String>,
-    pub(crate) image: Option<String>,
+    pub(crate) image: Option<Rc<Node>>,
+    pub(crate) runner: Option<Rc<Node>>,
+    pub(crate) clone: Option<Cloned>,
     /// Steps with the same one wait for each other.
     pub(crate) queue: Option<String>,
     /// A runner of one's own may give more time than Bitbucket's.
@@ -47,6 +51,13 @@ pub(crate) struct Step {
     pub(crate) time_limit: Option<TimeLimit>,
     pub(crate) credentials: Credentials,
     pub(crate) calls: Vec<Call>,
+}
+
+/// Whether a step has a clone of the repository.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cloned {
+    pub(crate) position: Position,
+    pub(crate) is_there: bool,
 }
 
 /// How long a step may run.
@@ -101,6 +112,10 @@ impl Pipelines {
         if let Some(options) = root.get("options") {
             read.default_to(options);
         }
+        if let Some(clone) = Cloned::read(root) {
+            let steps = read.all.iter_mut().flat_map(Pipeline::all_steps_mut);
+            steps.for_each(|step| step.clone = step.clone.or(Some(clone)));
+        }
         Some(read)
     }
 
@@ -109,13 +124,10 @@ impl Pipelines {
         let limit = TimeLimit::read(options);
         let runner = options.get("runs-on");
         let is_windows = runner.is_some_and(names_windows);
-        for pipeline in &mut self.all {
-            let finals = pipeline.finals.iter_mut().map(|last| &mut last.step);
-            for step in pipeline.steps.iter_mut().chain(finals) {
-                step.time_limit = step.time_limit.or(limit);
-                step.is_on_windows |= is_windows && !step.has_own_runner;
-                step.has_own_runner |= runner.is_some();
-            }
+        for step in self.all.iter_mut().flat_map(Pipeline::all_steps_mut) {
+            step.time_limit = step.time_limit.or(limit);
+            step.is_on_windows |= is_windows && !step.has_own_runner;
+            step.has_own_runner |= runner.is_some();
         }
     }
 
@@ -178,6 +190,11 @@ impl Pipeline {
         self.steps.iter().chain(finals)
     }
 
+    fn all_steps_mut(&mut self) -> impl Iterator<Item = &mut Step> {
+        let finals = self.finals.iter_mut().map(|last| &mut last.step);
+        self.steps.iter_mut().chain(finals)
+    }
+
     fn item(&mut self, index: usize, item: &Entry, is_last: bool) {
         let value = &item.value;
         match &*item.key {
@@ -208,10 +225,13 @@ impl Step {
             .flat_map(script::read)
             .collect();
         let text = |key| node.get(key).and_then(Node::text).map(str::to_owned);
+        let shared = |key| node.entry(key).map(|entry| Rc::clone(&entry.value));
         Self {
             group,
             deployment: environment(node),
-            image: text("image"),
+            image: shared("image"),
+            runner: shared("runs-on"),
+            clone: Cloned::read(node),
             queue: text("concurrency-group"),
             has_own_runner: node.get("runs-on").is_some(),
             is_on_windows: node.get("runs-on").is_some_and(names_windows),
@@ -219,6 +239,16 @@ impl Step {
             credentials: Credentials::read(node),
             calls,
         }
+    }
+}
+
+impl Cloned {
+    fn read(node: &Node) -> Option<Self> {
+        let enabled = node.get("clone")?.entry("enabled")?;
+        Some(Self {
+            position: enabled.position,
+            is_there: enabled.value.text() != Some("false"),
+        })
     }
 }
 

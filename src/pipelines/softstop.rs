@@ -23,6 +23,12 @@ const EXCHANGES: [(&str, &str); 4] = [
     ("--azure-tenant-id", "AZURE_TENANT_ID"),
 ];
 
+/// The names of a grace period, the first of which counts, and how to write a short one.
+const SHORTER: [(&str, &str); 2] = [
+    ("SOFTSTOP_GRACE_PERIOD", "SOFTSTOP_GRACE_PERIOD: \"9s\""),
+    ("GRACE_PERIOD", "GRACE_PERIOD: \"9s\""),
+];
+
 impl Reader {
     /// A pipe, which is a container of its own.
     pub(crate) fn pipe(&mut self, item: &Node, name: &str) {
@@ -62,15 +68,14 @@ impl Reader {
             backend_config: given("BACKEND_CONFIG"),
             workspace: given("WORKSPACE").pop(),
         };
-        let grace_period = node
-            .and_then(|variables| variables.get("GRACE_PERIOD"))
-            .and_then(|node| {
-                Some(GracePeriod {
-                    position: node.position,
-                    text: node.text()?.to_owned(),
-                    remedy: "GRACE_PERIOD: \"9s\"",
-                })
-            });
+        let grace_period = SHORTER.iter().find_map(|(name, remedy)| {
+            let value = node?.get(name)?;
+            Some(GracePeriod {
+                position: value.position,
+                text: value.text()?.to_owned(),
+                remedy,
+            })
+        });
         let mode = given("MODE").pop();
         let softstop = Softstop {
             has_token: TOKENS.iter().any(|token| !given(token).is_empty()),
