@@ -334,10 +334,10 @@ fn a_release_is_pasted_for_the_runner_and_the_image_of_the_deploy() {
 fn a_release_without_a_clone_is_found() {
     let final_step = "    - final: {script: [softstop release], clone: {enabled: false}}\n";
     let deploy = pipeline("- exec softstop deploy", final_step);
-    expect(&deploy, &["7:56 the release in line 7 has no clone"]);
+    expect(&deploy, &["6:51 the release in line 6 has no clone"]);
     let everywhere = deploy.replace(", clone: {enabled: false}", "");
     let everywhere = format!("clone: {{enabled: false}}\n{everywhere}");
-    expect(&everywhere, &["1:9 the release in line 8 has no clone"]);
+    expect(&everywhere, &["1:9 the release in line 7 has no clone"]);
     let in_this_step = everywhere.replace(
         "[softstop release]",
         "[softstop release], clone: {enabled: true}",
