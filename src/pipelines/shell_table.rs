@@ -61,10 +61,11 @@ fn subshells_begin_and_end() {
 
 #[test]
 fn a_pattern_ends_no_subshell() {
+    use Part::{SubshellBegins, SubshellEnds};
+
     let script = "(if a; then case $b in c) d;; (e|f) g;; *) h; esac; fi; i)";
     let is_subshell = |part: &Part| !matches!(part, Part::Command(_));
     let parts: Vec<Part> = split(script).filter(is_subshell).collect();
-    use Part::{SubshellBegins, SubshellEnds};
     assert_eq!(
         parts,
         [SubshellBegins, SubshellBegins, SubshellEnds, SubshellEnds]
