@@ -1,13 +1,15 @@
 //! What the log of a step tells that its record does not yet: a log was printed up to the kill, and a
 //! record is written some tenths of a second later.
 //!
-//! A log is a claim as a record is, and a step may have deployed other places before.
+//! A log is a claim as a record is, and a step may have deployed other places before. So what only a log
+//! tells is kept as in doubt: people learn of it, and nobody imports it.
 
 use std::collections::HashMap;
 
 use super::masked::MASK;
-use super::record::{Entry, Record, Stand};
+use super::record::{Claim, Entry, Record, Stand};
 use crate::tools::progress::{Action, Fate, Resource, Told};
+use crate::tools::recovering::Made;
 
 impl Record {
     /// Whether the log of its step may tell more. Where no plan was told, several places may have been
@@ -17,8 +19,8 @@ impl Record {
         is_running && self.entries.iter().any(Entry::may_be_behind)
     }
 
-    /// Takes in what a log tells to be made by now. Nothing becomes complete that this record does not
-    /// have, and a log that contradicts it is not believed.
+    /// Takes in what a log tells to be begun or made by now. Only what this record has as begun becomes
+    /// complete, and a log that contradicts it is not believed.
     pub(crate) fn catch_up(&mut self, told: Told) {
         let told = told.resources.into_iter();
         let told = told.filter(|one| one.unit.is_none() && one.is_begun());
@@ -32,17 +34,73 @@ impl Record {
             return;
         }
         for entry in self.entries.iter_mut().filter(|one| one.may_be_behind()) {
-            let made = told.remove(&entry.resource.address);
-            if let Some(made) = made.filter(|made| entry.is_followed_by(made)) {
-                // A log is read long after it was printed.
-                let begun = entry.resource.begun;
-                entry.resource = Resource { begun, ..made };
+            let Some(told) = told.remove(&entry.resource.address) else {
+                continue;
+            };
+            // A log is read long after it was printed.
+            let begun = entry.resource.begun;
+            if entry.is_followed_by(&told) {
+                entry.resource = Resource { begun, ..told };
+            } else if entry.resource.stage == Fate::NotBegun && entry.resource.action == told.action
+            {
+                *entry = Entry::by_log(told);
             }
         }
+    }
+
+    /// Takes in that a deploy has stopped for these. Gives whether only a log tells of one of them.
+    pub(crate) fn heed(&mut self, made: &[Made]) -> bool {
+        let mut is_any = false;
+        for entry in &mut self.entries {
+            let Resource { address, id, .. } = &entry.resource;
+            let is_it = |one: &Made| {
+                Some(&one.id) == id.as_ref() && (one.address == *address || address.contains(MASK))
+            };
+            if entry.claim == Some(Claim::Fresh) && made.iter().any(is_it) {
+                entry.claim = Some(Claim::Heeded);
+                is_any = true;
+            }
+        }
+        is_any
+    }
+
+    /// Lets no deploy stop for what only a log tells.
+    pub(crate) fn heed_all(&mut self) {
+        let claims = self.entries.iter_mut();
+        let claims = claims.filter_map(|entry| entry.claim.as_mut());
+        claims.for_each(|claim| *claim = Claim::Heeded);
     }
 }
 
 impl Entry {
+    /// One of which only the log of its step tells.
+    pub(crate) fn by_log(mut resource: Resource) -> Self {
+        resource.doubt_failure();
+        let entry = Self::of(resource);
+        if !entry.is_open() {
+            return entry;
+        }
+        let stage = match entry.resource.stage {
+            Fate::Complete => Fate::InDoubt,
+            stage => stage,
+        };
+        Self {
+            resource: Resource {
+                stage,
+                ..entry.resource
+            },
+            claim: Some(Claim::Fresh),
+            ..entry
+        }
+    }
+
+    /// Takes in that the state has it.
+    pub(super) fn believe(&mut self) {
+        if self.claim.take().is_some() && self.resource.stage == Fate::InDoubt {
+            self.resource.stage = Fate::Complete;
+        }
+    }
+
     fn may_be_behind(&self) -> bool {
         let Resource {
             unit,
@@ -52,17 +110,23 @@ impl Entry {
             ..
         } = &self.resource;
         let is_made = matches!(action, Action::Create | Action::Replace);
-        // What was only planned may be another deploy's of the same step, in the log.
-        let goes_on = *stage == Fate::InFlight;
-        unit.is_none() && is_made && goes_on && !address.contains(MASK)
+        let may_go_on = matches!(stage, Fate::InFlight | Fate::NotBegun);
+        unit.is_none() && is_made && may_go_on && !address.contains(MASK)
     }
 
     /// Whether this is the end of what was to be done with it.
     fn is_followed_by(&self, made: &Resource) -> bool {
-        let Resource { action, old_id, .. } = &self.resource;
+        let Resource {
+            action,
+            old_id,
+            stage,
+            ..
+        } = &self.resource;
+        // What was only planned may be another deploy's of the same step, in the log.
+        let is_begun = *stage == Fate::InFlight;
         let is_made = made.stage == Fate::Complete && made.id.is_some();
         let is_same = made.action == *action && (old_id.is_none() || made.old_id == *old_id);
-        is_made && is_same
+        is_begun && is_made && is_same
     }
 
     /// Whether another object was made here, or more than one.
@@ -78,7 +142,7 @@ impl Entry {
 mod tests {
     use super::super::past;
     use super::*;
-    use crate::tools::progress::Begun;
+    use crate::tools::progress::{Begun, Stored};
 
     fn record(resources: Vec<Resource>) -> Record {
         past::tests::record(resources.into_iter().map(Entry::of).collect())
@@ -98,7 +162,6 @@ mod tests {
     #[test]
     fn what_a_log_tells_to_be_made_is_complete_where_the_record_has_it() {
         let begun = || Resource::created("a.b", Fate::InFlight, None);
-        let planned = || Resource::created("a.b", Fate::NotBegun, None);
         let replaced = |old: Option<&str>, stage, id: Option<&str>| Resource {
             action: Action::Replace,
             old_id: old.map(str::to_owned),
@@ -110,7 +173,6 @@ mod tests {
         };
         for (kept, logged, is_raised) in [
             (begun(), made("a.b", "1"), true),
-            (planned(), made("a.b", "1"), false),
             (begun(), made("a.c", "1"), false),
             (begun(), begun(), false),
             (
@@ -160,6 +222,106 @@ mod tests {
     }
 
     #[test]
+    fn what_a_record_has_as_planned_alone_is_in_doubt_where_a_log_tells_of_it_and_never_complete() {
+        use Action::{Create, Replace, Update};
+        use Fate::{Complete, Failed, GivenUp, InDoubt, InFlight, NotBegun};
+        let planned = || Resource::created("a.b", NotBegun, None);
+        let of = |action, stage, id: Option<&str>| Resource {
+            action,
+            ..Resource::created("a.b", stage, id)
+        };
+        let rows = [
+            (
+                planned(),
+                of(Create, Complete, Some("1")),
+                Some((InDoubt, Some("1"))),
+            ),
+            // Bitbucket hides a secret in it.
+            (planned(), of(Create, Complete, None), Some((InDoubt, None))),
+            (
+                planned(),
+                of(Create, InFlight, None),
+                Some((InFlight, None)),
+            ),
+            (planned(), of(Create, Failed, None), Some((GivenUp, None))),
+            (planned(), of(Create, NotBegun, None), None),
+            (planned(), of(Replace, Complete, Some("1")), None),
+            (
+                of(Update, NotBegun, None),
+                of(Update, Complete, Some("1")),
+                None,
+            ),
+            (
+                of(Replace, NotBegun, None),
+                of(Replace, Complete, Some("1")),
+                Some((InDoubt, Some("1"))),
+            ),
+            (
+                Resource::created("a.b", InFlight, None),
+                of(Create, InDoubt, Some("1")),
+                None,
+            ),
+        ];
+        for (kept, logged, expected) in rows {
+            let mut record = record(vec![kept.clone()]);
+            record.catch_up(told(vec![logged.clone()]));
+            let case = format!("{kept:?} {logged:?}");
+            let entry = &record.entries[0];
+            let Some((stage, id)) = expected else {
+                assert_eq!(*entry, Entry::of(kept), "{case}");
+                continue;
+            };
+            assert_eq!(entry.resource.stage, stage, "{case}");
+            assert_eq!(entry.resource.id.as_deref(), id, "{case}");
+            assert_eq!(entry.claim, Some(Claim::Fresh), "{case}");
+            assert!(entry.is_open(), "{case}");
+        }
+    }
+
+    #[test]
+    fn what_a_log_tells_counts_as_complete_once_the_state_has_it() {
+        for (id, expected) in [
+            ("1", (Some(true), Fate::Complete, None)),
+            ("2", (Some(false), Fate::InDoubt, Some(Claim::Fresh))),
+        ] {
+            let mut record = record(Vec::new());
+            record.entries = vec![Entry::by_log(made("a.b", "1"))];
+            let all = [("a.b".to_owned(), vec![id.to_owned()])];
+            record.compare(&Stored(all.into()));
+            let entry = &record.entries[0];
+            let found = (entry.is_stored, entry.resource.stage, entry.claim);
+            assert_eq!(found, expected, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_deploy_stops_once_for_what_it_was_told_of_and_for_nothing_else() {
+        let one = |address: &str, id: &str| Made {
+            address: address.to_owned(),
+            id: id.to_owned(),
+        };
+        for (address, stopped_for, is_heeded) in [
+            ("a.b", one("a.b", "1"), true),
+            ("a.b", one("a.b", "2"), false),
+            ("a.b", one("a.c", "1"), false),
+            // A secret is hidden in it.
+            ("a.b[\"***\"]", one("a.b[\"hunter2\"]", "1"), true),
+        ] {
+            let mut record = record(vec![made("a.told", "1")]);
+            record.entries.push(Entry::by_log(made(address, "1")));
+            let case = format!("{address} {stopped_for:?}");
+            assert_eq!(record.heed(&[stopped_for]), is_heeded, "{case}");
+            let claim = if is_heeded {
+                Claim::Heeded
+            } else {
+                Claim::Fresh
+            };
+            assert_eq!(record.entries[1].claim, Some(claim), "{case}");
+            assert_eq!(record.entries[0].claim, None, "{case}");
+        }
+    }
+
+    #[test]
     fn what_was_begun_is_as_old_as_before_and_not_as_the_reading_of_the_log() {
         let begun = Some(Begun::now());
         let kept = Resource {
@@ -195,6 +357,7 @@ mod tests {
     fn only_what_is_left_open_by_a_kill_asks_for_a_log() {
         let begun = || Resource::created("a.b", Fate::InFlight, None);
         assert!(record(vec![begun()]).may_be_behind());
+        assert!(record(vec![Resource::created("a.b", Fate::NotBegun, None)]).may_be_behind());
         assert!(!record(vec![made("a.b", "1")]).may_be_behind());
         for (stand, has_plan) in [(Stand::Unfinished, true), (Stand::Running, false)] {
             let record = Record {

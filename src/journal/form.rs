@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::record::{Entry, PlaceName, Record, Stand};
+use super::record::{Claim, Entry, PlaceName, Record, Stand};
 use super::words::{self, LONGEST_DETAILS, length};
 use crate::bitbucket::insights::{
     About, Annotation, AnnotationKind, AnnotationResult, Field, FieldValue, MOST_ANNOTATIONS,
@@ -78,6 +78,8 @@ struct Kept {
     begun: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     in_state: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_log: Option<String>,
 }
 
 /// The id of the report of one run of a step, of one place.
@@ -225,6 +227,7 @@ fn kept(entry: &Entry) -> Option<String> {
         old_id: resource.old_id.clone(),
         begun: resource.begun.map(Timestamp::from),
         in_state: entry.is_stored,
+        by_log: entry.claim.map(|claim| claim.word().to_owned()),
     };
     let fitting = |kept: &Kept| {
         let text = serde_json::to_string(kept).ok();
@@ -345,7 +348,12 @@ fn entry(annotation: &Value) -> Option<Entry> {
             begun: kept.begun.map(Begun::from),
         },
         is_stored: kept.in_state,
+        claim: kept.by_log.as_deref().and_then(claim),
     })
+}
+
+fn claim(word: &str) -> Option<Claim> {
+    Claim::ALL.into_iter().find(|claim| claim.word() == word)
 }
 
 /// A server may say `3.0` of what was written as `3`.

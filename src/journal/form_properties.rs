@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::form::{ACTIONS, Head, STAGES, annotation, id, key, limited, report};
-use super::record::{Entry, PlaceName, Record, Stand};
+use super::record::{Claim, Entry, PlaceName, Record, Stand};
 use crate::lock::Owner;
 use crate::mutation::{at_least, mutated};
 use crate::tools::progress::{Fate, Resource};
@@ -49,9 +49,10 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         select(&STAGES),
         begun,
         any::<Option<bool>>(),
+        option::of(select(&Claim::ALL)),
     );
     (names, ids, rest).prop_map(|((unit, address), (id, old_id), rest)| {
-        let (action, stage, begun, is_stored) = rest;
+        let (action, stage, begun, is_stored, claim) = rest;
         Entry {
             resource: Resource {
                 unit,
@@ -63,6 +64,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 begun: begun.map(|second| Timestamp::from_second(second).unwrap().into()),
             },
             is_stored,
+            claim,
         }
     })
 }
@@ -272,4 +274,29 @@ fn what_contradicts_itself_is_in_doubt_and_what_is_missing_is_counted() {
     };
     assert_eq!(entry.resource.stage, Fate::InDoubt);
     assert_eq!(record.dropped, 1);
+}
+
+#[test]
+fn what_only_a_log_tells_is_shown_to_people_as_such() {
+    let made = || Resource::created("a.b", Fate::Complete, Some("1"));
+    for (entry, details, summary) in [
+        (
+            Entry::by_log(made()),
+            "Told by the log of the step alone: a.b.",
+            "In doubt, by the log of the step alone: create a.b",
+        ),
+        (Entry::of(made()), "Complete: 1.", "Complete: create a.b"),
+    ] {
+        let head = Head::read(&serde_json::from_str(REPORT).unwrap(), COMMIT).unwrap();
+        let record = Record {
+            entries: vec![entry],
+            ..head.without_entries()
+        };
+        let said = report(&record).unwrap().details;
+        assert!(said.lines().any(|line| line == details), "{said}");
+        assert_eq!(said.contains("by the log"), details.contains("by the log"));
+        let id = id(&record.owner, &record.place);
+        let written = annotation(&record.owner, &id, 0, &record.entries[0]).unwrap();
+        assert_eq!(written.summary, summary);
+    }
 }

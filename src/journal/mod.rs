@@ -22,7 +22,7 @@ mod words;
 
 pub(crate) use keeper::{Keeper, Page, SharedPace};
 pub(crate) use masked::Masks;
-pub(crate) use record::{Entry, Gap, Past, PlaceName, Record, Stand};
+pub(crate) use record::{Claim, Entry, Gap, Past, PlaceName, Record, Stand};
 pub(crate) use shares::Shares;
 pub(crate) use shelf::Shelf;
 pub(crate) use store::Store;

@@ -38,6 +38,9 @@ impl Entry {
             return;
         }
         self.is_stored = stored.knows(&self.resource).or(self.is_stored);
+        if self.is_stored == Some(true) {
+            self.believe();
+        }
     }
 }
 
@@ -151,8 +154,8 @@ pub(super) mod tests {
 
     fn entry(resource: Resource, is_stored: Option<bool>) -> Entry {
         Entry {
-            resource,
             is_stored,
+            ..Entry::of(resource)
         }
     }
 

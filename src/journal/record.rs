@@ -10,7 +10,7 @@ use crate::tools::progress::Resource;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) owner: Owner,
-    /// The commit on which it is kept.
+    /// The commit on which it is kept; empty where it cannot be kept on any.
     pub(crate) commit: String,
     pub(crate) place: PlaceName,
     pub(crate) stand: Stand,
@@ -39,9 +39,36 @@ pub(crate) struct Entry {
     pub(crate) resource: Resource,
     /// Whether the state had it, where the state was read.
     pub(crate) is_stored: Option<bool>,
+    /// Where only the log of its step tells of it, which may be about another deploy there.
+    pub(crate) claim: Option<Claim>,
+}
+
+/// How far something is heeded that only a log tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The first deploy that would make it again stops.
+    Fresh,
+    /// One has stopped for it. Nobody is stopped twice for what need not be true.
+    Heeded,
+}
+
+impl Claim {
+    pub(super) const ALL: [Self; 2] = [Self::Fresh, Self::Heeded];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Heeded => "heeded",
+        }
+    }
 }
 
 impl Record {
+    /// Whether it is kept, or can be.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.commit.is_empty()
+    }
+
     /// Whether this entry has to be counted where it is not listed.
     pub(super) fn misses(&self, entry: &Entry) -> bool {
         self.stand != Stand::Unfinished || entry.is_open()
@@ -54,6 +81,7 @@ impl Entry {
         Self {
             resource,
             is_stored: None,
+            claim: None,
         }
     }
 }
@@ -71,6 +99,8 @@ pub(crate) struct Past {
     pub(crate) elsewhere: Vec<Record>,
     /// Whose records of the place were found, those of which nothing is left to settle too.
     pub(crate) told_by: Vec<Owner>,
+    /// Who is known to have left no record, and on which commit it would be.
+    pub(crate) without: Vec<(Owner, String)>,
     /// Why there may be more.
     pub(crate) gap: Option<Gap>,
 }
@@ -102,6 +132,14 @@ impl Past {
     /// Whether this deploy is among what is known.
     pub(crate) fn tells_of(&self, owner: &Owner) -> bool {
         self.told_by.contains(owner)
+    }
+
+    /// On which commit what is known of this deploy can be kept, where it has surely left no record that
+    /// would be written over.
+    pub(crate) fn room_for(&self, owner: &Owner) -> Option<String> {
+        let mut without = self.without.iter();
+        let (_, commit) = without.find(|(other, _)| other == owner)?;
+        Some(commit.clone())
     }
 }
 

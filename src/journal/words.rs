@@ -43,6 +43,9 @@ pub(super) fn details(record: &Record) -> String {
     ] {
         lines.extend(list(title, of(stage)));
     }
+    let by_log = record.entries.iter();
+    let by_log = by_log.filter(|entry| entry.claim.is_some());
+    lines.extend(list("Told by the log of the step alone", by_log));
     let is_missing = |entry: &&Entry| entry.is_stored == Some(false);
     let missing = of(Fate::Complete).filter(is_missing);
     lines.extend(list("Complete, and not in the state", missing));
@@ -78,11 +81,15 @@ pub(super) fn summary(entry: &Entry) -> String {
         (Fate::Failed, _) => "Failed",
         (Fate::NotBegun, _) => "Not begun",
     };
+    let source = match entry.claim {
+        Some(_) => ", by the log of the step alone",
+        None => "",
+    };
     let (action, address) = (resource.action.word(), &resource.address);
     let unit = resource.unit.as_deref();
     let unit = unit.map(|unit| format!(" in {unit}")).unwrap_or_default();
     shortened(
-        &format!("{stage}: {action} {address}{unit}"),
+        &format!("{stage}{source}: {action} {address}{unit}"),
         LONGEST_SUMMARY,
     )
 }

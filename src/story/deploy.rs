@@ -145,9 +145,9 @@ impl<S: Stage> Story<'_, S> {
         (self.report)(&conclusion, &remains);
         // What follows asks a backend, and that this deploy has ended is known now.
         watch.keeping.finish(self.stage, &remains).await;
-        let outcome = conclusion.outcome;
+        let (outcome, stopped_for) = (conclusion.outcome, &went.stopped_for);
         let settled = self
-            .settled(ready.past, &places, &watch.keeping, outcome)
+            .settled(ready.past, &places, &watch.keeping, outcome, stopped_for)
             .await;
         watch.keeping.write_earlier(self.stage, settled).await;
         self.run_after_script(&conclusion).await;

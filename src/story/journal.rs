@@ -164,6 +164,7 @@ impl Journal {
         };
         let FoundRecords {
             records,
+            without,
             is_answered,
         } = found;
         let is_in_doubt = |record: &Record| {
@@ -200,6 +201,7 @@ impl Journal {
             released: whose.holders.to_vec(),
             elsewhere: kept.left_elsewhere(elsewhere),
             told_by,
+            without: without.into_inner(),
             gap: unanswered.or(none_left).or(may_go_on),
         }
     }

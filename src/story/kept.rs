@@ -44,6 +44,8 @@ impl Whose<'_> {
 #[derive(Default)]
 pub(super) struct FoundRecords {
     pub(super) records: RefCell<Vec<Record>>,
+    /// Which holders have left no record, and on which commit it would be.
+    pub(super) without: RefCell<Vec<(Owner, String)>>,
     /// Whether anybody has answered.
     pub(super) is_answered: Cell<bool>,
 }
@@ -78,6 +80,10 @@ impl Kept {
             if let Some(commit) = holder.commit() {
                 let commit = self.in_full(host, directory, commit).await;
                 match self.shelf.of_step(&commit, holder, place).await {
+                    Ok(None) => {
+                        found.is_answered.set(true);
+                        found.without.borrow_mut().push((holder.clone(), commit));
+                    }
                     Ok(record) => found.take_in(record.map(Record::taken_as_over)),
                     Err(error) => asked = Err(error),
                 }

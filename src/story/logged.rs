@@ -1,59 +1,58 @@
 //! What the log of a killed step tells, where there is a token to read it with.
 
-use std::slice;
 use std::sync::PoisonError;
 
 use tracing::info;
 
 use crate::inquiry::Inquiry;
-use crate::journal::{Past, PlaceName, Record, Stand};
+use crate::journal::{Entry, Past, PlaceName, Record, Stand};
 use crate::lock::Owner;
 use crate::story::doubt::is_surely_of;
 use crate::story::journal::Journal;
-use crate::story::past::{entries_of, look_back, name_of};
-use crate::tools::progress::{Stored, Telling, Told};
-use crate::tools::{Host, Teller, Tool, ToolError};
+use crate::story::past::{entries_of, name_of};
+use crate::tools::progress::{Telling, Told};
+use crate::tools::{Host, Teller, Tool};
 
-/// What a log tells of the deploy whose lock was released. A step may have deployed several places, and
-/// its log does not say which of them it is about, so nothing of this is written or imported.
-pub(super) struct Logged {
-    /// Compared with the state.
-    pub(super) record: Record,
-    /// What the state has, as far as it was read.
-    pub(super) stored: Option<Result<Stored, ToolError>>,
+/// A deploy whose lock was released, and of which no journal tells.
+pub(super) struct Untraced {
+    pub(super) holder: Option<Owner>,
+    /// Why no journal does.
+    pub(super) why: String,
+    /// The commit on which it has surely left no record, so that what its log tells can be kept there.
+    pub(super) room: Option<String>,
 }
 
-/// Says that no journal tells of the deploy whose lock was released, and what the log of its step
-/// tells.
-pub(super) async fn tell_by_log<H: Host>(
-    host: &H,
+/// What the log of its step tells of a deploy of which no journal tells; says where that is nothing. A
+/// step may have deployed several places, and its log does not say which of them it is about, so nothing
+/// of this is imported. What of it is open stays in the journal, where there is one.
+pub(super) async fn read_log<H: Host>(
     inquiry: &Inquiry<'_, H>,
     journal: &Journal,
     prefix: &str,
     place: &Tool,
-    (holder, why): (Option<&Owner>, &str),
-) -> Option<Logged> {
+    untraced: &Untraced,
+) -> Option<Record> {
+    let Untraced { holder, why, room } = untraced;
+    let holder = holder.as_ref();
+    // The log of a step that runs again may be of its last run.
+    let holder = holder.filter(|holder| !is_own_step(inquiry, holder));
     let record = match (holder, name_of(place), place.teller()) {
         (Some(holder), Some(name), Some(teller)) => {
             let log = inquiry.log_of(holder).await;
-            log.and_then(|log| logged(&log, teller, holder, name))
+            log.and_then(|log| logged(&log, teller, (holder, room.clone()), name))
         }
         _ => None,
     };
-    let Some(mut record) = record else {
+    match &record {
+        Some(_) => info!(
+            "{prefix}No journal tells what the deploy has made that held the lock: {why}. The log of \
+             its step does:"
+        ),
         // Who wants no journal does not want to hear that there is none.
-        if !journal.is_off() {
-            info!("{prefix}What the deploy has made that held the lock is not known: {why}.");
-        }
-        return None;
-    };
-    info!(
-        "{prefix}No journal tells what the deploy has made that held the lock: {why}. The log of its \
-         step does, which may be about other directories too:"
-    );
-    let (released, records) = ([record.owner.clone()], slice::from_mut(&mut record));
-    let stored = look_back(host, &Journal::Off, prefix, place, &released, records).await;
-    Some(Logged { record, stored })
+        None if journal.is_off() => {}
+        None => info!("{prefix}What the deploy has made that held the lock is not known: {why}."),
+    }
+    record
 }
 
 /// Completes what is known of killed deploys by the logs of their steps. What their steps have deployed
@@ -62,10 +61,9 @@ pub(super) async fn catch_up<H: Host>(inquiry: &Inquiry<'_, H>, place: &Tool, pa
     let Some(teller) = place.teller() else {
         return;
     };
-    let own = inquiry.build.as_ref().map(|build| &build.owner);
     for record in &mut past.records {
         let owner = record.owner.clone();
-        let is_own = own.is_some_and(|own| owner.is_step_of(own));
+        let is_own = is_own_step(inquiry, &owner);
         let is_elsewhere = past.elsewhere.iter().any(|other| other.owner == owner);
         let is_meant = !is_own && !is_elsewhere && is_surely_of(place, &past.released, record);
         if is_meant
@@ -77,17 +75,29 @@ pub(super) async fn catch_up<H: Host>(inquiry: &Inquiry<'_, H>, place: &Tool, pa
     }
 }
 
+/// Whether it is the step of this run, in this run or another one.
+fn is_own_step<H: Host>(inquiry: &Inquiry<'_, H>, owner: &Owner) -> bool {
+    let own = inquiry.build.as_ref();
+    own.is_some_and(|own| owner.is_step_of(&own.owner))
+}
+
 /// What a log tells; nothing where it tells of no resource.
-fn logged(log: &[u8], teller: Teller<'_>, holder: &Owner, place: PlaceName) -> Option<Record> {
+fn logged(
+    log: &[u8],
+    teller: Teller<'_>,
+    (holder, room): (&Owner, Option<String>),
+    place: PlaceName,
+) -> Option<Record> {
     let told = told_by(log, teller);
+    let entries = entries_of(told.resources).into_iter();
     let record = Record {
         owner: holder.clone(),
-        commit: holder.commit().unwrap_or_default().to_owned(),
+        commit: room.unwrap_or_default(),
         place,
         stand: Stand::Unfinished,
         dropped: told.dropped,
         has_plan: told.has_plan,
-        entries: entries_of(told.resources),
+        entries: entries.map(|entry| Entry::by_log(entry.resource)).collect(),
     };
     (!record.entries.is_empty()).then_some(record)
 }

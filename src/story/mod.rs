@@ -1,6 +1,7 @@
 //! What softstop does, each story from top to bottom.
 
 mod after_script;
+mod ahead;
 mod commits;
 pub(crate) mod conclusion;
 pub(crate) mod deploy;

@@ -7,7 +7,7 @@ use crate::lock::Owner;
 use crate::story::doubt::is_surely_of;
 use crate::story::journal::Journal;
 use crate::story::next_steps::next_steps;
-use crate::story::remains::{Kind, Left, names};
+use crate::story::remains::{Kind, Left, listed, names};
 use crate::tools::progress::{Resource, Stored, Telling};
 use crate::tools::{Host, Tool, ToolError};
 
@@ -109,7 +109,8 @@ pub(super) fn entries_of(resources: Vec<Resource>) -> Vec<Entry> {
 
 /// Says what a person can do about what stays in the journal.
 pub(super) fn tell_way_out(prefix: &str, records: &[Record]) {
-    let mut entries = records.iter().flat_map(|record| &record.entries);
+    let kept = records.iter().filter(|record| record.is_kept());
+    let mut entries = kept.flat_map(|record| &record.entries);
     if entries.any(Entry::is_open) {
         info!(
             "{prefix}It stays in the journal until the state has it, or until `softstop resolve \
@@ -142,6 +143,15 @@ fn tell(prefix: &str, record: &Record) {
         if !of_kind.is_empty() {
             warn!("{prefix}{}: {}.", capitalised(words), names(&of_kind));
         }
+    }
+    let by_log = left.iter().zip(&record.entries);
+    let by_log = by_log.filter(|(_, entry)| entry.is_open() && entry.claim.is_some());
+    let by_log: Vec<String> = by_log.map(|(left, _)| left.name()).collect();
+    if !by_log.is_empty() {
+        info!(
+            "{prefix}Only the log of its step tells of {}, and that may be about another deploy there.",
+            listed(by_log.into_iter())
+        );
     }
     if record.misses_some() {
         let (count, build) = (record.dropped, record.owner.build());

@@ -1,5 +1,6 @@
 //! The story of a release: frees what finished builds have left locked, in one directory or many.
 
+use std::slice;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ use crate::story::conclusion::{Conclusion, LockState, Locks, Reason};
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, exit_of_held, state_of, unknown};
-use crate::story::logged::{catch_up, tell_by_log};
+use crate::story::logged::{Untraced, catch_up, read_log};
 use crate::story::past::{advise, leave_in_doubt, look_back, name_of, tell_in_doubt, tell_way_out};
 use crate::story::places::{Place, introduce, side_by_side};
 use crate::story::stage::Stage;
@@ -130,12 +131,6 @@ async fn save_left<S: Stage>(stage: &S, place: &Place, found: &[Recovered]) {
     }
 }
 
-/// Of a deploy whose lock was released, no journal tells what it has made.
-struct Unknown {
-    holder: Option<Owner>,
-    why: String,
-}
-
 /// Says what the deploys have left that are over, and writes down what became of it.
 async fn tell_past<S: Stage>(
     stage: &S,
@@ -143,7 +138,7 @@ async fn tell_past<S: Stage>(
     journal: &Journal,
     place: &Place,
     found: &[Recovered],
-) -> Option<Unknown> {
+) -> Option<Untraced> {
     let Place {
         name,
         directory,
@@ -183,9 +178,10 @@ async fn tell_past<S: Stage>(
         records.retain(|record| is_surely_of(tool, &past.released, record));
         journal.write(stage, records).await;
     }
+    let room = holder.as_ref().and_then(|holder| past.room_for(holder));
     let why = past.gap?.to_string();
     if was_released && !is_told {
-        return Some(Unknown { holder, why });
+        return Some(Untraced { holder, why, room });
     }
     debug!("{name}: What was left is not known: {why}.");
     None
@@ -197,14 +193,23 @@ async fn tell_unknown<S: Stage>(
     stage: &S,
     inquiry: &Inquiry<'_, S>,
     journal: &Journal,
-    unknown: &[(&Place, &Unknown)],
+    unknown: &[(&Place, &Untraced)],
 ) {
     match unknown {
-        [(Place { name, tool, .. }, Unknown { holder, why })] => {
-            let (prefix, whose) = (format!("{name}: "), (holder.as_ref(), why.as_str()));
-            tell_by_log(stage, inquiry, journal, &prefix, tool, whose).await;
+        [(Place { name, tool, .. }, untraced)] => {
+            let prefix = format!("{name}: ");
+            let Some(mut record) = read_log(inquiry, journal, &prefix, tool, untraced).await else {
+                return;
+            };
+            let (released, records) = ([record.owner.clone()], slice::from_mut(&mut record));
+            look_back(stage, journal, &prefix, tool, &released, records).await;
+            advise(&prefix, tool, records);
+            tell_way_out(&prefix, records);
+            if record.is_kept() {
+                journal.write(stage, slice::from_ref(&record)).await;
+            }
         }
-        [(_, Unknown { why, .. }), ..] if !journal.is_off() => {
+        [(_, Untraced { why, .. }), ..] if !journal.is_off() => {
             info!("What the deploys have made that held these locks is not known: {why}.");
         }
         _ => {}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::ahead::*;
 use super::unfinished::*;
 use crate::journal::{Entry, Meant};
 use crate::tools::Job;
@@ -22,6 +23,7 @@ fn missing(address: &str, id: &str, instead: &[&str]) -> Missing {
     Missing {
         made: made(address, id),
         instead: instead.iter().map(|id| (*id).to_owned()).collect(),
+        is_claimed: false,
     }
 }
 
@@ -53,11 +55,7 @@ fn tool() -> FakeTool {
 }
 
 fn unfinished(resources: &[Resource], stored: &Stored) -> Unfinished {
-    let entry = |resource: &Resource| Entry {
-        resource: resource.clone(),
-        is_stored: None,
-    };
-    let entries: Vec<Entry> = resources.iter().map(entry).collect();
+    let entries: Vec<Entry> = resources.iter().cloned().map(Entry::of).collect();
     Unfinished::of(&entries, stored, &tool())
 }
 

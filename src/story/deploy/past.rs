@@ -10,12 +10,13 @@ use crate::lock::Owner;
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::journal::{Untold, Whose};
 use crate::story::keeping::Keeping;
-use crate::story::logged::{Logged, catch_up, tell_by_log};
+use crate::story::logged::{Untraced, catch_up, read_log};
 use crate::story::past::{
     leave_in_doubt, look_back, name_of, open_in, stored_at, tell_in_doubt, tell_way_out,
 };
 use crate::story::stage::Stage;
 use crate::tools::progress::Stored;
+use crate::tools::recovering::Made;
 use crate::tools::{Locking, Processes, Tool, ToolError};
 
 /// Of how many deploys is said what they have left at other places.
@@ -24,8 +25,6 @@ const MOST_ELSEWHERE: usize = 3;
 /// What is known of earlier deploys.
 pub(super) struct LookedBack {
     pub(super) past: Past,
-    /// What is open of a deploy of which only the log of its step tells.
-    pub(super) logged: Option<Record>,
     /// What the state has.
     pub(super) stored: Result<Stored, ToolError>,
     /// How each record stands by now that is surely about this state, which is not written yet.
@@ -43,7 +42,6 @@ impl<S: Stage> Story<'_, S> {
             let why = "nothing that may have one was looked at";
             return LookedBack {
                 past: Past::not_asked(why),
-                logged: None,
                 stored,
                 records: Vec::new(),
             };
@@ -62,12 +60,9 @@ impl<S: Stage> Story<'_, S> {
             let is_in_reach = |here: &PlaceName| record.place.is_in_reach_of(here);
             is_a_command && here.as_ref().is_some_and(is_in_reach)
         });
-        let logged = self.tell_gap(&past, before).await.map(|logged| {
-            if let Some(read) = logged.stored {
-                stored = read;
-            }
-            logged.record
-        });
+        if let Some(logged) = self.tell_gap(&past, before).await {
+            past.records.insert(0, logged);
+        }
         if !past.records.is_empty() {
             let (records, released) = (&mut past.records, &past.released);
             let (journal, tool) = (self.journal, self.tool);
@@ -78,12 +73,16 @@ impl<S: Stage> Story<'_, S> {
         leave_in_doubt(self.stage, self.journal, self.tool, &mut past.in_doubt).await;
         tell_in_doubt("", &past.in_doubt);
         tell_elsewhere(&past.elsewhere);
-        let is_sure = |record: &&Record| is_surely_of(self.tool, &past.released, record);
-        let records = past.records.iter().filter(is_sure).cloned().collect();
+        let is_sure = |record: &Record| is_surely_of(self.tool, &past.released, record);
+        // It cannot be written down that a deploy has stopped for what may be another state's.
+        let unsure = past.records.iter_mut().filter(|record| !is_sure(record));
+        unsure.for_each(Record::heed_all);
+        let known = past.records.iter();
+        let known = known.filter(|record| record.is_kept() && is_sure(record));
+        let records = known.cloned().collect();
         past.records.retain(Record::is_open);
         LookedBack {
             past,
-            logged: logged.filter(Record::is_open),
             stored,
             records,
         }
@@ -109,15 +108,18 @@ impl<S: Stage> Story<'_, S> {
     }
 
     /// Says what is not known of them, and gives what a log tells of it.
-    async fn tell_gap(&self, past: &Past, before: &Before) -> Option<Logged> {
+    async fn tell_gap(&self, past: &Past, before: &Before) -> Option<Record> {
         let gap = past.gap.as_ref()?;
         let untold = before.holders().find(|holder| !past.tells_of(holder));
         let is_nameless = before.holders().count() < before.released.len();
         match gap {
             _ if untold.is_some() || is_nameless && past.records.is_empty() => {
-                let (inquiry, journal, why) = (self.inquiry, self.journal, gap.to_string());
-                let whose = (untold.as_ref(), why.as_str());
-                return tell_by_log(self.stage, inquiry, journal, "", self.tool, whose).await;
+                let untraced = Untraced {
+                    room: untold.as_ref().and_then(|holder| past.room_for(holder)),
+                    holder: untold,
+                    why: gap.to_string(),
+                };
+                return read_log(self.inquiry, self.journal, "", self.tool, &untraced).await;
             }
             _ if self.journal.is_off() => {}
             Gap::Silent(why) => {
@@ -131,23 +133,27 @@ impl<S: Stage> Story<'_, S> {
         None
     }
 
-    /// Strikes out what the state has after this deploy, and gives what has changed by that.
+    /// Strikes out what the state has after this deploy, or notes for what it has stopped, and gives what
+    /// has changed by that.
     pub(super) async fn settled(
         &self,
         past: Past,
         places: &[&Tool],
         keeping: &Keeping<'_>,
         outcome: Outcome,
+        stopped_for: &[Made],
     ) -> Vec<Record> {
-        if outcome != Outcome::Succeeded {
-            return Vec::new();
-        }
         let mut records = past.records;
-        records.extend(past.elsewhere);
+        records.retain(Record::is_kept);
         // What is left of this very run is written with its own record.
         if let Some((_, own)) = self.journal.own() {
             records.retain(|record| record.owner != own.owner);
         }
+        if outcome != Outcome::Succeeded {
+            records.retain_mut(|record| record.heed(stopped_for));
+            return records;
+        }
+        records.extend(past.elsewhere);
         let mut settled = Vec::new();
         let names: Vec<PlaceName> = places.iter().copied().filter_map(name_of).collect();
         for place in places {

@@ -68,11 +68,10 @@ impl<S: Stage> Story<'_, S> {
 
         let LookedBack {
             past,
-            logged,
             stored,
             records,
         } = self.past(&before).await;
-        let weighed = self.weigh(&past, logged.as_ref(), stored).await;
+        let weighed = self.weigh(&past, stored).await;
         if let Some(stopped) = self.stopped_before(&before.locks).await {
             return Err(stopped.into());
         }
@@ -97,10 +96,15 @@ impl<S: Stage> Story<'_, S> {
         let Course::Stop(why) = weighed.course else {
             return Ok(());
         };
-        self.journal.write(self.stage, looked_back).await;
+        let lacking = weighed.lacking();
+        let mut looked_back = looked_back.to_vec();
+        for record in &mut looked_back {
+            record.heed(&lacking);
+        }
+        self.journal.write(self.stage, &looked_back).await;
         Err(NotBegun {
             conclusion: Conclusion::unfinished(locks.clone(), why),
-            lacking: Some(weighed.lacking()).filter(|lacking| !lacking.is_empty()),
+            lacking: Some(lacking).filter(|lacking| !lacking.is_empty()),
         })
     }
 

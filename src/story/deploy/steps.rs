@@ -5,8 +5,9 @@ use std::io;
 use tracing::{info, warn};
 
 use super::{Story, Watch};
+use crate::story::ahead::{Ahead, Next, refused};
 use crate::story::stage::Stage;
-use crate::story::unfinished::{Ahead, Missing, Next, OnUnfinished, made, names, refused};
+use crate::story::unfinished::{Missing, OnUnfinished, made, names, tell_of_claims};
 use crate::supervisor::{Ending, Interrupt};
 use crate::tools::recovering::{Draft, LaidOut, Made, Planned, Recovering, Step};
 use crate::tools::{Job, Recoverer};
@@ -21,6 +22,8 @@ pub(super) struct Went {
     pub(super) ending: io::Result<Ending>,
     /// Why not all of it was run, where nothing has failed.
     pub(super) obstacle: Option<String>,
+    /// Because of which of these that is so.
+    pub(super) stopped_for: Vec<Made>,
     /// What earlier deploys have made, the state still lacks, and an import may bring back.
     pub(super) lacking: Vec<Made>,
 }
@@ -34,6 +37,8 @@ pub(super) struct Steps<'a, 'k, S> {
     pub(super) watch: &'a mut Watch<'k>,
     /// What an import may bring back.
     pub(super) lacking: Vec<Made>,
+    /// What it stops for.
+    pub(super) stopped_for: Vec<Made>,
     /// How the last step has ended.
     pub(super) last: Option<Ending>,
 }
@@ -72,6 +77,9 @@ impl<S: Stage> Steps<'_, '_, S> {
             }
             Next::Stop(why) => {
                 self.story.say_how(&again).await;
+                let standing = ahead.standing_in_the_way();
+                tell_of_claims(&standing);
+                self.stopped_for = made(&standing);
                 Err(self.stopped(ending, why))
             }
             Next::GoOn => {
@@ -228,6 +236,7 @@ impl<S: Stage> Steps<'_, '_, S> {
         Went {
             ending,
             obstacle: None,
+            stopped_for: self.stopped_for.clone(),
             lacking: self.lacking.clone(),
         }
     }

@@ -8,10 +8,10 @@ use tracing::{debug, info, warn};
 use super::steps::{Steps, Went};
 use super::{Runs, Story, Watch};
 use crate::console::PASTED;
-use crate::journal::{Past, Record, Stand};
+use crate::journal::{Entry, Past, Record, Stand};
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::stage::Stage;
-use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made};
+use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made, tell_of_claims};
 use crate::tools::progress::{Action, Resource, Stored, Telling};
 use crate::tools::recovering::{Draft, Made, Recovering};
 use crate::tools::{Tool, ToolError};
@@ -51,13 +51,8 @@ impl<S: Stage> Story<'_, S> {
 
     /// Says what earlier deploys have left that the state does not have, and decides what that means for
     /// this one.
-    pub(super) async fn weigh(
-        &self,
-        past: &Past,
-        logged: Option<&Record>,
-        stored: Result<Stored, ToolError>,
-    ) -> Weighed {
-        let mut weighed = self.weigh_here(past, logged, stored).await;
+    pub(super) async fn weigh(&self, past: &Past, stored: Result<Stored, ToolError>) -> Weighed {
+        let mut weighed = self.weigh_here(past, stored).await;
         if weighed.course != Course::AsEver || self.deploy.on_unfinished != OnUnfinished::Stop {
             return weighed;
         }
@@ -74,13 +69,8 @@ impl<S: Stage> Story<'_, S> {
         weighed
     }
 
-    async fn weigh_here(
-        &self,
-        past: &Past,
-        logged: Option<&Record>,
-        stored: Result<Stored, ToolError>,
-    ) -> Weighed {
-        let records: Vec<&Record> = past.records.iter().chain(logged).collect();
+    async fn weigh_here(&self, past: &Past, stored: Result<Stored, ToolError>) -> Weighed {
+        let records = &past.records;
         let Some(tool) = self.tool.recoverer().filter(|_| !records.is_empty()) else {
             return Weighed::default();
         };
@@ -111,26 +101,23 @@ impl<S: Stage> Story<'_, S> {
             }
         };
         let stored = &stored;
-        let is_sure = |record: &Record| {
-            logged != Some(record) && is_surely_of(self.tool, &past.released, record)
-        };
         let entries = records.iter().flat_map(|record| {
-            let is_surely_of_it = is_sure(record);
-            let is_logged = logged == Some(*record);
-            let is_meant = move |resource: &Resource| {
+            let is_surely_of_it = is_surely_of(self.tool, &past.released, record);
+            let is_meant = move |entry: &Entry| {
+                let (resource, is_claimed) = (&entry.resource, entry.claim.is_some());
                 // What a log tells to be replaced was there before, perhaps in another place.
                 let had_it_here = resource.old_id.as_ref().is_some_and(|old| {
                     let ids = stored.0.get(&resource.address);
                     ids.is_some_and(|ids| ids.contains(old))
                 });
-                let may_be_here = !is_logged || resource.action == Action::Create || had_it_here;
-                is_surely_of_it || may_be_here && !is_made_in(stored, resource)
+                let may_be_here = !is_claimed || resource.action == Action::Create || had_it_here;
+                is_surely_of_it && !is_claimed || may_be_here && !is_made_in(stored, resource)
             };
             let entries = record.entries.iter();
-            entries.filter(move |entry| is_meant(&entry.resource))
+            entries.filter(move |entry| is_meant(entry))
         });
         let unfinished = Unfinished {
-            misses_some: records.iter().any(|record| record.misses_some()),
+            misses_some: records.iter().any(Record::misses_some),
             ..Unfinished::of(entries, stored, &tool)
         };
         unfinished.tell();
@@ -144,13 +131,6 @@ impl<S: Stage> Story<'_, S> {
                 );
                 OnUnfinished::Report
             }
-            OnUnfinished::Import if logged.is_some() => {
-                info!(
-                    "Nothing is imported, because a log does not say which place it is about: what it \
-                     tells may be of another state."
-                );
-                OnUnfinished::Report
-            }
             wish => wish,
         };
         let weighed = Weighed {
@@ -160,6 +140,9 @@ impl<S: Stage> Story<'_, S> {
         };
         if matches!(weighed.course, Course::Stop(_)) {
             self.say_how(&weighed.lacking()).await;
+            if wish != OnUnfinished::Stop {
+                tell_of_claims(&weighed.unfinished.missing);
+            }
         }
         weighed
     }
@@ -175,6 +158,7 @@ impl<S: Stage> Story<'_, S> {
             return Went {
                 ending: self.supervise(self.command(), watch).await,
                 obstacle: None,
+                stopped_for: Vec::new(),
                 lacking,
             };
         };
@@ -185,6 +169,7 @@ impl<S: Stage> Story<'_, S> {
                 return Went {
                     ending,
                     obstacle,
+                    stopped_for: Vec::new(),
                     lacking,
                 };
             }
@@ -196,6 +181,7 @@ impl<S: Stage> Story<'_, S> {
             draft: &draft,
             watch,
             lacking,
+            stopped_for: Vec::new(),
             last: None,
         };
         let went = steps
@@ -216,7 +202,7 @@ impl<S: Stage> Story<'_, S> {
         warn!(
             target: PASTED,
             "This brings it into the state. Blocks are for the configuration; with \
-             ON_UNFINISHED=import softstop does it.\n{}",
+             ON_UNFINISHED=import softstop does it, but for what only a log tells.\n{}",
             way.trim_end()
         );
         match (made.len() - said.len(), &self.deploy.report_file) {

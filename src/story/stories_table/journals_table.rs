@@ -50,16 +50,12 @@ pub(super) fn left() -> Record {
 
 /// What a deploy has left that was killed.
 pub(super) fn left_by(resources: Vec<Resource>) -> Record {
-    let entry = |resource| Entry {
-        resource,
-        is_stored: None,
-    };
     Record {
         owner: Owner::parse(KILLED).unwrap(),
         commit: EARLIER.to_owned(),
         place: here(),
         stand: Stand::Running,
-        entries: resources.into_iter().map(entry).collect(),
+        entries: resources.into_iter().map(Entry::of).collect(),
         dropped: 0,
         has_plan: true,
     }

@@ -1,5 +1,6 @@
 //! The stories from top to bottom, with a tool, a host and a stage that are played.
 
+mod claims_table;
 mod deploys_table;
 mod doubts_table;
 mod gaps_table;
