@@ -32,7 +32,7 @@ pub(super) struct Ready {
 /// A deploy that did not begin.
 pub(super) struct NotBegun {
     pub(super) conclusion: Conclusion,
-    /// What earlier deploys have made and the state lacks, where that stands in the way.
+    /// What earlier deploys have made and the state lacks, where that was looked at and stands in the way.
     pub(super) lacking: Option<Vec<Made>>,
 }
 
@@ -102,9 +102,11 @@ impl<S: Stage> Story<'_, S> {
             record.heed(&lacking);
         }
         self.journal.write(self.stage, &looked_back).await;
+        // Where nobody has looked, what an earlier deploy has written may be all that tells of it.
+        let is_known = weighed.is_compared || !lacking.is_empty();
         Err(NotBegun {
             conclusion: Conclusion::unfinished(locks.clone(), why),
-            lacking: Some(lacking).filter(|lacking| !lacking.is_empty()),
+            lacking: is_known.then_some(lacking),
         })
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Weighed {
     unfinished: Unfinished,
     wish: OnUnfinished,
     pub(super) course: Course,
+    /// Whether it was compared with what the state has.
+    pub(super) is_compared: bool,
 }
 
 impl Weighed {
@@ -71,6 +73,7 @@ impl<S: Stage> Story<'_, S> {
 
     async fn weigh_here(&self, past: &Past, stored: Result<Stored, ToolError>) -> Weighed {
         let records = &past.records;
+        let is_compared = matches!(stored, Ok(_) | Err(ToolError::NoState(_)));
         let Some(tool) = self.tool.recoverer().filter(|_| !records.is_empty()) else {
             return Weighed::default();
         };
@@ -137,6 +140,7 @@ impl<S: Stage> Story<'_, S> {
             course: unfinished.course(wish, self.deploy.runs.job()),
             unfinished,
             wish,
+            is_compared,
         };
         if matches!(weighed.course, Course::Stop(_)) {
             self.say_how(&weighed.lacking()).await;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use super::journals_table::left_by;
 use super::*;
 use crate::tools::progress::{Fate, Resource};
 
@@ -28,6 +29,32 @@ async fn what_was_made_elsewhere_by_a_program_without_blocks_is_imported_there()
         imports.take().as_deref(),
         Some("fake import in elsewhere x.made 1\n")
     );
+}
+
+/// The imports that an earlier deploy has written lie beside the report.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_leaves_no_imports_that_were_another_ones_where_it_has_looked_what_is_missing() {
+    let made = || Resource::created("fake.made", Fate::Complete, Some("1"));
+    let begun = || Resource::created("fake.begun", Fate::InFlight, None);
+    for (resource, has_locks, written) in [
+        (made(), true, Some("fake import in here fake.made 1")),
+        (begun(), true, Some("")),
+        // Whether it goes on nobody knows, so nothing was weighed.
+        (made(), false, None),
+    ] {
+        let mut world = World::with_records(Look::Free, &[left_by(vec![resource])]);
+        world.deploy.on_unfinished = OnUnfinished::Stop;
+        if !has_locks {
+            world.place.backends.clear();
+        }
+        let imports = RefCell::new(None);
+        let report = |_: &Conclusion, remains: &Remains| {
+            imports.replace(remains.imports.clone());
+        };
+        let conclusion = world.deploy_telling(ASKER, &report).await;
+        assert_eq!(conclusion.exit, Exit::Unfinished, "{written:?}");
+        assert_eq!(imports.take().as_deref(), written);
+    }
 }
 
 #[tokio::test(start_paused = true)]
