@@ -130,16 +130,15 @@ fn what_a_killed_deploy_was_doing_is_on_the_commit_and_a_release_and_the_next_de
 
 #[test]
 fn a_deploy_that_ends_well_leaves_a_report_that_asks_for_nothing() {
-    let (project, insights) = (
-        project(Program::Terraform, Kind::HttpStrict),
-        CodeInsights::start(),
-    );
-    project.gate("b.gate").open();
-    let step = Step::of_a_new_pipeline();
-    let finished = deploy(&project, &step, &insights).finish();
-    finished.expect_code(0);
-    expect_unsaid(&finished, "ournal");
-    assert_eq!(result(&insights, &step), "PASSED");
+    each(&Program::ALL, |program| {
+        let (project, insights) = (project(program, Kind::HttpStrict), CodeInsights::start());
+        project.gate("b.gate").open();
+        let step = Step::of_a_new_pipeline();
+        let finished = deploy(&project, &step, &insights).finish();
+        finished.expect_code(0);
+        expect_unsaid(&finished, "ournal");
+        assert_eq!(result(&insights, &step), "PASSED");
+    });
 }
 
 #[test]
@@ -154,8 +153,9 @@ fn whatever_is_wrong_with_the_way_to_the_journal_the_deploy_is_as_without_it() {
         (Some(InsightsFault::LoseAnswer), Kind::Local),
         (Some(InsightsFault::Refuse(500)), Kind::HttpLax),
     ];
-    for (fault, kind) in faults {
-        let (project, insights) = (project(Program::Terraform, kind), CodeInsights::start());
+    let rows = Program::ALL.map(|program| faults.map(|(fault, kind)| (program, fault, kind)));
+    each(rows.as_flattened(), |(program, fault, kind)| {
+        let (project, insights) = (project(program, kind), CodeInsights::start());
         insights.fail_always(fault);
         let proxy = match fault {
             None => CodeInsights::nobody(),
@@ -186,35 +186,37 @@ fn whatever_is_wrong_with_the_way_to_the_journal_the_deploy_is_as_without_it() {
             .expect_code(0)
             .expect_said("What earlier deploys have made that no state knows is not known: ")
             .expect_said("✔ Deploy succeeded.");
-    }
+    });
 }
 
 #[test]
 fn what_is_planned_is_in_the_journal_while_the_first_of_it_is_made() {
-    let (project, insights) = (
-        project(Program::Terraform, Kind::HttpStrict),
-        CodeInsights::start(),
-    );
-    let objects = ["a", "b", "c"].map(|name| object(name, "create_gate = \"GATES/all.gate\""));
-    write_objects(&project, &objects);
-    let step = Step::of_a_new_pipeline();
-    // News that change nothing come before the plan, as those of data sources do.
-    let script = "for i in $(seq 100); do echo \"data.x.y[$i]: Reading...\"; sleep 0.02; done\n\
-         terraform init -input=false\nexec terraform apply -input=false -auto-approve";
-    let run = deploy(&project, &step, &insights).script(script).start();
-    project.gate("all.gate").wait_until_reached();
-    until("the journal says what is planned and begun", || {
-        let is_begun = |text: &String| text.contains("in_flight");
-        kept(&insights, &step)
-            .iter()
-            .filter(|text| is_begun(text))
-            .count()
-            == 3
+    each(&Program::ALL, |program| {
+        let (project, insights) = (project(program, Kind::HttpStrict), CodeInsights::start());
+        let objects = ["a", "b", "c"].map(|name| object(name, "create_gate = \"GATES/all.gate\""));
+        write_objects(&project, &objects);
+        let step = Step::of_a_new_pipeline();
+        // News that change nothing come before the plan, as those of data sources do.
+        let script = format!(
+            "for i in $(seq 100); do echo \"data.x.y[$i]: Reading...\"; sleep 0.02; done\n\
+         {0} init -input=false\nexec {0} apply -input=false -auto-approve",
+            program.command()
+        );
+        let run = deploy(&project, &step, &insights).script(&script).start();
+        project.gate("all.gate").wait_until_reached();
+        until("the journal says what is planned and begun", || {
+            let is_begun = |text: &String| text.contains("in_flight");
+            kept(&insights, &step)
+                .iter()
+                .filter(|text| is_begun(text))
+                .count()
+                == 3
+        });
+        run.kill_all();
+        assert_eq!(in_the_world(&project, "a"), [""; 0]);
+        let requests = insights.requests().len();
+        assert!(requests < 20, "{requests} requests");
     });
-    run.kill_all();
-    assert_eq!(in_the_world(&project, "a"), [""; 0]);
-    let requests = insights.requests().len();
-    assert!(requests < 20, "{requests} requests");
 }
 
 #[test]
@@ -299,15 +301,15 @@ fn deploys_on_one_commit_have_a_report_each() {
 
 #[test]
 fn what_a_state_has_by_now_is_settled_whatever_the_backend() {
-    let kinds = [
-        Kind::HttpLax,
-        Kind::S3Both,
-        Kind::Postgres,
-        Kind::Gcs,
-        Kind::Kubernetes,
+    let rows = [
+        (Program::Terraform, Kind::HttpLax),
+        (Program::OpenTofu, Kind::S3Both),
+        (Program::Terraform, Kind::Postgres),
+        (Program::OpenTofu, Kind::Gcs),
+        (Program::Terraform, Kind::Kubernetes),
     ];
-    each(&kinds, |kind| {
-        let (project, insights) = (project(Program::Terraform, kind), CodeInsights::start());
+    each(&rows, |(program, kind)| {
+        let (project, insights) = (project(program, kind), CodeInsights::start());
         let step = Step::of_a_new_pipeline();
         let run = deploy(&project, &step, &insights).start();
         kill(&project, &step, &insights, run);

@@ -4,40 +4,39 @@ use std::process::Command;
 
 use crate::journal_of_deploys::{deploy, kill, project, release, result};
 use crate::support::softstop::TOKEN;
-use crate::support::{CodeInsights, Kind, Program, Softstop, Step};
+use crate::support::{CodeInsights, Kind, Program, Softstop, Step, each};
 
 #[test]
 fn a_person_resolves_what_was_in_flight_and_the_journal_is_settled() {
-    let (project, insights) = (
-        project(Program::Terraform, Kind::HttpStrict),
-        CodeInsights::start(),
-    );
-    let step = Step::of_a_new_pipeline();
-    let run = deploy(&project, &step, &insights).start();
-    kill(&project, &step, &insights, run);
-    release(&project, &step, &insights).finish().expect_code(0);
-    let resolve = |addresses: &str| {
-        Softstop::resolve(&project)
-            .in_step(&step.sibling())
-            .env("JOURNAL", insights.proxy())
-            .arguments(addresses.split_whitespace())
-            .finish()
-    };
-    resolve("slow_object.z")
-        .expect_code(2)
-        .expect_said("what is unfinished is slow_object.a, slow_object.b");
-    resolve("slow_object.b")
-        .expect_code(0)
-        .expect_said("slow_object.b of build 42 needs nothing more.")
-        .expect_said("Journal: 1 resolved, 1 left.");
-    assert_eq!(result(&insights, &step), "FAILED");
-    resolve("slow_object.a")
-        .expect_code(0)
-        .expect_said("Journal: 1 resolved, 0 left.");
-    assert_eq!(result(&insights, &step), "PASSED");
-    resolve("slow_object.a")
-        .expect_code(0)
-        .expect_said("nothing is unfinished");
+    each(&Program::ALL, |program| {
+        let (project, insights) = (project(program, Kind::HttpStrict), CodeInsights::start());
+        let step = Step::of_a_new_pipeline();
+        let run = deploy(&project, &step, &insights).start();
+        kill(&project, &step, &insights, run);
+        release(&project, &step, &insights).finish().expect_code(0);
+        let resolve = |addresses: &str| {
+            Softstop::resolve(&project)
+                .in_step(&step.sibling())
+                .env("JOURNAL", insights.proxy())
+                .arguments(addresses.split_whitespace())
+                .finish()
+        };
+        resolve("slow_object.z")
+            .expect_code(2)
+            .expect_said("what is unfinished is slow_object.a, slow_object.b");
+        resolve("slow_object.b")
+            .expect_code(0)
+            .expect_said("slow_object.b of build 42 needs nothing more.")
+            .expect_said("Journal: 1 resolved, 1 left.");
+        assert_eq!(result(&insights, &step), "FAILED");
+        resolve("slow_object.a")
+            .expect_code(0)
+            .expect_said("Journal: 1 resolved, 0 left.");
+        assert_eq!(result(&insights, &step), "PASSED");
+        resolve("slow_object.a")
+            .expect_code(0)
+            .expect_said("nothing is unfinished");
+    });
 }
 
 #[test]

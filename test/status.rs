@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::support::project::thing;
-use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each, lock_of};
+use crate::support::{Answer, Bitbucket, Kind, Program, Project, Softstop, Step, each, lock_of};
 
 const KINDS: [Kind; 3] = [Kind::HttpStrict, Kind::S3Lockfile, Kind::S3DynamoDb];
 
@@ -16,10 +16,12 @@ fn json(stdout: &str) -> Value {
 
 #[test]
 fn a_lock_of_a_finished_build_is_told_and_left() {
-    each(&KINDS, |kind| {
+    let rows = Program::ALL.map(|program| KINDS.map(|kind| (program, kind)));
+    each(rows.as_flattened(), |(program, kind)| {
         let (step, bitbucket) = (Step::of_a_new_pipeline(), Bitbucket::start());
         step.is_answered(&bitbucket, [Answer::Completed("STOPPED")]);
-        let project = Project::orphaned(kind, &step);
+        let project = Project::of(program, kind, &thing("a", ""));
+        project.be_orphaned(&step);
         let lock = project.store.lock_id();
         let told = Softstop::status(&project).asking(&bitbucket).finish();
         told.expect_code(0)
@@ -93,8 +95,10 @@ fn what_the_final_step_would_release_is_told_there() {
 
 #[test]
 fn a_running_terraform_is_alive_where_the_lock_dies_with_it() {
-    each(&[Kind::Postgres, Kind::Local], |kind| {
-        let project = Project::new(kind, &thing("a", ""));
+    let kinds = [Kind::Postgres, Kind::Local];
+    let rows = Program::ALL.map(|program| kinds.map(|kind| (program, kind)));
+    each(rows.as_flattened(), |(program, kind)| {
+        let project = Project::of(program, kind, &thing("a", ""));
         let rival = project.start_rival();
         let told = Softstop::status(&project)
             .arguments(["--json", "--working-dir"])
