@@ -99,6 +99,16 @@ pub(super) mod tests {
         assert!(!takes("oss", &json!({"tablestore_endpoint": "e"})));
         assert!(!takes("consul", &json!({"lock": false})));
         assert!(takes("s3", &json!({"use_lockfile": "true"})));
+        assert!(takes("s3", &json!({"dynamodb_table": "x"})));
+        // So Terraform 0.12 names the table, too.
+        assert!(takes(
+            "s3",
+            &json!({"dynamodb_table": "", "lock_table": "x"})
+        ));
+        assert!(!takes(
+            "s3",
+            &json!({"dynamodb_table": null, "lock_table": null})
+        ));
         assert!(takes("gcs", &json!({})));
     }
 

@@ -178,6 +178,7 @@ mod tests {
         const OPENTOFU: bool = true;
         let table = json!({"dynamodb_table": "locks"});
         let both = json!({"use_lockfile": true, "dynamodb_table": "locks"});
+        let old_table = json!({"lock_table": "locks"});
         let none = json!({});
         let item = "Error: Failed to unlock state: failed to retrieve lock info: no lock info \
                     found for: \"b/k\" within the DynamoDB table: locks";
@@ -193,6 +194,7 @@ mod tests {
             ("s3", &table, OPENTOFU, item, true),
             ("s3", &table, OPENTOFU, empty, false),
             ("s3", &table, TERRAFORM, empty, true),
+            ("s3", &old_table, TERRAFORM, empty, true),
             ("s3", &both, OPENTOFU, neither.as_str(), true),
             ("s3", &both, OPENTOFU, item, false),
             ("s3", &both, OPENTOFU, file, false),

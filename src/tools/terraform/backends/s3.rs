@@ -24,7 +24,7 @@ const S3_ENDPOINT: &[&str] = &["AWS_ENDPOINT_URL_S3", "AWS_S3_ENDPOINT"];
 const DYNAMODB_ENDPOINT: &[&str] = &["AWS_ENDPOINT_URL_DYNAMODB", "AWS_DYNAMODB_ENDPOINT"];
 
 pub(super) const S3: Known = Known {
-    takes_locks: |backend, _| backend.is_on("use_lockfile") || backend.has("dynamodb_table"),
+    takes_locks: |backend, _| backend.is_on("use_lockfile") || table(backend).is_some(),
     // So it says of a state that the table has not heard of.
     unread_texts: &["state data in S3 does not have the expected content"],
     kept_lock,
@@ -48,11 +48,17 @@ pub(super) const S3: Known = Known {
     ..Known::new(SCHEMA, strategy)
 };
 
+/// The table of DynamoDB, which Terraform 0.12 takes from `lock_table` where the other setting is empty.
+fn table(backend: &Backend) -> Option<&str> {
+    let given = backend.text("dynamodb_table");
+    given.or_else(|| backend.text("lock_table"))
+}
+
 /// The ID is checked, but by a read before an unconditional delete: a window of milliseconds stays
 /// open between the two.
 fn strategy(backend: &Backend) -> Strategy {
     let (free_texts, free_texts_of_opentofu): (&[&str], &[&str]) =
-        match (backend.is_on("use_lockfile"), backend.has("dynamodb_table")) {
+        match (backend.is_on("use_lockfile"), table(backend).is_some()) {
             (true, true) => (&[LOCK_FILE, ITEM], &[LOCK_FILE, ITEM_OF_OPENTOFU]),
             (true, false) => (&[LOCK_FILE], &[LOCK_FILE]),
             (false, true) => (&[ITEM], &[ITEM_OF_OPENTOFU]),
@@ -62,7 +68,7 @@ fn strategy(backend: &Backend) -> Strategy {
         free_texts,
         free_texts_of_opentofu,
         // An item without `Info` reads like no item.
-        hides_unnamed: backend.has("dynamodb_table"),
+        hides_unnamed: table(backend).is_some(),
         half_texts: &HALF_TEXTS,
         ..WrongId::UNWORDED
     })
@@ -77,8 +83,7 @@ fn kept_lock(backend: &Backend, workspace: &str) -> Option<String> {
     };
     let file = backend.is_on("use_lockfile");
     let file = file.then(|| format!("the object {key}.tflock in the bucket {bucket}"));
-    let item = backend.text("dynamodb_table");
-    let item = item.map(|table| {
+    let item = table(backend).map(|table| {
         format!("the item with the LockID {bucket}/{key} in the DynamoDB table {table}")
     });
     let kept: Vec<String> = file.into_iter().chain(item).collect();
