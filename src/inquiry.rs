@@ -96,7 +96,7 @@ impl<'a, H: Host> Inquiry<'a, H> {
                 None => Siblings::Open { reason: None },
             },
             sighting: match &holder {
-                Some(_) if self.is_own_look(lock, &signature) => Presence::Alive(Life::OwnLook),
+                _ if self.is_own_look(lock, &signature) => Presence::Alive(Life::OwnLook),
                 Some(holder) => self.look_for(tool, holder, &signature).await,
                 None => Presence::Nothing,
             },
@@ -138,7 +138,8 @@ impl<'a, H: Host> Inquiry<'a, H> {
         }
     }
 
-    /// Whether a look of our own holds the lock, at the same state from another directory.
+    /// Whether a look of our own holds the lock, at the same state from another directory; a build need not
+    /// have signed it.
     fn is_own_look(&self, lock: &LockInfo, signature: &str) -> bool {
         lock.is_of_a_look && lock.who == signature && lock.created > Some(self.began)
     }

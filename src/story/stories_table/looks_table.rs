@@ -71,6 +71,19 @@ async fn a_release_leaves_a_lock_whose_deploy_still_runs_here() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_leaves_a_look_of_its_own_although_no_build_has_signed_it() {
+    // Nobody else can sign like that, so it would be released as soon as it is judged.
+    let world = World::showing(Look::Held(LockInfo {
+        is_of_a_look: true,
+        created: Some(Timestamp::now() + Duration::from_secs(60)),
+        ..lock(SIGNATURE)
+    }));
+    let conclusion = world.release(&[&world.backend]).await;
+    assert_eq!(conclusion.to_string(), "Locks: 1 held by somebody alive.");
+    assert!(world.backend.released.borrow().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_interrupt_of_a_release_is_told_and_what_it_did_too() {
     for moment in 1..5 {
         let world = World::interrupted_at(Some(moment), held(&earlier_run()));
