@@ -84,6 +84,8 @@ pub(super) async fn recover_from(
         match answer {
             // It is gone, and not by us.
             Ok(Reply::Gone(_) | Reply::Changed(_)) => say_that_it_changed(&holder),
+            // It may be the same one, of which less is told by now.
+            Ok(_) | Err(_) if look == Look::HeldBySomebody => say_that_it_changed(&holder),
             // The other half is another one's lock, and to be judged.
             Ok(Reply::Half(_)) if look != Look::Free => say_that_it_changed(&holder),
             Ok(_) | Err(_) => return Ok(Recovery::Released(holder, proof)),

@@ -195,6 +195,20 @@ async fn what_a_release_says_is_held_against_what_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_called_released_where_somebody_who_is_not_named_holds_the_lock_after_it() {
+    for slip in [None, Some(Slip::Nothing), Some(Slip::Silence)] {
+        let backend = undisturbed(held("over"));
+        backend.then([Ok(held("over")), Ok(Look::HeldBySomebody)]);
+        backend.slips.borrow_mut().extend(slip);
+        let recovery = recover(&FakeLock(&backend), &judge).await.unwrap();
+        let deleted = ByHand::Words("delete the fake lock".to_owned());
+        let doubtful = Finding::Doubtful(None, Doubt::UnknownHolder, deleted);
+        assert_eq!(recovery, untouched(doubtful));
+        assert_eq!(*backend.released.borrow(), ["over"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_follows_a_release_that_may_be_carried_out_yet() {
     let backend = undisturbed(held("over"));
     backend.slips.borrow_mut().push_back(Slip::Unclear);
