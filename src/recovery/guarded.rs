@@ -1,7 +1,7 @@
 //! A lock whose holder is over and has left a state in a file: the state is stored while the lock still
 //! keeps everybody else away, and then the lock is released.
 
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::lock::LockInfo;
 use crate::tools::{
@@ -29,10 +29,24 @@ where
 
     async fn release(&self, holder: &LockInfo) -> Result<Reply, ToolError> {
         if let Some((keeper, state)) = self.left_by(holder) {
+            // Under the lock of its own run a state is stored without one, which heeds nobody who has
+            // taken that lock since it was judged, whatever the release itself compares.
+            if !self.is_held_by(holder).await? {
+                let said = "Before the state was stored, the lock has changed";
+                return Ok(Reply::Changed(said.to_owned()));
+            }
             info!("{state} It is stored before that lock is released.");
-            save(self.host, keeper, &state.guarded()).await;
-            // That took time, in which the lock may have changed hands.
-            if self.end().is_blind() && self.look().await? != Look::Held(holder.clone()) {
+            let state = state.guarded();
+            let saved = keeper.save_state(self.host, &state).await;
+            // That took time too.
+            let is_held = self.is_held_by(holder).await;
+            match saved {
+                Ok(()) if matches!(is_held, Ok(true)) => info!("{}", state.is_stored()),
+                Ok(()) => warn!("{}", state.is_perhaps_stored()),
+                // It can be stored later, but then others may have come first.
+                Err(unstored) => info!("It is not stored yet, because {}.", unstored.reason),
+            }
+            if !is_held? {
                 let said = "While the state was stored, the lock has changed";
                 return Ok(Reply::Changed(said.to_owned()));
             }
@@ -55,22 +69,18 @@ where
 
 impl<'a, H, L, F> Guarded<'a, H, L, F>
 where
+    L: Locked,
     F: Fn(StateKeeper<'_>, &LockInfo) -> Option<UnsavedState>,
 {
+    async fn is_held_by(&self, holder: &LockInfo) -> Result<bool, ToolError> {
+        Ok(self.lock.look().await? == Look::Held(holder.clone()))
+    }
+
     /// A lock as old as the run has kept others away since that run began.
     fn left_by(&self, holder: &LockInfo) -> Option<(StateKeeper<'a>, UnsavedState)> {
         let keeper = self.keeper?;
         let held_since = holder.created?.into();
         let state = (self.left)(keeper, holder)?;
         state.is_left_since(held_since).then_some((keeper, state))
-    }
-}
-
-/// Tries to store a state under the lock of its own run. Where that fails, it can be stored later, but
-/// then others may have come first.
-async fn save(host: &impl Host, keeper: StateKeeper<'_>, state: &UnsavedState) {
-    match keeper.save_state(host, state).await {
-        Ok(()) => info!("{}", state.is_stored()),
-        Err(unstored) => info!("It is not stored yet, because {}.", unstored.reason),
     }
 }

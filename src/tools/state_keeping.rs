@@ -112,6 +112,16 @@ impl UnsavedState {
         )
     }
 
+    /// What is to be said once it is stored, where somebody else may have the lock by then.
+    pub(crate) fn is_perhaps_stored(&self) -> String {
+        format!(
+            "The state was stored, but nobody knows whether it still is: the lock that kept others away \
+             is not seen to be there any more. Keep {}, which holds secrets, until the stored state is \
+             seen to have all that is in it.",
+            self.stored_path().display()
+        )
+    }
+
     /// What is to be said once it is stored.
     pub(crate) fn is_stored(&self) -> String {
         format!(
