@@ -1,5 +1,7 @@
 //! Locks of which the backend keeps too little to tell who holds them, and looks that meet themselves.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::Value;
 
 use crate::support::project::thing;
@@ -8,6 +10,8 @@ use crate::support::{Kind, Program, Project, Softstop, each};
 
 /// How a client asks for a lock of the table.
 const PUT_ITEM: &str = "DynamoDB_20120810.PutItem";
+/// How it gives one back.
+const DELETE_ITEM: &str = "DynamoDB_20120810.DeleteItem";
 /// What a person or a broken client may have left of a lock's info.
 const LEFT: [Option<&str>; 3] = [None, Some(""), Some(r#"{"ID":"0b1c2d3e-"#)];
 
@@ -107,6 +111,58 @@ fn a_look_that_meets_its_own_lock_gives_it_back_and_looks_again() {
     let status = Softstop::status(&project).finish();
     status.expect_code(0).expect_said("The lock is free.");
     assert!(is_asked_for_the_lock(proxy), "{status}");
+    assert!(!project.store.has_item(), "{status}");
+}
+
+/// What a role is told that may make an item of the table and may not delete one.
+fn no_deletion(said: &[u8]) -> Option<String> {
+    let body = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"no"}"#;
+    let is_meant = String::from_utf8_lossy(said).contains(DELETE_ITEM);
+    is_meant.then(|| {
+        format!(
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/x-amz-json-1.0\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    })
+}
+
+/// The same, for the first time alone.
+fn no_first_deletion(said: &[u8]) -> Option<String> {
+    static WAS_REFUSED: AtomicBool = AtomicBool::new(false);
+    let answer = no_deletion(said)?;
+    (!WAS_REFUSED.swap(true, Ordering::Relaxed)).then_some(answer)
+}
+
+#[test]
+fn a_look_that_cannot_give_its_lock_back_is_no_free_lock_and_lets_no_deploy_begin() {
+    type Start = fn(&Project) -> Softstop;
+    let starts: [Start; 3] = [Softstop::status, Softstop::release, Softstop::deploy];
+    each(&starts, |start| {
+        let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
+        project.store.proxy.as_ref().unwrap().object(no_deletion);
+        let finished = start(&project).finish();
+        assert!(project.store.has_item(), "{finished}");
+        let id = project.store.lock_id().unwrap();
+        finished
+            .expect_code(4)
+            .expect_said("could not give it back: its ID is ")
+            .expect_said(&id)
+            .expect_said("release it by hand.");
+        for free in ["The lock is free", "1 free"] {
+            assert!(!finished.stderr.contains(free), "{finished}");
+        }
+        assert!(project.store.resources().is_empty(), "{finished}");
+    });
+}
+
+#[test]
+fn a_look_that_could_not_give_its_lock_back_at_once_does_so_later() {
+    let project = Project::new(Kind::S3DynamoDb, &thing("a", ""));
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.object(no_first_deletion);
+    let status = Softstop::status(&project).finish();
+    status.expect_code(0).expect_said("The lock is free.");
     assert!(!project.store.has_item(), "{status}");
 }
 

@@ -98,6 +98,11 @@ pub(crate) enum ToolError {
         "a look at the lock, which takes it for a moment, was ended before it could give it back: {0}. Where a lock for the operation `untaint` is left there, release it by hand"
     )]
     CutShort(HelperError),
+    /// The lock of the look is there.
+    #[error(
+        "a look at the lock, which takes it for a moment, could not give it back: {reason}. Where a lock for the operation `untaint` is left there, release it by hand"
+    )]
+    KeptByLook { reason: String },
     /// The request may be carried out later, whoever holds the lock by then.
     #[error(
         "the lock server {address} has not confirmed that it has given back the lock {id}: {reason}. Where that lock is still there, release it by hand: {by_hand}"
@@ -124,7 +129,10 @@ impl ToolError {
     pub(crate) fn may_act_yet(&self) -> bool {
         matches!(
             self,
-            Self::NotGivenBack { .. } | Self::PerhapsTaken { .. } | Self::CutShort(_)
+            Self::NotGivenBack { .. }
+                | Self::PerhapsTaken { .. }
+                | Self::CutShort(_)
+                | Self::KeptByLook { .. }
         )
     }
 }

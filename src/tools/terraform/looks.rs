@@ -7,7 +7,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::backend::Backend;
 use super::by_hand;
 use super::diagnostics::{is_own_look, lacks_table, lock_info, names_nobody};
 use super::expired::expired;
@@ -17,7 +16,7 @@ use super::strategy::{ByTerraform, WrongId};
 use crate::identity::Neighbours;
 use crate::lock::{Holder, LockInfo};
 use crate::printable::is_printable;
-use crate::supervisor::HelperError;
+use crate::supervisor::{Helped, HelperError};
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 use crate::tools::locking::{ByHand, End, Locked, Look, Reply};
@@ -45,13 +44,14 @@ const NOT_OPENED: &str = "Failed to load state";
 const NO_RESOURCE: &str = "softstop_look.none";
 /// What `untaint -allow-missing` says of it once it had the lock.
 const NOT_FOUND: &str = "No such resource instance";
-/// What it says where it could not give the lock back.
+/// What it says where it could not give the lock back, in older Terraforms with an exclamation mark.
 const NOT_RELEASED: &str = "Error releasing the state lock";
 
 /// What `untaint` has shown.
 enum Untaint {
     Done(Look),
-    /// It has named itself: somebody holds the lock, as pg tells it, or it has met its own lock.
+    /// It has named itself: somebody holds the lock, as pg tells it, or it has met its own lock, or could
+    /// not give it back.
     OwnLook(LockInfo),
 }
 
@@ -186,7 +186,15 @@ impl<H: Host> LockView<'_, H> {
         match self.untaint().await? {
             // A release that compares nothing might take somebody else's.
             Untaint::OwnLook(lock) if !self.is_watched() && !self.end().is_blind() => {
-                self.give_back(lock).await
+                match self.give_back(&lock).await {
+                    Ok(Untaint::Done(Look::Held(left))) if left.id == lock.id => {
+                        Err(kept(&left, "it is still there"))
+                    }
+                    Ok(Untaint::Done(look)) => Ok(look),
+                    Ok(Untaint::OwnLook(next)) => Err(kept(&next, "it is still there")),
+                    Err(error) if error.may_act_yet() => Err(error),
+                    Err(error) => Err(kept(&lock, &error.to_string())),
+                }
             }
             untaint => Ok(untaint.into_look()),
         }
@@ -194,8 +202,8 @@ impl<H: Host> LockView<'_, H> {
 
     /// Releases a lock that only a look of ours can have taken: another `untaint` of the same name
     /// would have ended by now.
-    async fn give_back(&self, own: LockInfo) -> Result<Look, ToolError> {
-        let within = if self.is_nobody_elses(&own) {
+    async fn give_back(&self, own: &LockInfo) -> Result<Untaint, ToolError> {
+        let within = if self.is_nobody_elses(own) {
             WITHIN
         } else {
             WITHIN_AT_LEAST
@@ -205,10 +213,10 @@ impl<H: Host> LockView<'_, H> {
         match self.untaint().await? {
             Untaint::Done(Look::Held(lock)) if lock.id == own.id => {
                 // Whatever the release says of itself, a look says what is there.
-                self.release(&own).await?;
-                self.untaint().await.map(Untaint::into_look)
+                self.release(own).await?;
+                self.untaint().await
             }
-            untaint => Ok(untaint.into_look()),
+            untaint => Ok(untaint),
         }
     }
 
@@ -248,21 +256,24 @@ impl<H: Host> LockView<'_, H> {
                 if !self.is_watched() =>
             {
                 return Err(self.take_back(began, error).await);
+        // Terraform ends well although it could not give the lock back: it does that last of all.
+        let is_kept = !self.is_watched() && says_not_released(&helped);
             }
             helped => helped?,
         };
         // A program that ends well and says nothing of what Terraform says has not looked.
-        if helped.status.success() && helped.stdout.contains(NOT_FOUND) {
+        if helped.status.success() && helped.stdout.contains(NOT_FOUND) && !is_kept {
             return Ok(Untaint::Done(Look::Free));
         }
-        match lock_info(&helped.stderr) {
+        match lock_info(&helped.stderr).or_else(|| lock_info(&helped.stdout)) {
             Some(lock) if is_own_look(&lock, began) && self.is_ours(&lock) => {
+            None if is_kept => Err(self.kept_by_look(&helped)),
                 Ok(Untaint::OwnLook(lock))
             }
             Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
             None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
             None if lacks_table(&helped.stderr) => self.without_state().map(Untaint::Done),
-            None if had_the_lock(&self.backend, &helped.stderr) => Ok(Untaint::Done(Look::Free)),
+            None if self.backend.says_unread(&helped.stderr) => Ok(Untaint::Done(Look::Free)),
             None => Err(self.failed(OF_A_LOOK, &helped)),
         }
     }
@@ -293,6 +304,17 @@ impl<H: Host> LockView<'_, H> {
                  `conn_str` or `schema_name` is misspelt"
                     .to_owned(),
             ))
+    /// Why a look has no answer that has the lock yet and does not say which one.
+    fn kept_by_look(&self, helped: &Helped) -> ToolError {
+        let said = [&helped.stderr, &helped.stdout];
+        let said = said.iter().find(|said| said.contains(NOT_RELEASED));
+        let said = said.map_or_else(String::new, |said| self.secrets().essence(said));
+        let program = by_hand::program(&self.place);
+        ToolError::KeptByLook {
+            reason: format!("{program} {OF_A_LOOK} said: {said}"),
+        }
+    }
+
         }
     }
 
@@ -301,10 +323,21 @@ impl<H: Host> LockView<'_, H> {
     }
 }
 
-/// Whether `untaint`, which has failed, had the lock, and has given it back.
-fn had_the_lock(backend: &Backend, stderr: &str) -> bool {
-    backend.says_unread(stderr) && !stderr.contains(NOT_RELEASED)
+/// Why a look has no answer that has left this lock.
+fn kept(own: &LockInfo, why: &str) -> ToolError {
+    ToolError::KeptByLook {
+        reason: format!("its ID is {}, and {why}", own.id),
+    }
 }
+
+/// Whether `untaint` had the lock, and could not give it back. Older Terraforms say so on their standard
+/// output.
+fn says_not_released(helped: &Helped) -> bool {
+    let said = [&helped.stderr, &helped.stdout];
+    said.iter().any(|said| said.contains(NOT_RELEASED))
+}
+    use std::process::ExitStatus;
+
 
 #[cfg(test)]
 mod tests {
@@ -318,25 +351,40 @@ mod tests {
         let other_content =
             "Failed to load state: state data in S3 does not have the\nexpected content.";
         for (stderr, expected) in [
-            (other_content.to_owned(), true),
-            (format!("{other_content}\n{NOT_RELEASED}"), false),
+            (other_content, true),
+            ("Failed to load state: dial tcp: connection refused", false),
+            ("Failed to load state: ExpiredToken", false),
             (
-                "Failed to load state: dial tcp: connection refused".to_owned(),
-                false,
-            ),
-            ("Failed to load state: ExpiredToken".to_owned(), false),
-            (
-                "Failed to load state: failed to lock state in Consul: Lock Info:\n  ID: 4711"
-                    .to_owned(),
+                "Failed to load state: failed to lock state in Consul: Lock Info:\n  ID: 4711",
                 false,
             ),
         ] {
             let s3 = backend("s3", &json!({}));
-            assert_eq!(had_the_lock(&s3, &stderr), expected, "{stderr}");
+            assert_eq!(s3.says_unread(stderr), expected, "{stderr}");
         }
         // Of another backend it says nothing of the kind.
         for kind in ["gcs", "pg", "cloud"] {
-            assert!(!had_the_lock(&backend(kind, &json!({})), other_content));
+            assert!(!backend(kind, &json!({})).says_unread(other_content));
+        }
+    }
+
+    #[test]
+    fn each_program_says_in_one_of_its_outputs_that_it_could_not_give_the_lock_back() {
+        let missing = "Warning: No such resource instance\n";
+        let of_today = "Error: Error releasing the state lock\n\nError message: AccessDenied\n";
+        let of_old = "Error releasing the state lock!\n\nError message: AccessDenied\n";
+        for (stdout, stderr, expected) in [
+            (missing, "", false),
+            (missing, "Error: Error acquiring the state lock\n", false),
+            (missing, of_today, true),
+            (of_old, "", true),
+        ] {
+            let helped = Helped {
+                status: ExitStatus::default(),
+                stdout: stdout.to_owned(),
+                stderr: stderr.to_owned(),
+            };
+            assert_eq!(says_not_released(&helped), expected, "{helped:?}");
         }
     }
 }
