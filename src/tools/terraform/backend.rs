@@ -113,6 +113,25 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_lock_that_is_a_part_of_the_state_itself_is_not_deleted() {
+        let settings = json!({
+            "container_name": "states", "key": "a b.tfstate", "storage_account_name": "acme",
+        });
+        let removal = backend("azurerm", &settings).removal("stage").unwrap();
+        assert_eq!(
+            removal,
+            "break the lease of the blob a b.tfstateenv:stage in the container states, and delete nothing: \
+             `az storage blob lease break --blob-name 'a b.tfstateenv:stage' --container-name states \
+             --account-name acme`"
+        );
+        let settings = json!({"bucket": "b", "key": "k", "lock_table": "t"});
+        assert_eq!(
+            backend("s3", &settings).removal("default").unwrap(),
+            "delete the item with the LockID b/k in the DynamoDB table t"
+        );
+    }
+
+    #[test]
     fn a_local_state_is_found_from_everywhere() {
         let mut local = backend("local", &json!({"path": "state/x.tfstate"}));
         local.anchor_paths(Path::new("/repository"));

@@ -36,18 +36,24 @@ pub(super) fn is_own_look(lock: &LockInfo, look_began: Timestamp) -> bool {
     lock.operation == OF_A_LOOK && lock.created.is_none_or(|created| created >= look_began)
 }
 
+/// What is said of such a lock, all words of a row together.
+const NAMELESS: [&[&str]; 3] = [
+    &["unexpected end of JSON input"],
+    &["ConditionalCheckFailedException"],
+    // Azure's lease is taken before it is written who holds it, and given back after that is deleted.
+    &[
+        "state blob is already locked",
+        "\"terraformlockid\" was empty",
+    ],
+];
+
 /// Whether somebody holds the lock, and what is kept of it does not say who: a lock file that is
-/// empty, or an item without its Info.
+/// empty, an item without its Info, or a lease alone.
 pub(super) fn names_nobody(stderr: &str) -> bool {
     let words: Vec<&str> = stderr.split_whitespace().collect();
     let text = words.join(" ");
-    text.contains("Error acquiring the state lock")
-        && [
-            "unexpected end of JSON input",
-            "ConditionalCheckFailedException",
-        ]
-        .iter()
-        .any(|sign| text.contains(sign))
+    let is_said = |signs: &&[&str]| signs.iter().all(|sign| text.contains(sign));
+    text.contains("Error acquiring the state lock") && NAMELESS.iter().any(is_said)
 }
 
 /// Whether pg has nothing that could be locked: a look makes no table, and no schema.
@@ -139,6 +145,40 @@ by multiple users at the same time.
             let mut dropped = lines.clone();
             dropped.remove(place);
             assert_eq!(lock_info(&dropped.join("\n")), None, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_lock_that_names_nobody_is_told_from_one_that_could_not_be_asked_for() {
+        const NOT_TAKEN: &str = "Error: Error acquiring the state lock\n\nError message: ";
+        let rows = [
+            ("unexpected end of JSON input", true),
+            (
+                "operation error DynamoDB: PutItem,\nConditionalCheckFailedException: x",
+                true,
+            ),
+            // As Terraform and OpenTofu join the two.
+            (
+                "state blob is already locked\nblob metadata \"terraformlockid\" was\nempty",
+                true,
+            ),
+            (
+                "2 errors occurred:\n\t* state blob is already locked\n\t* blob metadata \
+                 \"terraformlockid\" was empty\n",
+                true,
+            ),
+            // Whoever may not take the lease of a blob finds nothing there either.
+            (
+                "unexpected status 403\nblob metadata \"terraformlockid\" was empty",
+                false,
+            ),
+            ("state blob is already locked\nunexpected status 403", false),
+            ("dial tcp: connection refused", false),
+        ];
+        for (said, expected) in rows {
+            let stderr = format!("{NOT_TAKEN}{said}\n");
+            assert_eq!(names_nobody(&stderr), expected, "{stderr}");
+            assert!(!names_nobody(said), "{said}");
         }
     }
 

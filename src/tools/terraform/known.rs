@@ -16,8 +16,8 @@ pub(super) struct Known {
     pub(super) has_workspaces: bool,
     /// What `untaint` says, one of it, where it had the lock, and then could not read the state.
     pub(super) unread_texts: &'static [&'static str],
-    /// What is kept there as the lock of a workspace, for people.
-    pub(super) kept_lock: fn(&Backend, &str) -> Option<String>,
+    /// How a person removes the lock of a workspace at the backend itself, as an order.
+    pub(super) removal: fn(&Backend, &str) -> Option<String>,
     /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them:
     /// there is no nested block among them, which would be kept otherwise where it is not given.
     pub(super) is_flat: bool,
@@ -47,7 +47,7 @@ impl Known {
             takes_locks: |_, _| true,
             has_workspaces: true,
             unread_texts: &[],
-            kept_lock: |_, _| None,
+            removal: |_, _| None,
             is_flat: false,
             is_made_by_asking: false,
             without_making: &[],

@@ -108,9 +108,9 @@ impl<'a, H: Host> LockView<'a, H> {
         self.backend.takes_locks(&self.place.environment)
     }
 
-    /// What the backend keeps as the lock, for people.
-    pub(super) fn kept_at(&self) -> Option<String> {
-        self.backend.kept_lock(&self.workspace)
+    /// How a person removes the lock at the backend itself, as an order.
+    pub(super) fn removal(&self) -> Option<String> {
+        self.backend.removal(&self.workspace)
     }
 
     /// Writes down what `init` would keep, which saves one start of Terraform.

@@ -118,10 +118,10 @@ impl<H: Host> Locked for LockView<'_, H> {
     /// A lock's ID may begin with a dash. One that a screen does not show as it is, nobody can paste.
     fn release_by_hand(&self, lock: &LockInfo) -> ByHand {
         if self.is_shut_out.get()
-            && let Some(kept) = self.kept_at()
+            && let Some(removal) = self.removal()
         {
             return ByHand::Words(format!(
-                "delete {kept}: there is no state, and `force-unlock` needs one"
+                "{removal}: there is no state, and `force-unlock` needs one"
             ));
         }
         if is_printable(&lock.id) {
@@ -129,17 +129,14 @@ impl<H: Host> Locked for LockView<'_, H> {
             return ByHand::Paste(by_hand::in_place(&self.place, &command));
         }
         let why = "its ID has control characters in it, with which no command can be pasted";
-        ByHand::Words(match self.kept_at() {
-            Some(kept) => format!("delete {kept}: {why}"),
+        ByHand::Words(match self.removal() {
+            Some(removal) => format!("{removal}: {why}"),
             None => format!("delete the lock itself at the backend: {why}"),
         })
     }
 
     fn unnamed_by_hand(&self) -> ByHand {
-        let kept_at = self.kept_at();
-        kept_at.map_or(ByHand::Unknown, |kept| {
-            ByHand::Words(format!("delete {kept}"))
-        })
+        self.removal().map_or(ByHand::Unknown, ByHand::Words)
     }
 }
 
@@ -256,21 +253,21 @@ impl<H: Host> LockView<'_, H> {
                 if !self.is_watched() =>
             {
                 return Err(self.take_back(began, error).await);
-        // Terraform ends well although it could not give the lock back: it does that last of all.
-        let is_kept = !self.is_watched() && says_not_released(&helped);
             }
             helped => helped?,
         };
+        // Terraform ends well although it could not give the lock back: it does that last of all.
+        let is_kept = !self.is_watched() && says_not_released(&helped);
         // A program that ends well and says nothing of what Terraform says has not looked.
         if helped.status.success() && helped.stdout.contains(NOT_FOUND) && !is_kept {
             return Ok(Untaint::Done(Look::Free));
         }
         match lock_info(&helped.stderr).or_else(|| lock_info(&helped.stdout)) {
             Some(lock) if is_own_look(&lock, began) && self.is_ours(&lock) => {
-            None if is_kept => Err(self.kept_by_look(&helped)),
                 Ok(Untaint::OwnLook(lock))
             }
             Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
+            None if is_kept => Err(self.kept_by_look(&helped)),
             None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
             None if lacks_table(&helped.stderr) => self.without_state().map(Untaint::Done),
             None if self.backend.says_unread(&helped.stderr) => Ok(Untaint::Done(Look::Free)),
@@ -304,6 +301,9 @@ impl<H: Host> LockView<'_, H> {
                  `conn_str` or `schema_name` is misspelt"
                     .to_owned(),
             ))
+        }
+    }
+
     /// Why a look has no answer that has the lock yet and does not say which one.
     fn kept_by_look(&self, helped: &Helped) -> ToolError {
         let said = [&helped.stderr, &helped.stdout];
@@ -312,9 +312,6 @@ impl<H: Host> LockView<'_, H> {
         let program = by_hand::program(&self.place);
         ToolError::KeptByLook {
             reason: format!("{program} {OF_A_LOOK} said: {said}"),
-        }
-    }
-
         }
     }
 
@@ -336,11 +333,11 @@ fn says_not_released(helped: &Helped) -> bool {
     let said = [&helped.stderr, &helped.stdout];
     said.iter().any(|said| said.contains(NOT_RELEASED))
 }
-    use std::process::ExitStatus;
-
 
 #[cfg(test)]
 mod tests {
+    use std::process::ExitStatus;
+
     use serde_json::json;
 
     use super::super::backend::tests::backend;

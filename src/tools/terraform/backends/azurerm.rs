@@ -1,12 +1,14 @@
 //! `azurerm`: Azure.
 
 use crate::tools::locking::Guarantee;
+use crate::tools::quoted::quoted;
 use crate::tools::terraform::backend::Backend;
 use crate::tools::terraform::known::Known;
 use crate::tools::terraform::schema::Schema;
 use crate::tools::terraform::strategy::{ByTerraform, Strategy};
 
 pub(super) const AZURERM: Known = Known {
+    removal,
     is_made_by_asking: true,
     leading: &["ARM_"],
     credentials: &[
@@ -30,6 +32,22 @@ pub(super) const AZURERM: Known = Known {
 /// broken the lease, the info stays and locks nobody out.
 fn strategy(_: &Backend) -> Strategy {
     Strategy::ByTerraform(ByTerraform::Untaint(Guarantee::Atomic))
+}
+
+/// The lock is a lease of the state itself, which must not be deleted.
+fn removal(backend: &Backend, workspace: &str) -> Option<String> {
+    let (container, key) = (backend.text("container_name")?, backend.text("key")?);
+    let account = backend.text("storage_account_name")?;
+    let blob = match workspace {
+        "default" => key.to_owned(),
+        workspace => format!("{key}env:{workspace}"),
+    };
+    let [name, of_container, of_account] = [&*blob, container, account].map(quoted);
+    Some(format!(
+        "break the lease of the blob {blob} in the container {container}, and delete nothing: \
+         `az storage blob lease break --blob-name {name} --container-name {of_container} \
+         --account-name {of_account}`"
+    ))
 }
 
 const SCHEMA: Schema = Schema {

@@ -6,7 +6,7 @@ use crate::tools::terraform::schema::Schema;
 use crate::tools::terraform::strategy::{Strategy, WrongId};
 
 pub(super) const GCS: Known = Known {
-    kept_lock,
+    removal,
     is_made_by_asking: true,
     leading: &["GOOGLE_", "STORAGE_EMULATOR_HOST"],
     renewed: &["GOOGLE_OAUTH_ACCESS_TOKEN"],
@@ -25,12 +25,12 @@ fn strategy(_: &Backend) -> Strategy {
     })
 }
 
-fn kept_lock(backend: &Backend, workspace: &str) -> Option<String> {
+fn removal(backend: &Backend, workspace: &str) -> Option<String> {
     let bucket = backend.text("bucket")?;
     let prefix = backend.text("prefix").unwrap_or_default();
     let name = format!("{}/{workspace}.tflock", prefix.trim_matches('/'));
     let name = name.trim_start_matches('/');
-    Some(format!("the object {name} in the bucket {bucket}"))
+    Some(format!("delete the object {name} in the bucket {bucket}"))
 }
 
 const SCHEMA: Schema = Schema {

@@ -6,7 +6,7 @@ use crate::tools::terraform::schema::Schema;
 use crate::tools::terraform::strategy::{Strategy, WrongId};
 
 pub(super) const KUBERNETES: Known = Known {
-    kept_lock,
+    removal,
     is_made_by_asking: true,
     leading: &["KUBE"],
     renewed: &["KUBE_TOKEN"],
@@ -30,13 +30,13 @@ fn strategy(_: &Backend) -> Strategy {
     })
 }
 
-fn kept_lock(backend: &Backend, workspace: &str) -> Option<String> {
+fn removal(backend: &Backend, workspace: &str) -> Option<String> {
     let suffix = backend.text("secret_suffix")?;
     let namespace = backend.text("namespace");
     let namespace = namespace.map(|namespace| format!(" in the namespace {namespace}"));
     let namespace = namespace.unwrap_or_default();
     Some(format!(
-        "the lease lock-tfstate-{workspace}-{suffix}{namespace}"
+        "delete the lease lock-tfstate-{workspace}-{suffix}{namespace}"
     ))
 }
 

@@ -109,10 +109,10 @@ impl Backend {
         self.known().is_some_and(|known| known.is_made_by_asking)
     }
 
-    /// What is kept there as the lock of a workspace, for people; none where softstop knows no name of
-    /// it.
-    pub(super) fn kept_lock(&self, workspace: &str) -> Option<String> {
-        (self.known()?.kept_lock)(self, workspace)
+    /// How a person removes the lock of a workspace at the backend itself, as an order; none where softstop
+    /// knows no way.
+    pub(super) fn removal(&self, workspace: &str) -> Option<String> {
+        (self.known()?.removal)(self, workspace)
     }
 
     /// The variables that lead to another state where the settings are the same.

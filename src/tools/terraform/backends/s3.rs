@@ -27,7 +27,7 @@ pub(super) const S3: Known = Known {
     takes_locks: |backend, _| backend.is_on("use_lockfile") || table(backend).is_some(),
     // So it says of a state that the table has not heard of.
     unread_texts: &["state data in S3 does not have the expected content"],
-    kept_lock,
+    removal,
     is_flat: true,
     leading: &["AWS_"],
     renewed: &[
@@ -74,7 +74,7 @@ fn strategy(backend: &Backend) -> Strategy {
     })
 }
 
-fn kept_lock(backend: &Backend, workspace: &str) -> Option<String> {
+fn removal(backend: &Backend, workspace: &str) -> Option<String> {
     let (bucket, key) = (backend.text("bucket")?, backend.text("key")?);
     let prefix = backend.text("workspace_key_prefix").unwrap_or("env:");
     let key = match workspace {
@@ -87,7 +87,7 @@ fn kept_lock(backend: &Backend, workspace: &str) -> Option<String> {
         format!("the item with the LockID {bucket}/{key} in the DynamoDB table {table}")
     });
     let kept: Vec<String> = file.into_iter().chain(item).collect();
-    (!kept.is_empty()).then(|| kept.join(" and "))
+    (!kept.is_empty()).then(|| format!("delete {}", kept.join(" and ")))
 }
 
 const SCHEMA: Schema = Schema {
