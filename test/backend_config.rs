@@ -4,6 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::support::project::thing;
 use crate::support::{Kind, Project, Softstop, Store};
@@ -233,4 +235,30 @@ fn where_nothing_is_given_nothing_stands_in_the_path() {
     let finished = Softstop::deploy(&project).script("echo \"$PATH\"").finish();
     let path = std::env::var("PATH").unwrap();
     assert_eq!(finished.stdout.trim_end(), path, "{finished}");
+}
+
+/// As `sops` writes settings that are to lie on no disk. A pipe gives them to one reader alone.
+#[test]
+fn settings_that_come_by_a_pipe_are_left_to_the_terraform_that_they_are_for() {
+    let environments = Environments::with(&thing("a", ""));
+    let project = &environments.project;
+    let backend = project.directory.join("backend.hcl");
+    mkfifo(&backend, Mode::S_IRWXU).unwrap();
+    let settled = "(sleep 0.3; cat env/prod.hcl > backend.hcl) &
+         terraform init -input=false -backend-config=backend.hcl";
+    let finished = Softstop::deploy(project)
+        .script(&format!("{settled} && terraform apply -auto-approve"))
+        .finish();
+    finished.expect_code(0).expect_said("; the lock is free");
+    environments.expect_deployed(&["a"], &[], "by a pipe");
+
+    // Nobody writes: Terraform waits, and softstop does not.
+    fs::remove_dir_all(project.directory.join(".terraform")).unwrap();
+    let mut run = Softstop::deploy(project)
+        .env("GRACE_PERIOD", "4s")
+        .script("exec terraform init -input=false -backend-config=backend.hcl")
+        .start();
+    run.wait_for_stdout("Initializing the backend");
+    run.signal(Signal::SIGTERM);
+    run.finish().expect_code(143).expect_said("unknown");
 }

@@ -1,7 +1,8 @@
 //! The files of a configuration, and how a file is read.
 
 use std::fmt::Display;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
@@ -115,9 +116,40 @@ fn reads(name: &Name, names: &[String], is_tofu: bool) -> bool {
     }
 }
 
+/// Opens a file of the user's, and no pipe: that gives each byte to one reader alone, and whoever opens
+/// it waits for a writer.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        let why = "it is no regular file, and what a pipe holds is left to whoever it is for";
+        Err(io::Error::new(ErrorKind::InvalidInput, why))
+    }
+}
+
+/// The same for a file that a program shall open for us, which says itself where none is there.
+pub(super) fn expect_no_pipe(path: &Path) -> Result<(), ToolError> {
+    match open(path) {
+        Err(source) if source.kind() == ErrorKind::InvalidInput => Err(ToolError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The text of a file of the user's.
+pub(super) fn text_of(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    open(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// The text of a file. Terraform takes any bytes where they are in a comment.
 pub(super) fn read(path: &Path) -> Result<String, ToolError> {
-    let bytes = fs::read(path).map_err(|source| ToolError::Unreadable {
+    let mut bytes = Vec::new();
+    let read = open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|source| ToolError::Unreadable {
         path: path.to_owned(),
         source,
     })?;
@@ -211,6 +243,16 @@ mod tests {
             names(false, &all),
             ["a.tf", "b.tf", "b.tf.json", "+c_override.tf"]
         );
+    }
+
+    #[test]
+    fn a_pipe_is_left_to_whoever_it_is_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("backend.hcl");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(matches!(read(&path), Err(ToolError::Unreadable { .. })));
+        assert!(expect_no_pipe(&path).is_err());
+        assert!(expect_no_pipe(&directory.path().join("none")).is_ok());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::files::text_of;
 use super::place::{ERRORED_STATE, Terraform};
 use super::state_file::StateVersion;
 use crate::lock::LockInfo;
@@ -35,7 +36,7 @@ struct Note {
 impl Terraform {
     pub(super) fn note(&self, state: &UnsavedState) -> io::Result<()> {
         let backend = self.resolved().map_err(io::Error::other)?.backend;
-        let unsaved = StateVersion::read(&fs::read_to_string(&state.path)?);
+        let unsaved = StateVersion::read(&text_of(&state.path)?);
         let unsaved = unsaved.map_err(io::Error::other)?;
         let note = Note {
             who: self.signature(),
@@ -52,10 +53,10 @@ impl Terraform {
 
     /// The state that lies here, where it is of this holder and of the state that is meant here.
     pub(super) fn left_by(&self, holder: &LockInfo) -> Option<UnsavedState> {
-        let note = fs::read_to_string(self.note_path()).ok()?;
+        let note = text_of(&self.note_path()).ok()?;
         let note: Note = serde_json::from_str(&note).ok()?;
         let path = self.directory.join(ERRORED_STATE);
-        let unsaved = StateVersion::read(&fs::read_to_string(&path).ok()?).ok()?;
+        let unsaved = StateVersion::read(&text_of(&path).ok()?).ok()?;
         let is_meant = note.who == holder.who
             && note.workspace == self.workspace()
             && self

@@ -12,6 +12,7 @@ use super::backends::ALL;
 use super::configuration::Configuration;
 use super::default_command::Setup;
 use super::essence::Secrets;
+use super::files::{expect_no_pipe, text_of};
 use super::opentofu::is_called_opentofu;
 use super::plan_file;
 use super::program::Program;
@@ -183,10 +184,17 @@ impl Terraform {
 
     /// The `-var` and `-var-file` that count here.
     pub(super) fn values(&self) -> Result<Vec<String>, ToolError> {
-        match &self.seen_values {
-            Some(seen) => Ok(seen.clone()),
-            None => values_by(&self.environment),
+        let values = match &self.seen_values {
+            Some(seen) => seen.clone(),
+            None => values_by(&self.environment)?,
+        };
+        for file in values
+            .iter()
+            .filter_map(|value| value.strip_prefix("-var-file="))
+        {
+            expect_no_pipe(&self.directory.join(file))?;
         }
+        Ok(values)
     }
 
     /// The directory, or the nearest one above it where a deploy has removed it since: version managers
@@ -274,7 +282,7 @@ pub(super) fn selected_workspace(place: &Terraform) -> String {
     let selected = place.configuration().data_directory.join("environment");
     let candidates = [
         place.environment.text("TF_WORKSPACE"),
-        fs::read_to_string(selected).ok(),
+        text_of(&selected).ok(),
     ];
     candidates
         .into_iter()

@@ -1,7 +1,6 @@
 //! Which backend and workspace a saved plan was made for: `apply PLAN` uses those, and not the ones
 //! of the directory.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use serde_json::{Map, Value};
 use zip::ZipArchive;
 
 use super::backend::Backend;
+use super::files::open;
 
 /// No plan that says no more than this is larger.
 const MOST_OF_A_PLAN: u64 = 256 * 1024 * 1024;
@@ -40,7 +40,7 @@ struct Packed {
 /// The backend and the workspace of the plan in this file, which is applied in this directory: relative
 /// paths count from there.
 pub(super) fn backend(path: &Path, directory: &Path) -> Result<(Backend, String), String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = open(path).map_err(|error| error.to_string())?;
     let mut archive = ZipArchive::new(file).map_err(|_| "it is no plan in the clear".to_owned())?;
     let entry = archive.by_name("tfplan");
     let entry = entry.map_err(|_| "it holds no plan".to_owned())?;

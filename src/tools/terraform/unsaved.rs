@@ -11,6 +11,7 @@ use super::by_hand::{PRIVATE, decryption, in_place, in_place_after, once_in_plac
 use super::decrypted::{PlainState, decrypt, encryption_of};
 use super::desk::{Desk, LIMIT_OF_A_CALL, unreadable};
 use super::expired::expired;
+use super::files::text_of;
 use super::helper::helper_command;
 use super::opentofu::is_of_terraform;
 use super::place::Terraform;
@@ -110,7 +111,7 @@ impl Terraform {
     ) -> Compared {
         let unknown = |reason| Compared::Unknown(ToolError::NotComparable { reason });
         let unreadable = |error: io::Error| unknown(format!("{}: {error}", state.path.display()));
-        let text = match fs::read_to_string(&state.path) {
+        let text = match text_of(&state.path) {
             Ok(text) => text,
             Err(error) => return unreadable(error),
         };
@@ -238,7 +239,7 @@ impl Terraform {
 
     /// What lays out a state in plain text where it is encrypted, or why nothing does.
     fn decryption_by_hand(&self, state: &UnsavedState) -> Option<Result<String, String>> {
-        let text = fs::read_to_string(&state.path).unwrap_or_default();
+        let text = text_of(&state.path).unwrap_or_default();
         let file = self.name_of(state);
         is_encrypted(&text).then(|| encryption_of(self).map(|part| decryption(self, &file, &part)))
     }
