@@ -135,6 +135,28 @@ fn a_terraform_that_was_told_by_somebody_else_is_not_interrupted_by_us() {
     }
 }
 
+/// As `su`, `gosu` and `sudo -u` start it in a container, whose root may not look into the processes of
+/// others. By a SIGTERM its provider would die, and take the resource along.
+#[test]
+fn a_terraform_of_another_user_that_hides_its_program_is_interrupted_alone() {
+    let project = Project::slow(Kind::HttpStrict);
+    project.give_to("54321:54321");
+    let blind = [
+        "setpriv",
+        "--bounding-set=-sys_ptrace",
+        "--inh-caps=-sys_ptrace",
+    ];
+    let another = "setpriv --reuid=54321 --regid=54321 --clear-groups terraform";
+    let run = Softstop::deploy_by(&project, &blind)
+        .env("SOFTSTOP_DEBUG", "true")
+        .script(&format!(
+            "{another} init -input=false; {another} apply -input=false -auto-approve"
+        ))
+        .start();
+    let finished = run.interrupt_at(&project.gate("a.gate"), Signal::SIGTERM);
+    expect_one_interrupt(&project, &finished, 1);
+}
+
 #[test]
 fn a_terraform_for_which_a_signal_waits_is_only_continued() {
     let project = Project::slow(Kind::HttpStrict);

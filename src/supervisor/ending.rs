@@ -168,8 +168,7 @@ fn interrupt_blindly(running: &Running, tools: &Programs, error: &io::Error) {
         "The processes of the deploy cannot be seen: {error}. Its command is interrupted as by \
          Ctrl-C. Where too many files are open, raise the limit: `ulimit -n 1024`."
     );
-    let command = process::executable(running.pid);
-    if command.is_ok_and(|name| tools.contain(&name)) {
+    if tools.include(running.pid) {
         running.signal(Signal::SIGINT);
     } else {
         running.signal_group(Signal::SIGINT);
@@ -183,7 +182,7 @@ fn living() -> io::Result<Vec<Process>> {
 }
 
 fn is_tool(process: &Process, tools: &Programs) -> bool {
-    !process.only_forked && tools.include(process)
+    !process.only_forked && tools.include(process.identity.pid)
 }
 
 fn identities<'a, C: FromIterator<process::Identity>>(

@@ -23,7 +23,7 @@ use tracing::warn;
 use super::clock::Clock;
 use super::grounds::{Found, Grounds, walk};
 use super::kernel::{Awaited, awaited};
-use super::process::{self, Identity, Process, Programs};
+use super::process::{self, Identity, Process, Programs, is_hidden};
 use super::tree::descendants;
 use crate::environment::Environment;
 
@@ -338,11 +338,6 @@ async fn touched(inotify: Option<&AsyncFd<Awaited<Inotify>>>) {
         },
         None => std::future::pending().await,
     }
-}
-
-/// What has just ended has nothing to tell, and hides nothing.
-fn is_hidden(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 fn name_of(path: &Path) -> String {

@@ -90,24 +90,30 @@ impl Programs {
         tools
     }
 
-    pub(super) fn include(&self, process: &Process) -> bool {
-        process
-            .executable()
-            .is_ok_and(|executable| self.contain(&executable))
+    /// Whether the process of this number runs one of them. Another user's, and one whose program nobody
+    /// may read, hide from us what they execute, and yet have to be asked as what they are: then the name
+    /// counts that the kernel keeps, which everybody may read.
+    pub(super) fn include(&self, pid: Pid) -> bool {
+        match executable(pid) {
+            Ok(executable) => self.contain(&executable),
+            Err(error) => is_hidden(&error) && self.contain(&name(pid)),
+        }
     }
 
     /// Whether a file, or a process, of this name is a tool.
     pub(crate) fn contain(&self, executable: &str) -> bool {
         // The kernel says so where the file was replaced while it runs.
         let name = executable.strip_suffix(" (deleted)").unwrap_or(executable);
-        let is_tool = self.names.iter().any(|tool| {
-            name.strip_prefix(tool.as_str()).is_some_and(|version| {
-                version.is_empty()
-                    || version.starts_with(['_', '-', '.'])
-                    || starts_with_digit(version)
-            })
-        });
         let is_cut = name.len() == LONGEST_NAME;
+        let is_tool = self.names.iter().any(|tool| {
+            let version = name.strip_prefix(tool.as_str());
+            is_cut && tool.starts_with(name)
+                || version.is_some_and(|version| {
+                    version.is_empty()
+                        || version.starts_with(['_', '-', '.'])
+                        || starts_with_digit(version)
+                })
+        });
         let is_except =
             |except: &&str| name.starts_with(*except) || is_cut && except.starts_with(name);
         is_tool && !self.except.iter().any(is_except)
@@ -166,6 +172,11 @@ impl Process {
 pub(super) fn catches(pid: Pid, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status"));
     status.is_ok_and(|status| has_signal(&status, "SigCgt:", &[signal]))
+}
+
+/// What has just ended has nothing to tell, and hides nothing.
+pub(super) fn is_hidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// The file name of what the process of this number executes. No file is opened for it.
@@ -350,6 +361,9 @@ pub(super) mod tests {
         ] {
             assert!(tools.contain(name), "{name}");
         }
+        let tools = tools.and("our-own-terraform");
+        assert!(tools.contain("our-own-terraform"));
+        assert!(tools.contain("our-own-terrafo"), "as the kernel keeps it");
         for name in [
             "terraform-provider-aws_v5.0.0",
             // The same, as the kernel keeps it.
