@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 /// PF_FORKNOEXEC, in the flags by which the kernel knows a process.
@@ -128,16 +129,18 @@ impl Identity {
 
 /// A moment of the past, as the start time of a process would tell it.
 pub(super) fn ago(time: Duration) -> io::Result<u64> {
-    let ticks = u64::try_from(time.as_millis()).unwrap_or(u64::MAX) / TICK_MILLISECONDS;
-    Ok(now()?.saturating_sub(ticks))
+    Ok(now()?.saturating_sub(ticks(time)))
 }
 
-/// Now, as the start time of a process would tell it.
+/// Now, as the start time of a process would tell it. /proc/uptime does not: lxcfs puts the age of a
+/// container in its place.
 pub(super) fn now() -> io::Result<u64> {
-    let uptime = fs::read_to_string("/proc/uptime")?;
-    let seconds = uptime.split(' ').next().unwrap_or_default();
-    let ticks = seconds.replace('.', "").parse();
-    ticks.map_err(|_no_number| io::Error::other("/proc/uptime cannot be understood"))
+    let since_start = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME)?);
+    Ok(ticks(since_start))
+}
+
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX) / TICK_MILLISECONDS
 }
 
 impl Process {
