@@ -7,8 +7,10 @@ use std::os::fd::AsFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 
+use crate::journal_of_deploys;
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Run, Softstop, until};
+use crate::support::world::{object, world_of};
+use crate::support::{CodeInsights, Kind, Program, Project, Run, Softstop, Step, until};
 
 const MIB: usize = 1024 * 1024;
 
@@ -151,6 +153,36 @@ fn a_reader_that_goes_on_when_all_is_over_gets_everything() {
     reader.read_to_string(&mut all).unwrap();
     assert_eq!(all.len(), 800_000);
     run.finish().expect_code(0);
+}
+
+/// Nobody asks softstop to stop, and nobody reads: the kernel may kill a Terraform just then.
+#[test]
+fn what_a_killed_deploy_has_printed_last_is_known_while_its_reader_sleeps() {
+    let project = world_of(Program::Terraform, Kind::HttpStrict, &[object("a", "")]);
+    let (insights, step) = (CodeInsights::start(), Step::of_a_new_pipeline());
+    let report = project.scratch().join("report.json");
+    let (mut reader, writer) = pipe().unwrap();
+    let run = journal_of_deploys::deploy(&project, &step, &insights)
+        .env("SOFTSTOP_REPORT_FILE", &report)
+        .script(
+            "terraform init -input=false; echo 'slow_object.a: Creating...'
+             yes 0123456789 | head -c 780000
+             echo 'slow_object.a: Creation complete after 0s [id=i-4711]'; kill -KILL $$",
+        )
+        .start_with_stdout("stdout".into(), writer);
+    until("softstop has said all", || {
+        fs::read_to_string(&report).is_ok_and(|report| report.ends_with("}\n"))
+    });
+    let mut all = String::new();
+    reader.read_to_string(&mut all).unwrap();
+    let finished = run.finish();
+    finished.expect_code(137);
+    assert!(all.contains("[id=i-4711]"), "{finished}");
+    let report = fs::read_to_string(&report).unwrap();
+    assert!(report.contains("i-4711"), "{report}\n{finished}");
+    let kept = journal_of_deploys::kept(&insights, &step);
+    let is_kept = kept.iter().any(|text| text.contains("i-4711"));
+    assert!(is_kept, "{kept:?}\n{finished}");
 }
 
 #[test]

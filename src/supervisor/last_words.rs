@@ -27,6 +27,8 @@ impl Supervisor {
     ///
     /// Somebody else may hold the deploy's output and go on: the lock does not wait for him.
     pub(super) async fn output_drained(&self) {
+        self.stdout.take_from_the_dead();
+        self.stderr.take_from_the_dead();
         let drained = async {
             self.stdout.drained().await;
             self.stderr.drained().await;

@@ -64,6 +64,8 @@ struct Queue {
     /// Chunks that were written out, to be filled again.
     spare: Vec<Chunk>,
     bytes: usize,
+    /// How many of those of the dead may wait on top of what may always wait.
+    room_for_the_dead: u64,
     /// How many bytes ever came.
     came: u64,
     /// How many bytes ever went: they were written out, or had no reader.
@@ -127,7 +129,10 @@ impl Outlet {
         // A longer pipe is no more than faster, so what becomes of this does not matter.
         let _ = fcntl(&source, FcntlArg::F_SETPIPE_SZ(PIPE));
         let source = Arc::new(source);
-        self.0.lock().sources.push(Arc::clone(&source));
+        let mut queue = self.0.lock();
+        queue.sources.push(Arc::clone(&source));
+        queue.room_for_the_dead = 0;
+        drop(queue);
         let (shared, drained) = (Arc::clone(&self.0), Arc::clone(&source));
         thread::Builder::new()
             .stack_size(STACK)
@@ -145,6 +150,14 @@ impl Outlet {
         if queue.reader == Reader::WaitedFor {
             queue.reader = Reader::NotWaitedFor;
         }
+        self.0.emptied.notify_all();
+    }
+
+    /// Who writes into the pipes is dead, so what lies in them is taken out whatever the reader does: a pipe
+    /// holds the last lines of a killed deploy for as long as nobody reads the earlier ones.
+    pub(super) fn take_from_the_dead(&self) {
+        let mut queue = self.0.lock();
+        queue.room_for_the_dead = queue.most_in_pipes() + queue.bytes as u64;
         self.0.emptied.notify_all();
     }
 
@@ -231,7 +244,8 @@ impl Chunk {
 
 impl Queue {
     fn is_full(&self) -> bool {
-        self.reader == Reader::WaitedFor && self.bytes >= QUEUE_LIMIT
+        let room = usize::try_from(self.room_for_the_dead).unwrap_or(usize::MAX);
+        self.reader == Reader::WaitedFor && self.bytes >= QUEUE_LIMIT.saturating_add(room)
     }
 
     /// How much at the most was written into the pipes, and has not come yet.
@@ -306,6 +320,13 @@ impl Shared {
             let mut queue = self.lock();
             if heard > 0 && queue.heard.len() < HEARD_LIMIT {
                 queue.heard.extend(iter::repeat_n(Instant::now(), heard));
+            }
+            if queue.is_full() {
+                // Who stops reading makes us wait, and a deploy may be killed meanwhile, and what it has
+                // made is told then.
+                drop(queue);
+                lines.tell();
+                queue = self.lock();
             }
             while queue.is_full() {
                 queue.sources_waiting += 1;
