@@ -31,8 +31,11 @@ pub(super) const STRAGGLE: Duration = Duration::from_secs(1);
 /// What was done so far to end one tree.
 #[derive(Default)]
 pub(super) struct Stop {
-    /// Who has got a signal, from us or from somebody else.
+    /// Who has got a signal as a tool, from us or from somebody else.
     signalled: HashSet<Identity>,
+    /// Who has got our SIGTERM and was no tool then. A shell that traps it may still become one by `exec`,
+    /// which keeps the identity.
+    terminated: HashSet<Identity>,
     /// Whether a tool has got one from us: what tools say from then on is no news.
     interrupted: bool,
     /// For how long each tool is watched.
@@ -92,7 +95,7 @@ impl Stop {
         if !look.command_lives && now >= terminated_at + STRAGGLE {
             return Step::KillAll;
         }
-        Step::Signal(self.signal_once(look.tree, Signal::SIGTERM))
+        Step::Signal(self.terminate(look.tree))
     }
 
     /// Interrupts the tools that have no tool below them, and have not been told by anybody else.
@@ -113,16 +116,21 @@ impl Stop {
             self.watched.insert(tool.identity, Watch { since, time });
         }
         let mut signals = Vec::new();
-        for tool in inner {
+        for tool in &inner {
             if look.told.contains(&tool.identity) {
-                signals.extend(continue_stopped(tool));
                 self.signalled.insert(tool.identity);
-            } else if self.was_watched_enough(tool, look.tree, now) {
-                let new = self.signal_once([tool], Signal::SIGINT);
-                self.interrupted |= !new.is_empty();
-                signals.extend(new);
+            } else if self.was_watched_enough(tool, look.tree, now)
+                && self.signalled.insert(tool.identity)
+            {
+                self.interrupted = true;
+                signals.push((tool.identity, Signal::SIGINT));
             }
         }
+        signals.extend(continue_stopped(
+            inner
+                .into_iter()
+                .filter(|tool| self.signalled.contains(&tool.identity)),
+        ));
         signals
     }
 
@@ -157,27 +165,26 @@ impl Stop {
         }
     }
 
-    fn signal_once<'a>(
-        &mut self,
-        processes: impl IntoIterator<Item = &'a Process>,
-        signal: Signal,
-    ) -> Vec<(Identity, Signal)> {
+    /// Asks everybody to end who was not asked before.
+    fn terminate(&mut self, tree: &[Process]) -> Vec<(Identity, Signal)> {
         let mut signals = Vec::new();
-        for process in processes {
-            if self.signalled.insert(process.identity) {
-                signals.push((process.identity, signal));
-                signals.extend(continue_stopped(process));
+        for process in tree {
+            let identity = process.identity;
+            if !self.signalled.contains(&identity) && self.terminated.insert(identity) {
+                signals.push((identity, Signal::SIGTERM));
             }
         }
+        signals.extend(continue_stopped(tree));
         signals
     }
 }
 
 /// Who is stopped can act on no signal.
-fn continue_stopped(process: &Process) -> Option<(Identity, Signal)> {
-    process
-        .stopped
-        .then_some((process.identity, Signal::SIGCONT))
+fn continue_stopped<'a>(
+    asked: impl IntoIterator<Item = &'a Process>,
+) -> impl Iterator<Item = (Identity, Signal)> {
+    let stopped = asked.into_iter().filter(|process| process.stopped);
+    stopped.map(|process| (process.identity, Signal::SIGCONT))
 }
 
 /// Everybody above these tools.

@@ -156,13 +156,36 @@ fn a_tool_that_a_script_starts_after_the_interrupt_gets_its_sigint_too() {
     );
 }
 
-#[test]
-fn a_process_that_became_a_tool_after_its_sigterm_is_not_signalled_again() {
+/// A process that has got its SIGTERM as a shell.
+fn terminated_shell() -> (Stop, Instant) {
     let (mut stop, now) = (Stop::default(), Instant::now());
     let mut shell = outer_alone();
     shell.tools.clear();
-    shell.next(&mut stop, now);
-    outer_alone().next(&mut stop, now);
+    let sigterm = signals(&[(TERRAFORM, Signal::SIGTERM)]);
+    assert_eq!(shell.next(&mut stop, now), sigterm);
+    assert_eq!(shell.next(&mut stop, now), signals(&[]));
+    (stop, now)
+}
+
+#[test]
+fn a_process_that_became_a_tool_before_it_took_its_sigterm_is_not_signalled_again() {
+    let (mut stop, now) = terminated_shell();
+    outer_alone().told(&[TERRAFORM]).next(&mut stop, now);
+    assert_eq!(outer_alone().next(&mut stop, now + GO_ON), signals(&[]));
+    let (mut stop, now) = terminated_shell();
+    let said = outer_alone().with_words(1, STARTED + 1);
+    said.next(&mut stop, now);
+    assert_eq!(said.next(&mut stop, now + GO_ON), signals(&[]));
+}
+
+#[test]
+fn a_process_that_became_a_tool_after_its_trap_took_the_sigterm_is_interrupted_once() {
+    let (mut stop, now) = terminated_shell();
+    assert_eq!(outer_alone().next(&mut stop, now), signals(&[]));
+    assert_eq!(
+        outer_alone().next(&mut stop, now + HESITATE),
+        signals(&[(TERRAFORM, Signal::SIGINT)])
+    );
     assert_eq!(outer_alone().next(&mut stop, now + GO_ON), signals(&[]));
 }
 
