@@ -140,6 +140,31 @@ fn a_terraform_that_was_told_by_somebody_else_is_not_interrupted_by_us() {
     }
 }
 
+/// Makes a process stand still.
+fn halt(pid: Pid) {
+    kill(pid, Signal::SIGSTOP).unwrap();
+    until("it stands still", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.unwrap().contains(") T ")
+    });
+}
+
+#[test]
+fn a_deploy_that_stands_still_as_a_whole_goes_on_and_stops_gracefully() {
+    let project = Project::slow(Kind::HttpStrict);
+    let mut run = Softstop::deploy(&project)
+        .env("SOFTSTOP_DEBUG", "true")
+        .start();
+    project.gate("a.gate").wait_until_reached();
+    for name in ["terraform", "terraform-provi"] {
+        halt(run.wait_for_process(name));
+    }
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stdout("Stopping operation...");
+    project.gate("a.gate").open();
+    expect_one_interrupt(&project, &run.finish(), 1);
+}
+
 /// As `su`, `gosu` and `sudo -u` start it in a container, whose root may not look into the processes of
 /// others. By a SIGTERM its provider would die, and take the resource along.
 #[test]
@@ -196,11 +221,7 @@ fn a_terraform_for_which_a_signal_waits_is_only_continued() {
         .start();
     project.gate("a.gate").wait_until_reached();
     let terraform = run.wait_for_process("terraform");
-    kill(terraform, Signal::SIGSTOP).unwrap();
-    until("Terraform has stopped", || {
-        let stat = fs::read_to_string(format!("/proc/{terraform}/stat"));
-        stat.unwrap().contains(") T ")
-    });
+    halt(terraform);
     kill(terraform, Signal::SIGTERM).unwrap();
     run.signal(Signal::SIGTERM);
     run.wait_for_stdout("Stopping operation...");

@@ -116,7 +116,7 @@ impl Stop {
             self.watched.insert(tool.identity, Watch { since, time });
         }
         let mut signals = Vec::new();
-        for tool in &inner {
+        for tool in inner {
             if look.told.contains(&tool.identity) {
                 self.signalled.insert(tool.identity);
             } else if self.was_watched_enough(tool, look.tree, now)
@@ -126,11 +126,11 @@ impl Stop {
                 signals.push((tool.identity, Signal::SIGINT));
             }
         }
-        signals.extend(continue_stopped(
-            inner
-                .into_iter()
-                .filter(|tool| self.signalled.contains(&tool.identity)),
-        ));
+        let is_asked = |tool: &&Process| self.signalled.contains(&tool.identity);
+        if tools.iter().any(is_asked) {
+            // A tool waits for its plugin, which gets no signal, and may be stopped as well.
+            signals.extend(continue_stopped(look.tree));
+        }
         signals
     }
 
@@ -180,10 +180,8 @@ impl Stop {
 }
 
 /// Who is stopped can act on no signal.
-fn continue_stopped<'a>(
-    asked: impl IntoIterator<Item = &'a Process>,
-) -> impl Iterator<Item = (Identity, Signal)> {
-    let stopped = asked.into_iter().filter(|process| process.stopped);
+fn continue_stopped(tree: &[Process]) -> impl Iterator<Item = (Identity, Signal)> {
+    let stopped = tree.iter().filter(|process| process.stopped);
     stopped.map(|process| (process.identity, Signal::SIGCONT))
 }
 

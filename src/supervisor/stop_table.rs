@@ -190,6 +190,25 @@ fn a_process_that_became_a_tool_after_its_trap_took_the_sigterm_is_interrupted_o
 }
 
 #[test]
+fn whoever_is_stopped_beside_a_tool_is_continued_so_that_the_tool_can_end() {
+    let stop_all = |mut moment: Moment| {
+        for process in &mut moment.tree {
+            process.stopped = true;
+        }
+        moment
+    };
+    let plugin = || stop_all(tree(&[(TERRAFORM, SOFTSTOP), (TEE, TERRAFORM)]));
+    let both = [(TERRAFORM, Signal::SIGCONT), (TEE, Signal::SIGCONT)];
+    let (mut stop, now) = watched(&plugin());
+    let asked = [(TERRAFORM, Signal::SIGINT), both[0], both[1]];
+    assert_eq!(plugin().next(&mut stop, now), signals(&asked));
+    let told = plugin().told(&[TERRAFORM]);
+    assert_eq!(told.next(&mut Stop::default(), now), signals(&both));
+    let said = plugin().with_words(1, STARTED + 1);
+    assert_eq!(said.next(&mut Stop::default(), now), signals(&both));
+}
+
+#[test]
 fn stragglers_are_killed_but_a_command_that_still_ends_is_waited_for() {
     let (mut stop, now) = (Stop::default(), Instant::now());
     let rest = || tree(&[(SHELL, SOFTSTOP), (TEE, SHELL)]);
