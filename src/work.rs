@@ -3,8 +3,11 @@
 use std::env;
 use std::io;
 use std::os::fd::AsFd;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
+use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 use tracing::{info, warn};
 
@@ -26,6 +29,9 @@ use crate::supervisor::{Outlet, Supervisor};
 use crate::surroundings::Surroundings;
 use crate::tools::Chosen;
 
+/// Longer than any run.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Does the work in this process: one thread for all that decides, and a few that move bytes.
 pub(crate) fn supervise(mut plan: Plan, image: Image, shell: Option<&str>) -> anyhow::Result<Exit> {
     let build = Build::from_environment();
@@ -42,10 +48,7 @@ pub(crate) fn supervise(mut plan: Plan, image: Image, shell: Option<&str>) -> an
     naming.tell()?;
 
     let federation = plan.federation.take();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the event loop cannot be started")?;
+    let runtime = event_loop().context("the event loop cannot be started")?;
     let exit = LocalSet::new().block_on(&runtime, async {
         let supervisor = Supervisor::start(plan.grace_period, stdout.clone(), stderr)
             .context("processes cannot be supervised")?;
@@ -61,6 +64,21 @@ pub(crate) fn supervise(mut plan: Plan, image: Image, shell: Option<&str>) -> an
     // Nobody is left who could use the step's token.
     drop(federation);
     exit
+}
+
+/// An event loop that has a thread for what blocks, and keeps it: where a deploy leaves none to be had,
+/// tokio lets such work wait for the threads that it has, and panics where it has none.
+fn event_loop() -> io::Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_keep_alive(FOR_EVER)
+        .build()?;
+    // tokio's own way would panic here as well, so the first thread shows that there is one to be had.
+    let shown = thread::Builder::new().spawn(|| ())?;
+    // It does nothing that could fail.
+    let _ = shown.join();
+    runtime.spawn_blocking(|| ());
+    Ok(runtime)
 }
 
 fn greet(plan: &Plan, image: Image, shell: Option<&str>) {

@@ -1,13 +1,18 @@
 //! What is said where the machine gives too little: files, room for them, memory.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::support::project::thing;
-use crate::support::{Container, Kind, Project, Softstop, Step};
+use crate::support::{Container, Kind, Project, Softstop, Step, until};
 
 /// As many files as softstop asks for, and not one more.
 const FEWEST: &str = "--nofile=64:64";
@@ -16,6 +21,13 @@ const FEWEST: &str = "--nofile=64:64";
 fn allow_no_more_files(pid: Pid) {
     let mut prlimit = Command::new("prlimit");
     prlimit.args([format!("--pid={pid}"), "--nofile=3:3".to_owned()]);
+    assert!(prlimit.status().unwrap().success());
+}
+
+/// Lets the user of a process that runs have so many threads, where it starts another one.
+fn allow_threads(pid: Pid, most: &str) {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args([format!("--pid={pid}"), format!("--nproc={most}:unlimited")]);
     assert!(prlimit.status().unwrap().success());
 }
 
@@ -177,4 +189,52 @@ fn a_kill_for_lack_of_memory_is_named_and_another_one_is_not() {
         let named = "The kernel killed a process here for lack of memory.";
         assert_eq!(finished.stderr.contains(named), is_named, "{finished}");
     }
+}
+
+/// What somebody else has started may use up all threads that a user, or a container, may have.
+#[test]
+fn a_journal_for_which_no_thread_can_be_had_harms_no_deploy() {
+    let project = Project::new(Kind::Local, "");
+    project.give_to("54321:54321");
+    // A proxy that hangs up each time: each attempt is a new connection, and looks the name up.
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://localhost:{}", proxy.local_addr().unwrap().port());
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    thread::spawn(move || {
+        for connection in proxy.incoming() {
+            drop(connection);
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let script = format!(
+        "echo 'slow_thing.a: Creating...'; {}; echo 'slow_thing.b: Creating...'; {}",
+        project.wait_at("idle"),
+        project.wait_at("short")
+    );
+    let starter = [
+        "setpriv",
+        "--reuid=54321",
+        "--regid=54321",
+        "--clear-groups",
+    ];
+    let mut run = Softstop::deploy_by(&project, &starter)
+        .in_step(&Step::of_a_new_pipeline())
+        .env("JOURNAL", address)
+        .script(&script)
+        .start();
+    project.gate("idle.gate").wait_until_reached();
+    // tokio lets a thread go that has had nothing to do for 10 s, unless it is told otherwise.
+    thread::sleep(Duration::from_secs(12));
+    allow_threads(run.supervisor(), "1");
+    let before = attempts.load(Ordering::SeqCst);
+    project.gate("idle.gate").open();
+    project.gate("short.gate").wait_until_reached();
+    until("the journal is tried", || {
+        attempts.load(Ordering::SeqCst) > before || run.has_ended()
+    });
+    assert!(!run.has_ended(), "{}", run.finish());
+    allow_threads(run.supervisor(), "unlimited");
+    project.gate("short.gate").open();
+    run.finish().expect_code(0);
 }
