@@ -49,7 +49,7 @@ pub(crate) fn tell(remains: &Remains) {
 
 fn lines(remains: &Remains) -> Vec<Line> {
     let line = |text, is_warning| Line { text, is_warning };
-    if remains.heard == Heard::Nothing {
+    if remains.heard == Heard::Nothing && remains.resources.is_empty() {
         let text = "What the deploy has made is not known, because nothing of it was heard.";
         return vec![line(text.to_owned(), true)];
     }
@@ -63,9 +63,16 @@ fn lines(remains: &Remains) -> Vec<Line> {
     if lines.is_empty() {
         return lines;
     }
-    if remains.heard == Heard::NoPlan {
-        let text = "What was not begun is not known, because no plan was printed.";
-        lines.push(line(text.to_owned(), false));
+    match remains.heard {
+        Heard::Nothing => {
+            let text = "What else the deploy has made is not known, because it was not heard.";
+            lines.push(line(text.to_owned(), true));
+        }
+        Heard::NoPlan => {
+            let text = "What was not begun is not known, because no plan was printed.";
+            lines.push(line(text.to_owned(), false));
+        }
+        Heard::Plan => {}
     }
     if remains.dropped > 0 {
         lines.push(line(

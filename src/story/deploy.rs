@@ -208,6 +208,9 @@ impl<S: Stage> Story<'_, S> {
                 Seen::Tool(seen) => (self.tool.purpose(seen), seen.is_heard),
                 Seen::Hidden(_) => (Purpose::Change, false),
             };
+            if matches!(&seen, Seen::Tool(_)) && purpose == Purpose::Change && !is_heard {
+                hearing.note_unheard();
+            }
             // A plan that takes no lock is about no known place, and makes nothing.
             if purpose == Purpose::Change || purpose == Purpose::Plan && place.is_some() {
                 let may_change = purpose == Purpose::Change;

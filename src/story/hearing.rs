@@ -1,5 +1,6 @@
 //! Who hears, while a deploy runs, what it makes.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -12,6 +13,8 @@ use crate::tools::progress::{Reader, Telling, Told};
 pub(crate) struct Hearing {
     heard: HeardSoFar,
     pub(crate) audience: Option<Audience>,
+    /// What was told when the last tool was seen that may change something and print elsewhere.
+    before_unheard: RefCell<Option<Told>>,
 }
 
 /// What was heard so far, and when there is more of it.
@@ -47,7 +50,11 @@ impl Hearing {
             Audience::new(teller.markers(), Arc::new(Mutex::new(listener)))
         });
         let heard = HeardSoFar { reader, news };
-        Self { heard, audience }
+        Self {
+            heard,
+            audience,
+            before_unheard: RefCell::default(),
+        }
     }
 
     pub(crate) fn heard(&self) -> HeardSoFar {
@@ -56,6 +63,19 @@ impl Hearing {
 
     pub(crate) fn told(&self) -> Told {
         self.heard.told()
+    }
+
+    /// Takes in that somebody may make something of which nothing is heard.
+    pub(crate) fn note_unheard(&self) {
+        self.before_unheard.replace(Some(self.told()));
+    }
+
+    /// Whether that one may have made something: nothing was heard since.
+    pub(crate) fn misses_some(&self, told: &Told) -> bool {
+        let before = self.before_unheard.borrow();
+        before
+            .as_ref()
+            .is_some_and(|before| !told.is_more_than(before))
     }
 
     /// Forgets what was heard: it was of another run than the one that comes.

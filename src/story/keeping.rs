@@ -61,8 +61,8 @@ struct OwnPage<'a> {
 /// What there is to be told of each place.
 struct Teller {
     heard: HeardSoFar,
-    /// Where something may be made of which nothing is heard.
-    unheard: RefCell<Vec<PlaceName>>,
+    /// Where something may be made of which nothing is heard, and what was told of it until then.
+    unheard: RefCell<HashMap<PlaceName, Told>>,
     shares: RefCell<Shares>,
     /// What an earlier deploy of this very run has left: its record is the one that is written now.
     carried: RefCell<Vec<Record>>,
@@ -153,15 +153,21 @@ impl<'a> Keeping<'a> {
         if self.own.is_none() {
             return;
         }
+        let Teller {
+            heard,
+            shares,
+            unheard,
+            ..
+        } = &*self.telling;
+        shares.borrow_mut().note(place.clone(), || heard.told());
         if may_change
             && !is_heard
             && let Some(place) = &place
         {
-            self.telling.unheard.borrow_mut().push(place.clone());
-            self.telling.heard.news.notify_one();
+            let before = shares.borrow().of(place, heard.told());
+            unheard.borrow_mut().insert(place.clone(), before);
+            heard.news.notify_one();
         }
-        let told = || self.telling.heard.told();
-        self.telling.shares.borrow_mut().note(place.clone(), told);
         if may_change {
             self.begin(place);
         }
@@ -260,11 +266,12 @@ impl<'a> Keeping<'a> {
 impl Teller {
     /// What is known now of a place.
     fn record(&self, own: &Own, place: &PlaceName) -> Record {
-        let mut record = self.record_of(own, place, self.told_now(place));
+        let told = self.shares.borrow().of(place, self.told_now(place));
+        let is_unheard = self.is_unheard(place, &told);
+        let mut record = record_of(own, place, told);
         // It is not known, which is more than nothing.
-        if record.dropped == 0 && record.has_told_nothing() && self.unheard.borrow().contains(place)
-        {
-            record.dropped += 1;
+        if is_unheard {
+            record.dropped = record.dropped.max(1);
         }
         self.carry_into(&mut record);
         record
@@ -281,18 +288,12 @@ impl Teller {
         }
     }
 
-    /// What this run itself has told.
-    fn record_of(&self, own: &Own, place: &PlaceName, told: Told) -> Record {
-        let told = self.shares.borrow().of(place, told);
-        Record {
-            owner: own.owner.clone(),
-            commit: own.commit.clone(),
-            place: place.clone(),
-            stand: Stand::Running,
-            dropped: told.dropped,
-            has_plan: told.has_plan,
-            entries: entries_of(told.resources),
-        }
+    /// Whether something may have been made there of which nothing is `told`.
+    fn is_unheard(&self, place: &PlaceName, told: &Told) -> bool {
+        let unheard = self.unheard.borrow();
+        unheard
+            .get(place)
+            .is_some_and(|before| !told.is_more_than(before))
     }
 
     /// What the deploy has left, by the names that it has at this place.
@@ -331,7 +332,9 @@ impl Teller {
     fn last_record(&self, own: &Own, place: &PlaceName, remains: &Remains) -> Record {
         let told = self.heard.told();
         let is_of_one_unit = told.is_of_one_unit();
-        let mut record = self.record_of(own, place, told);
+        let told = self.shares.borrow().of(place, told);
+        let is_unheard = self.is_unheard(place, &told);
+        let mut record = record_of(own, place, told);
         if !remains.state_is_kept {
             record.doubt_failures();
         }
@@ -348,18 +351,30 @@ impl Teller {
             };
             entry.is_stored = is_stored.or(entry.is_stored);
         }
-        let is_unheard = self.unheard.borrow().contains(place);
         let is_of_several = self.shares.borrow().are_several();
         let is_all_settled = !remains.resources.iter().any(Left::may_be_made_again);
         if remains.is_plain || remains.state_is_kept && is_of_several && is_all_settled {
             record.dropped = 0;
-        } else if !remains.state_is_kept && record.has_told_nothing() && is_unheard {
+        } else if !remains.state_is_kept && is_unheard {
             record.dropped = record.dropped.max(1);
         }
         // After that, because what this deploy has made is not what the earlier one has left.
         self.carry_into(&mut record);
         record.end();
         record
+    }
+}
+
+/// What this run itself has `told` of a place.
+fn record_of(own: &Own, place: &PlaceName, told: Told) -> Record {
+    Record {
+        owner: own.owner.clone(),
+        commit: own.commit.clone(),
+        place: place.clone(),
+        stand: Stand::Running,
+        dropped: told.dropped,
+        has_plan: told.has_plan,
+        entries: entries_of(told.resources),
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Ended {
 /// How much was heard of what the deploy does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// What it has made is not known.
+    /// What it has made is not known, or what else.
     Nothing,
     /// What was not begun is not known.
     NoPlan,

@@ -1,6 +1,6 @@
 //! What a deploy was heard to make, as far as its tool tells while it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
@@ -255,6 +255,24 @@ impl Told {
     /// Whether nothing was heard of: whatever was made, it is not known.
     pub(crate) fn is_nothing(&self) -> bool {
         self.resources.is_empty() && self.dropped == 0
+    }
+
+    /// Whether something was heard after only that was told `before`: that something was begun, or else,
+    /// where nothing was told, what is to be made. A plan that was heard tells nothing of who applies it.
+    pub(crate) fn is_more_than(&self, before: &Self) -> bool {
+        let told =
+            |told: &Self| told.has_plan || told.resources.iter().any(Resource::leaves_something);
+        if !told(before) {
+            return told(self);
+        }
+        // The same may be called by another unit as soon as another place is seen.
+        let known = before.resources.iter();
+        let known: HashSet<_> = known.map(|one| (&one.address, one.news())).collect();
+        let mut begun = self.resources.iter();
+        begun.any(|one| {
+            let is_begun = one.is_begun() && one.leaves_something();
+            is_begun && !known.contains(&(&one.address, one.news()))
+        })
     }
 
     /// Whether a wrapper, if there is one, has put the same words before all of it.

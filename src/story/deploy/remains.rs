@@ -40,7 +40,10 @@ impl<S: Stage> Story<'_, S> {
             Some(unit) if !is_of_one_unit => names.iter().any(|name| name.may_be_called(unit)),
             _ => true,
         };
-        let heard = if told.has_plan {
+        let is_unheard = hearing.misses_some(&told);
+        let heard = if is_unheard {
+            Heard::Nothing
+        } else if told.has_plan {
             Heard::Plan
         } else if !told.is_nothing() || !used.may_have_changed() {
             Heard::NoPlan
@@ -48,8 +51,10 @@ impl<S: Stage> Story<'_, S> {
             Heard::Nothing
         };
         let mut resources = told.resources;
-        // A plan that nobody applies has begun nothing, and was not to begin anything.
-        resources.retain(|one| one.leaves_something() && (one.is_begun() || !used.is_plan()));
+        // A plan that nobody applies has begun nothing, and was not to begin anything. What becomes of one
+        // that somebody applies who is not heard is not known.
+        let is_applied = !used.is_plan() && !is_unheard;
+        resources.retain(|one| one.leaves_something() && (one.is_begun() || is_applied));
         if !state_is_kept {
             resources.iter_mut().for_each(Resource::doubt_failure);
         }

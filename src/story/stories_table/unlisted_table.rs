@@ -1,5 +1,6 @@
 //! What becomes of what is in no record, because it was not written or not read.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::journals_table::{KILLED, here, left, left_by, names};
@@ -7,6 +8,7 @@ use super::*;
 use crate::journal::{Record, Stand};
 use crate::story::hearing::Hearing;
 use crate::story::keeping::Keeping;
+use crate::story::remains::Heard;
 use crate::supervisor::{Seen, SeenTool};
 use crate::tools::progress::{Fate, Resource};
 
@@ -85,13 +87,80 @@ async fn of_a_killed_deploy_that_nobody_has_heard_it_is_not_known_what_it_has_ma
     ] {
         let mut world = World::with_records(Look::Free, &[]);
         world.ending(Ok(ending));
-        world.host.seen = vec![match seen("apply", "here") {
-            Seen::Tool(tool) => Seen::Tool(SeenTool { is_heard, ..tool }),
-            hidden @ Seen::Hidden(_) => hidden,
-        }];
+        if !is_heard {
+            world.host.seen = vec![seen_unheard()];
+        }
         world.deploy().await;
         assert_eq!(world.kept(42), Some((stand, Vec::new())));
         assert_eq!(world.not_listed(42), count);
+    }
+}
+
+/// A deploy that may print elsewhere.
+fn seen_unheard() -> Seen {
+    match seen("apply", "here") {
+        Seen::Tool(tool) => Seen::Tool(SeenTool {
+            is_heard: false,
+            ..tool
+        }),
+        hidden @ Seen::Hidden(_) => hidden,
+    }
+}
+
+/// In `terraform plan -out=p && terraform apply p >log`.
+#[tokio::test(start_paused = true)]
+async fn what_was_heard_before_says_nothing_of_what_nobody_hears() {
+    let planned = || Resource::created("a", Fate::NotBegun, None);
+    let failed = || Resource::created("a", Fate::Failed, None);
+    let made = || Resource::created("a", Fate::Complete, Some("1"));
+    for (before, since, ending, count, heard, named) in [
+        (
+            vec![planned()],
+            vec![planned()],
+            killed(),
+            1,
+            Heard::Nothing,
+            0,
+        ),
+        (vec![made()], vec![made()], killed(), 1, Heard::Nothing, 1),
+        (
+            vec![planned()],
+            vec![planned()],
+            ended(256),
+            0,
+            Heard::Nothing,
+            0,
+        ),
+        // `| tee` prints it here all the same.
+        (vec![planned()], vec![made()], killed(), 0, Heard::Plan, 1),
+        (vec![failed()], vec![made()], killed(), 0, Heard::Plan, 1),
+        (vec![], vec![planned()], killed(), 0, Heard::Plan, 1),
+    ] {
+        let mut world = World::with_records(Look::Free, &[]);
+        world.ending(Ok(ending));
+        world.host.seen = vec![seen_unheard()];
+        let words = format!("{before:?} {since:?}");
+        if !before.is_empty() {
+            world.hears(before);
+        }
+        world.has_stored(&[("a", "1")]);
+        let told = Arc::clone(&world.place.told);
+        world.host.act.replace(Some(Box::new(move || {
+            let mut told = told.lock().unwrap();
+            (told.resources, told.has_plan) = (since, true);
+        })));
+        let remained = RefCell::new(None);
+        let report = |_: &Conclusion, remains: &Remains| {
+            remained.replace(Some((remains.heard, remains.resources.len())));
+        };
+        world.deploy_telling(ASKER, &report).await;
+        assert_eq!(remained.take(), Some((heard, named)), "{words}");
+        let stand = match count {
+            0 => Stand::Settled,
+            _ => Stand::Unfinished,
+        };
+        assert_eq!(world.kept(42), Some((stand, Vec::new())), "{words}");
+        assert_eq!(world.not_listed(42), count, "{words}");
     }
 }
 
