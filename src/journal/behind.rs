@@ -125,7 +125,9 @@ impl Entry {
         // What was only planned may be another deploy's of the same step, in the log.
         let is_begun = *stage == Fate::InFlight;
         let is_made = made.stage == Fate::Complete && made.id.is_some();
-        let is_same = made.action == *action && (old_id.is_none() || made.old_id == *old_id);
+        // What is made in the place of something may have its id.
+        let old = made.old_id.as_ref().or(made.id.as_ref());
+        let is_same = made.action == *action && (old_id.is_none() || old == old_id.as_ref());
         is_begun && is_made && is_same
     }
 
@@ -202,6 +204,11 @@ mod tests {
                 replaced(Some("0"), Fate::InFlight, None),
                 replaced(Some("7"), Fate::Complete, Some("1")),
                 false,
+            ),
+            (
+                replaced(Some("1"), Fate::InFlight, None),
+                replaced(None, Fate::Complete, Some("1")),
+                true,
             ),
             (
                 replaced(None, Fate::InFlight, None),

@@ -4,6 +4,8 @@
 //! last twenty seconds before a kill. But it prints a line before and after each change.
 
 mod address;
+#[cfg(test)]
+mod again_table;
 mod json;
 mod ledger;
 mod line;

@@ -41,6 +41,7 @@ struct Entry {
     planned: Option<Action>,
     /// The number of the last news of it: what the state most probably has is old.
     news: u32,
+    /// In the order in which they were last begun.
     steps: Vec<Step>,
 }
 
@@ -120,7 +121,7 @@ impl Ledger {
         entry.news = news;
         // Nothing is made again before what was made is destroyed, or is to be.
         let is_replaced = entry.is_destroyed() || entry.planned == Some(Action::Replace);
-        let Some(step) = entry.step(action) else {
+        let Some(step) = entry.step_again(action) else {
             entry.push(Step {
                 action,
                 stage: if is_cut {
@@ -316,6 +317,13 @@ impl Entry {
         self.steps.iter_mut().find(|step| step.action == action)
     }
 
+    /// The step that is begun again, which is the last one from now on.
+    fn step_again(&mut self, action: Action) -> Option<&mut Step> {
+        let index = self.steps.iter().position(|step| step.action == action)?;
+        self.steps[index..].rotate_left(1);
+        self.steps.last_mut()
+    }
+
     /// Most resources have one step, and there are many resources.
     fn push(&mut self, step: Step) {
         self.steps.reserve_exact(1);
@@ -338,44 +346,6 @@ impl Entry {
     fn is_destroyed(&self) -> bool {
         let mut steps = self.steps.iter();
         steps.any(|step| step.action == Action::Destroy && step.stage == Fate::Complete)
-    }
-
-    fn action(&self) -> Action {
-        let has = |action| self.steps.iter().any(|step| step.action == action);
-        match (self.planned, has(Action::Create), has(Action::Destroy)) {
-            (_, true, true) => Action::Replace,
-            // Before it was heard that the new one is made, nothing new is known to be there.
-            (Some(Action::Replace) | None, false, true) => Action::Destroy,
-            (Some(planned), ..) => planned,
-            (None, true, false) => Action::Create,
-            (None, false, false) => {
-                let last = self.steps.last();
-                last.map_or(Action::Read, |step| step.action)
-            }
-        }
-    }
-
-    /// The stage of the whole: the one that says most. A replacement is complete when both of its
-    /// halves are.
-    fn stage(&self) -> Fate {
-        let by_weight = [
-            Fate::InDoubt,
-            Fate::GivenUp,
-            Fate::InFlight,
-            Fate::Failed,
-            Fate::Complete,
-        ];
-        let has = |stage: &Fate| self.steps.iter().any(|step| step.stage == *stage);
-        let stage = by_weight.into_iter().find(has).unwrap_or(Fate::NotBegun);
-        let steps = match self.planned {
-            Some(Action::Replace) => 2,
-            _ => 1,
-        };
-        if stage == Fate::Complete && self.steps.len() < steps {
-            Fate::InFlight
-        } else {
-            stage
-        }
     }
 }
 

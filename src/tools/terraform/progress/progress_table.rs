@@ -247,56 +247,6 @@ fn only_an_old_object_that_is_left_over_is_destroyed_where_nothing_else_is_plann
     is(&told, "a.b", Action::Destroy, Fate::NotBegun);
 }
 
-/// In `terraform apply || terraform apply`.
-#[test]
-fn what_was_made_first_is_not_forgotten_for_what_is_made_again() {
-    let told = read(
-        "a.b: Creating...\na.b: Creation complete after 0s [id=1]\n\
-         a.b: Creating...\na.b: Creation complete after 0s [id=2]\n",
-    );
-    is(&told, "a.b", Action::Create, Fate::InDoubt);
-    assert_eq!(find(&told, "a.b").id.as_deref(), Some("1"));
-}
-
-#[test]
-fn the_id_of_what_is_destroyed_is_not_that_of_what_is_made_in_its_place() {
-    let made = "a.b: Creating...\na.b: Creation complete after 0s [id=1]\n";
-    let gone = "a.b: Destroying... [id=1]\na.b: Destruction complete after 0s\n";
-    let plan = "  # a.b must be replaced\n";
-    for (text, stage, id) in [
-        (
-            format!("{made}{plan}{gone}a.b: Creating...\n"),
-            Fate::InFlight,
-            None,
-        ),
-        (
-            format!("{made}{gone}a.b: Creating...\n"),
-            Fate::InFlight,
-            None,
-        ),
-        (
-            format!("{made}{plan}a.b: Creating...\n"),
-            Fate::InFlight,
-            None,
-        ),
-        (
-            format!("{made}{plan}{gone}a.b: Creating...\na.b: Creation complete after 0s [id=2]\n"),
-            Fate::Complete,
-            Some("2"),
-        ),
-        // Made before the old one is destroyed, by a plan that nobody has heard.
-        (
-            format!("{made}a.b: Creating...\na.b: Creation complete after 0s [id=2]\n{gone}"),
-            Fate::InDoubt,
-            None,
-        ),
-    ] {
-        let told = read(&text);
-        assert_eq!(find(&told, "a.b").stage, stage, "{text}");
-        assert_eq!(find(&told, "a.b").id.as_deref(), id, "{text}");
-    }
-}
-
 #[test]
 fn ten_thousand_resources_are_kept_and_of_more_the_complete_ones_are_dropped_first() {
     let mut progress = Progress::default();

@@ -48,6 +48,53 @@ impl Ledger {
     }
 }
 
+impl Entry {
+    pub(super) fn action(&self) -> Action {
+        let has = |action| self.steps.iter().any(|step| step.action == action);
+        match (self.planned, has(Action::Create), has(Action::Destroy)) {
+            (_, true, true) => Action::Replace,
+            // Before it was heard that the new one is made, nothing new is known to be there.
+            (Some(Action::Replace) | None, false, true) => Action::Destroy,
+            (Some(planned), ..) => planned,
+            (None, true, false) => Action::Create,
+            (None, false, false) => {
+                let last = self.steps.last();
+                last.map_or(Action::Read, |step| step.action)
+            }
+        }
+    }
+
+    /// The stage of the whole: the one that says most. A replacement is complete when both of its
+    /// halves are.
+    pub(super) fn stage(&self) -> Fate {
+        let by_weight = [
+            Fate::InDoubt,
+            Fate::GivenUp,
+            Fate::InFlight,
+            Fate::Failed,
+            Fate::Complete,
+        ];
+        let has = |stage: &Fate| self.steps.iter().any(|step| step.stage == *stage);
+        let stage = by_weight.into_iter().find(has).unwrap_or(Fate::NotBegun);
+        let steps = match self.planned {
+            Some(Action::Replace) => 2,
+            _ => 1,
+        };
+        if stage == Fate::Complete && self.steps.len() < steps {
+            Fate::InFlight
+        } else {
+            stage
+        }
+    }
+
+    /// Whether something was made after something was destroyed.
+    fn is_made_last(&self) -> bool {
+        let mut actions = self.steps.iter().rev().map(|step| step.action);
+        let last = actions.find(|action| matches!(action, Action::Create | Action::Destroy));
+        last == Some(Action::Create)
+    }
+}
+
 fn resource(((unit, address), entry): (&Key, &Entry)) -> Resource {
     let id_of = |action| {
         let step = entry.steps.iter().find(|step| step.action == action);
@@ -58,13 +105,16 @@ fn resource(((unit, address), entry): (&Key, &Entry)) -> Resource {
     let stage = entry.stage();
     // Of two that were made, the first is destroyed.
     let is_lost = |id: &String| stage == Fate::InDoubt && destroyed.as_ref() == Some(id);
+    let id = made.into_iter().flatten().next().filter(|id| !is_lost(id));
+    // What is made in the place of something may have its id.
+    let is_kept = |old: &String| entry.is_made_last() && id.as_ref() == Some(old);
     Resource {
         unit: unit.as_deref().map(str::to_owned),
         address: address.clone().into_string(),
         action: entry.action(),
         stage,
-        id: made.into_iter().flatten().next().filter(|id| !is_lost(id)),
-        old_id: destroyed,
-        begun: entry.steps.first().map(|step| step.begun),
+        old_id: destroyed.filter(|old| !is_kept(old)),
+        begun: entry.steps.iter().map(|step| step.begun).min(),
+        id,
     }
 }

@@ -1,0 +1,73 @@
+//! What is read where something is made more than once, or destroyed again.
+
+use super::progress_table::{find, is, read};
+use crate::tools::progress::{Action, Fate};
+
+/// In `terraform apply || terraform apply`.
+#[test]
+fn what_was_made_first_is_not_forgotten_for_what_is_made_again() {
+    let told = read(
+        "a.b: Creating...\na.b: Creation complete after 0s [id=1]\n\
+         a.b: Creating...\na.b: Creation complete after 0s [id=2]\n",
+    );
+    is(&told, "a.b", Action::Create, Fate::InDoubt);
+    assert_eq!(find(&told, "a.b").id.as_deref(), Some("1"));
+}
+
+#[test]
+fn the_id_of_what_is_destroyed_is_not_that_of_what_is_made_in_its_place() {
+    let made = "a.b: Creating...\na.b: Creation complete after 0s [id=1]\n";
+    let gone = "a.b: Destroying... [id=1]\na.b: Destruction complete after 0s\n";
+    let plan = "  # a.b must be replaced\n";
+    for (text, stage, id) in [
+        (
+            format!("{made}{plan}{gone}a.b: Creating...\n"),
+            Fate::InFlight,
+            None,
+        ),
+        (
+            format!("{made}{gone}a.b: Creating...\n"),
+            Fate::InFlight,
+            None,
+        ),
+        (
+            format!("{made}{plan}a.b: Creating...\n"),
+            Fate::InFlight,
+            None,
+        ),
+        (
+            format!("{made}{plan}{gone}a.b: Creating...\na.b: Creation complete after 0s [id=2]\n"),
+            Fate::Complete,
+            Some("2"),
+        ),
+        // Made before the old one is destroyed, by a plan that nobody has heard.
+        (
+            format!("{made}a.b: Creating...\na.b: Creation complete after 0s [id=2]\n{gone}"),
+            Fate::InDoubt,
+            None,
+        ),
+    ] {
+        let told = read(&text);
+        assert_eq!(find(&told, "a.b").stage, stage, "{text}");
+        assert_eq!(find(&told, "a.b").id.as_deref(), id, "{text}");
+    }
+}
+
+/// On many clouds an id is a mere name.
+#[test]
+fn what_is_made_again_by_the_same_id_is_not_gone_until_it_is_destroyed() {
+    let made = "a.b: Creating...\na.b: Creation complete after 0s [id=1]\n";
+    let gone = "a.b: Destroying... [id=1]\na.b: Destruction complete after 0s\n";
+    for (text, is_gone) in [
+        (format!("{gone}{made}"), false),
+        (format!("  # a.b must be replaced\n{gone}{made}"), false),
+        (format!("{made}{gone}"), true),
+        (format!("{made}{gone}{made}"), false),
+        (format!("{gone}{made}{gone}"), true),
+    ] {
+        let told = read(&text);
+        is(&told, "a.b", Action::Replace, Fate::Complete);
+        assert_eq!(find(&told, "a.b").is_gone(), is_gone, "{text}");
+        assert_eq!(find(&told, "a.b").id.as_deref(), Some("1"), "{text}");
+    }
+}
