@@ -19,7 +19,7 @@ impl Entry {
     }
 
     /// Takes in what the state has, as it stands before anybody deploys again.
-    fn compare(&mut self, stored: &Stored) {
+    fn compare(&mut self, stored: &Stored, is_planned: bool) {
         // Another place may have the same address, and even the same id, which may be a mere name.
         if self.resource.unit.is_some() {
             return;
@@ -37,7 +37,8 @@ impl Entry {
         if self.resource.id.is_none() && self.is_stored == Some(false) {
             return;
         }
-        self.is_stored = stored.knows(&self.resource).or(self.is_stored);
+        let known = stored.knows(&self.resource, is_planned);
+        self.is_stored = known.or(self.is_stored);
         if self.is_stored == Some(true) {
             self.believe();
         }
@@ -58,7 +59,7 @@ impl Record {
     /// Takes in what the state has, as it stands before anybody deploys again.
     pub(crate) fn compare(&mut self, stored: &Stored) {
         for entry in &mut self.entries {
-            entry.compare(stored);
+            entry.compare(stored, self.has_plan);
         }
     }
 
@@ -75,7 +76,7 @@ impl Record {
             if entry.is_open() && is_nameless && told.resources.iter().any(is_again) {
                 entry.is_stored = Some(false);
             }
-            entry.compare(stored);
+            entry.compare(stored, self.has_plan);
         }
     }
 
@@ -85,7 +86,7 @@ impl Record {
         for entry in &mut self.entries {
             let is_known = entry.resource.id.is_none() || entry.is_stored == Some(true);
             if !is_known {
-                entry.compare(stored);
+                entry.compare(stored, self.has_plan);
             }
         }
     }
@@ -299,6 +300,24 @@ pub(super) mod tests {
             (Replace, InFlight, (None, None), None, &[], Some(false)),
         ] {
             let mut record = record(vec![entry(resource(action, stage, id, old), before)]);
+            record.compare(&stored(ids));
+            assert_eq!(record.entries[0].is_stored, expected, "{record:?} {ids:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_plan_an_address_settles_nothing_that_may_take_the_place_of_something() {
+        for (stage, id, ids, expected) in [
+            (Fate::InFlight, None, &["1"][..], None),
+            (Fate::InFlight, None, &[], Some(false)),
+            (Fate::Complete, Some("2"), &["1"], Some(false)),
+            (Fate::Complete, Some("2"), &["1", "2"], Some(true)),
+        ] {
+            let created = entry(resource(Action::Create, stage, id, None), None);
+            let mut record = Record {
+                has_plan: false,
+                ..record(vec![created])
+            };
             record.compare(&stored(ids));
             assert_eq!(record.entries[0].is_stored, expected, "{record:?} {ids:?}");
         }

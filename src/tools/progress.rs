@@ -288,8 +288,9 @@ impl Told {
 pub(crate) struct Stored(pub(crate) BTreeMap<String, Vec<String>>);
 
 impl Stored {
-    /// Whether the state knows what has become of a resource, where that can be seen in it.
-    pub(crate) fn knows(&self, resource: &Resource) -> Option<bool> {
+    /// Whether the state knows what has become of a resource, where that can be seen in it. Unless it
+    /// `is_planned` as told, a creation may be the new half of a replacement.
+    pub(crate) fn knows(&self, resource: &Resource, is_planned: bool) -> Option<bool> {
         let ids = self.0.get(&resource.address);
         match (resource.action, &resource.id, &resource.old_id) {
             // Under its address may stand what was to be replaced.
@@ -297,6 +298,8 @@ impl Stored {
             (Action::Replace, None, Some(old)) => {
                 Some(ids.is_some_and(|ids| ids.iter().any(|id| id != old)))
             }
+            // The same, by a plan that nobody has heard.
+            (Action::Create, None, _) if ids.is_some() && !is_planned => None,
             _ => self.knows_by_id(resource),
         }
     }
@@ -374,7 +377,7 @@ mod tests {
             (stored(&["2", "1"]), Some("1"), false),
             (stored(&["1"]), None, false),
         ] {
-            let known = stored.knows(&destroyed(old));
+            let known = stored.knows(&destroyed(old), true);
             assert_eq!(known, Some(is_gone), "{stored:?} {old:?}");
         }
     }

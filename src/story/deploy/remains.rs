@@ -69,7 +69,7 @@ impl<S: Stage> Story<'_, S> {
             is_stored: stored
                 .as_ref()
                 .filter(|_| is_here(&resource))
-                .and_then(|stored| stored.knows(&resource)),
+                .and_then(|stored| stored.knows(&resource, told.has_plan)),
             resource,
         };
         let mut remains = Remains {
