@@ -4,8 +4,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use tracing::debug;
-
 use crate::story::places::enter;
 use crate::tools::Host;
 
@@ -14,20 +12,20 @@ const MOST: &str = "--max-count=50";
 /// How long git may take.
 const LIMIT_OF_GIT: Duration = Duration::from_secs(1);
 
-/// The last ones of the clone, the newest first; none where git cannot tell.
-pub(super) async fn recent_commits<H: Host>(host: &H, directory: &Path) -> Vec<String> {
+/// The last ones of the clone, the newest first, or why git does not tell.
+pub(super) async fn recent_commits<H: Host>(
+    host: &H,
+    directory: &Path,
+) -> Result<Vec<String>, String> {
     let mut command = Command::new("git");
     command.args(["rev-list", MOST, "HEAD"]);
     enter(&mut command, directory);
-    match host.run_helper(command, LIMIT_OF_GIT).await {
-        Ok(helped) if helped.status.success() => helped.stdout.lines().map(str::to_owned).collect(),
-        Ok(helped) => {
-            debug!("The last commits are not known: {}.", helped.stderr.trim());
-            Vec::new()
-        }
-        Err(error) => {
-            debug!("The last commits are not known: {error}.");
-            Vec::new()
-        }
+    let helped = host.run_helper(command, LIMIT_OF_GIT).await;
+    let helped = helped.map_err(|error| error.to_string())?;
+    if helped.status.success() {
+        return Ok(helped.stdout.lines().map(str::to_owned).collect());
     }
+    // What follows the first line is advice, of several lines.
+    let why = helped.stderr.trim().lines().next().unwrap_or("git failed");
+    Err(why.to_owned())
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use tracing::debug;
 
-use crate::bitbucket::InsightsError;
 use crate::bitbucket::api::Api;
 use crate::bitbucket::build::Build;
 use crate::bitbucket::insights::Insights;
@@ -156,10 +155,10 @@ impl Journal {
         };
         let found = FoundRecords::default();
         let asked = kept.ask(host, directory, place, whose, &found);
-        let asked: Option<Result<(), InsightsError>> = host.limited(LIMIT_TO_READ, asked).await;
+        let asked: Option<Result<(), String>> = host.limited(LIMIT_TO_READ, asked).await;
         let unanswered = match asked {
             Some(Ok(())) => None,
-            Some(Err(error)) => Some(error.to_string()),
+            Some(Err(why)) => Some(why),
             None => Some("there was no time left to ask for it".to_owned()),
         };
         let FoundRecords {

@@ -74,7 +74,7 @@ impl Kept {
         place: &PlaceName,
         whose: Whose<'_>,
         found: &FoundRecords,
-    ) -> Result<(), InsightsError> {
+    ) -> Result<(), String> {
         let mut asked = Ok(());
         for holder in whose.holders {
             if let Some(commit) = holder.commit() {
@@ -85,7 +85,7 @@ impl Kept {
                         found.without.borrow_mut().push((holder.clone(), commit));
                     }
                     Ok(record) => found.take_in(record.map(Record::taken_as_over)),
-                    Err(error) => asked = Err(error),
+                    Err(error) => asked = Err(error.to_string()),
                 }
             }
         }
@@ -102,11 +102,11 @@ impl Kept {
         host: &H,
         directory: &Path,
         found: &FoundRecords,
-    ) -> Result<(), InsightsError> {
+    ) -> Result<(), String> {
         let ask = async |commit: String| {
             let records = match self.shelf.on_commit(&commit).await {
                 Err(InsightsError::NotFound) => Vec::new(),
-                records => records?,
+                records => records.map_err(|error| error.to_string())?,
             };
             let records = records.into_iter();
             // A deploy that has told nothing yet may just have begun, and be one that nobody hears.
@@ -118,7 +118,11 @@ impl Kept {
             );
             Ok(())
         };
-        let mut others = recent_commits(host, directory).await;
+        let told = recent_commits(host, directory).await;
+        let (mut others, untold) = match told {
+            Ok(commits) => (commits, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
         let first = match &self.own {
             Some(own) => Some(own.commit.clone()),
             None => others.first().cloned(),
@@ -130,8 +134,14 @@ impl Kept {
         }
         let side_by_side = others.len().max(1);
         let answers = stream::iter(others).map(ask).buffer_unordered(side_by_side);
-        let answers: Vec<Result<(), InsightsError>> = answers.collect().await;
-        answers.into_iter().collect()
+        let answers: Vec<Result<(), String>> = answers.collect().await;
+        answers.into_iter().collect::<Result<(), String>>()?;
+        match untold {
+            Some(why) => Err(format!(
+                "git does not tell the commits before this one: {why}"
+            )),
+            None => Ok(()),
+        }
     }
 
     /// What of these, of other places, is open and of no deploy that goes on beside this one: the steps
@@ -164,7 +174,7 @@ impl Kept {
         if let Some(own) = own.filter(|own| own.starts_with(begin)) {
             return own.clone();
         }
-        let recent = recent_commits(host, directory).await;
+        let recent = recent_commits(host, directory).await.unwrap_or_default();
         let meant = recent.into_iter().find(|commit| commit.starts_with(begin));
         meant.unwrap_or_else(|| begin.to_owned())
     }

@@ -41,7 +41,7 @@ async fn what_the_holder_of_a_released_lock_has_left_is_known_although_another_c
         };
         let mut world = World::with_records(held(&killed), &[record]);
         let another = "1111111111111111111111111111111111111111";
-        world.host.commits.push(another.to_owned());
+        world.host.commits = Ok([COMMIT, EARLIER, another].map(str::to_owned).to_vec());
         make_silent(&world);
         world.deploy.on_unfinished = OnUnfinished::Stop;
         let conclusion = world.deploy().await;
@@ -147,6 +147,32 @@ async fn a_resolution_never_says_that_nothing_is_left_where_not_all_have_answere
     let words = conclusion.to_string();
     let begin = "Journal: 1 resolved; how much is left is not known, because ";
     assert!(words.starts_with(begin), "{words}");
+}
+
+/// Such as where the clone is another user's, or there is no git.
+#[tokio::test(start_paused = true)]
+async fn where_git_does_not_tell_the_commits_there_may_be_more_than_their_journals_say() {
+    let dubious = "fatal: detected dubious ownership in repository at '/clone'";
+    let own = || Record {
+        commit: COMMIT.to_owned(),
+        ..left_by(vec![Resource::created("begun", Fate::InFlight, None)])
+    };
+    for (records, words) in [
+        (vec![], "Journal: what is unfinished is not known: "),
+        (
+            vec![own()],
+            "Journal: 1 resolved; how much is left is not known, because ",
+        ),
+    ] {
+        let mut world = World::with_records(Look::Free, &records);
+        world.host.commits = Err(format!("{dubious}\nTo add an exception, call:"));
+        let (conclusion, _) = world.resolve(&["begun"]).await;
+        assert_eq!(conclusion.exit, Exit::Unanswered);
+        let said = conclusion.to_string();
+        assert!(said.starts_with(words), "{said}");
+        let why = format!("git does not tell the commits before this one: {dubious}.");
+        assert!(said.ends_with(&why), "{said}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,7 +67,7 @@ impl World {
         let mut world = Self::showing(look);
         world.shelf = FakeShelf::that_is(Mood::Well);
         world.shelf.records.replace(records.to_vec());
-        world.host.commits = vec![COMMIT.to_owned(), EARLIER.to_owned()];
+        world.host.commits = Ok(vec![COMMIT.to_owned(), EARLIER.to_owned()]);
         world
     }
 

@@ -30,7 +30,7 @@ fn world(moment: Option<u32>, plans: &[Planned]) -> World {
     world.shelf = FakeShelf::that_is(Mood::Well);
     let made = Resource::created("fake.made", Fate::Complete, Some("1"));
     world.shelf.records.replace(vec![left_by(vec![made])]);
-    world.host.commits = vec![COMMIT.to_owned(), EARLIER.to_owned()];
+    world.host.commits = Ok(vec![COMMIT.to_owned(), EARLIER.to_owned()]);
     world.deploy.runs = Runs::Job(Job::Apply);
     world.deploy.on_unfinished = OnUnfinished::Import;
     world.place.plans = RefCell::new(plans.to_vec());

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::rc::Rc;
 use std::time::Duration;
@@ -62,8 +63,8 @@ pub(crate) struct FakeHost {
     pub(crate) moments: Rc<Moments>,
     pub(crate) neighbours: Neighbours,
     pub(crate) left: Left,
-    /// The last commits of the clone.
-    pub(crate) commits: Vec<String>,
+    /// The last commits of the clone, or what git says instead.
+    pub(crate) commits: Result<Vec<String>, String>,
     /// What the tools of the deploy are seen to do.
     pub(crate) seen: Vec<Seen>,
     pub(crate) act: RefCell<Option<Act>>,
@@ -79,7 +80,7 @@ impl FakeHost {
             moments: Rc::clone(moments),
             neighbours: Neighbours::NonePossible,
             left: Left::Nobody,
-            commits: Vec::new(),
+            commits: Ok(Vec::new()),
             seen: Vec::new(),
             act: RefCell::default(),
             ending: RefCell::default(),
@@ -96,10 +97,14 @@ impl FakeHost {
 impl Host for FakeHost {
     async fn run_helper(&self, command: Command, _: Duration) -> Result<Helped, HelperError> {
         assert_eq!(command.get_program(), "git", "nothing else is started here");
+        let (status, stdout, stderr) = match &self.commits {
+            Ok(commits) => (0, commits.join("\n"), String::new()),
+            Err(why) => (128 << 8, String::new(), why.clone()),
+        };
         Ok(Helped {
-            status: ExitStatus::default(),
-            stdout: self.commits.join("\n"),
-            stderr: String::new(),
+            status: ExitStatus::from_raw(status),
+            stdout,
+            stderr,
         })
     }
 
