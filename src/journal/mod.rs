@@ -1,6 +1,7 @@
 //! What a deploy was doing, kept where a kill does not reach.
 
 mod behind;
+mod carried;
 #[cfg(test)]
 pub(crate) mod fake;
 mod form;

@@ -16,7 +16,7 @@ use tracing::debug;
 
 use crate::bitbucket::InsightsError;
 use crate::bitbucket::insights::MOST_ANNOTATIONS;
-use crate::journal::{Entry, Keeper, Page, PlaceName, Record, SharedPace, Shares, Shelf, Stand};
+use crate::journal::{Keeper, Page, PlaceName, Record, SharedPace, Shares, Shelf, Stand};
 use crate::story::hearing::{HeardSoFar, Hearing};
 use crate::story::journal::{Journal, Own, limit_to_write};
 use crate::story::past::entries_of;
@@ -319,12 +319,7 @@ impl Teller {
     fn carry_into(&self, record: &mut Record) {
         let carried = self.carried.borrow();
         for carried in carried.iter().filter(|one| one.place == record.place) {
-            if carried.misses_some() {
-                record.dropped += carried.dropped;
-            }
-            for entry in carried.entries.iter().filter(|entry| entry.is_open()) {
-                carry(&mut record.entries, entry);
-            }
+            record.carry(carried);
         }
     }
 
@@ -375,23 +370,5 @@ fn record_of(own: &Own, place: &PlaceName, told: Told) -> Record {
         dropped: told.dropped,
         has_plan: told.has_plan,
         entries: entries_of(told.resources),
-    }
-}
-
-/// Adds what was left, also in the place of the same resource where nothing is open about that.
-fn carry(entries: &mut Vec<Entry>, left: &Entry) {
-    let (unit, address) = (&left.resource.unit, &left.resource.address);
-    let is_same =
-        |entry: &&mut Entry| entry.resource.unit == *unit && entry.resource.address == *address;
-    match entries.iter_mut().find(is_same) {
-        Some(entry) if entry.is_open() => {}
-        Some(entry) => {
-            *entry = left.clone();
-            // What the state has at this address is what was made since.
-            if left.resource.id.is_none() {
-                entry.is_stored = Some(false);
-            }
-        }
-        None => entries.push(left.clone()),
     }
 }

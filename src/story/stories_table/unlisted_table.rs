@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::journals_table::{KILLED, here, left, left_by, names};
+use super::journals_table::{KILLED, here, left, left_by, names, stored};
 use super::*;
 use crate::journal::{Record, Stand};
 use crate::story::hearing::Hearing;
@@ -40,6 +40,40 @@ async fn what_this_very_run_has_left_is_carried_on_where_nobody_could_be_asked_a
     let open = names(&["made", "begun"]);
     assert_eq!(world.kept(42), Some((Stand::Unfinished, open)));
     assert_eq!(world.not_listed(42), 3);
+}
+
+/// In `softstop deploy || softstop deploy`, where both are killed.
+#[tokio::test(start_paused = true)]
+async fn what_the_first_deploy_of_a_run_has_left_is_counted_where_the_second_makes_it_again() {
+    for (since, open) in [
+        (
+            Resource::created("begun", Fate::Complete, Some("2")),
+            &[][..],
+        ),
+        (Resource::created("begun", Fate::InFlight, None), &["begun"]),
+    ] {
+        let own = Record {
+            owner: Owner::parse(ASKER).unwrap(),
+            commit: COMMIT.to_owned(),
+            ..left_by(vec![Resource::created("begun", Fate::InFlight, None)])
+        };
+        let mut world = World::with_records(Look::Free, &[own]);
+        world.ending(Ok(killed()));
+        world.hears(vec![since]);
+        world.deploy().await;
+        // What the second one has made comes into the state.
+        let mut record = world.shelf.records.borrow()[0].clone();
+        record.compare(&stored(&[("begun", "2")]));
+        let still: Vec<&str> = record
+            .entries
+            .iter()
+            .filter(|entry| entry.is_open())
+            .map(|entry| entry.resource.address.as_str())
+            .collect();
+        assert_eq!(still, open);
+        assert!(record.is_open());
+        assert_eq!(record.dropped, 1 - open.len());
+    }
 }
 
 #[tokio::test(start_paused = true)]
