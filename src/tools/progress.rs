@@ -240,9 +240,9 @@ impl Resource {
         (self.action, self.stage, id, old_id, self.begun)
     }
 
-    /// What was only read has left nothing.
+    /// What was only read has left nothing, nor has what was made and destroyed again.
     pub(crate) fn leaves_something(&self) -> bool {
-        self.action != Action::Read
+        self.action != Action::Read && !self.is_gone()
     }
 
     /// Whether nothing is left to say about it where the deploy has succeeded.

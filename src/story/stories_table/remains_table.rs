@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::journals_table::left_by;
 use super::*;
-use crate::tools::progress::{Fate, Resource};
+use crate::tools::progress::{Action, Fate, Resource};
 
 #[tokio::test(start_paused = true)]
 async fn what_was_made_elsewhere_by_a_program_without_blocks_is_imported_there() {
@@ -54,6 +54,35 @@ async fn a_refusal_leaves_no_imports_that_were_another_ones_where_it_has_looked_
         let conclusion = world.deploy_telling(ASKER, &report).await;
         assert_eq!(conclusion.exit, Exit::Unfinished, "{written:?}");
         assert_eq!(imports.take().as_deref(), written);
+    }
+}
+
+/// In `terraform apply && ./test; terraform destroy`, where that fails.
+#[tokio::test(start_paused = true)]
+async fn what_was_made_and_destroyed_again_is_nothing_that_the_state_lacks() {
+    let made = || Resource::created("x.made", Fate::Complete, Some("1"));
+    let gone = Resource {
+        action: Action::Replace,
+        old_id: Some("1".to_owned()),
+        ..made()
+    };
+    for (told, in_state, named, imports) in [
+        (gone, &[][..], 0, ""),
+        (made(), &[("x.made", "1")], 1, ""),
+        (made(), &[], 1, "fake import in here x.made 1\n"),
+    ] {
+        let mut world = World::showing(Look::Free);
+        world.ending(Ok(ended(256)));
+        world.hears(vec![told.clone()]);
+        world.has_stored(in_state);
+        world.place.imports = false;
+        let remained = RefCell::new(None);
+        let report = |_: &Conclusion, remains: &Remains| {
+            remained.replace(Some((remains.resources.len(), remains.imports.clone())));
+        };
+        world.deploy_telling(ASKER, &report).await;
+        let imports = Some(imports.to_owned());
+        assert_eq!(remained.take(), Some((named, imports)), "{told:?}");
     }
 }
 

@@ -71,3 +71,25 @@ fn what_is_made_again_by_the_same_id_is_not_gone_until_it_is_destroyed() {
         assert_eq!(find(&told, "a.b").id.as_deref(), Some("1"), "{text}");
     }
 }
+
+/// In `terraform apply && ./test; terraform destroy`.
+#[test]
+fn what_was_made_and_is_to_be_destroyed_is_there_until_it_is_gone() {
+    let made = "  # a.b will be created\na.b: Creating...\n\
+        a.b: Creation complete after 0s [id=1]\n";
+    let plan = "Terraform will perform the following actions:\n  # a.b will be destroyed\n";
+    let planned = format!("{made}{plan}");
+    let going = format!("{planned}a.b: Destroying... [id=1]\n");
+    let gone = format!("{going}a.b: Destruction complete after 0s\n");
+    for (text, action, stage, leaves_something) in [
+        (&planned, Action::Create, Fate::Complete, true),
+        (&going, Action::Replace, Fate::InFlight, true),
+        (&gone, Action::Replace, Fate::Complete, false),
+    ] {
+        let told = read(text);
+        is(&told, "a.b", action, stage);
+        let resource = find(&told, "a.b");
+        assert_eq!(resource.id.as_deref(), Some("1"), "{text}");
+        assert_eq!(resource.leaves_something(), leaves_something, "{text}");
+    }
+}

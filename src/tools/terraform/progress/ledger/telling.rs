@@ -55,6 +55,10 @@ impl Entry {
             (_, true, true) => Action::Replace,
             // Before it was heard that the new one is made, nothing new is known to be there.
             (Some(Action::Replace) | None, false, true) => Action::Destroy,
+            // What was made is there whatever a later plan does with it.
+            (Some(planned), true, false) if planned != Action::Replace && !has(planned) => {
+                Action::Create
+            }
             (Some(planned), ..) => planned,
             (None, true, false) => Action::Create,
             (None, false, false) => {
