@@ -298,8 +298,12 @@ impl Stored {
             (Action::Replace, None, Some(old)) => {
                 Some(ids.is_some_and(|ids| ids.iter().any(|id| id != old)))
             }
-            // The same, by a plan that nobody has heard.
-            (Action::Create, None, _) if ids.is_some() && !is_planned => None,
+            // The same, by a plan that nobody has heard. Or there may be two of them.
+            (Action::Create, None, _)
+                if ids.is_some() && (!is_planned || resource.stage == Fate::InDoubt) =>
+            {
+                None
+            }
             _ => self.knows_by_id(resource),
         }
     }

@@ -1,7 +1,9 @@
 //! What is read where something is made more than once, or destroyed again.
 
+use std::collections::BTreeMap;
+
 use super::progress_table::{find, is, read};
-use crate::tools::progress::{Action, Fate};
+use crate::tools::progress::{Action, Fate, Stored};
 
 /// In `terraform apply || terraform apply`.
 #[test]
@@ -12,6 +14,42 @@ fn what_was_made_first_is_not_forgotten_for_what_is_made_again() {
     );
     is(&told, "a.b", Action::Create, Fate::InDoubt);
     assert_eq!(find(&told, "a.b").id.as_deref(), Some("1"));
+}
+
+/// In `timeout --signal KILL 600 terraform apply || terraform apply`.
+#[test]
+fn what_was_killed_in_flight_is_not_settled_by_what_is_made_again() {
+    let plan = "  # a.b will be created\n";
+    let replace = "  # a.b must be replaced\n";
+    let begun = "a.b: Creating...\n";
+    let made = "a.b: Creation complete after 0s [id=2]\n";
+    let canceled = "\u{2577}\n\u{2502} Error: context canceled\n\u{2502} \n\
+        \u{2502}   with a.b,\n\u{2575}\n";
+    let gone = "a.b (deposed object 1a2b3c4d): Destroying... [id=1]\n\
+        a.b: Destruction complete after 0s\n";
+    for text in [
+        format!("{plan}{begun}{plan}{begun}"),
+        format!("{plan}{begun}{plan}{begun}{made}"),
+        format!("{plan}{begun}{begun}{made}{begun}{made}"),
+        format!("{plan}{begun}{canceled}{begun}{made}"),
+        format!("{replace}{begun}{replace}{begun}{made}"),
+        format!("{replace}{begun}{replace}{begun}{made}{gone}"),
+    ] {
+        let told = read(&text);
+        let resource = find(&told, "a.b");
+        assert_eq!(resource.stage, Fate::InDoubt, "{text}");
+        assert_eq!(resource.id, None, "{text}");
+        let in_state = |ids: &[&str]| {
+            let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+            Stored(BTreeMap::from([("a.b".to_owned(), ids)]))
+        };
+        assert_eq!(in_state(&["2"]).knows(resource, true), None, "{text}");
+        assert_eq!(
+            Stored::default().knows(resource, true),
+            Some(false),
+            "{text}"
+        );
+    }
 }
 
 #[test]

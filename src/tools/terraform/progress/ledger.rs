@@ -147,6 +147,10 @@ impl Ledger {
             Fate::Complete if action == Action::Create && !is_replaced => {
                 step.stage = Fate::InDoubt;
             }
+            // It was killed or given up, and may be there beside what is made now.
+            Fate::InFlight | Fate::GivenUp if action == Action::Create => {
+                step.stage = Fate::InDoubt;
+            }
             Fate::InDoubt => {}
             _ => {
                 step.stage = if is_cut {
@@ -213,8 +217,9 @@ impl Ledger {
             _ => step.stage = Fate::InDoubt,
         }
         // That something is gone is told without its id. Of two that were made, the state has the later
-        // one, and nobody else knows of the first.
-        if told.is_some() && (step.id.is_none() || !was_in_doubt) {
+        // one, and nobody else knows of the first, which need not have come to an id.
+        let is_first = step.id.is_none() && step.open < 2;
+        if told.is_some() && (is_first || !was_in_doubt) {
             step.id = told;
         }
     }

@@ -91,6 +91,18 @@ impl Entry {
         }
     }
 
+    /// Whether several were begun to be made of which none has told its end: of whatever is there now
+    /// nobody knows which one it is.
+    fn is_twice_in_flight(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| {
+            step.action == Action::Create
+                && step.stage == Fate::InDoubt
+                && step.id.is_none()
+                && step.open > 1
+        })
+    }
+
     /// Whether something was made after something was destroyed.
     fn is_made_last(&self) -> bool {
         let mut actions = self.steps.iter().rev().map(|step| step.action);
@@ -117,7 +129,7 @@ fn resource(((unit, address), entry): (&Key, &Entry)) -> Resource {
         address: address.clone().into_string(),
         action: entry.action(),
         stage,
-        old_id: destroyed.filter(|old| !is_kept(old)),
+        old_id: destroyed.filter(|old| !is_kept(old) && !entry.is_twice_in_flight()),
         begun: entry.steps.iter().map(|step| step.begun).min(),
         id,
     }
