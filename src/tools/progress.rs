@@ -257,22 +257,16 @@ impl Told {
         self.resources.is_empty() && self.dropped == 0
     }
 
-    /// Whether something was heard after only that was told `before`: that something was begun, or else,
-    /// where nothing was told, what is to be made. A plan that was heard tells nothing of who applies it.
+    /// Whether something was heard after only that was told `before`. A plan that was heard by then tells
+    /// nothing of who applies it.
     pub(crate) fn is_more_than(&self, before: &Self) -> bool {
-        let told =
-            |told: &Self| told.has_plan || told.resources.iter().any(Resource::leaves_something);
-        if !told(before) {
-            return told(self);
-        }
         // The same may be called by another unit as soon as another place is seen.
         let known = before.resources.iter();
         let known: HashSet<_> = known.map(|one| (&one.address, one.news())).collect();
-        let mut begun = self.resources.iter();
-        begun.any(|one| {
-            let is_begun = one.is_begun() && one.leaves_something();
-            is_begun && !known.contains(&(&one.address, one.news()))
-        })
+        let mut resources = self.resources.iter();
+        let is_new =
+            |one: &Resource| one.leaves_something() && !known.contains(&(&one.address, one.news()));
+        self.has_plan && !before.has_plan || resources.any(is_new)
     }
 
     /// Whether a wrapper, if there is one, has put the same words before all of it.
