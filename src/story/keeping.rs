@@ -317,8 +317,8 @@ impl Teller {
 
     /// Adds what an earlier deploy of this very run has left.
     fn carry_into(&self, record: &mut Record) {
-        let carried = self.carried.borrow();
-        for carried in carried.iter().filter(|one| one.place == record.place) {
+        let (carried, place) = (self.carried.borrow(), record.place.clone());
+        for carried in carried.iter().filter(|one| one.place == place) {
             record.carry(carried);
         }
     }
