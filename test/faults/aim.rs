@@ -9,6 +9,7 @@ use super::drawn::{Moment, Place, Target, Victim};
 use super::round::{Clone, Round};
 use super::subject::Subject;
 use super::trouble::Trouble;
+use crate::support::proxy::Fault;
 
 /// How long to wait for the aimed moment; where it does not come, the blow falls all the same.
 const TO_AIM: Duration = Duration::from_secs(4);
@@ -77,6 +78,17 @@ impl Round<'_> {
         }
         if self.plan.trouble == Trouble::HangingStateWrite {
             proxy.hold(&store.state_write());
+        }
+    }
+
+    pub(super) fn begin_outage(&self, clone: &Clone) {
+        if let Some(proxy) = clone
+            .proxy
+            .as_ref()
+            .filter(|_| self.plan.trouble == Trouble::Outage)
+        {
+            proxy.fail("", Fault::Cut, u32::MAX);
+            self.truth.note("the backend is gone");
         }
     }
 

@@ -131,7 +131,10 @@ impl Round<'_> {
 
     /// Whether the next deploy brings all into the state whose id is known.
     fn must_be_imported(&self) -> bool {
-        self.plan.wish == Wish::Import && !matches!(self.plan.rival, Rival::SecondDeploy(_))
+        // What a log tells may be about other states too.
+        self.plan.wish == Wish::Import
+            && !self.plan.has_log
+            && !matches!(self.plan.rival, Rival::SecondDeploy(_))
     }
 
     /// Remembers what the journal says in the moment in which the deploy is over.

@@ -123,18 +123,15 @@ pub(super) const VICTIMS: [Victim; 4] = [
     Victim::Deploy,
     Victim::Release,
 ];
-pub(super) const TARGETS: [Target; 7] = [
+pub(super) const TARGETS: [Target; 6] = [
     Target::Softstop,
     Target::Supervisor,
     Target::Terraform,
     Target::Plugin,
     Target::Shell,
-    // As the Stop button does.
-    Target::Tree,
     Target::Tree,
 ];
-pub(super) const LAST_STEPS: [LastStep; 7] = [
-    LastStep::ByOrder,
+pub(super) const LAST_STEPS: [LastStep; 6] = [
     LastStep::ByOrder,
     LastStep::ByOrder,
     LastStep::Asks,
@@ -142,6 +139,17 @@ pub(super) const LAST_STEPS: [LastStep; 7] = [
     LastStep::HasNoFile,
     LastStep::HasParallelRelease,
 ];
+
+impl Moment {
+    /// The same or another one, at which a deploy has its lock.
+    pub(super) fn while_locked(self) -> Self {
+        match self {
+            Self::After(part) => Self::After(0.5 + part / 2.0),
+            Self::AtUnlock => Self::AtUnlock,
+            _ => Self::AtStateWrite,
+        }
+    }
+}
 
 impl Blow {
     /// The first signal with which somebody asks to stop.

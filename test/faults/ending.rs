@@ -6,11 +6,12 @@ use super::change::OBJECTS;
 use super::drawn::{Blow, Moment, Rival, Target};
 use super::outsider;
 use super::plan::Plan;
+use super::reader::Habit;
 use super::round::Round;
 use super::trouble::Trouble;
 use super::truth::Truth;
 use crate::support::world::in_the_world;
-use crate::support::{Finished, Kind};
+use crate::support::{Finished, Kind, Store};
 
 /// What a last line claims.
 struct Claim<'a> {
@@ -64,6 +65,9 @@ pub(super) fn check(round: &Round, finished: &Finished, is_hit: bool) {
             .truth
             .violated("I1", "a deploy that was not killed leaves its lock");
     }
+    if let Some(other) = plan.layout.other_environment(&round.project) {
+        check_other_environment(&round.truth, &other, is_graceful && is_well);
+    }
     if may_lose_state(plan, is_hit) {
         round.truth.forget_state(&round.project);
     } else {
@@ -71,6 +75,17 @@ pub(super) fn check(round: &Round, finished: &Finished, is_hit: bool) {
     }
     if is_graceful && !may_lose_resources(plan, is_hit) && !has_killed_terraform(finished) {
         check_resources(round, finished);
+    }
+}
+
+/// Nothing was made there, and its lock is nobody else's.
+fn check_other_environment(truth: &Truth, other: &Store, is_free: bool) {
+    let made = other.resources();
+    if !made.is_empty() {
+        truth.violated("I3", format_args!("the other environment has {made:?}"));
+    }
+    if is_free && other.kind.outlives_its_holder() && other.lock().is_some() {
+        truth.violated("I1", "a deploy that was not killed leaves its second lock");
     }
 }
 
@@ -102,7 +117,8 @@ fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) 
     if code.is_some_and(|code| code != claim.code) {
         lie(format!("the exit code is {code:?}"));
     }
-    if claim.outcome == "succeeded" && !finished.stdout.contains("Apply complete!") {
+    let is_read = round.plan.reader == Habit::Reads;
+    if claim.outcome == "succeeded" && is_read && !finished.stdout.contains("Apply complete!") {
         lie("Terraform does not say so".to_owned());
     }
     match claim.lock {

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::drawn::one_of;
+use super::drawn::{Place, one_of};
 use super::round::{RESOURCES, Round};
 use crate::support::{CodeInsights, Finished, InsightsFault, Softstop};
 
@@ -87,10 +87,19 @@ impl Round<'_> {
         softstop.env("JOURNAL", self.journal())
     }
 
-    pub(super) fn journal(&self) -> String {
-        self.insights
-            .as_ref()
-            .map_or_else(CodeInsights::nobody, CodeInsights::proxy)
+    fn journal(&self) -> String {
+        self.journal_at(Place::Host)
+    }
+
+    /// How it is reached from there.
+    pub(super) fn journal_at(&self, place: Place) -> String {
+        let Some(insights) = &self.insights else {
+            return CodeInsights::nobody();
+        };
+        match place {
+            Place::Container => insights.proxy_for_containers(),
+            Place::Host | Place::Namespace => insights.proxy(),
+        }
     }
 
     /// Whether a deploy has not gone on for what an earlier one has left, as it was told, and names

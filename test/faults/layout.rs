@@ -7,10 +7,12 @@ use super::drawn::Place;
 use super::round::Clone;
 use crate::stop::compile;
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Softstop, prepared};
+use crate::support::{Kind, Project, Softstop, Store, prepared};
 
 /// The workspace of the layouts that have one.
 const WORKSPACE: &str = "prod";
+/// The one that is looked after too.
+const OTHER: &str = "default";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
@@ -26,12 +28,22 @@ pub(super) enum Layout {
     WorkspaceByCommand,
     /// The command gives the settings, and `.terraform` has those of another environment.
     PartialBackend,
+    /// The command deploys one environment and looks after another one, each with settings of its own.
+    TwoBackends,
+    /// The same, with a workspace for each.
+    TwoWorkspaces,
+    /// The command makes and removes a workspace before.
+    RemovedWorkspace,
+    /// The settings name a file as it is found from where Terraform is started, and softstop is not.
+    RelativeSettings,
     /// The command writes the backend block.
     WrittenBackend,
     Make,
     Python,
     /// A version manager stands in PATH for Terraform.
     Shim,
+    /// OpenTofu has Terraform's name.
+    Renamed,
     /// Another one, which stays above Terraform, and passes signals on.
     Forwarding,
     /// The same, which forks all the time.
@@ -44,7 +56,7 @@ pub(super) enum Layout {
 
 impl Layout {
     /// What is drawn from, the usual more than once.
-    pub(super) const DRAWN: [Self; 22] = [
+    pub(super) const DRAWN: [Self; 29] = [
         Self::Plain,
         Self::Plain,
         Self::Plain,
@@ -57,10 +69,17 @@ impl Layout {
         Self::WorkspaceByFile,
         Self::WorkspaceByCommand,
         Self::PartialBackend,
+        Self::TwoBackends,
+        Self::TwoBackends,
+        Self::TwoWorkspaces,
+        Self::TwoWorkspaces,
+        Self::RemovedWorkspace,
+        Self::RelativeSettings,
         Self::WrittenBackend,
         Self::Make,
         Self::Python,
         Self::Shim,
+        Self::Renamed,
         Self::Forwarding,
         Self::Forwarding,
         Self::Forking,
@@ -74,14 +93,18 @@ impl Layout {
         let is_s3 = matches!(kind, Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both);
         match self {
             Self::Plain | Self::Chdir | Self::TwoStates | Self::WrittenBackend => true,
-            Self::WorkspaceByVariable | Self::WorkspaceByFile | Self::WorkspaceByCommand => {
-                kind.has_workspaces() && kind != Kind::Local
-            }
-            Self::PartialBackend => is_s3,
+            Self::WorkspaceByVariable
+            | Self::WorkspaceByFile
+            | Self::WorkspaceByCommand
+            | Self::TwoWorkspaces
+            | Self::RemovedWorkspace => kind.has_workspaces() && kind != Kind::Local,
+            Self::PartialBackend | Self::TwoBackends => is_s3,
+            Self::RelativeSettings => matches!(kind, Kind::Kubernetes | Kind::Local),
             // The containers have none of these programs.
             Self::Make
             | Self::Python
             | Self::Shim
+            | Self::Renamed
             | Self::Forwarding
             | Self::Forking
             | Self::Twice
@@ -102,6 +125,19 @@ impl Layout {
         )
     }
 
+    /// Whether two environments are deployed from one directory, the one that counts first.
+    pub(super) fn has_two_environments(self) -> bool {
+        matches!(self, Self::TwoBackends | Self::TwoWorkspaces)
+    }
+
+    /// The second one of two environments, where it is a workspace.
+    pub(super) fn other_environment(self, project: &Project) -> Option<Store> {
+        let store = &project.store;
+        // A database goes with the first who has known it.
+        let is_there = self == Self::TwoWorkspaces && store.kind != Kind::Postgres;
+        is_there.then(|| store.of_workspace(OTHER))
+    }
+
     /// Whether softstop's own command does here what the deploy needs.
     pub(super) fn allows_default(self) -> bool {
         matches!(
@@ -113,7 +149,11 @@ impl Layout {
     pub(super) fn workspace(self) -> Option<&'static str> {
         matches!(
             self,
-            Self::WorkspaceByVariable | Self::WorkspaceByFile | Self::WorkspaceByCommand
+            Self::WorkspaceByVariable
+                | Self::WorkspaceByFile
+                | Self::WorkspaceByCommand
+                | Self::TwoWorkspaces
+                | Self::RemovedWorkspace
         )
         .then_some(WORKSPACE)
     }
@@ -146,7 +186,17 @@ impl Layout {
                 fs::create_dir(&data).unwrap();
                 fs::write(data.join("environment"), WORKSPACE).unwrap();
             }
-            Self::PartialBackend => separate_settings(project, directory),
+            Self::PartialBackend | Self::TwoBackends => separate_settings(project, directory),
+            Self::RelativeSettings => {
+                let file = directory.join("backend.tf");
+                let there = project.directory.display().to_string();
+                let text = fs::read_to_string(&file).unwrap();
+                fs::write(&file, text.replace(&there, "../repository")).unwrap();
+            }
+            Self::Renamed => {
+                let tofu = prepared("SOFTSTOP_TEST_TOFU");
+                fs::copy(tofu, project.scratch().join("terraform")).unwrap();
+            }
             Self::WrittenBackend => {
                 fs::rename(directory.join("backend.tf"), directory.join("backend")).unwrap();
             }
@@ -163,6 +213,8 @@ impl Layout {
             | Self::Chdir
             | Self::WorkspaceByVariable
             | Self::WorkspaceByCommand
+            | Self::TwoWorkspaces
+            | Self::RemovedWorkspace
             | Self::Make
             | Self::Python => {}
         }
@@ -171,7 +223,7 @@ impl Layout {
     /// Where softstop is told to work.
     pub(super) fn working_directory<'a>(self, project: &'a Project, clone: &'a Clone) -> &'a Path {
         match self {
-            Self::Chdir => project.scratch(),
+            Self::Chdir | Self::RelativeSettings => project.scratch(),
             _ => &clone.directory,
         }
     }
@@ -185,12 +237,13 @@ impl Layout {
         apply: &str,
     ) -> String {
         let init = format!("{tool} init -input=false");
+        let select = |workspace: &str| format!("{tool} workspace select {workspace}");
+        let name = clone.directory.file_name().unwrap().to_string_lossy();
         match self {
             Self::Plain | Self::WorkspaceByVariable | Self::WorkspaceByFile | Self::Nested => {
                 format!("{init}; {apply}")
             }
             Self::Chdir => {
-                let name = clone.directory.file_name().unwrap().to_string_lossy();
                 let there = format!("{tool} -chdir={name} ");
                 format!("{init}; {apply}").replace(&format!("{tool} "), &there)
             }
@@ -198,11 +251,25 @@ impl Layout {
                 format!("for d in network .; do (cd $d; {init}; {apply}) || exit; done")
             }
             Self::WorkspaceByCommand => {
-                format!("{init}; {tool} workspace select {WORKSPACE}; {apply}")
+                format!("{init}; {}; {apply}", select(WORKSPACE))
             }
             Self::PartialBackend => {
                 format!("{init} -reconfigure -backend-config=prod.tfbackend; {apply}")
             }
+            Self::TwoBackends => {
+                let set_up =
+                    |name: &str| format!("{init} -reconfigure -backend-config={name}.tfbackend");
+                one_after_the_other(&set_up("prod"), &set_up("other"), apply)
+            }
+            Self::TwoWorkspaces => {
+                let first = format!("{init}; {}", select(WORKSPACE));
+                one_after_the_other(&first, &select(OTHER), apply)
+            }
+            Self::RemovedWorkspace => format!(
+                "{init}; {tool} workspace new preview; {}; {tool} workspace delete preview; {apply}",
+                select(WORKSPACE)
+            ),
+            Self::RelativeSettings => format!("cd {name}; {init}; {apply}"),
             Self::WrittenBackend => format!("mv backend backend.tf; {init}; {apply}"),
             Self::Make => {
                 let text = format!("deploy:\n\t{init}\n\t{apply}\n");
@@ -213,7 +280,7 @@ impl Layout {
                 "python3 -c 'import subprocess, sys; \
                  sys.exit(subprocess.call(\"{init} && {apply}\", shell=True))'"
             ),
-            Self::Shim | Self::Forwarding | Self::Forking | Self::Twice => {
+            Self::Shim | Self::Renamed | Self::Forwarding | Self::Forking | Self::Twice => {
                 let path = project.scratch().display();
                 let variables = self.stand_in_variables(project);
                 format!("export PATH={path}:$PATH {variables}; {init}; {apply}")
@@ -269,6 +336,13 @@ impl Layout {
     }
 }
 
+/// Deploys an environment and, however that ends, looks after the one that comes next in this directory.
+fn one_after_the_other(first: &str, second: &str, apply: &str) -> String {
+    format!(
+        "{first}; {apply} || failed=1; {second}; {apply} -refresh-only || failed=1; exit ${{failed:-0}}"
+    )
+}
+
 /// Moves the key of the state out of the backend block, and initialises another one.
 fn separate_settings(project: &Project, directory: &Path) {
     let file = directory.join("backend.tf");
@@ -277,11 +351,9 @@ fn separate_settings(project: &Project, directory: &Path) {
     let (key, partial): (Vec<&str>, Vec<&str>) = whole.lines().partition(is_key);
     fs::write(&file, partial.join("\n")).unwrap();
     fs::write(directory.join("prod.tfbackend"), key.join("\n")).unwrap();
-    let mut init = project.terraform(&[
-        "init",
-        "-input=false",
-        "-backend-config=key=another/state.tfstate",
-    ]);
+    let other = "key = \"another/state.tfstate\"\n";
+    fs::write(directory.join("other.tfbackend"), other).unwrap();
+    let mut init = project.terraform(&["init", "-input=false", "-backend-config=other.tfbackend"]);
     assert!(
         init.current_dir(directory)
             .output()

@@ -5,15 +5,18 @@
 
 mod aim;
 mod answers;
+mod busy;
 mod change;
 mod company;
 mod drawn;
+mod draws;
 mod ending;
 mod journaling;
 mod layout;
 mod next_deploy;
 mod outsider;
 mod plan;
+mod reader;
 mod recovery;
 mod report;
 mod rivals;
@@ -36,7 +39,7 @@ use round::Round;
 use truth::Truth;
 
 /// How many rounds are played where nobody asks for more.
-const ROUNDS: u64 = 60;
+const ROUNDS: usize = 60;
 const SEED: u64 = 1;
 /// How long a deploy takes before any was measured.
 const LIFE: Duration = Duration::from_millis(1500);
@@ -52,11 +55,14 @@ struct Campaign {
 #[test]
 #[ignore = "it wants the machine for itself: test/run begins it when all other tests are over"]
 fn no_round_of_a_fault_campaign_breaks_an_invariant() {
-    let rounds = number("SOFTSTOP_TEST_ROUNDS").unwrap_or(ROUNDS);
+    let rounds =
+        number("SOFTSTOP_TEST_ROUNDS").map_or(ROUNDS, |rounds| usize::try_from(rounds).unwrap());
+    let seed = number("SOFTSTOP_TEST_SEED").unwrap_or(SEED);
+    let draws = env::var("SOFTSTOP_TEST_DRAWS").unwrap_or_default();
     let seeds = match number("SOFTSTOP_TEST_REPLAY") {
         // The plan is the same each time, and the machine's timing is not.
-        Some(seed) => vec![seed; usize::try_from(rounds).unwrap()],
-        None => seeds(number("SOFTSTOP_TEST_SEED").unwrap_or(SEED), rounds),
+        Some(seed) => vec![seed; rounds],
+        None => draws::seeds(seed, rounds, &draws),
     };
     let minutes = number("SOFTSTOP_TEST_MINUTES");
     let campaign = Campaign {
@@ -111,12 +117,6 @@ fn violation_of(panic: &(dyn Any + Send)) -> String {
         "panic"
     };
     format!("{invariant}: {words}")
-}
-
-/// The seeds of the rounds of a campaign.
-fn seeds(seed: u64, rounds: u64) -> Vec<u64> {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    (0..rounds).map(|_| rng.u64(..)).collect()
 }
 
 fn number(variable: &str) -> Option<u64> {

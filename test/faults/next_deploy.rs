@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::ending::last_line;
 use super::journaling::Wish;
 use super::round::Round;
-use crate::support::{Finished, Kind, Softstop, Step};
+use crate::support::{Answer, Finished, Kind, Softstop, Step};
 
 impl Round<'_> {
     /// Deploys, and does before what a person has to do where the table of S3 has not heard of the
@@ -18,8 +18,13 @@ impl Round<'_> {
         let step = Step::of_a_new_pipeline().on_commit(self.step.commit());
         let clone = self.clone_for(&step, None);
         let began = Instant::now();
+        let mut deploy = Softstop::deploy(&self.project).in_step(&step);
+        if self.plan.has_log {
+            self.answer(&self.step, Answer::Completed("STOPPED"));
+            deploy = deploy.asking(self.bitbucket);
+        }
         let deploy = self
-            .journaling(Softstop::deploy(&self.project).in_step(&step))
+            .journaling(deploy)
             .env("ON_UNFINISHED", wish.word())
             .env("BITBUCKET_CLONE_DIR", &clone.directory)
             .env("WORKING_DIR", &clone.directory);

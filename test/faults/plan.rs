@@ -14,6 +14,7 @@ use super::drawn::{
 };
 use super::journaling::{Journaling, Wish};
 use super::layout::Layout;
+use super::reader::Habit;
 use super::trouble::Trouble;
 use crate::support::{Kind, Program};
 
@@ -36,9 +37,14 @@ pub(super) struct Plan {
     pub(super) program: Program,
     /// Whether a process outside of the deploy holds its output, and goes on writing.
     pub(super) has_outsider: bool,
+    pub(super) reader: Habit,
+    /// Whether the machine lets softstop look late.
+    pub(super) is_busy: bool,
     /// Who else runs in the same container; then much of the rest is left out.
     pub(super) company: Option<Company>,
     pub(super) journaling: Journaling,
+    /// Whether the next deploy can read the log of the broken one.
+    pub(super) has_log: bool,
     /// What the next deploy is told to do about what is left.
     pub(super) wish: Wish,
     pub(super) change: Change,
@@ -48,7 +54,7 @@ impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let kind = one_of(&mut rng, &Kind::ALL);
-        let plan = Self {
+        let mut plan = Self {
             seed,
             kind,
             place: one_of(&mut rng, &PLACES),
@@ -68,7 +74,13 @@ impl Plan {
             journaling: Journaling::drawn(&mut rng),
             wish: Wish::drawn(&mut rng),
             change: Change::drawn(&mut rng),
+            reader: Habit::drawn(&mut rng),
+            has_log: rng.u8(..3) == 0,
+            is_busy: rng.u8(..10) == 0,
         };
+        if rng.u8(..5) == 0 {
+            plan.be_stopped_by_the_button();
+        }
         plan.made_possible()
     }
 
@@ -139,12 +151,26 @@ impl Plan {
         if !self.layout.is_possible(self.kind, self.place) {
             self.layout = Layout::Plain;
         }
+        if self.layout == Layout::RemovedWorkspace {
+            // One that is killed while it makes a workspace is a limit of README's.
+            self.victim = Victim::Deploy;
+            self.moment = self.moment.while_locked();
+        }
+        if self.layout.has_two_environments() {
+            self.be_killed_in_the_first_environment();
+        }
         // The containers have no OpenTofu, and the version manager stands for Terraform.
         if self.place == Place::Container || self.layout.stands_for_terraform() {
             self.program = Program::Terraform;
         }
+        if self.layout == Layout::Renamed {
+            self.program = Program::OpenTofu;
+        }
         if self.script == Script::Default && !self.layout.allows_default() {
             self.script = Script::Shell;
+        }
+        if self.place == Place::Container || self.victim == Victim::Release {
+            self.reader = Habit::Reads;
         }
         if self.kind == Kind::Local {
             self.trouble = Trouble::None;
@@ -159,10 +185,8 @@ impl Plan {
     /// one after the other, it tells of the first one.
     pub(super) fn has_whole_journal(&self) -> bool {
         let has_one_place = !matches!(self.layout, Layout::TwoStates | Layout::Nested);
-        // The proxy is on the loopback interface, which a container has for itself.
-        let is_in_reach = self.place != Place::Container;
         // Nothing is written before it was read what is there.
-        has_one_place && is_in_reach && self.journaling == Journaling::Kept
+        has_one_place && !self.is_busy && self.journaling == Journaling::Kept
     }
 
     /// All that counts is who signs what, and who is over.
@@ -175,6 +199,9 @@ impl Plan {
         self.trouble = Trouble::None;
         self.rival = Rival::None;
         self.has_outsider = false;
+        self.reader = Habit::Reads;
+        self.is_busy = false;
+        self.has_log = false;
         self.journaling = Journaling::Nowhere;
         self.change = Change::Creates;
     }
@@ -183,6 +210,7 @@ impl Plan {
     fn be_early(&mut self) {
         self.victim = Victim::Deploy;
         self.layout = Layout::Plain;
+        self.is_busy = false;
         if !matches!(self.target, Target::Supervisor | Target::Tree) {
             self.target = Target::Softstop;
         }
@@ -196,12 +224,29 @@ impl Plan {
         }
     }
 
+    /// The whole step is gone at once, with the lock in its hands: what all recovery is about.
+    fn be_stopped_by_the_button(&mut self) {
+        self.victim = Victim::Deploy;
+        self.target = Target::Tree;
+        self.blow = Blow::Once(Signal::SIGKILL);
+        self.moment = self.moment.while_locked();
+    }
+
+    /// Where Terraform dies, the script goes on, and the directory says afterwards what came last.
+    fn be_killed_in_the_first_environment(&mut self) {
+        self.victim = Victim::Deploy;
+        if self.blow.kills() {
+            self.target = Target::Terraform;
+            self.moment = self.moment.while_locked();
+        }
+    }
+
     /// Tools that are in a line of ancestors differ in what a stop makes of them.
     fn be_stopped_in_the_midst(&mut self) {
         self.victim = Victim::Deploy;
         self.moment = match self.moment {
-            Moment::After(part) => Moment::After(0.5 + part / 2.0),
-            _ => Moment::AtStateWrite,
+            Moment::AtUnlock => Moment::AtStateWrite,
+            moment => moment.while_locked(),
         };
         if self.blow.kills() {
             self.blow = Blow::Once(Signal::SIGTERM);
@@ -227,7 +272,7 @@ impl fmt::Display for Plan {
 
 impl Plan {
     /// What the rounds are counted by.
-    pub(super) fn dimensions(&self) -> [(&'static str, String); 17] {
+    pub(super) fn dimensions(&self) -> [(&'static str, String); 20] {
         let name = |value: &dyn fmt::Debug| {
             let text = format!("{value:?}");
             text.split(['(', ' ']).next().unwrap_or_default().to_owned()
@@ -256,7 +301,10 @@ impl Plan {
             ("rival", name(&self.rival)),
             ("company", name(&self.company.map(|company| company.who))),
             ("outsider", self.has_outsider.to_string()),
+            ("busy", self.is_busy.to_string()),
+            ("reader", name(&self.reader)),
             ("journal", name(&self.journaling)),
+            ("log", self.has_log.to_string()),
             ("unfinished", name(&self.wish)),
             ("change", name(&self.change)),
         ]

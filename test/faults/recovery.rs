@@ -103,6 +103,7 @@ impl Round<'_> {
         self.truth.meet(step, subject.run().mark());
         self.begin_trouble(&clone);
         self.aim(&mut subject, &clone, self.plan.moment);
+        self.begin_outage(&clone);
         let hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
         self.truth.blow_falls(hit.is_some());
         if let Some(proxy) = &clone.proxy {

@@ -10,7 +10,9 @@ use nix::sys::signal::Signal;
 use super::answers::BitbucketSays;
 use super::drawn::{Blow, Moment, Place, Rival, Script, Target, Victim};
 use super::ending;
+use super::layout::Layout;
 use super::plan::Plan;
+use super::reader::Habit;
 use super::subject::Subject;
 use super::trouble::Trouble;
 use super::truth::Truth;
@@ -139,7 +141,11 @@ impl<'a> Round<'a> {
         }
         self.begin_trouble(&clone);
         let outsider = self.begin_outsider(&mut subject);
+        let busy = self.be_busy(&mut subject);
         let is_aimed = self.aim(&mut subject, &clone, self.plan.moment);
+        drop(busy);
+        self.begin_outage(&clone);
+        self.end_reading(&subject);
         let hit = subject.hit(self.plan.target, self.plan.blow, &self.truth);
         self.truth.blow_falls(hit.is_some());
         if hit.is_some() {
@@ -164,7 +170,19 @@ impl<'a> Round<'a> {
         if is_aimed && hit.is_some() {
             self.check_that_it_was_heard(&finished);
         }
+        if self.plan.has_log {
+            // Before that, there is what the step itself prints.
+            let log = format!("+ softstop deploy\n{}", finished.stdout);
+            self.step.has_logged(self.bitbucket, &log);
+        }
         ending::check(self, &finished, hit.is_some());
+    }
+
+    /// Who stops reading keeps everybody waiting who is not asked to stop, without softstop too.
+    fn end_reading(&self, subject: &Subject) {
+        if self.plan.reader == Habit::Goes || self.stops_softstop() {
+            subject.is_read_no_more();
+        }
     }
 
     /// The kernel drops a signal that comes to the first process of a namespace before that has run a
@@ -250,13 +268,17 @@ impl<'a> Round<'a> {
             ("AFTER_SCRIPT", after_script),
             ("GRACE_PERIOD", format!("{}s", GRACE_PERIOD.as_secs())),
             ("LOCK_TIMEOUT", self.lock_timeout().to_owned()),
-            ("JOURNAL", self.journal()),
+            ("JOURNAL", self.journal_at(self.plan.place)),
         ];
         if let Some(command) = self.command(clone) {
             variables.push(("SOFTSTOP_COMMAND", command));
         }
         if self.plan.program == Program::OpenTofu {
-            variables.push(("TERRAFORM_BIN", self.plan.program.command()));
+            let program = match layout {
+                Layout::Renamed => format!("{scratch}/terraform"),
+                _ => self.plan.program.command(),
+            };
+            variables.push(("TERRAFORM_BIN", program));
         }
         if let Some(workspace) = layout.workspace_variable() {
             variables.push(("SOFTSTOP_WORKSPACE", workspace.to_owned()));
@@ -278,11 +300,15 @@ impl<'a> Round<'a> {
         for (name, value) in &variables {
             softstop = softstop.env(name, value);
         }
-        Subject::of_process(self.plan.place, softstop.start())
+        let (run, reader) = self.plan.reader.start(softstop, self.project.scratch());
+        Subject::of_process(self.plan.place, run).read_by(reader)
     }
 
     fn command(&self, clone: &Clone) -> Option<String> {
-        let tool = self.plan.program.command();
+        let tool = match self.plan.layout {
+            Layout::Renamed => Program::Terraform.command(),
+            _ => self.plan.program.command(),
+        };
         let apply = format!(
             "{tool} apply -input=false -auto-approve -lock-timeout={}",
             self.lock_timeout()

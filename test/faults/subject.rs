@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::drawn::{Blow, Place, Target};
+use super::reader::Reader;
 use super::truth::Truth;
 use crate::support::container::RunningContainer;
 use crate::support::run::{marked, name_of};
@@ -21,6 +22,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(15);
 pub(super) struct Subject {
     place: Place,
     running: Running,
+    /// Who reads its output, where that is not a file.
+    reader: Option<Reader>,
 }
 
 enum Running {
@@ -30,14 +33,29 @@ enum Running {
 
 impl Subject {
     pub(super) fn of_process(place: Place, run: Run) -> Self {
-        let running = Running::Process(run);
-        Self { place, running }
+        Self {
+            place,
+            running: Running::Process(run),
+            reader: None,
+        }
+    }
+
+    pub(super) fn read_by(self, reader: Option<Reader>) -> Self {
+        Self { reader, ..self }
+    }
+
+    /// Lets the reader be as it is drawn.
+    pub(super) fn is_read_no_more(&self) {
+        if let Some(reader) = &self.reader {
+            reader.has_enough();
+        }
     }
 
     pub(super) fn of_container(container: RunningContainer) -> Self {
         Self {
             place: Place::Container,
             running: Running::Container(Box::new(container)),
+            reader: None,
         }
     }
 
@@ -124,10 +142,14 @@ impl Subject {
                 self.is_over()
             });
         }
-        match self.running {
+        let mut finished = match self.running {
             Running::Process(run) => run.finish(),
             Running::Container(container) => container.finish(),
+        };
+        if let Some(reader) = self.reader {
+            finished.stdout = reader.finish();
         }
+        finished
     }
 
     /// Whether the first process of a namespace has this directory open.

@@ -19,6 +19,8 @@ pub(super) enum Trouble {
     Cuts(u32),
     /// A write of the state hangs until the run is over.
     HangingStateWrite,
+    /// From the blow on, every connection is cut.
+    Outage,
     /// The server takes a lock, and its answer is lost.
     LostLockAnswer,
     /// An http server does this, and a gateway says that it was too late for that.
@@ -66,12 +68,13 @@ impl Trouble {
                 },
             };
         }
-        match rng.u8(..10) {
+        match rng.u8(..11) {
             0..=4 => Self::None,
             5 => Self::Slow,
             6 => Self::ServerErrors(rng.u32(1..4)),
             7 => Self::Cuts(rng.u32(1..4)),
             8 => Self::HangingStateWrite,
+            9 => Self::Outage,
             _ => Self::LostLockAnswer,
         }
     }
@@ -102,7 +105,7 @@ impl Trouble {
             also_at_once,
         };
         Some(match self {
-            Self::None | Self::HangingStateWrite => return None,
+            Self::None | Self::HangingStateWrite | Self::Outage => return None,
             Self::Slow => {
                 let delay = Fault::Delay(Duration::from_millis(60));
                 (String::new(), delay, u32::MAX)

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::listening::listen;
+use super::prepared;
 use rules::Refusal;
 
 /// Where everything is asked for; whoever asks through the proxy says it in full.
@@ -83,6 +84,12 @@ impl CodeInsights {
     /// The address of the proxy.
     pub fn proxy(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The same, as containers reach this machine.
+    pub fn proxy_for_containers(&self) -> String {
+        let gateway = prepared("SOFTSTOP_TEST_GATEWAY");
+        format!("http://{gateway}:{}", self.address.port())
     }
 
     /// The address of a proxy that is not there.

@@ -1,7 +1,7 @@
-//! A server on the loopback interface, which stops with the test process.
+//! A server that containers reach too, and that stops with the test process.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -10,8 +10,9 @@ pub(super) fn listen<S: Send + 'static>(
     shared: &Arc<Mutex<S>>,
     serve: fn(TcpStream, &Mutex<S>) -> io::Result<()>,
 ) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let shared = Arc::clone(shared);
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
