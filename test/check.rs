@@ -20,7 +20,7 @@ pipelines:
                 WORKING_DIR: infrastructure
 ";
 
-fn check(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn check(directory: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_softstop"))
         .args(arguments)
         .current_dir(directory)
@@ -31,13 +31,13 @@ fn check(directory: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn holding(text: &str) -> TempDir {
+pub(crate) fn holding(text: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("bitbucket-pipelines.yml"), text).unwrap();
     directory
 }
 
-fn words(output: &Output) -> String {
+pub(crate) fn words(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -261,107 +261,4 @@ fn what_bitbuckets_own_schema_refuses_is_refused_and_nothing_else() {
         let found = check(directory.path(), &["check"]);
         assert_eq!(found.status.code(), Some(0), "{text}: {}", words(&found));
     }
-}
-
-/// Files that somebody makes to hurt, of so many lines.
-fn hostile(kind: &str, count: usize) -> String {
-    let lines = |line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
-    let script = |text: String| {
-        format!("pipelines:\n  default:\n    - step:\n        script:\n          - |\n{text}")
-    };
-    match kind {
-        "pipelines on one line" => format!(
-            "{{pipelines: {{branches: {{{}}}}}}}",
-            lines(&|n| format!("b{n}: [{{step: {{script: [{{pipe: softstop:1}}]}}}}], "))
-        ),
-        "exports and calls" => script(lines(&|n| {
-            format!("            export N{n}=v\n            terraform version\n")
-        })),
-        "shells that export" => script(lines(&|n| {
-            format!("            export N{n}=v\n            (export M=v)\n")
-        })),
-        "aliases of a step" => format!(
-            "a: &a {{step: {{script: [softstop deploy]}}}}\npipelines: {{default: [{}]}}",
-            lines(&|_| "*a, ".to_owned())
-        ),
-        "variables of a pipe" => format!(
-            "pipelines:\n  default:\n    - step:\n        script:\n          - pipe: softstop:1\n            \
-             variables:\n{}",
-            lines(&|n| format!("              V{n}: x\n"))
-        ),
-        "deploys side by side" => format!(
-            "pipelines: {{default: [{{parallel: [{}]}}]}}",
-            lines(&|n| format!("{{step: {{script: [softstop deploy --workspace d{n}]}}}}, "))
-        ),
-        "pairs of deploys and releases" => format!(
-            "pipelines:\n  custom:\n{}",
-            lines(&|n| format!(
-                "    d{n}: [{{step: {{script: [softstop deploy --workspace d{n}]}}}}]\n    \
-                 r{n}: [{{step: {{script: [softstop release --workspace r{n}]}}}}]\n"
-            ))
-        ),
-        _ => script(lines(&|_| "            tofu apply; tofu plan\n".to_owned())),
-    }
-}
-
-/// The check may hold so much address space, in KiB: itself, and what is read, which is 64 MiB.
-const ADDRESS_SPACE: usize = 65_536 + 131_072;
-
-#[test]
-fn a_hostile_file_takes_memory_and_time_in_proportion_to_its_length() {
-    for (kind, count) in [
-        ("pipelines on one line", 18_000),
-        ("exports and calls", 15_000),
-        ("shells that export", 15_000),
-        ("aliases of a step", 20_000),
-        ("pairs of deploys and releases", 7_000),
-        ("calls", 26_000),
-        ("variables of a pipe", 40_000),
-        ("deploys side by side", 16_000),
-    ] {
-        let seconds = |count: usize| {
-            let directory = holding(&hostile(kind, count));
-            let limited = format!(
-                "ulimit -v {ADDRESS_SPACE}; {} check >out 2>&1; echo $?; times",
-                env!("CARGO_BIN_EXE_softstop")
-            );
-            let run = Command::new("bash")
-                .args(["-c", &limited])
-                .current_dir(directory.path())
-                .output()
-                .unwrap();
-            let told = String::from_utf8(run.stdout).unwrap();
-            let shown = fs::read_to_string(directory.path().join("out")).unwrap();
-            assert!(told.starts_with(['0', '1']), "{kind}: {told}{shown}");
-            assert!(shown.len() < 200_000, "{kind}: {}", shown.len());
-            // The last line is the time of the children: of the user, then of the system.
-            let times = told.lines().last().unwrap().split_whitespace();
-            times
-                .map(|time| {
-                    let (minutes, seconds) = time.trim_end_matches('s').split_once('m').unwrap();
-                    minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
-                })
-                .sum::<f64>()
-        };
-        let (quarter, whole) = (seconds(count / 4), seconds(count));
-        assert!(
-            whole < 8.0 * quarter + 0.5,
-            "{kind}: {quarter} s, {whole} s"
-        );
-    }
-}
-
-#[test]
-fn of_very_many_findings_the_console_shows_some_and_machines_get_all() {
-    let directory = holding(&hostile("calls", 300));
-    let shown = words(&check(directory.path(), &["check"]));
-    assert_eq!(
-        shown.matches("takes the lock too").count()
-            + shown.matches("changes infrastructure here").count(),
-        50
-    );
-    assert!(shown.contains("550 more findings not shown; `--json` prints all."));
-    let found = check(directory.path(), &["check", "--json"]);
-    let findings: Value = serde_json::from_slice(&found.stdout).unwrap();
-    assert_eq!(findings.as_array().unwrap().len(), 600);
 }

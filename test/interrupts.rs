@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
 
 use nix::libc::O_NONBLOCK;
 use nix::sys::signal::Signal;
@@ -219,4 +220,27 @@ fn an_interrupt_during_a_slow_state_write_waits_for_it() {
         let finished = stop(run, signal, || proxy.let_go());
         expect_clean_stop(&project, &finished, signal, &["a"]);
     });
+}
+
+#[test]
+fn an_interrupted_release_ends_soon_and_says_so() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::orphaned(Kind::HttpStrict, &step);
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.hold("");
+    let mut run = Softstop::release(&project)
+        .in_step(&step.sibling())
+        .env("GRACE_PERIOD", "2s")
+        .start();
+    proxy.wait_until_held();
+    run.signal(Signal::SIGTERM);
+    let finished = run.finish();
+    finished
+        .expect_code(143)
+        .expect_said("✖ Stopped by SIGTERM");
+    assert!(
+        finished.stopped_in.unwrap() < Duration::from_secs(4),
+        "{finished}"
+    );
+    assert!(project.store.lock().is_some());
 }

@@ -12,6 +12,7 @@ mod backend_config;
 mod backends;
 mod cached_hosts;
 mod check;
+mod check_bounds;
 mod containers;
 mod cost;
 mod credentials;

@@ -1,7 +1,6 @@
 //! What a hard stop has left behind is released with proof, and nothing else is.
 
 use std::fs;
-use std::time::Duration;
 
 use crate::support::project::thing;
 use crate::support::proxy::Proxy;
@@ -375,27 +374,4 @@ fn an_after_script_frees_what_was_killed_in_its_own_container() {
             .expect_said("no deploy that could have signed it is left here");
         assert_eq!(project.store.lock(), None, "{finished}");
     });
-}
-
-#[test]
-fn an_interrupted_release_ends_soon_and_says_so() {
-    let step = Step::of_a_new_pipeline();
-    let project = Project::orphaned(Kind::HttpStrict, &step);
-    let proxy = project.store.proxy.as_ref().unwrap();
-    proxy.hold("");
-    let mut run = Softstop::release(&project)
-        .in_step(&step.sibling())
-        .env("GRACE_PERIOD", "2s")
-        .start();
-    proxy.wait_until_held();
-    run.signal(nix::sys::signal::Signal::SIGTERM);
-    let finished = run.finish();
-    finished
-        .expect_code(143)
-        .expect_said("✖ Stopped by SIGTERM");
-    assert!(
-        finished.stopped_in.unwrap() < Duration::from_secs(4),
-        "{finished}"
-    );
-    assert!(project.store.lock().is_some());
 }

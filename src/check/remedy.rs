@@ -1,5 +1,7 @@
 //! What to paste.
 
+use std::collections::HashSet;
+
 use crate::pipelines::calls::Means;
 use crate::pipelines::document::{Entry, Kind, Node};
 use crate::pipelines::pipeline::Deploy;
@@ -74,6 +76,7 @@ fn step(deploys: &[Deploy<'_>]) -> Vec<String> {
 
 fn items(deploys: &[Deploy<'_>]) -> Vec<String> {
     let mut items: Vec<Vec<String>> = Vec::new();
+    let mut known = HashSet::new();
     for deploy in deploys {
         let credentials = &deploy.step.credentials;
         let (item, exports) = match &deploy.softstop.means {
@@ -85,7 +88,7 @@ fn items(deploys: &[Deploy<'_>]) -> Vec<String> {
         };
         let before = credentials.handing_on.iter().chain(exports);
         for item in before.map(|line| vec![line.clone()]).chain([item]) {
-            if !items.contains(&item) {
+            if known.insert(item.clone()) {
                 items.push(item);
             }
         }

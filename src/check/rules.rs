@@ -38,7 +38,7 @@ pub(super) fn find(pipelines: &Pipelines) -> Vec<Remark> {
     tokens::find(pipelines, &mut findings);
     findings.extend(imports(pipelines));
     triggers(pipelines, &mut findings);
-    findings.sort();
+    findings.sort_unstable();
     findings.dedup();
     findings
 }

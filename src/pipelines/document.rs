@@ -10,8 +10,10 @@ use thiserror::Error;
 /// How much a file may hold, in characters and values, once every alias is replaced by what it
 /// stands for. A few lines of aliases of aliases can stand for more than any machine can read.
 pub(crate) const LARGEST: usize = 1 << 20;
-/// How many values it may hold: each takes some sixty bytes, however short it is.
-const MOST_VALUES: u32 = 1 << 18;
+/// How many values it may hold: each takes some hundred bytes, however short it is.
+const MOST_VALUES: u32 = 1 << 17;
+/// How many words it may hold: each takes some eighty bytes in a command, however short it is.
+const MOST_WORDS: usize = 1 << 18;
 /// How deep values may be nested: they are dropped by recursion.
 const DEEPEST: u16 = 256;
 /// The last column to which anybody indents.
@@ -29,7 +31,7 @@ pub(crate) struct Position {
 pub(crate) enum Unreadable {
     #[error("line {}, column {}: {reason}", position.line, position.column)]
     Syntax { position: Position, reason: String },
-    #[error("it holds more, or its aliases stand for more, than can be read")]
+    #[error("it holds more, or its aliases stand for more, than can be read; split it")]
     TooLarge,
     #[error("its aliases are nested too deep")]
     TooDeep,
@@ -183,6 +185,9 @@ impl From<Position> for Lines {
 
 /// Reads the first document of a text.
 pub(crate) fn read(text: &str) -> Result<Rc<Node>, Unreadable> {
+    if text.split_ascii_whitespace().count() > MOST_WORDS {
+        return Err(Unreadable::TooLarge);
+    }
     let mut reader = Reader::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event?;

@@ -89,9 +89,16 @@ fn softstop_may_release(words: &[&str]) -> bool {
     if words.first().is_some_and(|word| HANDLERS.contains(word)) {
         return false;
     }
-    (0..words.len()).any(|index| {
-        let (word, rest) = (words[index], &words[index + 1..]);
-        if !names_softstop(&word) {
+    // Most commands do not name it, and one that does may name it in each of its words.
+    let mut is_harmless_by_mode = None;
+    // What the words behind say, as it is read from the end.
+    let mut said = None;
+    words.iter().rev().any(|word| {
+        let follows = said;
+        if HARMLESS.contains(word) || !word.starts_with('-') {
+            said = Some(*word);
+        }
+        if !names_softstop(word) {
             return false;
         }
         if let Some((name, value)) = assignment(word).filter(|(name, _)| names_softstop(name)) {
@@ -99,10 +106,9 @@ fn softstop_may_release(words: &[&str]) -> bool {
                 || !name.ends_with("mode") && !names_softstop(&value);
             return !is_harmless;
         }
-        let is_said = |word: &&&str| HARMLESS.contains(*word) || !word.starts_with('-');
-        match rest.iter().find(is_said) {
-            Some(word) => !HARMLESS.contains(word),
-            None => !has_harmless_mode(words),
+        match follows {
+            Some(word) => !HARMLESS.contains(&word),
+            None => !*is_harmless_by_mode.get_or_insert_with(|| has_harmless_mode(words)),
         }
     })
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{prepared, until};
-use wire::{answer_and_end, contains, copy, has_gone, say_once_more};
+use wire::{answer_and_end, contains, copy, error, has_gone, say_once_more};
 
 /// How often a connection that is held back is looked at: who was killed must not seem alive.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -354,10 +354,6 @@ fn refuse(client: &TcpStream, fault: Option<Fault>) -> bool {
         Some(Fault::Refuse) => answer_and_end(client, &error("500 Internal Server Error")),
         _ => answer_and_end(client, ""),
     }
-}
-
-fn error(status: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 /// Copies both directions, each in a thread of its own.

@@ -18,6 +18,11 @@ pub(super) fn say_once_more(target: SocketAddr, question: &[u8]) {
     let _ = backend.read(&mut [0; 4096]).unwrap();
 }
 
+/// An answer in the way of HTTP that has nothing but this status.
+pub(super) fn error(status: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
 pub(super) fn answer_and_end(mut client: &TcpStream, answer: &str) -> bool {
     // A client that was killed wants no answer.
     let _ = client.write_all(answer.as_bytes());
