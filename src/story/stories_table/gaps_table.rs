@@ -170,8 +170,8 @@ async fn where_git_does_not_tell_the_commits_there_may_be_more_than_their_journa
         assert_eq!(conclusion.exit, Exit::Unanswered);
         let said = conclusion.to_string();
         assert!(said.starts_with(words), "{said}");
-        let why = format!("git does not tell the commits before this one: {dubious}.");
-        assert!(said.ends_with(&why), "{said}");
+        let why = format!("git does not tell the commits before this one: {dubious} (exit");
+        assert!(said.contains(&why), "{said}");
     }
 }
 
