@@ -58,6 +58,7 @@ impl Shares {
             resources,
             dropped: told.dropped + nobodys,
             has_plan: told.has_plan && is_alone,
+            is_unended: told.is_unended,
         }
     }
 
@@ -146,6 +147,7 @@ mod tests {
             resources: names.iter().map(resource).collect(),
             dropped: 0,
             has_plan: true,
+            is_unended: false,
         }
     }
 

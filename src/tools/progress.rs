@@ -100,6 +100,8 @@ pub(crate) struct Told {
     pub(crate) dropped: usize,
     /// Whether it was told what the deploy was going to do, so that what is not listed was not meant.
     pub(crate) has_plan: bool,
+    /// Whether more was complete than runs have said at their end, when they had stored it.
+    pub(crate) is_unended: bool,
 }
 
 /// One resource, and what was to become of it.

@@ -60,7 +60,9 @@ impl<S: Stage> Story<'_, S> {
         }
         let is_plain = is_success && resources.iter().all(Resource::goes_without_saying);
         let is_begun = resources.iter().any(Resource::is_begun);
-        let stored = if is_plain || !is_begun {
+        // In `apply | tee log`, nobody learns by the exit code that the tool was killed.
+        let is_told_stored = is_plain && !told.is_unended;
+        let stored = if is_told_stored || !is_begun {
             None
         } else {
             self.stored(places).await
@@ -72,12 +74,17 @@ impl<S: Stage> Story<'_, S> {
                 .and_then(|stored| stored.knows(&resource, told.has_plan)),
             resource,
         };
+        let resources: Vec<Left> = resources.into_iter().map(left).collect();
+        let is_seen_stored = || {
+            let mut left = resources.iter();
+            stored.is_some() && left.all(|left| left.is_stored != Some(false))
+        };
         let mut remains = Remains {
             heard,
-            is_plain,
+            is_plain: is_told_stored || is_plain && (!is_begun || is_seen_stored()),
             state_is_kept,
             state_was_read: stored.is_some(),
-            resources: resources.into_iter().map(left).collect(),
+            resources,
             dropped: told.dropped,
             next_steps: Vec::new(),
             imports: None,

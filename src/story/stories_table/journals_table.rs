@@ -23,6 +23,7 @@ fn told(resources: Vec<Resource>) -> Told {
         resources,
         dropped: 0,
         has_plan: true,
+        is_unended: false,
     }
 }
 

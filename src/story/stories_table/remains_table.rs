@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::journals_table::left_by;
 use super::*;
+use crate::journal::Stand;
 use crate::tools::progress::{Action, Fate, Resource};
 
 #[tokio::test(start_paused = true)]
@@ -83,6 +84,32 @@ async fn what_was_made_and_destroyed_again_is_nothing_that_the_state_lacks() {
         world.deploy_telling(ASKER, &report).await;
         let imports = Some(imports.to_owned());
         assert_eq!(remained.take(), Some((named, imports)), "{told:?}");
+    }
+}
+
+/// In `apply | tee log`, of which nobody learns the exit code.
+#[tokio::test(start_paused = true)]
+async fn a_success_is_believed_only_where_a_run_has_said_that_it_has_stored_what_it_made() {
+    let own = Owner::parse(ASKER).unwrap().build();
+    for (is_unended, in_state, is_plain, stand) in [
+        (false, &[][..], true, Stand::Settled),
+        (true, &[("x.made", "1")], true, Stand::Settled),
+        (true, &[], false, Stand::Unfinished),
+    ] {
+        let mut world = World::with_records(Look::Free, &[]);
+        world.ending(Ok(ended(0)));
+        world.hears(vec![Resource::created("x.made", Fate::Complete, Some("1"))]);
+        world.place.told.lock().unwrap().is_unended = is_unended;
+        world.has_stored(in_state);
+        let remained = RefCell::new(None);
+        let report = |_: &Conclusion, remains: &Remains| {
+            remained.replace(Some(remains.is_plain));
+        };
+        let conclusion = world.deploy_telling(ASKER, &report).await;
+        assert_eq!(conclusion.outcome, Outcome::Succeeded);
+        assert_eq!(remained.take(), Some(is_plain), "{is_unended} {in_state:?}");
+        let kept = world.kept(own).map(|(stand, _)| stand);
+        assert_eq!(kept, Some(stand), "{is_unended} {in_state:?}");
     }
 }
 

@@ -109,8 +109,11 @@ impl Progress {
         let (unit, address) = (said.unit.as_deref(), said.address.as_str());
         match said.event {
             Event::Plan => self.ledger.begin_plan(unit),
-            Event::Ended if self.is_of_log => self.ledger.forget(unit),
-            Event::Ended => {}
+            Event::Ended { changes } => {
+                if self.ledger.end(unit, changes) && self.is_of_log {
+                    self.ledger.forget(unit);
+                }
+            }
             Event::Planned(action) => self.ledger.plan(unit, address, action),
             Event::Begun(action, id) => self.ledger.begin(unit, address, action, &id),
             Event::GoesOn(action) => self.ledger.go_on(unit, address, action),

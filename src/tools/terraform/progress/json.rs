@@ -26,6 +26,21 @@ struct Line {
 struct Summary {
     #[serde(default)]
     operation: String,
+    #[serde(default)]
+    add: u32,
+    #[serde(default)]
+    change: u32,
+    #[serde(default)]
+    remove: u32,
+}
+
+impl Summary {
+    /// How much was changed, where it is not a plan that ends with such a line too.
+    fn of_a_run(&self) -> Option<u32> {
+        let all = self.add.saturating_add(self.change);
+        let is_run = matches!(self.operation.as_str(), "apply" | "destroy");
+        is_run.then(|| all.saturating_add(self.remove))
+    }
 }
 
 #[derive(Deserialize)]
@@ -79,10 +94,8 @@ pub(super) fn read(prefix: &str, json: &str) -> Option<Said> {
 
 impl Line {
     fn event(self) -> Option<(String, Event)> {
-        // A plan ends with such a line too.
-        let operation = self.changes.map(|changes| changes.operation);
-        if matches!(operation.as_deref(), Some("apply" | "destroy")) {
-            return Some((String::new(), Event::Ended));
+        if let Some(changes) = self.changes.and_then(|changes| changes.of_a_run()) {
+            return Some((String::new(), Event::Ended { changes }));
         }
         match (
             self.r#type.as_str(),

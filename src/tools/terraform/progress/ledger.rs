@@ -26,6 +26,8 @@ pub(super) struct Ledger {
     /// How many are not kept that nobody has begun.
     dropped_plans: usize,
     has_plan: bool,
+    /// How many changes of a unit are complete that no run has counted at its end.
+    uncounted: BTreeMap<Option<Box<str>>, u32>,
     /// How often something was begun or completed.
     news: u32,
     /// Whether an id had a line break in it: any line after it may be a part of it.
@@ -69,6 +71,26 @@ impl Ledger {
         // Of several units, it is not known whose they were.
         if unit.is_none() {
             self.dropped_plans = 0;
+        }
+    }
+
+    /// A run has ended well, and says how much it has changed; whether that is all that was complete. What
+    /// it does not count is of another one, which has not come to its end.
+    pub(super) fn end(&mut self, unit: Option<&str>, changes: u32) -> bool {
+        let key = unit.map(Box::from);
+        let complete = self.uncounted.remove(&key).unwrap_or_default();
+        let left = complete.saturating_sub(changes);
+        if left > 0 {
+            self.uncounted.insert(key, left);
+        }
+        left == 0
+    }
+
+    fn count(&mut self, unit: Option<&str>, action: Action) {
+        let is_change = !matches!(action, Action::Read | Action::Import);
+        if is_change && self.uncounted.len() < MOST_RESOURCES {
+            let complete = self.uncounted.entry(unit.map(Box::from)).or_default();
+            *complete = complete.saturating_add(1);
         }
     }
 
@@ -185,6 +207,7 @@ impl Ledger {
     pub(super) fn complete(&mut self, unit: Option<&str>, address: &str, action: Action, id: &Id) {
         let is_cut = self.note_cut(id) || *id == Id::Cut;
         let news = self.next_news();
+        self.count(unit, action);
         let Some(entry) = self.known(unit, address) else {
             return;
         };

@@ -15,8 +15,10 @@ use crate::tools::progress::Action;
 pub(super) enum Event {
     /// A new plan is told, and an older one means nothing any more.
     Plan,
-    /// A run has ended well. Terraform says so once it has stored its state.
-    Ended,
+    /// A run has ended well, after so many changes. Terraform says so once it has stored its state.
+    Ended {
+        changes: u32,
+    },
     Planned(Action),
     Begun(Action, Id),
     GoesOn(Action),
@@ -204,13 +206,25 @@ fn planned(line: &str) -> Option<Said> {
 /// `Apply complete! Resources: …`, and the like.
 fn ended(line: &str) -> Option<Said> {
     let mut heads = ENDS.iter().filter_map(|words| line.split_once(words));
-    let (prefix, _) = heads.next()?;
+    let (prefix, counts) = heads.next()?;
     // What is told as a provisioner's words is not Terraform's.
     (is_margin(prefix) && !prefix.contains("): ")).then(|| Said {
         unit: unit(prefix),
         address: String::new(),
-        event: Event::Ended,
+        event: Event::Ended {
+            changes: changes(counts),
+        },
     })
+}
+
+/// How much was changed, as in `1 imported, 2 added, 0 changed, 1 destroyed.`
+fn changes(counts: &str) -> u32 {
+    let words: Vec<&str> = counts.split([' ', ',', '.']).collect();
+    let counted = words.windows(2).filter_map(|pair| match pair {
+        [number, "added" | "changed" | "destroyed"] => number.parse::<u32>().ok(),
+        _ => None,
+    });
+    counted.fold(0, u32::saturating_add)
 }
 
 /// The parts of `Error: …` that tell which resource has failed.

@@ -76,6 +76,39 @@ fn what_a_wrapper_puts_before_the_words_is_no_part_of_them() {
 }
 
 #[test]
+fn what_no_run_has_counted_at_its_end_may_not_be_stored() {
+    let run =
+        |name: &str| format!("{name}: Creating...\n{name}: Creation complete after 0s [id=1]\n");
+    let (first, second) = (run("a.b"), run("a.c"));
+    let end =
+        |added: u32| format!("Apply complete! Resources: {added} added, 0 changed, 0 destroyed.\n");
+    let json = |added: u32| {
+        format!(
+            "{{\"@level\":\"info\",\"type\":\"change_summary\",\"changes\":\
+             {{\"add\":{added},\"change\":0,\"remove\":0,\"operation\":\"apply\"}}}}\n"
+        )
+    };
+    let read_only = "data.a.b: Reading...\ndata.a.b: Read complete after 0s [id=1]\n";
+    for (text, is_unended) in [
+        (format!("{first}{}", end(1)), false),
+        (format!("{first}{}", json(1)), false),
+        (format!("{read_only}{}", end(0)), false),
+        (read_only.to_owned(), false),
+        (first.clone(), true),
+        // The first one was killed, and the next one is of another state.
+        (format!("{first}{}", end(0)), true),
+        (format!("{first}{}", json(0)), true),
+        (format!("{first}{second}{}", end(1)), true),
+        // Two at once.
+        (format!("{first}{second}{}{}", end(1), end(1)), false),
+        (format!("{first}{}{second}{}", end(1), end(1)), false),
+        (format!("{first}[unit] {}", end(1)), true),
+    ] {
+        assert_eq!(read(&text).is_unended, is_unended, "{text}");
+    }
+}
+
+#[test]
 fn an_address_of_two_units_is_two_resources() {
     let told = read(
         "[a] b.c: Creating...\n[d] b.c: Creating...\n[a] b.c: Creation complete after 1s [id=1]\n",

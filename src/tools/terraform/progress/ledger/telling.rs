@@ -11,6 +11,7 @@ impl Ledger {
             resources: self.entries.iter().map(resource).collect(),
             dropped: self.dropped + self.dropped_plans,
             has_plan: self.has_plan,
+            is_unended: !self.uncounted.is_empty(),
         }
     }
 
@@ -38,6 +39,7 @@ impl Ledger {
             resources: entries.into_iter().map(resource).collect(),
             dropped: self.dropped + self.dropped_plans + more,
             has_plan: self.has_plan,
+            is_unended: !self.uncounted.is_empty(),
         }
     }
 
