@@ -74,36 +74,55 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+impl Case {
+    fn settings_at(&self, witness: &Witness) -> Value {
+        let host = witness.address.to_string();
+        serde_json::from_str(&self.settings.to_string().replace("HOST", &host)).unwrap()
+    }
+
+    /// Writes down what an `init` would have kept.
+    fn keep(&self, project: &Project, settings: &Value) {
+        let kept = json!({
+            "version": 3, "backend": {"type": self.backend, "config": settings, "hash": 1},
+        });
+        fs::create_dir(project.directory.join(".terraform")).unwrap();
+        project.write(".terraform/terraform.tfstate", &kept.to_string());
+    }
+
+    fn with_credentials(&self, mut softstop: Softstop, project: &Project) -> Softstop {
+        project.write("token", "s3cret");
+        for (name, value) in self.variables {
+            softstop = if *value == "TOKEN" {
+                softstop.env(name, project.directory.join("token"))
+            } else {
+                softstop.env(name, value)
+            };
+        }
+        softstop
+    }
+}
+
+fn is_told(heard: &str) -> bool {
+    SECRET.iter().any(|secret| heard.contains(secret))
+}
+
 /// What comes to the settings' host where they are kept in `.terraform`, or else named.
 fn heard(case: &Case, is_named: bool) -> String {
     let project = Project::new(Kind::Local, "");
     let witness = Witness::start();
-    let host = witness.address.to_string();
-    let settings: Value =
-        serde_json::from_str(&case.settings.to_string().replace("HOST", &host)).unwrap();
+    let settings = case.settings_at(&witness);
     project.write(
         "backend.tf",
         &format!("terraform {{\n  backend \"{}\" {{}}\n}}\n", case.backend),
     );
-    project.write("token", "s3cret");
     let mut softstop = Softstop::in_directory(&project.directory, project.scratch());
     if is_named {
         project.write("settings.json", &settings.to_string());
         softstop = softstop.env("BACKEND_CONFIG", "settings.json");
     } else {
-        let kept = json!({
-            "version": 3, "backend": {"type": case.backend, "config": settings, "hash": 1},
-        });
-        fs::create_dir(project.directory.join(".terraform")).unwrap();
-        project.write(".terraform/terraform.tfstate", &kept.to_string());
+        case.keep(&project, &settings);
     }
-    for (name, value) in case.variables {
-        softstop = if *value == "TOKEN" {
-            softstop.env(name, project.directory.join("token"))
-        } else {
-            softstop.env(name, value)
-        };
-    }
+    softstop = case.with_credentials(softstop, &project);
     let told = softstop.arguments(["status"]).finish();
     told.expect_code(4);
     assert!(
@@ -118,7 +137,6 @@ fn no_credentials_of_the_environment_reach_a_host_that_only_the_cache_names() {
     let cases = cases();
     let cases: Vec<&Case> = cases.iter().collect();
     each(&cases, |case| {
-        let is_told = |heard: &str| SECRET.iter().any(|secret| heard.contains(secret));
         // Otherwise the silence would say nothing.
         let named = heard(case, true);
         assert!(
@@ -139,5 +157,38 @@ fn no_credentials_of_the_environment_reach_a_host_that_only_the_cache_names() {
             "{}: {cached}",
             case.backend
         );
+    });
+}
+
+/// Terraform asks nobody in these calls: it refuses them, because the block names another host.
+#[test]
+fn no_credentials_reach_a_host_that_terraform_was_seen_to_refuse() {
+    const SCRIPTS: [&str; 3] = [
+        "terraform apply -auto-approve -input=false",
+        "terraform init -input=false",
+        "terraform init -input=false; terraform workspace new other; terraform plan -input=false",
+    ];
+    let rounds = cases().into_iter().enumerate();
+    let rounds: Vec<(Case, &str)> = rounds
+        .map(|(index, case)| (case, SCRIPTS[index % SCRIPTS.len()]))
+        .collect();
+    each(&rounds.iter().collect::<Vec<_>>(), |(case, script)| {
+        let project = Project::new(Kind::Local, "");
+        let [meant, cached] = [(); 2].map(|()| Witness::start());
+        let block = json!({"terraform": {"backend": {case.backend: case.settings_at(&meant)}}});
+        fs::remove_file(project.directory.join("backend.tf")).unwrap();
+        project.write("backend.tf.json", &block.to_string());
+        case.keep(&project, &case.settings_at(&cached));
+        let softstop = Softstop::deploy(&project)
+            .script(script)
+            .env("AFTER_SCRIPT", "echo \"lock=$SOFTSTOP_LOCK\"");
+        let told = case.with_credentials(softstop, &project).finish();
+        let heard = cached.heard();
+        assert!(
+            !is_told(&heard),
+            "{} {script}: {heard}\n{told}",
+            case.backend
+        );
+        assert!(told.stdout.contains("lock=unknown"), "{script} {told}");
     });
 }

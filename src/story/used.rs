@@ -9,6 +9,8 @@ pub(crate) struct Used {
     places: Vec<Tool>,
     /// Places that were set up, and perhaps not used.
     initialised: Vec<Tool>,
+    /// Places that were perhaps used, and that nothing here has set up.
+    perhaps: Vec<Tool>,
     removed: Vec<Tool>,
     pub(crate) unclear: Vec<Unclear>,
     /// Whether any tool was seen, whatever it did.
@@ -41,6 +43,10 @@ impl Used {
                 "the process {name} is another user's and does not let softstop see what it uses"
             )),
         };
+        self.take(sighting)
+    }
+
+    fn take(&mut self, sighting: Sighting<Tool>) -> Option<&Tool> {
         match sighting {
             Sighting::Place(place) => remember(&mut self.places, place),
             Sighting::Initialising(place) => remember(&mut self.initialised, place),
@@ -49,12 +55,20 @@ impl Used {
                 remember(&mut self.places, place)
             }
             Sighting::Moving(from, to) => {
-                remember(&mut self.initialised, from);
+                remember(&mut self.perhaps, from);
                 remember(&mut self.initialised, to)
             }
             Sighting::Doubtful(place, reason) => {
                 self.doubt(reason, Some(place.clone()));
-                remember(&mut self.initialised, place)
+                remember(&mut self.perhaps, place)
+            }
+            Sighting::Unproved(seen, perhaps, reason) => {
+                let mut set_up = self.initialised.iter();
+                if set_up.any(|place| place.is_set_up_for(&perhaps)) {
+                    self.take(*seen)
+                } else {
+                    self.take(Sighting::Doubtful(perhaps, reason))
+                }
             }
             Sighting::Unclear(reason) => {
                 self.doubt(reason, None);
@@ -76,9 +90,10 @@ impl Used {
             let mut places = self.places.iter();
             places.any(|place| set_up.is_set_up_for(place))
         };
-        let set_up = self.initialised.iter().filter(|place| !is_used(place));
+        let others = self.initialised.iter().chain(&self.perhaps);
+        let others = others.filter(|place| !is_used(place));
         let mut places: Vec<&Tool> = Vec::new();
-        for place in self.places.iter().chain(set_up) {
+        for place in self.places.iter().chain(others) {
             if !places.iter().any(|known| known.is_same_place(place)) {
                 places.push(place);
             }

@@ -80,6 +80,9 @@ pub(crate) enum Sighting<P> {
     Doubtful(P, String),
     /// The same, where nothing tells of any place.
     Unclear(String),
+    /// It does so where that was set up in the same deploy. Otherwise which state it uses is not known, for
+    /// this reason; perhaps it is that of this place.
+    Unproved(Box<Sighting<P>>, P, String),
 }
 
 /// A command, and the files that it needs until it has ended.
@@ -98,6 +101,9 @@ impl<P> Sighting<P> {
             Self::Removing(place) => Sighting::Removing(place.into()),
             Self::Doubtful(place, reason) => Sighting::Doubtful(place.into(), reason),
             Self::Unclear(reason) => Sighting::Unclear(reason),
+            Self::Unproved(seen, perhaps, reason) => {
+                Sighting::Unproved(Box::new((*seen).into()), perhaps.into(), reason)
+            }
         }
     }
 }

@@ -73,10 +73,7 @@ impl Configuration {
         let mut resolved = match (self.block()?, kept) {
             (Some(block), kept) => self.named(block, kept)?,
             (None, Some(kept)) => self.kept_alone(kept)?,
-            (None, None) => Resolved::named(Backend {
-                kind: DEFAULT_BACKEND.to_owned(),
-                settings: Map::new(),
-            }),
+            (None, None) => Resolved::named(local()),
         };
         resolved.backend.anchor_paths(&self.directory);
         self.expect_complete(&resolved.backend)?;
@@ -115,12 +112,20 @@ impl Configuration {
         Ok(Some(backend))
     }
 
+    /// What is named here, where `init` has kept something else. No command but `init` opens the state
+    /// then, unless an `init` was given what is not known here.
+    pub(super) fn contradicting(&self) -> Option<Backend> {
+        let block = self.block().ok()?.unwrap_or_else(local);
+        let kept = self.kept().ok()??;
+        let merged = self.merged(block.clone()).ok().map(|(merged, _)| merged);
+        let is_kept =
+            |named: &Backend| named.kind == kept.kind && contradictions(named, &kept).is_empty();
+        let is_one_kept = is_kept(&block) || merged.as_ref().is_some_and(is_kept);
+        (!is_one_kept).then_some(merged.unwrap_or(block))
+    }
+
     /// From where to where an `init` here would bring the state: from what was kept to what is named.
     pub(super) fn moves(&self) -> Result<Option<(Backend, Backend)>, ToolError> {
-        let local = || Backend {
-            kind: DEFAULT_BACKEND.to_owned(),
-            settings: Map::new(),
-        };
         let mut named = match self.block()? {
             Some(block) => self.merged(block)?.0,
             None => local(),
@@ -289,10 +294,15 @@ impl Configuration {
 
 /// Reads what Terraform keeps of an initialised backend.
 pub(super) fn read_initialised(path: &Path) -> Result<Backend, ToolError> {
-    Ok(read_kept(path)?.unwrap_or_else(|| Backend {
+    Ok(read_kept(path)?.unwrap_or_else(local))
+}
+
+/// What is used where nothing is named.
+fn local() -> Backend {
+    Backend {
         kind: DEFAULT_BACKEND.to_owned(),
         settings: Map::new(),
-    }))
+    }
 }
 
 fn read_kept(path: &Path) -> Result<Option<Backend>, ToolError> {

@@ -166,20 +166,27 @@ impl Terraform {
     /// A host that only `.terraform` names gets the credentials that `.terraform` has, and none of our
     /// own: somebody else may have written it. A Terraform that was seen has used them already.
     pub(super) fn without_credentials_for(&self, resolved: &Resolved) -> Self {
-        let mut place = self.clone();
         if !self.is_seen && resolved.gets_no_credentials() {
-            // Any of a family may hold credentials, or lead to some: only those that name settings stay,
-            // without which another state might be asked about, or none.
-            let families: Vec<&[&str]> = ALL.iter().map(|known| known.leading).collect();
-            let naming = ALL.iter().flat_map(|known| known.schema.naming_variables());
-            let naming: Vec<&str> = naming.collect();
-            let credentials: Vec<&[&str]> = ALL.iter().map(|known| known.credentials).collect();
-            place.environment = self
+            self.without_credentials()
+        } else {
+            self.clone()
+        }
+    }
+
+    /// Any of a family may hold credentials, or lead to some: only those that name settings stay, without
+    /// which another state might be asked about, or none.
+    pub(super) fn without_credentials(&self) -> Self {
+        let families: Vec<&[&str]> = ALL.iter().map(|known| known.leading).collect();
+        let naming = ALL.iter().flat_map(|known| known.schema.naming_variables());
+        let naming: Vec<&str> = naming.collect();
+        let credentials: Vec<&[&str]> = ALL.iter().map(|known| known.credentials).collect();
+        Self {
+            environment: self
                 .environment
                 .without_beginning_with(&families.concat(), &naming)
-                .without_beginning_with(&credentials.concat(), &[]);
+                .without_beginning_with(&credentials.concat(), &[]),
+            ..self.clone()
         }
-        place
     }
 
     /// The `-var` and `-var-file` that count here.

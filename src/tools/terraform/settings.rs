@@ -102,6 +102,19 @@ pub(super) fn contradictions(named: &Backend, kept: &Backend) -> Vec<String> {
     named.settings.keys().filter(differs).cloned().collect()
 }
 
+/// Whether what was kept leads to a host, or to a way there, that is not the named one.
+pub(super) fn leads_elsewhere(named: &Backend, kept: &Backend) -> bool {
+    let schema = Schema::of(&kept.kind);
+    let names_host = |name: &str| schema.is_none_or(|schema| schema.names_host(name));
+    let is_named = |name: &String, value: &Value| {
+        let named = named.settings.get(name).unwrap_or(&Value::Null);
+        is_same(named, value)
+    };
+    let mut kept_settings = kept.settings.iter();
+    named.kind != kept.kind
+        || kept_settings.any(|(name, value)| names_host(name) && !is_named(name, value))
+}
+
 /// What Terraform knows of a setting: of an object it drops in silence what it does not know, and keeps
 /// all else, if only as null (`settings_are_merged_as_the_real_terraform_merges_them`).
 fn known(written: &Value, kept: &Value) -> Value {

@@ -8,6 +8,7 @@ use super::call::{Call, Effect};
 use super::configuration::Configuration;
 use super::place::{Terraform, selected_workspace};
 use super::plan_file;
+use super::settings::leads_elsewhere;
 use crate::supervisor::SeenTool;
 use crate::tools::processes::{Purpose, Sighting};
 
@@ -44,7 +45,7 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
         Effect::RemovesWorkspace => {
             terraform.workspace = call.operands.first().cloned();
             terraform.is_removed = true;
-            return Sighting::Removing(terraform);
+            return proved(named, terraform, Sighting::Removing);
         }
         Effect::MakesWorkspace => terraform.workspace = call.operands.first().cloned(),
         _ => {}
@@ -53,15 +54,54 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
         Some(Ok((backend, workspace))) => {
             terraform.backend = Some(backend);
             terraform.workspace = Some(workspace);
+            Sighting::Place(terraform)
         }
-        Some(Err(reason)) => return Sighting::Doubtful(terraform, reason),
-        None => {}
+        Some(Err(reason)) => Sighting::Doubtful(terraform, reason),
+        None => proved(named, terraform, Sighting::Place),
     }
-    Sighting::Place(terraform)
+}
+
+/// What was seen where `.terraform` says which state is used. Terraform refuses to start where that is of
+/// another backend than the configuration names, and asks nobody, unless an `init` was given that other
+/// one.
+fn proved(
+    named: &Terraform,
+    terraform: Terraform,
+    seen: fn(Terraform) -> Sighting<Terraform>,
+) -> Sighting<Terraform> {
+    let mut configuration = terraform.configuration();
+    if named.directory == terraform.directory {
+        configuration
+            .backend_config
+            .clone_from(&named.backend_config);
+    }
+    let (Some(kept), Some(contradicting)) = (&terraform.backend, configuration.contradicting())
+    else {
+        return seen(terraform);
+    };
+    let perhaps = trusted_as(&contradicting, kept, &terraform);
+    let reason = format!(
+        "{} was set up for another backend than its configuration names, and no `init` of this deploy \
+         was seen to do that. Run `init`",
+        terraform.directory.display()
+    );
+    Sighting::Unproved(Box::new(seen(terraform)), perhaps, reason)
+}
+
+/// A host that nobody has named, and that Terraform perhaps never asked, gets no credentials.
+fn trusted_as(named: &Backend, kept: &Backend, terraform: &Terraform) -> Terraform {
+    if leads_elsewhere(named, kept) {
+        terraform.without_credentials()
+    } else {
+        terraform.clone()
+    }
 }
 
 /// What an `init` sets up. One that brings a state from one backend to another holds the locks of both,
 /// and writes down the new one last.
+///
+/// Terraform up to 0.15.3 brings it without being told to, and every later one refuses that and asks
+/// nobody. Which of them this is, nothing says: so both states count, as they stay where it has refused.
 fn initialising(mut terraform: Terraform, call: &Call) -> Sighting<Terraform> {
     let configuration = Configuration {
         backend_config: call.given("backend-config").map(str::to_owned).collect(),
@@ -80,11 +120,12 @@ fn initialising(mut terraform: Terraform, call: &Call) -> Sighting<Terraform> {
         terraform.backend = Some(to);
         return Sighting::Initialising(terraform);
     }
-    // Terraform refuses any other change, and touches nothing.
-    if !is_first && !is_on("migrate-state") && !is_on("force-copy") {
-        return Sighting::Initialising(terraform);
-    }
-    let mut left = terraform.clone();
+    let is_told = is_first || is_on("migrate-state") || is_on("force-copy");
+    let mut left = if is_told {
+        terraform.clone()
+    } else {
+        trusted_as(&to, &from, &terraform)
+    };
     left.backend = Some(from);
     terraform.backend = Some(to);
     Sighting::Moving(left, terraform)
