@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
 
+use crate::old_terraforms;
 use crate::support::project::thing;
 use crate::support::run::name_of;
 use crate::support::{Kind, Program, Project, Softstop, Store, each, lock_of};
@@ -182,6 +183,57 @@ fn a_state_that_is_brought_elsewhere_is_locked_there_too() {
         assert!(told.starts_with("lock=released"), "{kind:?} {finished}");
         assert!(told.contains(&id), "{kind:?} {finished}");
     });
+}
+
+#[test]
+fn an_old_terraform_that_brings_a_state_elsewhere_without_being_told_to_leaves_no_lock() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    old_terraforms::lay_out_plugins(&project.scratch().join("plugins"));
+    let elsewhere = Store::new(Kind::HttpStrict, &project.directory);
+    let block = format!("terraform {{\n{}}}\n", elsewhere.block());
+    project.write("elsewhere.txt", &block);
+    let script = "terraform init; terraform apply -auto-approve
+        cp elsewhere.txt backend.tf; yes yes | terraform init";
+    let proxy = elsewhere.proxy.as_ref().unwrap();
+    proxy.hold(&elsewhere.state_write());
+    let run = old_terraforms::deploy(&project, "0-14")
+        .script(script)
+        .env("AFTER_SCRIPT", TOLD)
+        .start();
+    proxy.wait_until_held();
+    assert!(elsewhere.lock().is_some() && project.store.lock().is_some());
+    kill(run.wait_for_process("terraform"), Signal::SIGKILL).unwrap();
+    let finished = run.finish();
+    assert_eq!(elsewhere.lock(), None, "{finished}");
+    assert_eq!(project.store.lock(), None, "{finished}");
+    assert!(finished.stdout.contains("lock=released"), "{finished}");
+}
+
+#[test]
+fn a_state_that_variables_bring_elsewhere_may_be_locked_there() {
+    let project = Project::of(Program::OpenTofu, Kind::HttpStrict, &thing("a", ""));
+    let elsewhere = Store::new(Kind::HttpStrict, &project.directory);
+    let block = elsewhere.block().replace("/state", "/st${var.part}");
+    let text = format!("variable \"part\" {{}}\nterraform {{\n{block}}}\n");
+    project.write("elsewhere.txt", &text);
+    let tofu = Program::OpenTofu.command();
+    let script = format!(
+        "{tofu} init; {tofu} apply -auto-approve
+        cp elsewhere.txt backend.tf; {tofu} init -migrate-state -force-copy -var part=ate"
+    );
+    let proxy = elsewhere.proxy.as_ref().unwrap();
+    proxy.hold(&elsewhere.state_write());
+    let run = Softstop::deploy(&project)
+        .script(&script)
+        .env("AFTER_SCRIPT", TOLD)
+        .start();
+    proxy.wait_until_held();
+    assert!(elsewhere.lock().is_some());
+    kill(run.wait_for_process("tofu"), Signal::SIGKILL).unwrap();
+    let finished = run.finish();
+    assert_eq!(project.store.lock(), None, "{finished}");
+    assert!(finished.stdout.contains("lock=unknown"), "{finished}");
+    finished.expect_said("where `init` may bring it cannot be read");
 }
 
 #[test]

@@ -58,6 +58,11 @@ impl Used {
                 remember(&mut self.perhaps, from);
                 remember(&mut self.initialised, to)
             }
+            // One lock that was this run's does not tell of the other one.
+            Sighting::Beside(place, reason) => {
+                self.doubt(reason, None);
+                remember(&mut self.perhaps, place)
+            }
             Sighting::Doubtful(place, reason) => {
                 self.doubt(reason, Some(place.clone()));
                 remember(&mut self.perhaps, place)

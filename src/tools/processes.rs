@@ -74,6 +74,8 @@ pub(crate) enum Sighting<P> {
     Initialising(P),
     /// It sets the second place up, and brings there what is at the first one.
     Moving(P, P),
+    /// It uses the state of this place, and perhaps that of another one, which is not known, for this reason.
+    Beside(P, String),
     /// It removes the state of this place.
     Removing(P),
     /// Which state it uses cannot be read, for this reason; perhaps it is that of this place.
@@ -98,6 +100,7 @@ impl<P> Sighting<P> {
             Self::Place(place) => Sighting::Place(place.into()),
             Self::Initialising(place) => Sighting::Initialising(place.into()),
             Self::Moving(from, to) => Sighting::Moving(from.into(), to.into()),
+            Self::Beside(place, reason) => Sighting::Beside(place.into(), reason),
             Self::Removing(place) => Sighting::Removing(place.into()),
             Self::Doubtful(place, reason) => Sighting::Doubtful(place.into(), reason),
             Self::Unclear(reason) => Sighting::Unclear(reason),

@@ -108,20 +108,31 @@ fn initialising(mut terraform: Terraform, call: &Call) -> Sighting<Terraform> {
         ..terraform.configuration()
     };
     let is_first = matches!(configuration.initialised(), Ok(None));
-    let Ok(Some((from, to))) = configuration.moves() else {
-        if is_first {
-            // It may be killed before it has written down what it was given.
-            terraform.backend = configuration.resolve_used().ok().map(|used| used.backend);
-        }
-        return Sighting::Initialising(terraform);
-    };
     let is_on = |switch| call.switch(switch) == Some(true);
+    let may_move = !is_first && (is_on("migrate-state") || is_on("force-copy"));
+    let (from, to) = match configuration.moves() {
+        Ok(Some(moved)) => moved,
+        // OpenTofu takes variables in a backend block, and says their values to nobody.
+        Err(error) if may_move => {
+            terraform.backend = configuration.initialised().ok().flatten();
+            return Sighting::Beside(
+                terraform,
+                format!("where `init` may bring it cannot be read: {error}"),
+            );
+        }
+        Ok(None) | Err(_) => {
+            if is_first {
+                // It may be killed before it has written down what it was given.
+                terraform.backend = configuration.resolve_used().ok().map(|used| used.backend);
+            }
+            return Sighting::Initialising(terraform);
+        }
+    };
     if is_on("reconfigure") {
         terraform.backend = Some(to);
         return Sighting::Initialising(terraform);
     }
-    let is_told = is_first || is_on("migrate-state") || is_on("force-copy");
-    let mut left = if is_told {
+    let mut left = if is_first || may_move {
         terraform.clone()
     } else {
         trusted_as(&to, &from, &terraform)
