@@ -63,6 +63,27 @@ fn a_workspace_that_is_misspelt_is_unknown_and_not_made_and_a_new_one_is_deploye
     });
 }
 
+/// `init` makes the state of the workspace that it finds, and a look must find the one that is asked about.
+#[test]
+fn a_look_at_another_workspace_makes_no_default_state() {
+    each(&[Kind::Gcs, Kind::Kubernetes], |kind| {
+        let mut project = Project::new(kind, &thing("a", ""));
+        project.store.workspace = "blue";
+        let deploy = Softstop::deploy(&project)
+            .env("SOFTSTOP_WORKSPACE", "blue")
+            .env("AFTER_SCRIPT", TOLD)
+            .finish();
+        deploy.expect_code(0);
+        expect_lock(&deploy, "free id=");
+        let status = Softstop::status(&project).env("SOFTSTOP_WORKSPACE", "blue");
+        let status = status.arguments(["--json"]).finish();
+        assert_eq!(states(&status), ["free"], "{status}");
+        assert_eq!(project.store.resources(), ["a"]);
+        let default = project.store.of_workspace("default").state();
+        assert_eq!(default, None, "{kind:?}");
+    });
+}
+
 #[test]
 fn a_directory_without_a_backend_is_unknown_beside_one_whose_lock_is_free() {
     each(&[Kind::HttpStrict, Kind::S3Lockfile], |kind| {

@@ -23,6 +23,8 @@ pub(super) struct Known {
     pub(super) is_flat: bool,
     /// Whether whatever opens the state makes an empty one where there is none, `force-unlock` too.
     pub(super) is_made_by_asking: bool,
+    /// Its nested blocks, which are kept as empty lists where they are not given.
+    pub(super) blocks: &'static [&'static str],
     /// Settings that keep Terraform from making what is not there, with the variables that give them.
     pub(super) without_making: &'static [(&'static str, &'static str)],
     /// Beginnings of variables that lead to another state, or to another account, where the settings
@@ -50,6 +52,7 @@ impl Known {
             removal: |_, _| None,
             is_flat: false,
             is_made_by_asking: false,
+            blocks: &[],
             without_making: &[],
             leading: &[],
             renewed: &[],

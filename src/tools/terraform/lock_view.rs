@@ -95,9 +95,15 @@ impl<'a, H: Host> LockView<'a, H> {
         };
         // A block without a lock may be one that lacks its settings, which only `init` refuses.
         let is_plain = view.backend.is_flat() && view.takes_locks();
-        if is_plain && view.workspace_exists.get() {
+        let is_default = view.workspace_exists.get();
+        // `init` opens the default state, and so makes it there, which perhaps nobody wants.
+        let is_made = !is_default && view.backend.is_made_by_asking();
+        let is_written = is_made || is_plain && is_default;
+        if is_written {
             view.write_initialised().map_err(ToolError::Scratch)?;
-        } else {
+        }
+        let is_refused = is_made && matches!(view.has_state().await, Err(ToolError::Failed { .. }));
+        if is_refused || !is_written {
             view.backend = view.initialise().await?;
         }
         Ok(view)
@@ -119,7 +125,7 @@ impl<'a, H: Host> LockView<'a, H> {
     fn write_initialised(&self) -> io::Result<()> {
         let kept = json!({
             "version": 3,
-            "backend": {"type": self.backend.kind, "config": self.backend.settings, "hash": 0},
+            "backend": {"type": self.backend.kind, "config": self.backend.kept(), "hash": 0},
         });
         fs::create_dir(self.shadow.directory.join(".terraform"))?;
         fs::write(self.shadow.directory.join(INITIALISED), kept.to_string())
@@ -166,6 +172,7 @@ impl<'a, H: Host> LockView<'a, H> {
         }
         let command = self.command(&["workspace", "list", "-no-color"]);
         let listed = self.succeed(command).await?;
+        self.is_accepted.set(true);
         let names: Vec<&str> = listed
             .stdout
             .lines()

@@ -8,6 +8,7 @@ use crate::tools::terraform::strategy::{Strategy, WrongId};
 pub(super) const KUBERNETES: Known = Known {
     removal,
     is_made_by_asking: true,
+    blocks: &["exec"],
     leading: &["KUBE"],
     renewed: &["KUBE_TOKEN"],
     leading_files: &[

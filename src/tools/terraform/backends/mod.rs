@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::backend::Backend;
 use super::known::Known;
@@ -139,6 +139,16 @@ impl Backend {
 
     fn known(&self) -> Option<&'static Known> {
         Known::of(&self.kind)
+    }
+
+    /// The settings as `init` keeps them.
+    pub(super) fn kept(&self) -> Map<String, Value> {
+        let mut kept = self.settings.clone();
+        for block in self.known().map_or(&[][..], |known| known.blocks) {
+            kept.entry(*block)
+                .or_insert_with(|| Value::Array(Vec::new()));
+        }
+        kept
     }
 
     /// Keeps Terraform from making what is not there.
