@@ -101,6 +101,30 @@ fn a_deploy_that_fails_tells_what_is_complete_failed_and_not_begun() {
     }
 }
 
+/// Terraform reads, locks and writes another file then than the backend says.
+#[test]
+fn a_state_in_another_file_than_the_backends_is_not_compared_and_not_called_free() {
+    for options in ["-state=other.tfstate", "-state-out=other.tfstate"] {
+        let fails = "fails = \"no such kind\"\n  depends_on = [slow_object.a]";
+        let objects = [("a", ""), ("b", fails)];
+        let project = project(Program::Terraform, Kind::Local, &objects);
+        let finished = deploy(&project)
+            .env("TF_CLI_ARGS_apply", options)
+            .script("terraform init; terraform apply -auto-approve")
+            .finish();
+        finished
+            .expect_code(1)
+            .expect_said("names another file than the backend")
+            .expect_said("Complete, and whether the state has it is not known: slow_object.a.");
+        let state = fs::read_to_string(project.directory.join("other.tfstate")).unwrap();
+        assert!(state.contains("slow_object"), "{options}: {state}");
+        let report: Value =
+            serde_json::from_str(&fs::read_to_string(report_file(&project)).unwrap()).unwrap();
+        assert_eq!(of(&report, "a"), ("complete", None));
+        assert_eq!(report["lock"], "unknown");
+    }
+}
+
 #[test]
 fn what_a_killed_terraform_was_making_is_in_flight_and_what_it_made_is_not_in_the_state() {
     for program in PROGRAMS {

@@ -62,7 +62,9 @@ impl<S: Stage> Story<'_, S> {
         let is_begun = resources.iter().any(Resource::is_begun);
         // In `apply | tee log`, nobody learns by the exit code that the tool was killed.
         let is_told_stored = is_plain && !told.is_unended;
-        let stored = if is_told_stored || !is_begun {
+        // What was made may be in the state that nobody knows.
+        let is_clear = used.unclear.is_empty();
+        let stored = if is_told_stored || !is_begun || !is_clear {
             None
         } else {
             self.stored(places).await

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::backend::Backend;
+use super::backend::{Backend, DEFAULT_BACKEND};
 use super::call::{Call, Effect};
 use super::configuration::Configuration;
 use super::place::{Terraform, selected_workspace};
@@ -57,8 +57,26 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
             Sighting::Place(terraform)
         }
         Some(Err(reason)) => Sighting::Doubtful(terraform, reason),
-        None => proved(named, terraform, Sighting::Place),
+        None => match other_file(&call, &terraform) {
+            Some(reason) => Sighting::Doubtful(terraform, reason),
+            None => proved(named, terraform, Sighting::Place),
+        },
     }
+}
+
+/// Why the state of a local backend is perhaps not where the backend says: options name another file, or
+/// two, of which Terraform reads one, and locks and writes the other.
+fn other_file(call: &Call, terraform: &Terraform) -> Option<String> {
+    let backend = terraform.backend.as_ref();
+    let is_local = backend.is_none_or(|backend| backend.kind == DEFAULT_BACKEND);
+    let mut options = ["state", "state-out"].into_iter();
+    let option = options.find(|option| call.given(option).next().is_some());
+    let option = option.filter(|_| is_local)?;
+    Some(format!(
+        "`-{option}` names another file than the backend of {}. Name that file by `path` in a backend \
+         block",
+        terraform.directory.display()
+    ))
 }
 
 /// What was seen where `.terraform` says which state is used. Terraform refuses to start where that is of
