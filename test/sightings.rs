@@ -347,11 +347,13 @@ fn where_no_terraform_was_seen_nothing_is_called_free() {
         finished.expect_code(0);
         assert!(finished.stdout.contains(told), "{script} {finished}");
         if told == UNKNOWN {
-            finished.expect_said("No Terraform or OpenTofu was seen to run");
+            finished.expect_said("No Terraform or OpenTofu was seen to use a state");
         }
     };
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
     expect(&project, ".", ": terraform apply", UNKNOWN);
+    let beside = "terraform fmt; env true docker run hashicorp/terraform apply";
+    expect(&project, ".", beside, UNKNOWN);
 
     // Files below the directory speak of one, and those beside it do not.
     let project = repository(Kind::HttpStrict);

@@ -13,7 +13,7 @@ pub(crate) struct Used {
     perhaps: Vec<Tool>,
     removed: Vec<Tool>,
     pub(crate) unclear: Vec<Unclear>,
-    /// Whether any tool was seen, whatever it did.
+    /// Whether any tool was seen that uses a state, or may use one.
     pub(crate) is_any: bool,
     has_planned: bool,
     has_changed: bool,
@@ -31,7 +31,6 @@ impl Used {
     /// Takes in what was seen, and says which place that is. What a place uses is read now, because its
     /// directory may be gone when the deploy has ended.
     pub(crate) fn note(&mut self, tool: &Tool, seen: &Seen) -> Option<&Tool> {
-        self.is_any = true;
         let sighting = match seen {
             Seen::Tool(seen) => {
                 let purpose = tool.purpose(seen);
@@ -47,6 +46,7 @@ impl Used {
     }
 
     fn take(&mut self, sighting: Sighting<Tool>) -> Option<&Tool> {
+        self.is_any |= !matches!(sighting, Sighting::Nothing);
         match sighting {
             Sighting::Place(place) => remember(&mut self.places, place),
             Sighting::Initialising(place) => remember(&mut self.initialised, place),

@@ -303,7 +303,7 @@ fn has_run_nothing(finished: &Finished) -> bool {
     let mut lines = finished.stdout.lines();
     finished
         .stderr
-        .contains("No Terraform or OpenTofu was seen to run")
+        .contains("No Terraform or OpenTofu was seen to use a state")
         && lines.all(|line| line == outsider::WORDS)
 }
 

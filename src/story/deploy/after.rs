@@ -54,7 +54,9 @@ impl<S: Stage> Story<'_, S> {
             warn!("Which state was used is not known: {}.", unclear.reason);
             locks.push(LockState::Unknown);
         }
-        if !used.is_any && self.is_spoken_of() {
+        // What needs no state may stand beside what runs in a container.
+        let is_seen_through = self.tool.takes_no_lock(&self.deploy.runs.words());
+        if !used.is_any && !is_seen_through && self.is_spoken_of() {
             locks.extend(self.free_unseen(used, finished).await);
         }
         Locks(locks)
@@ -91,7 +93,7 @@ impl<S: Stage> Story<'_, S> {
         }
         if states.is_empty() {
             warn!(
-                "No {} was seen to run, so which state was used is not known, nor whether its lock is \
+                "No {} was seen to use a state, so which state was used is not known, nor whether its lock is \
                  free. Where it runs in a container, run softstop in there.",
                 self.tool.tool_name()
             );
