@@ -42,7 +42,7 @@ pub(super) fn takes_no_lock(words: &[String]) -> bool {
         if is_terraform(call) {
             has_no_lock(&read(call))
         } else {
-            PLAIN.contains(&name(call))
+            is_plain(call)
         }
     };
     calls.iter().any(|call| is_terraform(call)) && calls.iter().all(takes_none)
@@ -105,7 +105,7 @@ impl Walk<'_> {
                 Some(false)
             }
             call if is_terraform(call) => self.moves_by(&read(call)),
-            call if PLAIN.contains(&name(call)) && name(call) != "cd" => Some(false),
+            call if is_plain(call) && name(call) != "cd" => Some(false),
             _ => None,
         }
     }
@@ -200,6 +200,14 @@ fn name<'a>(call: &[&'a str]) -> &'a str {
     program.rsplit('/').next().unwrap_or_default()
 }
 
+/// A script of the user's own may have the name of such a program.
+fn is_plain(call: &[&str]) -> bool {
+    let program = call.first().copied().unwrap_or_default();
+    let place = program.rsplit_once('/').map(|(place, _)| place);
+    let is_of_system = place.is_none_or(|place| matches!(place, "/bin" | "/usr/bin"));
+    is_of_system && PLAIN.contains(&name(call))
+}
+
 fn is_terraform(call: &[&str]) -> bool {
     matches!(name(call), "terraform" | "tofu")
 }
@@ -258,6 +266,7 @@ mod tests {
             "terraform init; terraform validate",
             "cd infra && terraform plan -lock=false",
             "echo x | terraform fmt",
+            "/bin/echo x; terraform fmt",
             "exec terraform version",
             "cd infra && exec terraform output",
         ] {
@@ -269,6 +278,8 @@ mod tests {
             "terraform plan",
             "terraform version; terraform apply",
             "terraform version; make deploy",
+            "terraform init; ci/test",
+            "terraform init; ./ls",
             "terraform version; $RUN",
             "terraform version; eval x",
             "exec terraform apply",
