@@ -55,6 +55,8 @@ fn a_directory_that_the_command_chooses_is_seen_however_it_is_chosen() {
         "terraform -chdir=live/prod init; terraform -chdir=live/prod apply -auto-approve",
         "for d in live/*; do (cd $d; terraform init; terraform apply -auto-approve) done",
         "make deploy",
+        "mkdir -p live/app; cd live/app; terraform -chdir=../prod init
+            terraform -chdir=../prod apply -auto-approve",
         "python3 -c \"import subprocess; subprocess.run('terraform init && \
          terraform apply -auto-approve', shell=True, cwd='live/prod', check=True)\"",
     ] {

@@ -1,7 +1,7 @@
 //! What a Terraform that was seen to run says of the state that it used.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::backend::{Backend, DEFAULT_BACKEND};
 use super::call::{Call, Effect};
@@ -23,6 +23,7 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
         Some(into) => led_into(seen, into),
         None => entered(seen),
     };
+    let directory = without_steps_back(directory);
     let mut terraform = Terraform {
         binary: seen.program.clone(),
         is_opentofu: named.is_opentofu_as(&seen.program),
@@ -199,6 +200,26 @@ fn led_into(seen: &SeenTool, into: &Path) -> PathBuf {
     }
 }
 
+/// The same directory without `..`, by which its parents are not those that its path names. Behind a
+/// symbolic link, a step back leads elsewhere than the path says.
+fn without_steps_back(directory: PathBuf) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in directory.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    match (fs::canonicalize(&plain), fs::canonicalize(&directory)) {
+        (Ok(one), Ok(other)) if one != other => other,
+        (Err(_), Ok(other)) => other,
+        (_, Ok(_)) => plain,
+        (_, Err(_)) => directory,
+    }
+}
+
 /// What the saved plan says that is applied, where one is.
 fn planned(
     effect: Effect,
@@ -263,6 +284,26 @@ mod tests {
             assert_eq!(purpose(&seen(line)), expected, "{line}");
         }
     }
+    #[test]
+    fn a_directory_is_named_without_steps_back_and_stays_the_same_behind_a_link() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(scratch.path()).unwrap();
+        for name in ["live/app", "live/network", "far/below", "far/network"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(root.join("far/below"), root.join("live/link")).unwrap();
+        for (directory, expected) in [
+            ("live/app/../network", "live/network"),
+            ("live/link", "live/link"),
+            ("live/link/../network", "far/network"),
+            ("live/app/../../far/below/..", "far"),
+            ("live/none/../network", "live/none/../network"),
+        ] {
+            let found = without_steps_back(root.join(directory));
+            assert_eq!(found, root.join(expected), "{directory}");
+        }
+    }
+
     #[test]
     fn chdir_leads_to_the_same_place_before_and_after_terraform_has_gone_there() {
         let scratch = tempfile::tempdir().unwrap();
