@@ -7,8 +7,9 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
+use crate::sightings::TOLD;
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Softstop, Store};
+use crate::support::{Kind, Project, Softstop, Store, prepared};
 
 const SLOW: &str = "create_gate = \"GATES/a.gate\"";
 const DEPLOY: &str = "terraform init && terraform apply -auto-approve";
@@ -213,6 +214,28 @@ fn a_deploy_that_gets_its_settings_so_is_stopped_as_any_other() {
     assert_eq!(environments.project.store.lock(), None, "{finished}");
     assert!(!finished.stdout.contains("Two interrupts"), "{finished}");
     environments.expect_deployed(&["a"], &[], DEPLOY);
+}
+
+/// Only what is in PATH when a deploy begins is stood in for.
+#[test]
+fn a_program_that_goes_past_the_settings_makes_the_lock_unknown() {
+    let environments = Environments::with(&thing("a", ""));
+    let project = &environments.project;
+    let block = format!("terraform {{\n{}}}\n", environments.staging.block());
+    project.write("backend.tf", &block);
+    let script = format!(
+        "mkdir tools; cp {} tools/terraform; export PATH=$PWD/tools:$PATH; {DEPLOY}",
+        prepared("SOFTSTOP_TEST_TERRAFORM")
+    );
+    let finished = environments
+        .deploy(&script)
+        .env("AFTER_SCRIPT", TOLD)
+        .finish();
+    finished
+        .expect_code(0)
+        .expect_said("did not get what BACKEND_CONFIG names");
+    environments.expect_deployed(&[], &["a"], &script);
+    assert!(finished.stdout.contains("lock=unknown"), "{finished}");
 }
 
 #[test]

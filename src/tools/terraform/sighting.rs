@@ -39,7 +39,7 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
     };
     terraform.workspace = Some(selected_workspace(&terraform));
     if effect == Effect::Initialises {
-        return initialising(terraform, &call);
+        return initialising(named, terraform, &call);
     }
     terraform.backend = in_use(&terraform);
     match effect {
@@ -89,7 +89,7 @@ fn proved(
     seen: fn(Terraform) -> Sighting<Terraform>,
 ) -> Sighting<Terraform> {
     let mut configuration = terraform.configuration();
-    if named.directory == terraform.directory {
+    if is_here(named, &terraform) {
         configuration
             .backend_config
             .clone_from(&named.backend_config);
@@ -107,6 +107,29 @@ fn proved(
     Sighting::Unproved(Box::new(seen(terraform)), perhaps, reason)
 }
 
+/// Whether `init` was given nothing of what is named for it, and that would have made a difference.
+fn has_missed(named: &[String], configuration: &Configuration) -> bool {
+    let is_given_nothing = configuration.given().is_ok_and(|given| given.is_empty());
+    let Ok(Some(block)) = configuration.block() else {
+        return false;
+    };
+    let with_all = Configuration {
+        backend_config: named.to_vec(),
+        ..configuration.clone()
+    };
+    let settings = |configuration: &Configuration| {
+        let merged = configuration.merged(block.clone());
+        merged.ok().map(|(settings, _)| settings)
+    };
+    is_given_nothing && !named.is_empty() && settings(&with_all) != settings(configuration)
+}
+
+/// Whether both are in one directory, whatever it is called.
+fn is_here(named: &Terraform, seen: &Terraform) -> bool {
+    let real = |place: &Terraform| fs::canonicalize(&place.directory).ok();
+    named.directory == seen.directory || real(named).is_some_and(|here| real(seen) == Some(here))
+}
+
 /// A host that nobody has named, and that Terraform perhaps never asked, gets no credentials.
 fn trusted_as(named: &Backend, kept: &Backend, terraform: &Terraform) -> Terraform {
     if leads_elsewhere(named, kept) {
@@ -121,11 +144,19 @@ fn trusted_as(named: &Backend, kept: &Backend, terraform: &Terraform) -> Terrafo
 ///
 /// Terraform up to 0.15.3 brings it without being told to, and every later one refuses that and asks
 /// nobody. Which of them this is, nothing says: so both states count, as they stay where it has refused.
-fn initialising(mut terraform: Terraform, call: &Call) -> Sighting<Terraform> {
+fn initialising(named: &Terraform, mut terraform: Terraform, call: &Call) -> Sighting<Terraform> {
     let configuration = Configuration {
         backend_config: call.given("backend-config").map(str::to_owned).collect(),
         ..terraform.configuration()
     };
+    if has_missed(&named.backend_config, &configuration) && is_here(named, &terraform) {
+        let reason = format!(
+            "`init` in {} did not get what BACKEND_CONFIG names, because its program is not the one \
+             that PATH named when the deploy began. Give it `-backend-config`",
+            terraform.directory.display()
+        );
+        return Sighting::Beside(terraform, reason);
+    }
     let is_first = matches!(configuration.initialised(), Ok(None));
     let is_on = |switch| call.switch(switch) == Some(true);
     let may_move = !is_first && (is_on("migrate-state") || is_on("force-copy"));
