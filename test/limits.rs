@@ -24,10 +24,19 @@ fn allow_no_more_files(pid: Pid) {
     assert!(prlimit.status().unwrap().success());
 }
 
-/// Lets the user of a process that runs have so many threads, where it starts another one.
-fn allow_threads(pid: Pid, most: &str) {
-    let mut prlimit = Command::new("prlimit");
-    prlimit.args([format!("--pid={pid}"), format!("--nproc={most}:unlimited")]);
+const ANOTHER_USER: [&str; 4] = [
+    "setpriv",
+    "--reuid=54321",
+    "--regid=54321",
+    "--clear-groups",
+];
+
+/// Lets a process of another user start a thread only where that user has fewer than so many.
+fn allow_threads(pid: Pid, most: usize) {
+    let [setpriv, options @ ..] = ANOTHER_USER;
+    let mut prlimit = Command::new(setpriv);
+    prlimit.args(options).arg("prlimit");
+    prlimit.args([format!("--pid={pid}"), format!("--nproc={most}:")]);
     assert!(prlimit.status().unwrap().success());
 }
 
@@ -130,7 +139,7 @@ fn a_full_directory_for_temporary_files_is_named_and_no_lock_is_said_to_be_free(
     let gate = project.gate("a.gate");
     gate.wait_until_reached();
     let lock = project.store.lock_id();
-    let deploy = Softstop::deploy_by(&project, &starter)
+    let deploy = Softstop::deploy_by(&project, &ANOTHER_USER)
         .in_step(&Step::of_a_new_pipeline())
         .env("TMPDIR", &full)
         .script("id -un");
@@ -212,13 +221,7 @@ fn a_journal_for_which_no_thread_can_be_had_harms_no_deploy() {
         project.wait_at("idle"),
         project.wait_at("short")
     );
-    let starter = [
-        "setpriv",
-        "--reuid=54321",
-        "--regid=54321",
-        "--clear-groups",
-    ];
-    let mut run = Softstop::deploy_by(&project, &starter)
+    let mut run = Softstop::deploy_by(&project, &ANOTHER_USER)
         .in_step(&Step::of_a_new_pipeline())
         .env("JOURNAL", address)
         .script(&script)
@@ -226,7 +229,7 @@ fn a_journal_for_which_no_thread_can_be_had_harms_no_deploy() {
     project.gate("idle.gate").wait_until_reached();
     // tokio lets a thread go that has had nothing to do for 10 s, unless it is told otherwise.
     thread::sleep(Duration::from_secs(12));
-    allow_threads(run.supervisor(), "1");
+    allow_threads(run.supervisor(), 1);
     let before = attempts.load(Ordering::SeqCst);
     project.gate("idle.gate").open();
     project.gate("short.gate").wait_until_reached();
@@ -234,7 +237,7 @@ fn a_journal_for_which_no_thread_can_be_had_harms_no_deploy() {
         attempts.load(Ordering::SeqCst) > before || run.has_ended()
     });
     assert!(!run.has_ended(), "{}", run.finish());
-    allow_threads(run.supervisor(), "unlimited");
+    allow_threads(run.supervisor(), 1000);
     project.gate("short.gate").open();
     run.finish().expect_code(0);
 }

@@ -166,7 +166,7 @@ fn what_a_killed_deploy_has_printed_last_is_known_while_its_reader_sleeps() {
         .env("SOFTSTOP_REPORT_FILE", &report)
         .script(
             "terraform init -input=false; echo 'slow_object.a: Creating...'
-             yes 0123456789 | head -c 780000
+             yes 0123456789 | head -n 71000
              echo 'slow_object.a: Creation complete after 0s [id=i-4711]'; kill -KILL $$",
         )
         .start_with_stdout("stdout".into(), writer);
