@@ -283,5 +283,7 @@ fn settings_that_come_by_a_pipe_are_left_to_the_terraform_that_they_are_for() {
         .start();
     run.wait_for_stdout("Initializing the backend");
     run.signal(Signal::SIGTERM);
-    run.finish().expect_code(143).expect_said("unknown");
+    run.finish()
+        .expect_code(143)
+        .expect_said("Whether the lock is free is not known");
 }

@@ -165,9 +165,10 @@ fn what_a_killed_deploy_has_printed_last_is_known_while_its_reader_sleeps() {
     let run = journal_of_deploys::deploy(&project, &step, &insights)
         .env("SOFTSTOP_REPORT_FILE", &report)
         .script(
-            "terraform init -input=false; echo 'slow_object.a: Creating...'
+            "terraform init -input=false; terraform apply -input=false -auto-approve
+             echo 'slow_object.b: Creating...'
              yes 0123456789 | head -n 71000
-             echo 'slow_object.a: Creation complete after 0s [id=i-4711]'; kill -KILL $$",
+             echo 'slow_object.b: Creation complete after 0s [id=i-4711]'; kill -KILL $$",
         )
         .start_with_stdout("stdout".into(), writer);
     until("softstop has said all", || {
