@@ -103,21 +103,21 @@ impl Refused {
             return;
         }
         for item in pipeline.value.items() {
+            // What is said of an item is said once, however often it has a key.
+            let mut said: Vec<&str> = Vec::new();
             for part in item.entries() {
-                match &*part.key {
-                    "step" | "final" => {
-                        self.beside(item, part);
-                        self.step(&part.value);
-                    }
-                    "parallel" => {
-                        self.beside(item, part);
-                        self.parallel(part);
-                    }
-                    "stage" => {
-                        self.beside(item, part);
-                        self.stage(part);
-                    }
-                    _ => {}
+                let key = &*part.key;
+                if !["step", "final", "parallel", "stage"].contains(&key) {
+                    continue;
+                }
+                if !said.contains(&key) {
+                    said.push(key);
+                    self.beside(item, part);
+                }
+                match key {
+                    "parallel" => self.parallel(part),
+                    "stage" => self.stage(part),
+                    _ => self.step(&part.value),
                 }
             }
         }
