@@ -12,18 +12,24 @@ const MOST: &str = "--max-count=50";
 /// How long git may take.
 const LIMIT_OF_GIT: Duration = Duration::from_secs(1);
 
+/// What git says where there is no clone, which hides what came before as a shallow one does.
+const NO_CLONE: &str = "not a git repository";
+
 /// The last ones of the clone, the newest first, or why git does not tell.
 pub(super) async fn recent_commits<H: Host>(
     host: &H,
     directory: &Path,
 ) -> Result<Vec<String>, String> {
     let mut command = Command::new("git");
-    command.args(["rev-list", MOST, "HEAD"]);
+    command.args(["rev-list", MOST, "HEAD"]).env("LC_ALL", "C");
     enter(&mut command, directory);
     let helped = host.run_helper(command, LIMIT_OF_GIT).await;
     let helped = helped.map_err(|error| error.to_string())?;
     if helped.status.success() {
         return Ok(helped.stdout.lines().map(str::to_owned).collect());
+    }
+    if helped.stderr.contains(NO_CLONE) {
+        return Ok(Vec::new());
     }
     // What follows the first line is advice, of several lines.
     let why = helped.stderr.trim().lines().next().unwrap_or("git failed");

@@ -4,6 +4,7 @@ use nix::sys::signal::Signal;
 
 use super::change::OBJECTS;
 use super::drawn::{Blow, Moment, Rival, Target};
+use super::layout::Layout;
 use super::outsider;
 use super::plan::Plan;
 use super::reader::Habit;
@@ -118,6 +119,7 @@ fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) 
         lie(format!("the exit code is {code:?}"));
     }
     let is_read = round.plan.reader == Habit::Reads;
+    let is_removed = round.plan.layout == Layout::RemovedWorkspace;
     if claim.outcome == "succeeded" && is_read && !finished.stdout.contains("Apply complete!") {
         lie("Terraform does not say so".to_owned());
     }
@@ -128,7 +130,10 @@ fn check_claim(round: &Round, finished: &Finished, is_hit: bool, claim: &Claim) 
         {
             lie("it is held".to_owned());
         }
-        Lock::None => lie("there is a lock".to_owned()),
+        // Of a workspace that it was seen to remove, nothing is left to look after.
+        Lock::None if !is_removed || round.project.store.lock().is_some() => {
+            lie("there is a lock".to_owned());
+        }
         Lock::Held if round.plan.rival == Rival::None && round.project.store.lock().is_none() => {
             lie("it is free".to_owned());
         }

@@ -176,6 +176,19 @@ async fn where_git_does_not_tell_the_commits_there_may_be_more_than_their_journa
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_there_is_no_clone_the_own_commit_is_all_that_is_asked() {
+    let own = Record {
+        commit: COMMIT.to_owned(),
+        ..left_by(vec![Resource::created("begun", Fate::InFlight, None)])
+    };
+    let mut world = World::with_records(Look::Free, &[own]);
+    let none = "fatal: not a git repository (or any of the parent directories): .git";
+    world.host.commits = Err(none.to_owned());
+    let (conclusion, _) = world.resolve(&["begun"]).await;
+    assert_eq!(conclusion.exit, Exit::Done, "{conclusion}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_journal_tells_of_a_holder_of_whom_nothing_is_left_to_settle() {
     let holder = Owner::parse(KILLED).unwrap();
     for (stand, untold) in [
