@@ -57,7 +57,7 @@ fn shown(directory: &TempDir) -> Vec<PathBuf> {
                 fs::write(&file, block).unwrap();
                 shown.push(file);
             } else if block.starts_with("- step:") {
-                let steps = block.replace("\n", "\n    ");
+                let steps = block.replace('\n', "\n    ");
                 fs::write(&file, format!("pipelines:\n  default:\n    {steps}\n")).unwrap();
                 shown.push(file);
             }
