@@ -69,8 +69,10 @@ fn a_look_at_another_workspace_makes_no_default_state() {
     each(&[Kind::Gcs, Kind::Kubernetes], |kind| {
         let mut project = Project::new(kind, &thing("a", ""));
         project.store.workspace = "blue";
+        // The default command sets the default workspace up.
         let deploy = Softstop::deploy(&project)
             .env("SOFTSTOP_WORKSPACE", "blue")
+            .script("terraform init -input=false; terraform apply -auto-approve")
             .env("AFTER_SCRIPT", TOLD)
             .finish();
         deploy.expect_code(0);
