@@ -17,11 +17,11 @@ use super::state::Supervisor;
 /// How much of a helper's output is read; what we look for comes early.
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
 
-/// What a helper did.
+/// What a helper did, and its output, as a text or, where that may be long, as a file.
 #[derive(Debug)]
-pub(crate) struct Helped {
+pub(crate) struct Helped<O = String> {
     pub(crate) status: ExitStatus,
-    pub(crate) stdout: String,
+    pub(crate) stdout: O,
     pub(crate) stderr: String,
 }
 
@@ -53,19 +53,16 @@ impl Supervisor {
         command: Command,
         limit: Duration,
     ) -> Result<Helped, HelperError> {
-        self.run_helper_that_says(command, limit, OUTPUT_LIMIT)
-            .await
+        self.run_and_read(Budget::helpers_end, command, limit).await
     }
 
-    /// Runs a helper of whose output so much is read.
-    pub(crate) async fn run_helper_that_says(
+    /// Runs a helper whose output may be long: whoever needs it reads it from a file.
+    pub(crate) async fn run_helper_that_shows(
         &self,
         command: Command,
         limit: Duration,
-        output_limit: u64,
-    ) -> Result<Helped, HelperError> {
-        self.run_until(Budget::helpers_end, command, limit, output_limit)
-            .await
+    ) -> Result<Helped<File>, HelperError> {
+        self.run_until(Budget::helpers_end, command, limit).await
     }
 
     /// Runs a helper that makes good what another one has left that was killed. Where nothing comes after
@@ -75,8 +72,27 @@ impl Supervisor {
         command: Command,
         limit: Duration,
     ) -> Result<Helped, HelperError> {
-        self.run_until(Budget::amends_end, command, limit, OUTPUT_LIMIT)
-            .await
+        self.run_and_read(Budget::amends_end, command, limit).await
+    }
+
+    async fn run_and_read(
+        &self,
+        end: fn(Budget) -> Instant,
+        command: Command,
+        limit: Duration,
+    ) -> Result<Helped, HelperError> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let Helped {
+            status,
+            stdout,
+            stderr,
+        } = self.run_until(end, command, limit).await?;
+        let stdout = read_back(stdout).map_err(|source| HelperError::Output { program, source })?;
+        Ok(Helped {
+            status,
+            stdout,
+            stderr,
+        })
     }
 
     async fn run_until(
@@ -84,15 +100,14 @@ impl Supervisor {
         end: fn(Budget) -> Instant,
         mut command: Command,
         limit: Duration,
-        output_limit: u64,
-    ) -> Result<Helped, HelperError> {
+    ) -> Result<Helped<File>, HelperError> {
         let program = command.get_program().to_string_lossy().into_owned();
         let output_error = |source| HelperError::Output {
             program: program.clone(),
             source,
         };
         let mut stdout = tempfile::tempfile().map_err(output_error)?;
-        let mut stderr = tempfile::tempfile().map_err(output_error)?;
+        let stderr = tempfile::tempfile().map_err(output_error)?;
         command
             .stdin(Stdio::null())
             .stdout(stdout.try_clone().map_err(output_error)?)
@@ -117,10 +132,11 @@ impl Supervisor {
         if let Some(signal) = status.signal() {
             return Err(HelperError::Killed { program, signal });
         }
+        stdout.rewind().map_err(output_error)?;
         Ok(Helped {
             status,
-            stdout: read_back(&mut stdout, output_limit).map_err(output_error)?,
-            stderr: read_back(&mut stderr, output_limit).map_err(output_error)?,
+            stdout,
+            stderr: read_back(stderr).map_err(output_error)?,
         })
     }
 
@@ -160,12 +176,10 @@ impl Supervisor {
     }
 }
 
-fn read_back(file: &mut File, limit: u64) -> io::Result<String> {
-    // One that grows by itself takes twice as much, and a state may be large.
-    let length = file.metadata()?.len().min(limit);
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+fn read_back(mut file: File) -> io::Result<String> {
+    let mut bytes = Vec::new();
     file.rewind()?;
-    file.take(limit).read_to_end(&mut bytes)?;
+    file.take(OUTPUT_LIMIT).read_to_end(&mut bytes)?;
     let text = String::from_utf8(bytes);
     Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }

@@ -277,9 +277,21 @@ impl Telling for FakeTool {
         self.reader()
     }
 
-    async fn stored(&self, _: &impl Host) -> Result<Stored, ToolError> {
+    async fn tell_stored(
+        &self,
+        _: &impl Host,
+        tell: &mut dyn FnMut(String, Option<String>),
+    ) -> Result<(), ToolError> {
         self.0.moments.pass().await;
-        Ok(self.0.stored.borrow().clone())
+        for (address, ids) in &self.0.stored.borrow().0 {
+            for id in ids {
+                tell(address.clone(), Some(id.clone()));
+            }
+            if ids.is_empty() {
+                tell(address.clone(), None);
+            }
+        }
+        Ok(())
     }
 
     fn journal_name(&self) -> Option<PlaceName> {

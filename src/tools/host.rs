@@ -1,5 +1,6 @@
 //! What tools, recovery and inquiry need of the outside; a test can play it.
 
+use std::fs::File;
 use std::io;
 use std::process::Command;
 use std::time::Duration;
@@ -12,13 +13,12 @@ pub(crate) trait Host {
     /// Runs `command` to its end, or kills it when `limit`, or all time that there is, is over.
     async fn run_helper(&self, command: Command, limit: Duration) -> Result<Helped, HelperError>;
 
-    /// Runs a helper of whose output so much is read.
-    async fn run_helper_that_says(
+    /// Runs a helper whose output may be long: whoever needs it reads it from a file.
+    async fn run_helper_that_shows(
         &self,
         command: Command,
         limit: Duration,
-        output_limit: u64,
-    ) -> Result<Helped, HelperError>;
+    ) -> Result<Helped<File>, HelperError>;
 
     /// Runs a helper that makes good what another one has left that was killed: it may need all time that
     /// there is until softstop must have ended.
@@ -48,13 +48,12 @@ impl Host for Supervisor {
         Supervisor::run_helper(self, command, limit).await
     }
 
-    async fn run_helper_that_says(
+    async fn run_helper_that_shows(
         &self,
         command: Command,
         limit: Duration,
-        output_limit: u64,
-    ) -> Result<Helped, HelperError> {
-        Supervisor::run_helper_that_says(self, command, limit, output_limit).await
+    ) -> Result<Helped<File>, HelperError> {
+        Supervisor::run_helper_that_shows(self, command, limit).await
     }
 
     async fn run_amends(&self, command: Command, limit: Duration) -> Result<Helped, HelperError> {

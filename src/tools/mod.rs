@@ -14,6 +14,7 @@ pub(crate) mod recovering;
 mod registry;
 mod signing;
 mod state_keeping;
+mod stored;
 mod terraform;
 mod wanted;
 

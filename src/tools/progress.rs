@@ -1,6 +1,6 @@
 //! What a deploy was heard to make, as far as its tool tells while it runs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::error::ToolError;
 use super::host::Host;
+pub(crate) use super::stored::{Comparison, Stored};
 use crate::supervisor::Listener;
 
 /// A tool that tells, while it runs, what it makes.
@@ -30,9 +31,22 @@ pub(crate) trait Telling {
     /// configuration.
     fn shares_its_name(&self) -> bool;
 
-    /// What the stored state has, without taking the lock. To be asked where a deploy has used it,
-    /// because asking may create it.
-    async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError>;
+    /// Tells each object that the stored state has, by its address and, where it has one, its id, without
+    /// taking the lock. To be asked where a deploy has used it, because asking may create it. What was told
+    /// before an error counts for nothing.
+    async fn tell_stored(
+        &self,
+        host: &impl Host,
+        tell: &mut dyn FnMut(String, Option<String>),
+    ) -> Result<(), ToolError>;
+
+    /// All of that at once.
+    async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
+        let mut stored = Stored::default();
+        let mut tell = |address, id| stored.0.entry(address).or_default().extend(id);
+        self.tell_stored(host, &mut tell).await?;
+        Ok(stored)
+    }
 
     /// How a person brings into the state what was made and is not in it.
     fn import_by_hand(&self, address: &str, id: &str) -> String;
@@ -279,55 +293,6 @@ impl Told {
     }
 }
 
-/// What the stored state has: the ids of each resource, those of objects that were replaced too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stored(pub(crate) BTreeMap<String, Vec<String>>);
-
-impl Stored {
-    /// Whether the state knows what has become of a resource, where that can be seen in it. Unless it
-    /// `is_planned` as told, a creation may be the new half of a replacement.
-    pub(crate) fn knows(&self, resource: &Resource, is_planned: bool) -> Option<bool> {
-        let ids = self.0.get(&resource.address);
-        match (resource.action, &resource.id, &resource.old_id) {
-            // Under its address may stand what was to be replaced.
-            (Action::Replace, None, None) if ids.is_some() => None,
-            (Action::Replace, None, Some(old)) => {
-                Some(ids.is_some_and(|ids| ids.iter().any(|id| id != old)))
-            }
-            // The same, by a plan that nobody has heard. Or there may be two of them.
-            (Action::Create, None, _)
-                if ids.is_some() && (!is_planned || resource.stage == Fate::InDoubt) =>
-            {
-                None
-            }
-            _ => self.knows_by_id(resource),
-        }
-    }
-
-    fn knows_by_id(&self, resource: &Resource) -> Option<bool> {
-        match resource.action {
-            Action::Create | Action::Replace | Action::Import => Some(self.has(resource)),
-            Action::Destroy if resource.stage == Fate::Complete => {
-                let ids = self.0.get(&resource.address);
-                let old = resource.old_id.as_ref();
-                // Where it was a deposed object, its resource is there.
-                Some(!ids.is_some_and(|ids| old.is_none_or(|old| ids.contains(old))))
-            }
-            Action::Destroy | Action::Update | Action::Read => None,
-        }
-    }
-
-    /// Whether the state has what was made, where that can be told from what is known of it.
-    fn has(&self, resource: &Resource) -> bool {
-        let ids = self.0.get(&resource.address);
-        match (&resource.id, ids) {
-            (_, None) => false,
-            (Some(id), Some(ids)) => ids.contains(id),
-            (None, Some(_)) => true,
-        }
-    }
-}
-
 #[cfg(test)]
 impl Resource {
     /// One that is to be made.
@@ -351,34 +316,6 @@ impl PlaceName {
             directory: directory.to_owned(),
             workspace: "default".to_owned(),
             backend: "s3".to_owned(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_destroyed_is_gone_from_the_state_though_what_took_its_place_is_there() {
-        let destroyed = |old: Option<&str>| Resource {
-            action: Action::Destroy,
-            old_id: old.map(str::to_owned),
-            ..Resource::created("a.b", Fate::Complete, None)
-        };
-        let stored = |ids: &[&str]| {
-            let ids = ids.iter().map(|id| (*id).to_owned()).collect();
-            Stored(BTreeMap::from([("a.b".to_owned(), ids)]))
-        };
-        for (stored, old, is_gone) in [
-            (Stored::default(), Some("1"), true),
-            (Stored::default(), None, true),
-            (stored(&["2"]), Some("1"), true),
-            (stored(&["2", "1"]), Some("1"), false),
-            (stored(&["1"]), None, false),
-        ] {
-            let known = stored.knows(&destroyed(old), true);
-            assert_eq!(known, Some(is_gone), "{stored:?} {old:?}");
         }
     }
 }

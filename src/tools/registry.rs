@@ -311,8 +311,12 @@ impl Telling for Teller<'_> {
         ask!(self, tool => tool.shares_its_name())
     }
 
-    async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
-        ask!(self, tool => tool.stored(host).await)
+    async fn tell_stored(
+        &self,
+        host: &impl Host,
+        tell: &mut dyn FnMut(String, Option<String>),
+    ) -> Result<(), ToolError> {
+        ask!(self, tool => tool.tell_stored(host, tell).await)
     }
 
     fn import_by_hand(&self, address: &str, id: &str) -> String {

@@ -1,5 +1,7 @@
 //! What the deploy has made, and what of it the state has.
 
+use std::iter;
+
 use tracing::debug;
 
 use super::steps::Went;
@@ -10,7 +12,7 @@ use crate::story::past::name_of;
 use crate::story::remains::{Ended, Heard, Kind, Left, Remains};
 use crate::story::stage::Stage;
 use crate::tools::Tool;
-use crate::tools::progress::{PlaceName, Resource, Stored, Telling};
+use crate::tools::progress::{Comparison, PlaceName, Resource, Telling};
 use crate::tools::recovering::Made;
 
 impl<S: Stage> Story<'_, S> {
@@ -67,16 +69,14 @@ impl<S: Stage> Story<'_, S> {
         let stored = if is_told_stored || !is_begun || !is_clear {
             None
         } else {
-            self.stored(places).await
+            self.known(places, &resources, told.has_plan).await
         };
-        let left = |resource: Resource| Left {
-            is_stored: stored
-                .as_ref()
-                .filter(|_| is_here(&resource))
-                .and_then(|stored| stored.knows(&resource, told.has_plan)),
+        let known = stored.iter().flatten().copied().chain(iter::repeat(None));
+        let left = |(resource, known): (Resource, Option<bool>)| Left {
+            is_stored: known.filter(|_| is_here(&resource)),
             resource,
         };
-        let resources: Vec<Left> = resources.into_iter().map(left).collect();
+        let resources: Vec<Left> = resources.into_iter().zip(known).map(left).collect();
         let is_seen_stored = || {
             let mut left = resources.iter();
             stored.is_some() && left.all(|left| left.is_stored != Some(false))
@@ -116,14 +116,17 @@ impl<S: Stage> Story<'_, S> {
         remains
     }
 
-    /// What the state has that the deploy has used; nothing where it used several, which may have the
-    /// same addresses, or where it cannot be read in time.
-    async fn stored(&self, places: &[&Tool]) -> Option<Stored> {
+    /// What the state that the deploy has used knows of each of these; nothing where it used several,
+    /// which may have the same addresses, or where it cannot be read in time.
+    async fn known(&self, places: &[&Tool], resources: &[Resource], is_planned: bool) -> Option<Vec<Option<bool>>> {
         let [place] = places else {
             return None;
         };
-        match place.teller()?.stored(self.stage).await {
-            Ok(stored) => Some(stored),
+        let mut comparison = Comparison::of(resources.iter());
+        let mut tell =
+            |address: String, id: Option<String>| comparison.take_in(&address, id.as_deref());
+        match place.teller()?.tell_stored(self.stage, &mut tell).await {
+            Ok(()) => Some(comparison.known(is_planned)),
             Err(error) => {
                 debug!("What the state has is not known: {error}.");
                 None

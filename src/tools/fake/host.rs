@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
@@ -108,12 +109,11 @@ impl Host for FakeHost {
         })
     }
 
-    async fn run_helper_that_says(
+    async fn run_helper_that_shows(
         &self,
         _: Command,
         _: Duration,
-        _: u64,
-    ) -> Result<Helped, HelperError> {
+    ) -> Result<Helped<File>, HelperError> {
         panic!("nothing is started here");
     }
 

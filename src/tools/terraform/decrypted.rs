@@ -16,6 +16,7 @@ use super::by_hand::program;
 use super::helper::helper_command;
 use super::place::Terraform;
 use super::shadow::Shadow;
+use super::state_file::text_of;
 use super::static_part::StaticPart;
 use crate::private;
 use crate::tools::error::ToolError;
@@ -46,7 +47,6 @@ pub(super) async fn decrypt(
     place: &Terraform,
     text: &str,
     limit: Duration,
-    at_most: u64,
 ) -> Result<String, ToolError> {
     let not_readable = |why: String| ToolError::NotComparable {
         reason: format!("softstop cannot decrypt it: {why}"),
@@ -63,9 +63,9 @@ pub(super) async fn decrypt(
         .env("TF_CLI_ARGS", joined(&place.values()?))
         .current_dir(&shadow.directory)
         .env("PWD", &shadow.directory);
-    let helped = host.run_helper_that_says(command, limit, at_most).await?;
+    let helped = host.run_helper_that_shows(command, limit).await?;
     if helped.status.success() {
-        Ok(helped.stdout)
+        text_of(helped.stdout).map_err(ToolError::Scratch)
     } else {
         let output = place.secrets().essence(&helped.stderr);
         Err(not_readable(format!(

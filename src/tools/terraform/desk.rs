@@ -1,6 +1,6 @@
 //! Where the stored state is shown and another one is stored.
 
-use std::collections::BTreeMap;
+use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::expired::expired;
 use super::helper::helper_command;
 use super::lock_view::LockView;
 use super::place::Terraform;
-use super::state_file::{MOST_OF_A_STATE, ids_shown};
+use super::shown_state::tell_each;
 use super::strategy::ByTerraform;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
@@ -30,18 +30,21 @@ pub(super) enum Desk<'a, H> {
     InShadow(Box<LockView<'a, H>>),
 }
 
-/// The ids of all that is stored, by address. Where there is no state, none is made.
-pub(super) async fn ids(
+/// Tells each object that is stored. Where there is no state, none is made.
+pub(super) async fn tell_stored(
     host: &impl Host,
     place: &Terraform,
-) -> Result<BTreeMap<String, Vec<String>>, ToolError> {
+    tell: &mut dyn FnMut(String, Option<String>),
+) -> Result<(), ToolError> {
     let limit = if place.is_seen {
         LIMIT_OF_A_CALL
     } else {
         LIMIT_OF_AN_ANSWER
     };
-    let text = Desk::open(host, place).await?.pull(host, limit).await?;
-    ids_shown(&text).map_err(|reason| unreadable(place, &reason))
+    match Desk::open(host, place).await?.pull(host, limit).await? {
+        Some(shown) => tell_each(shown, tell).map_err(|reason| unreadable(place, &reason)),
+        None => Ok(()),
+    }
 }
 
 /// What is said of a stored state that is none.
@@ -65,22 +68,22 @@ impl<'a, H: Host> Desk<'a, H> {
         Ok(Self::InShadow(Box::new(view)))
     }
 
-    /// The stored state; an empty text where there is none.
-    pub(super) async fn pull(&self, host: &H, limit: Duration) -> Result<String, ToolError> {
+    /// The stored state. Nothing, or an empty file, where there is none.
+    pub(super) async fn pull(&self, host: &H, limit: Duration) -> Result<Option<File>, ToolError> {
         let view = match self {
-            Self::InPlace(place) => return pull_in_place(host, place, limit).await,
+            Self::InPlace(place) => return pull_in_place(host, place, limit).await.map(Some),
             Self::InShadow(view) => view,
         };
         // In a workspace that is not there, the question would make a state.
         if !view.has_state().await? {
-            return Ok(String::new());
+            return Ok(None);
         }
         let pulled = pull_in_shadow(host, view, limit).await;
         if pulled.is_ok() || view.is_accepted.get() {
-            return pulled;
+            return pulled.map(Some);
         }
         view.initialise().await?;
-        pull_in_shadow(host, view, limit).await
+        pull_in_shadow(host, view, limit).await.map(Some)
     }
 
     /// A command about the state, once it was pulled.
@@ -123,9 +126,9 @@ async fn pull_in_place(
     host: &impl Host,
     place: &Terraform,
     limit: Duration,
-) -> Result<String, ToolError> {
+) -> Result<File, ToolError> {
     let command = in_place(place, &PULL)?;
-    let helped = host.run_helper_that_says(command, limit, MOST_OF_A_STATE);
+    let helped = host.run_helper_that_shows(command, limit);
     let helped = helped.await?;
     if helped.status.success() {
         return Ok(helped.stdout);
@@ -144,9 +147,9 @@ async fn pull_in_shadow<H: Host>(
     host: &H,
     view: &LockView<'_, H>,
     limit: Duration,
-) -> Result<String, ToolError> {
+) -> Result<File, ToolError> {
     let command = view.state_command(&PULL);
-    let helped = host.run_helper_that_says(command, limit, MOST_OF_A_STATE);
+    let helped = host.run_helper_that_shows(command, limit);
     let helped = helped.await?;
     if helped.status.success() {
         Ok(helped.stdout)

@@ -216,7 +216,7 @@ impl<'a, H: Host> LockView<'a, H> {
         }
     }
 
-    pub(super) fn failed(&self, command: &str, helped: &Helped) -> ToolError {
+    pub(super) fn failed<O>(&self, command: &str, helped: &Helped<O>) -> ToolError {
         let command = format!("{} {command}", by_hand::program(&self.place));
         failed(command, &helped.stderr, &self.secrets())
     }

@@ -68,6 +68,7 @@ mod schema;
 mod schema_table;
 mod settings;
 mod shadow;
+mod shown_state;
 mod sighting;
 mod sign;
 mod stand_in;

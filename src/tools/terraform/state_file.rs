@@ -1,7 +1,8 @@
 //! Terraform's state files: what one says of the state, and how it gets another serial.
 
 use std::collections::BTreeMap;
-use std::mem;
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -33,21 +34,15 @@ pub(super) struct StateVersion {
     pub(super) lineage: String,
 }
 
-/// What of a state file names what it has. A state may be large, and nothing else of it is kept.
-#[derive(Deserialize)]
-struct Ids {
-    resources: Vec<Resource<Named>>,
-}
-
 #[derive(Debug, Deserialize, PartialEq, Eq)]
-struct Resource<I> {
+pub(super) struct Resource<I> {
     #[serde(default)]
     module: String,
     mode: String,
     #[serde(rename = "type")]
     kind: String,
     name: String,
-    instances: Vec<I>,
+    pub(super) instances: Vec<I>,
 }
 
 /// An instance, as its key, and all that the state says of it.
@@ -57,21 +52,6 @@ struct Instance {
     index: String,
     deposed: Option<String>,
     content: String,
-}
-
-/// An instance, as its key, and its id where it has one.
-#[derive(Deserialize)]
-struct Named {
-    #[serde(default)]
-    index_key: Value,
-    #[serde(default)]
-    attributes: Option<Attributes>,
-}
-
-#[derive(Deserialize)]
-struct Attributes {
-    #[serde(default)]
-    id: Value,
 }
 
 impl From<Value> for Instance {
@@ -84,17 +64,8 @@ impl From<Value> for Instance {
     }
 }
 
-impl Named {
-    fn id(self) -> Option<String> {
-        match self.attributes?.id {
-            Value::String(id) => Some(id),
-            _ => None,
-        }
-    }
-}
-
 /// The key of an instance, as Terraform prints it behind a name.
-fn index(key: &Value) -> String {
+pub(super) fn index(key: &Value) -> String {
     match key {
         Value::Null => String::new(),
         Value::String(key) => format!("[\"{}\"]", escaped(key)),
@@ -104,7 +75,7 @@ fn index(key: &Value) -> String {
 
 impl<I> Resource<I> {
     /// The address of an instance, as Terraform prints it.
-    fn address(&self, index: &str) -> String {
+    pub(super) fn address(&self, index: &str) -> String {
         let module = match self.module.as_str() {
             "" => String::new(),
             module => format!("{module}."),
@@ -117,10 +88,22 @@ impl<I> Resource<I> {
 
 /// Says where a text is not understood, and not what stands there.
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        format!("no state as Terraform and OpenTofu write it, by line {line}, column {column}")
-    })
+    serde_json::from_str(text).map_err(|error| misread(&error))
+}
+
+pub(super) fn misread(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    format!("no state as Terraform and OpenTofu write it, by line {line}, column {column}")
+}
+
+/// The text of a state that a program has shown.
+pub(super) fn text_of(shown: File) -> io::Result<String> {
+    // One that grows by itself takes twice as much.
+    let length = shown.metadata()?.len().min(MOST_OF_A_STATE);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    shown.take(MOST_OF_A_STATE).read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes);
+    Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 impl StateVersion {
@@ -168,27 +151,6 @@ impl StateFile {
             .chain(outputs)
             .collect()
     }
-}
-
-impl Ids {
-    fn by_address(self) -> BTreeMap<String, Vec<String>> {
-        let mut all: BTreeMap<_, Vec<String>> = BTreeMap::new();
-        for mut resource in self.resources {
-            for instance in mem::take(&mut resource.instances) {
-                let address = resource.address(&index(&instance.index_key));
-                all.entry(address).or_default().extend(instance.id());
-            }
-        }
-        all
-    }
-}
-
-/// The ids by address in what `state pull` shows. Where there is no state, that is nothing.
-pub(super) fn ids_shown(text: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
-    if text.trim().is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    read(text).map(Ids::by_address)
 }
 
 /// Whether a file is a state that OpenTofu has encrypted.
@@ -285,39 +247,5 @@ mod tests {
         let error = StateFile::read("{\"serial\": \"s3cret\"}").unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");
         assert!(StateFile::read("").is_err());
-    }
-
-    #[test]
-    fn a_state_has_the_addresses_that_terraform_prints() {
-        let text = r#"{"version": 4, "serial": 1, "lineage": "x", "resources": [
-            {"mode": "managed", "type": "a", "name": "b", "instances": [
-                {"attributes": {"id": "1"}}, {"deposed": "1a2b3c4d", "attributes": {"id": "0"}},
-                {"attributes": {"id": 7}}, {"attributes": null}]},
-            {"module": "module.m[\"x y\"]", "mode": "managed", "type": "a", "name": "c",
-             "instances": [{"index_key": 0, "attributes": {"id": "2"}},
-                           {"index_key": "it's \"q\" ${x}", "attributes": {"name": "3"}}]},
-            {"mode": "data", "type": "a", "name": "d", "instances": [{"attributes": {"id": "-"}}]}
-        ]}"#;
-        let stored = ids_shown(text).unwrap();
-        let entries: Vec<(&str, Vec<&str>)> = stored
-            .iter()
-            .map(|(address, ids)| (address.as_str(), ids.iter().map(String::as_str).collect()))
-            .collect();
-        assert_eq!(
-            entries,
-            [
-                ("a.b", vec!["1", "0"]),
-                ("data.a.d", vec!["-"]),
-                (r#"module.m["x y"].a.c["it's \"q\" $${x}"]"#, vec![]),
-                (r#"module.m["x y"].a.c[0]"#, vec!["2"]),
-            ]
-        );
-    }
-
-    #[test]
-    fn no_state_has_nothing_and_no_text_is_taken_for_one() {
-        assert_eq!(ids_shown("\n").unwrap(), BTreeMap::new());
-        assert!(ids_shown("{").is_err());
-        assert!(ids_shown("[]").is_err());
     }
 }

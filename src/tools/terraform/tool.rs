@@ -293,8 +293,12 @@ impl Telling for Terraform {
         place_name::is_shared(self)
     }
 
-    async fn stored(&self, host: &impl Host) -> Result<Stored, ToolError> {
-        desk::ids(host, self).await.map(Stored)
+    async fn tell_stored(
+        &self,
+        host: &impl Host,
+        tell: &mut dyn FnMut(String, Option<String>),
+    ) -> Result<(), ToolError> {
+        desk::tell_stored(host, self, tell).await
     }
 
     fn import_by_hand(&self, address: &str, id: &str) -> String {
