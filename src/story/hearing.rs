@@ -78,6 +78,13 @@ impl Hearing {
             .is_some_and(|before| !told.is_more_than(before))
     }
 
+    /// The same where nobody asks again.
+    pub(crate) fn take_told(&self) -> Told {
+        let reader = self.heard.reader.as_ref();
+        let reader = reader.map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));
+        reader.map_or_else(Told::default, |mut reader| reader.take_told())
+    }
+
     /// Forgets what was heard: it was of another run than the one that comes.
     pub(crate) fn forget(&self) {
         if let Some(reader) = &self.heard.reader {

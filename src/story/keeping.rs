@@ -111,6 +111,11 @@ impl<'a> Keeping<'a> {
         }
     }
 
+    /// Whether something is kept, so that what was heard is asked for until the end.
+    pub(super) fn is_any(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// Begins the record of a place that may be changed.
     pub(super) fn begin(&self, place: Option<PlaceName>) {
         let (Some((shelf, own)), Some(place)) = (self.own, place) else {

@@ -261,6 +261,10 @@ impl Reader for Knowing {
         self.told()
     }
 
+    fn take_told(&mut self) -> Told {
+        self.told()
+    }
+
     fn forget(&mut self) {}
 }
 

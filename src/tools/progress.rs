@@ -61,6 +61,9 @@ pub(crate) trait Reader: Listener {
     /// afterwards. The others that leave something are counted.
     fn told_in_short(&self, most: usize) -> Told;
 
+    /// The same, which is handed over and forgotten: there may be very much of it.
+    fn take_told(&mut self) -> Told;
+
     /// Forgets all of it: what comes now is another run.
     fn forget(&mut self);
 }

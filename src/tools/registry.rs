@@ -14,7 +14,7 @@ use super::host::Host;
 use super::job::Job;
 use super::locking::{ByHand, End, Locked, Locking, Look, Reply};
 use super::processes::{Prepared, Processes, Purpose, Sighting};
-use super::progress::{PlaceName, Reader, Stored, Telling};
+use super::progress::{PlaceName, Reader, Telling};
 use super::recovering::{Draft, LaidOut, Made, Planned, Recovering, Step};
 use super::signing::Signing;
 use super::state_keeping::{StateKeeping, UnsavedState, Unstored};

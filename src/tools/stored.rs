@@ -18,6 +18,10 @@ pub(crate) struct Comparison<'a> {
 }
 
 /// What the stored state has at the address of a resource.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is what was seen of one state, and they go together in any way"
+)]
 #[derive(Clone, Copy, Default)]
 struct There {
     is_any: bool,

@@ -28,13 +28,18 @@ impl<S: Stage> Story<'_, S> {
             began,
             used,
             hearing,
+            keeping,
             ..
         } = watch;
         let Ended {
             is_success,
             state_is_kept,
         } = self.ended(&went.ending, conclusion, places, began.file_time);
-        let told = hearing.told();
+        let told = if keeping.is_any() {
+            hearing.told()
+        } else {
+            hearing.take_told()
+        };
         let is_of_one_unit = told.is_of_one_unit();
         let names: Vec<PlaceName> = places.iter().copied().filter_map(name_of).collect();
         // Only one state is read, and a wrapper may tell of others.

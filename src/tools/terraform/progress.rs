@@ -18,6 +18,8 @@ mod progress_table;
 #[cfg(test)]
 mod recorded_table;
 
+use std::mem;
+
 use crate::supervisor::Listener;
 use crate::tools::progress::{Reader, Told};
 use address::is_of;
@@ -86,6 +88,10 @@ impl Reader for Progress {
 
     fn told_in_short(&self, most: usize) -> Told {
         self.ledger.told_in_short(most)
+    }
+
+    fn take_told(&mut self) -> Told {
+        mem::take(&mut self.ledger).into_told()
     }
 
     fn forget(&mut self) {

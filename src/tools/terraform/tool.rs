@@ -35,7 +35,7 @@ use crate::tools::host::Host;
 use crate::tools::job::Job;
 use crate::tools::locking::Locking;
 use crate::tools::processes::{Prepared, Processes, Purpose, Sighting};
-use crate::tools::progress::{PlaceName, Reader, Stored, Telling};
+use crate::tools::progress::{PlaceName, Reader, Telling};
 use crate::tools::quoted::quoted;
 use crate::tools::recovering::{Draft, LaidOut, Made, Planned, Recovering, Step};
 use crate::tools::signing::Signing;

@@ -38,7 +38,7 @@ pub(super) struct Ledger {
 type Key = (Option<Box<str>>, Box<str>);
 
 /// What was said of one resource.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entry {
     planned: Option<Action>,
     /// The number of the last news of it: what the state most probably has is old.
@@ -48,7 +48,7 @@ struct Entry {
 }
 
 /// One thing that is done with a resource: to be replaced takes two.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Step {
     action: Action,
     stage: Fate,

@@ -8,7 +8,16 @@ use crate::tools::progress::{Action, Fate, Resource, Told};
 impl Ledger {
     pub(in super::super) fn told(&self) -> Told {
         Told {
-            resources: self.entries.iter().map(resource).collect(),
+            resources: self.entries.iter().map(copied).collect(),
+            dropped: self.dropped + self.dropped_plans,
+            has_plan: self.has_plan,
+            is_unended: !self.uncounted.is_empty(),
+        }
+    }
+
+    pub(in super::super) fn into_told(self) -> Told {
+        Told {
+            resources: self.entries.into_iter().map(resource).collect(),
             dropped: self.dropped + self.dropped_plans,
             has_plan: self.has_plan,
             is_unended: !self.uncounted.is_empty(),
@@ -36,7 +45,7 @@ impl Ledger {
             entries.sort_unstable_by_key(|(key, _)| *key);
         }
         Told {
-            resources: entries.into_iter().map(resource).collect(),
+            resources: entries.into_iter().map(copied).collect(),
             dropped: self.dropped + self.dropped_plans + more,
             has_plan: self.has_plan,
             is_unended: !self.uncounted.is_empty(),
@@ -113,25 +122,27 @@ impl Entry {
     }
 }
 
-fn resource(((unit, address), entry): (&Key, &Entry)) -> Resource {
-    let id_of = |action| {
-        let step = entry.steps.iter().find(|step| step.action == action);
-        step.and_then(|step| step.id.as_deref()).map(str::to_owned)
-    };
+fn copied((key, entry): (&Key, &Entry)) -> Resource {
+    resource((key.clone(), entry.clone()))
+}
+
+fn resource(((unit, address), mut entry): (Key, Entry)) -> Resource {
+    let (action, stage) = (entry.action(), entry.stage());
+    let is_twice_in_flight = entry.is_twice_in_flight();
+    let mut id_of = |action| entry.step(action)?.id.take().map(String::from);
     let destroyed = id_of(Action::Destroy);
     let made = [Action::Create, Action::Update, Action::Import].map(id_of);
-    let stage = entry.stage();
     // Of two that were made, the first is destroyed.
     let is_lost = |id: &String| stage == Fate::InDoubt && destroyed.as_ref() == Some(id);
     let id = made.into_iter().flatten().next().filter(|id| !is_lost(id));
     // What is made in the place of something may have its id.
     let is_kept = |old: &String| entry.is_made_last() && id.as_ref() == Some(old);
     Resource {
-        unit: unit.as_deref().map(str::to_owned),
-        address: address.clone().into_string(),
-        action: entry.action(),
+        unit: unit.map(String::from),
+        address: address.into_string(),
+        action,
         stage,
-        old_id: destroyed.filter(|old| !is_kept(old) && !entry.is_twice_in_flight()),
+        old_id: destroyed.filter(|old| !is_kept(old) && !is_twice_in_flight),
         begun: entry.steps.iter().map(|step| step.begun).min(),
         id,
     }
