@@ -123,7 +123,12 @@ impl<S: Stage> Story<'_, S> {
 
     /// What the state that the deploy has used knows of each of these; nothing where it used several,
     /// which may have the same addresses, or where it cannot be read in time.
-    async fn known(&self, places: &[&Tool], resources: &[Resource], is_planned: bool) -> Option<Vec<Option<bool>>> {
+    async fn known(
+        &self,
+        places: &[&Tool],
+        resources: &[Resource],
+        is_planned: bool,
+    ) -> Option<Vec<Option<bool>>> {
         let [place] = places else {
             return None;
         };

@@ -16,7 +16,7 @@ use super::by_hand::program;
 use super::helper::helper_command;
 use super::place::Terraform;
 use super::shadow::Shadow;
-use super::state_file::text_of;
+use super::state_file::shown_text;
 use super::static_part::StaticPart;
 use crate::private;
 use crate::tools::error::ToolError;
@@ -65,7 +65,7 @@ pub(super) async fn decrypt(
         .env("PWD", &shadow.directory);
     let helped = host.run_helper_that_shows(command, limit).await?;
     if helped.status.success() {
-        text_of(helped.stdout).map_err(ToolError::Scratch)
+        shown_text(helped.stdout).map_err(ToolError::Scratch)
     } else {
         let output = place.secrets().essence(&helped.stderr);
         Err(not_readable(format!(

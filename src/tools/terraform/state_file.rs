@@ -97,7 +97,7 @@ pub(super) fn misread(error: &serde_json::Error) -> String {
 }
 
 /// The text of a state that a program has shown.
-pub(super) fn text_of(shown: File) -> io::Result<String> {
+pub(super) fn shown_text(shown: File) -> io::Result<String> {
     // One that grows by itself takes twice as much.
     let length = shown.metadata()?.len().min(MOST_OF_A_STATE);
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());

@@ -16,7 +16,7 @@ use super::helper::helper_command;
 use super::opentofu::is_of_terraform;
 use super::place::Terraform;
 use super::precedence::{serial_to_store, step};
-use super::state_file::{StateFile, is_encrypted, lowered, text_of, with_serial};
+use super::state_file::{StateFile, is_encrypted, lowered, shown_text, with_serial};
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 use crate::tools::quoted::quoted;
@@ -160,7 +160,7 @@ impl Terraform {
 
     async fn pull<H: Host>(&self, host: &H, desk: &Desk<'_, H>) -> Result<StateFile, ToolError> {
         let shown = desk.pull(host, LIMIT_OF_A_CALL).await?;
-        let text = shown.map_or(Ok(String::new()), text_of);
+        let text = shown.map_or(Ok(String::new()), shown_text);
         let text = text.map_err(ToolError::Scratch)?;
         StateFile::read(&text).map_err(|reason| unreadable(self, &reason))
     }
