@@ -140,7 +140,7 @@ fn a_full_directory_for_temporary_files_is_named_and_no_lock_is_said_to_be_free(
     let gate = project.gate("a.gate");
     gate.wait_until_reached();
     let lock = project.store.lock_id();
-    let deploy = Softstop::deploy_by(&project, &ANOTHER_USER)
+    let deploy = Softstop::deploy_by(&project, &starter)
         .in_step(&Step::of_a_new_pipeline())
         .env("TMPDIR", &full)
         .script("id -un");
