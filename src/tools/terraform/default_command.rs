@@ -122,23 +122,14 @@ pub(super) fn readable(plan: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use super::super::opentofu::tests::script;
     use super::*;
-
-    /// Written by another process: a program that another test's fork still has open for writing cannot
-    /// be started.
-    const WRITE: &str =
-        r#"printf '#!/bin/sh\necho "$1 ${TF_WORKSPACE-unset}"\n' >"$0" && chmod +x "$0""#;
 
     #[test]
     fn the_workspace_reaches_every_call_but_an_init_that_needs_none() {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("terraform");
-        let written = Command::new("/bin/sh")
-            .arg("-c")
-            .arg(WRITE)
-            .arg(&program)
-            .status();
-        assert!(written.unwrap().success());
+        script(&program, r#"echo "$1 ${TF_WORKSPACE-unset}""#);
         let said = |needs_workspace| {
             let setup = Setup {
                 binary: &program,

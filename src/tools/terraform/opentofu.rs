@@ -90,17 +90,26 @@ fn said_in_time(mut child: Child) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+pub(super) mod tests {
+    use std::os::unix::fs::symlink;
     use std::path::PathBuf;
+    use std::process::Command;
 
     use super::*;
+
+    /// Makes a program of these lines. Another process writes it: a program that somebody has open for
+    /// writing cannot be started, and what another test starts just then would have our file open, too.
+    pub(in super::super) fn script(program: &Path, lines: &str) {
+        const WRITE: &str = r#"printf '#!/bin/sh\n%s\n' "$1" >"$0" && chmod +x "$0""#;
+        let mut shell = Command::new("/bin/sh");
+        let written = shell.arg("-c").arg(WRITE).arg(program).arg(lines).status();
+        assert!(written.unwrap().success());
+    }
 
     /// A program of this name that says this.
     fn saying(scratch: &Path, name: &str, text: &str) -> PathBuf {
         let program = scratch.join(name);
-        fs::write(&program, format!("#!/bin/sh\necho '{text}'\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        script(&program, &format!("echo '{text}'"));
         program
     }
 
