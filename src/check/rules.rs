@@ -16,6 +16,9 @@ use crate::pipelines::releases;
 /// What `docker stop` gives before it kills.
 const GIVEN_BY_DOCKER: Duration = Duration::from_secs(10);
 
+/// How many characters of conditions are read in a file at most, for each pipeline that they are about.
+const MOST_READ: usize = 1 << 26;
+
 /// Applies all rules. What several pipelines share by an alias is said once.
 pub(super) fn find(pipelines: &Pipelines) -> Vec<Remark> {
     let mut findings = Vec::new();
@@ -309,11 +312,13 @@ fn triggers(pipelines: &Pipelines, findings: &mut Vec<Remark>) {
         has_softstop.then_some(name)
     });
     let custom: HashSet<&str> = custom.collect();
+    let mut left = MOST_READ;
     for trigger in &pipelines.triggers {
         let started = trigger.pipelines.iter().map(String::as_str);
-        let mut again = started
-            .filter(|name| custom.contains(name))
-            .filter(|name| trigger.can_start_after(name));
+        let mut again = started.filter(|name| custom.contains(name)).filter(|name| {
+            left = left.saturating_sub(trigger.length());
+            left > 0 && trigger.can_start_after(name)
+        });
         if let Some(name) = again.next() {
             findings.push(Remark {
                 position: trigger.position,
@@ -326,5 +331,15 @@ fn triggers(pipelines: &Pipelines, findings: &mut Vec<Remark>) {
                 fix: format!("&& BITBUCKET_TRIGGER_PIPELINE_SELECTOR_PATTERN != {name:?}"),
             });
         }
+    }
+    let first = pipelines.triggers.first();
+    if let Some(first) = first.filter(|_| left == 0) {
+        findings.push(Remark {
+            position: first.position,
+            severity: Severity::Warning,
+            reason: "the conditions here are too long to be read for each pipeline that they start"
+                .into(),
+            fix: "split the file".to_owned(),
+        });
     }
 }

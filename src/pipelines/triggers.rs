@@ -35,6 +35,11 @@ impl Trigger {
         triggers.collect()
     }
 
+    /// How many characters are read to know whether a pipeline can start it.
+    pub(crate) fn length(&self) -> usize {
+        self.condition.len()
+    }
+
     /// Whether the end of this custom pipeline can start it; not where that cannot be read.
     pub(crate) fn can_start_after(&self, pipeline: &str) -> bool {
         let mut condition = Condition {
