@@ -144,7 +144,8 @@ impl Entry {
 mod tests {
     use super::super::past;
     use super::*;
-    use crate::tools::progress::{Begun, Stored};
+    use crate::tools::progress::Begun;
+    use crate::tools::stored::Stored;
 
     fn record(resources: Vec<Resource>) -> Record {
         past::tests::record(resources.into_iter().map(Entry::of).collect())

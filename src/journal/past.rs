@@ -2,7 +2,8 @@
 
 use super::masked::MASK;
 use super::record::{Entry, Record, Stand};
-use crate::tools::progress::{Action, Fate, PlaceName, Resource, Stored, Told};
+use crate::tools::progress::{Action, Fate, PlaceName, Resource, Told};
+use crate::tools::stored::Stored;
 
 impl Entry {
     /// Whether something may exist that no state knows, and that the next deploy would make again.

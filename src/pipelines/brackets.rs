@@ -1,7 +1,5 @@
 //! Which brackets of a script are subshells: behind a pattern of `case`, one stands alone.
 
-use super::shell::Word;
-
 /// Words behind which a command may begin.
 const BEFORE_A_COMMAND: [&str; 7] = ["then", "do", "else", "elif", "if", "{", "!"];
 
@@ -16,10 +14,9 @@ enum Open {
 }
 
 impl Brackets {
-    /// Notices where a `case` begins and ends.
-    pub(super) fn command(&mut self, words: &[Word]) {
-        let mut texts = words.iter().map(|word| word.text.as_str());
-        match texts.find(|text| !BEFORE_A_COMMAND.contains(text)) {
+    /// Notices in the words of a command where a `case` begins and ends.
+    pub(super) fn command<'a>(&mut self, mut words: impl Iterator<Item = &'a str>) {
+        match words.find(|text| !BEFORE_A_COMMAND.contains(text)) {
             Some("case") => self.0.push(Open::Case),
             Some("esac") if self.0.last() == Some(&Open::Case) => {
                 self.0.pop();

@@ -285,7 +285,8 @@ impl Splitter<'_> {
     fn end_command(&mut self, is_piped: bool) {
         self.end_word();
         if let Some((begin, line)) = self.begin.take() {
-            self.brackets.command(&self.words);
+            let words = self.words.iter();
+            self.brackets.command(words.map(|word| word.text.as_str()));
             self.parts.push_back(Part::Command(Command {
                 words: mem::take(&mut self.words),
                 text: self.script[begin..self.at].trim_end().to_owned(),

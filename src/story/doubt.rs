@@ -3,7 +3,7 @@
 use crate::journal::Record;
 use crate::lock::Owner;
 use crate::tools::Tool;
-use crate::tools::progress::Telling;
+use crate::tools::telling::Telling;
 
 /// Whether a journal may mean another state by the name of this place.
 pub(super) fn shares_its_name(place: &Tool) -> bool {

@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 
 use crate::supervisor::{Audience, Listener};
 use crate::tools::Tool;
-use crate::tools::progress::{Reader, Telling, Told};
+use crate::tools::progress::{Reader, Told};
+use crate::tools::telling::Telling;
 
 /// Who hears what the deploy makes. Nobody, where its tool does not tell.
 pub(crate) struct Hearing {

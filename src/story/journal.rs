@@ -16,7 +16,8 @@ pub(super) use crate::story::kept::Whose;
 pub(crate) use crate::story::kept::{Kept, Own};
 use crate::story::repository::repository;
 use crate::tools::Host;
-use crate::tools::progress::{Resource, Stored};
+use crate::tools::progress::Resource;
+use crate::tools::stored::Stored;
 
 /// How long whatever is read may take in all. Nobody waits longer for what may be nothing.
 const LIMIT_TO_READ: Duration = Duration::from_secs(2);

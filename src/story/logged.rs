@@ -10,7 +10,8 @@ use crate::lock::Owner;
 use crate::story::doubt::is_surely_of;
 use crate::story::journal::Journal;
 use crate::story::past::{entries_of, name_of};
-use crate::tools::progress::{Telling, Told};
+use crate::tools::progress::Told;
+use crate::tools::telling::Telling;
 use crate::tools::{Host, Teller, Tool};
 
 /// A deploy whose lock was released, and of which no journal tells.

@@ -2,7 +2,7 @@
 
 use crate::story::remains::{Kind, Left};
 use crate::tools::Tool;
-use crate::tools::progress::Telling;
+use crate::tools::telling::Telling;
 
 /// How many commands for a person are made.
 const COMMANDS: usize = 20;

@@ -8,7 +8,9 @@ use crate::story::doubt::is_surely_of;
 use crate::story::journal::Journal;
 use crate::story::next_steps::next_steps;
 use crate::story::remains::{Kind, Left, listed, names};
-use crate::tools::progress::{Resource, Stored, Telling};
+use crate::tools::progress::Resource;
+use crate::tools::stored::Stored;
+use crate::tools::telling::Telling;
 use crate::tools::{Host, Tool, ToolError};
 
 /// Of how many deploys is said that they may go on.

@@ -5,8 +5,9 @@ use tracing::{info, warn};
 use crate::journal::{Claim, Entry};
 use crate::story::remains::listed;
 use crate::tools::Job;
-use crate::tools::progress::{Action, Fate, Resource, Stored};
+use crate::tools::progress::{Action, Fate, Resource};
 use crate::tools::recovering::{Made, Recovering};
+use crate::tools::stored::Stored;
 
 /// What a deploy does where earlier ones have left something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use super::unfinished::*;
 use crate::journal::{Entry, Meant};
 use crate::tools::Job;
 use crate::tools::fake::{FakePlace, FakeTool, Moments};
-use crate::tools::progress::{Action, Fate, Resource, Stored};
+use crate::tools::progress::{Action, Fate, Resource};
 use crate::tools::recovering::{Change, Made, Planned};
+use crate::tools::stored::Stored;
 
 fn made(address: &str, id: &str) -> Made {
     Made {

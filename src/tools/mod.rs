@@ -14,7 +14,8 @@ pub(crate) mod recovering;
 mod registry;
 mod signing;
 mod state_keeping;
-mod stored;
+pub(crate) mod stored;
+pub(crate) mod telling;
 mod terraform;
 mod wanted;
 

@@ -15,8 +15,8 @@ use crate::story::past::{
     leave_in_doubt, look_back, name_of, open_in, stored_at, tell_in_doubt, tell_way_out,
 };
 use crate::story::stage::Stage;
-use crate::tools::progress::Stored;
 use crate::tools::recovering::Made;
+use crate::tools::stored::Stored;
 use crate::tools::{Locking, Processes, Tool, ToolError};
 
 /// Of how many deploys is said what they have left at other places.

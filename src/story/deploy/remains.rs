@@ -12,8 +12,10 @@ use crate::story::past::name_of;
 use crate::story::remains::{Ended, Heard, Kind, Left, Remains};
 use crate::story::stage::Stage;
 use crate::tools::Tool;
-use crate::tools::progress::{Comparison, PlaceName, Resource, Telling};
+use crate::tools::progress::{PlaceName, Resource};
 use crate::tools::recovering::Made;
+use crate::tools::stored::Comparison;
+use crate::tools::telling::Telling;
 
 impl<S: Stage> Story<'_, S> {
     /// What a deploy has left that has ended well, or not.

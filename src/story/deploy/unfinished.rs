@@ -12,8 +12,10 @@ use crate::journal::{Entry, Past, Record, Stand};
 use crate::story::doubt::{is_surely_of, shares_its_name};
 use crate::story::stage::Stage;
 use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made, tell_of_claims};
-use crate::tools::progress::{Action, Resource, Stored, Telling};
+use crate::tools::progress::{Action, Resource};
 use crate::tools::recovering::{Draft, Made, Recovering};
+use crate::tools::stored::Stored;
+use crate::tools::telling::Telling;
 use crate::tools::{Tool, ToolError};
 
 /// For how many resources is printed what brings them into the state: a screen has 30 lines.

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::journal::{Entry, PlaceName, Record, Stand};
-use crate::tools::progress::{Fate, Resource, Stored, Told};
+use crate::tools::progress::{Fate, Resource, Told};
+use crate::tools::stored::Stored;
 
 /// A commit before that of the pipeline.
 pub(super) const EARLIER: &str = "fedcba9876543210fedcba9876543210fedcba98";

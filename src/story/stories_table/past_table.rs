@@ -7,8 +7,9 @@ use super::*;
 use crate::journal::Stand;
 use crate::journal::fake::SECRET;
 use crate::tools::Job;
-use crate::tools::progress::{Action, Fate, Resource, Stored};
+use crate::tools::progress::{Action, Fate, Resource};
 use crate::tools::recovering::{Change, Planned};
+use crate::tools::stored::Stored;
 
 /// What a plan does with what was made, which is all that there is.
 fn planned(action: Option<Action>, imported: Option<&str>) -> Planned {

@@ -35,11 +35,12 @@ use crate::tools::host::Host;
 use crate::tools::job::Job;
 use crate::tools::locking::Locking;
 use crate::tools::processes::{Prepared, Processes, Purpose, Sighting};
-use crate::tools::progress::{PlaceName, Reader, Telling};
+use crate::tools::progress::{PlaceName, Reader};
 use crate::tools::quoted::quoted;
 use crate::tools::recovering::{Draft, LaidOut, Made, Planned, Recovering, Step};
 use crate::tools::signing::Signing;
 use crate::tools::state_keeping::{StateKeeping, UnsavedState, Unstored};
+use crate::tools::telling::Telling;
 
 /// How long a command of ours waits for a lock at the least: the look of another run may hold it just now
 /// (`the_look_of_another_run_fails_no_deploy`).

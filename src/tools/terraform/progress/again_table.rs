@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::progress_table::{find, is, read};
-use crate::tools::progress::{Action, Fate, Stored};
+use crate::tools::progress::{Action, Fate};
+use crate::tools::stored::Stored;
 
 /// In `terraform apply || terraform apply`.
 #[test]
