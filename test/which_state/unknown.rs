@@ -66,7 +66,7 @@ fn a_workspace_that_is_misspelt_is_unknown_and_not_made_and_a_new_one_is_deploye
 /// `init` makes the state of the workspace that it finds, and a look must find the one that is asked about.
 #[test]
 fn a_look_at_another_workspace_makes_no_default_state() {
-    each(&[Kind::Gcs, Kind::Kubernetes], |kind| {
+    each(&[Kind::Gcs], |kind| {
         let mut project = Project::new(kind, &thing("a", ""));
         project.store.workspace = "blue";
         // The default command sets the default workspace up.
