@@ -81,23 +81,18 @@ impl Hearing {
 
     /// The same where nobody asks again.
     pub(crate) fn take_told(&self) -> Told {
-        let reader = self.heard.reader.as_ref();
-        let reader = reader.map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));
-        reader.map_or_else(Told::default, |mut reader| reader.take_told())
+        self.heard.ask(Reader::take_told)
     }
 
     /// Forgets what was heard: it was of another run than the one that comes.
     pub(crate) fn forget(&self) {
-        if let Some(reader) = &self.heard.reader {
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            reader.forget();
-        }
+        self.heard.ask(Reader::forget);
     }
 }
 
 impl HeardSoFar {
     pub(crate) fn told(&self) -> Told {
-        self.ask(Reader::told)
+        self.ask(|reader| reader.told())
     }
 
     /// The same, with no more resources than so many where all are of one unit.
@@ -105,9 +100,9 @@ impl HeardSoFar {
         self.ask(|reader| reader.told_in_short(most))
     }
 
-    fn ask(&self, question: impl FnOnce(&dyn Reader) -> Told) -> Told {
+    fn ask<A: Default>(&self, question: impl FnOnce(&mut (dyn Reader + 'static)) -> A) -> A {
         let reader = self.reader.as_ref();
         let reader = reader.map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));
-        reader.map_or_else(Told::default, |reader| question(&*reader))
+        reader.map_or_else(A::default, |mut reader| question(&mut *reader))
     }
 }

@@ -87,7 +87,8 @@ impl Supervisor {
             stdout,
             stderr,
         } = self.run_until(end, command, limit).await?;
-        let stdout = read_back(stdout).map_err(|source| HelperError::Output { program, source })?;
+        let stdout = text_of_output(stdout, OUTPUT_LIMIT)
+            .map_err(|source| HelperError::Output { program, source })?;
         Ok(Helped {
             status,
             stdout,
@@ -136,7 +137,7 @@ impl Supervisor {
         Ok(Helped {
             status,
             stdout,
-            stderr: read_back(stderr).map_err(output_error)?,
+            stderr: text_of_output(stderr, OUTPUT_LIMIT).map_err(output_error)?,
         })
     }
 
@@ -176,10 +177,13 @@ impl Supervisor {
     }
 }
 
-fn read_back(mut file: File) -> io::Result<String> {
-    let mut bytes = Vec::new();
+/// The output in this file, as far as so much of it is wanted.
+pub(crate) fn text_of_output(mut file: File, limit: u64) -> io::Result<String> {
+    // One that grows by itself takes twice as much, and a state may be large.
+    let length = file.metadata()?.len().min(limit);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     file.rewind()?;
-    file.take(OUTPUT_LIMIT).read_to_end(&mut bytes)?;
+    file.take(limit).read_to_end(&mut bytes)?;
     let text = String::from_utf8(bytes);
     Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }

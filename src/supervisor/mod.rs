@@ -37,7 +37,7 @@ pub(crate) use budget::{Cost, Phase, Reserve};
 pub(crate) use first_process::shell_in_between;
 pub(crate) use grounds::Grounds;
 pub(crate) use guard::{Guarded, guarded};
-pub(crate) use helper::{Helped, HelperError};
+pub(crate) use helper::{Helped, HelperError, text_of_output};
 pub(crate) use kernel::set_variable;
 pub(crate) use limits::ensure_files;
 pub(crate) use lines::{Audience, Listener};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::quoted_text::escaped;
+use crate::supervisor::text_of_output;
 
 /// How long a state may be that is read.
 pub(super) const MOST_OF_A_STATE: u64 = 64 * 1024 * 1024;
@@ -98,12 +99,7 @@ pub(super) fn misread(error: &serde_json::Error) -> String {
 
 /// The text of a state that a program has shown.
 pub(super) fn shown_text(shown: File) -> io::Result<String> {
-    // One that grows by itself takes twice as much.
-    let length = shown.metadata()?.len().min(MOST_OF_A_STATE);
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    shown.take(MOST_OF_A_STATE).read_to_end(&mut bytes)?;
-    let text = String::from_utf8(bytes);
-    Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    text_of_output(shown, MOST_OF_A_STATE)
 }
 
 impl StateVersion {

@@ -1,24 +1,26 @@
 //! What the ledger tells to whoever asks: all of it, or what is most needed of it.
 
 use std::cmp::Reverse;
+use std::mem;
 
 use super::{Entry, Key, Ledger};
 use crate::tools::progress::{Action, Fate, Resource, Told};
 
 impl Ledger {
     pub(in super::super) fn told(&self) -> Told {
-        Told {
-            resources: self.entries.iter().map(copied).collect(),
-            dropped: self.dropped + self.dropped_plans,
-            has_plan: self.has_plan,
-            is_unended: !self.uncounted.is_empty(),
-        }
+        self.with(self.entries.iter().map(copied).collect(), 0)
     }
 
-    pub(in super::super) fn into_told(self) -> Told {
+    pub(in super::super) fn into_told(mut self) -> Told {
+        let entries = mem::take(&mut self.entries);
+        self.with(entries.into_iter().map(resource).collect(), 0)
+    }
+
+    /// What is told of these resources, and that so many more were left out.
+    fn with(&self, resources: Vec<Resource>, more: usize) -> Told {
         Told {
-            resources: self.entries.into_iter().map(resource).collect(),
-            dropped: self.dropped + self.dropped_plans,
+            resources,
+            dropped: self.dropped + self.dropped_plans + more,
             has_plan: self.has_plan,
             is_unended: !self.uncounted.is_empty(),
         }
@@ -44,12 +46,7 @@ impl Ledger {
             entries.truncate(most);
             entries.sort_unstable_by_key(|(key, _)| *key);
         }
-        Told {
-            resources: entries.into_iter().map(copied).collect(),
-            dropped: self.dropped + self.dropped_plans + more,
-            has_plan: self.has_plan,
-            is_unended: !self.uncounted.is_empty(),
-        }
+        self.with(entries.into_iter().map(copied).collect(), more)
     }
 
     /// They are in the order of their units.
