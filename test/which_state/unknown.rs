@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{TOLD, expect_lock, in_terraform};
 use crate::support::project::thing;
-use crate::support::{Finished, Kind, Project, Softstop, Step, each};
+use crate::support::{Finished, Kind, Program, Project, Softstop, Step, each};
 
 /// The state of each place, by the status.
 #[track_caller]
@@ -66,13 +66,17 @@ fn a_workspace_that_is_misspelt_is_unknown_and_not_made_and_a_new_one_is_deploye
 /// `init` makes the state of the workspace that it finds, and a look must find the one that is asked about.
 #[test]
 fn a_look_at_another_workspace_makes_no_default_state() {
-    each(&[Kind::Gcs], |kind| {
-        let mut project = Project::new(kind, &thing("a", ""));
+    let rows = [Kind::Gcs, Kind::Kubernetes].map(|kind| Program::ALL.map(|one| (one, kind)));
+    each(rows.as_flattened(), |(program, kind)| {
+        let mut project = Project::of(program, kind, &thing("a", ""));
         project.store.workspace = "blue";
+        let tool = program.path();
         // The default command sets the default workspace up.
         let deploy = Softstop::deploy(&project)
             .env("SOFTSTOP_WORKSPACE", "blue")
-            .script("terraform init -input=false; terraform apply -auto-approve")
+            .script(&format!(
+                "{tool} init -input=false; {tool} apply -auto-approve"
+            ))
             .env("AFTER_SCRIPT", TOLD)
             .finish();
         deploy.expect_code(0);
@@ -82,7 +86,7 @@ fn a_look_at_another_workspace_makes_no_default_state() {
         assert_eq!(states(&status), ["free"], "{status}");
         assert_eq!(project.store.resources(), ["a"]);
         let default = project.store.of_workspace("default").state();
-        assert_eq!(default, None, "{kind:?}");
+        assert_eq!(default, None, "{program:?} {kind:?}");
     });
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Known {
     pub(super) is_flat: bool,
     /// Whether whatever opens the state makes an empty one where there is none, `force-unlock` too.
     pub(super) is_made_by_asking: bool,
-    /// Its nested blocks, which are kept as empty lists where they are not given.
+    /// Its nested blocks.
     pub(super) blocks: &'static [&'static str],
     /// Settings that keep Terraform from making what is not there, with the variables that give them.
     pub(super) without_making: &'static [(&'static str, &'static str)],

@@ -123,12 +123,16 @@ impl<'a, H: Host> LockView<'a, H> {
     ///
     /// Terraform takes it where it equals the backend block, setting by setting, whatever the hash.
     fn write_initialised(&self) -> io::Result<()> {
-        let kept = json!({
+        let kept = self.backend.kept(self.place.is_opentofu);
+        let initialised = json!({
             "version": 3,
-            "backend": {"type": self.backend.kind, "config": self.backend.kept(), "hash": 0},
+            "backend": {"type": self.backend.kind, "config": kept, "hash": 0},
         });
         fs::create_dir(self.shadow.directory.join(".terraform"))?;
-        fs::write(self.shadow.directory.join(INITIALISED), kept.to_string())
+        fs::write(
+            self.shadow.directory.join(INITIALISED),
+            initialised.to_string(),
+        )
     }
 
     pub(super) async fn initialise(&self) -> Result<Backend, ToolError> {

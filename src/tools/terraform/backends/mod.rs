@@ -141,10 +141,13 @@ impl Backend {
         Known::of(&self.kind)
     }
 
-    /// The settings as `init` keeps them.
-    pub(super) fn kept(&self) -> Map<String, Value> {
+    /// The settings as `init` of one of the two programs keeps them: of a nested block that is not given,
+    /// Terraform keeps nothing and OpenTofu an empty list, and each refuses what the other one keeps
+    /// (`a_look_at_another_workspace_makes_no_default_state`).
+    pub(super) fn kept(&self, is_opentofu: bool) -> Map<String, Value> {
         let mut kept = self.settings.clone();
-        for block in self.known().map_or(&[][..], |known| known.blocks) {
+        let blocks = self.known().filter(|_| is_opentofu);
+        for block in blocks.map_or(&[][..], |known| known.blocks) {
             kept.entry(*block)
                 .or_insert_with(|| Value::Array(Vec::new()));
         }
