@@ -95,6 +95,7 @@ impl<'a, H: Host> Inquiry<'a, H> {
                 Some(holder) => self.siblings(&holder.owner),
                 None => Siblings::Open { reason: None },
             },
+            began: self.began,
             sighting: match &holder {
                 _ if self.is_own_look(lock, &signature) => Presence::Alive(Life::OwnLook),
                 Some(holder) => self.look_for(tool, holder, &signature).await,

@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::pipelines::PIPELINES_FILE;
 use crate::support::{Answer, Bitbucket, Kind, Project, Softstop, Step, each};
 
@@ -138,17 +140,41 @@ fn a_lock_of_a_later_run_is_left_alone() {
 }
 
 #[test]
+fn a_lock_that_a_sibling_takes_since_a_release_began_is_not_left_behind() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::orphaned(Kind::HttpLax, &step);
+    let mut lock: Value = serde_json::from_str(&project.store.lock().unwrap()).unwrap();
+    lock["Created"] = "2999-11-22T21:56:25.422332792Z".into();
+    project.store.set_lock(&lock);
+    let finished = Softstop::release(&project)
+        .in_step(&step.sibling())
+        .finish();
+    finished
+        .expect_code(3)
+        .expect_said("nothing says that it was taken before this run began");
+    assert_eq!(
+        project.store.lock_id(),
+        lock["ID"].as_str().map(str::to_owned)
+    );
+}
+
+#[test]
 fn without_a_pipelines_file_that_shows_it_only_bitbucket_proves_that_a_sibling_is_over() {
     let beside = PIPELINES_FILE.replace(
         "- final:",
         "- parallel: [step: {script: [softstop release]}]\n    - final:",
     );
     let hidden = PIPELINES_FILE.replace("{MODE: \"release\"}", "{MODE: \"status\"}");
+    let by_hand = PIPELINES_FILE.replace(
+        "- final:",
+        "- step: {trigger: manual, script: [make]}\n    - final:",
+    );
     let imported = format!("{PIPELINES_FILE}  custom:\n    other: {{import: shared@main:other}}\n");
     let rows = [
         (Some(&*beside), "a release in a parallel group, in line 6"),
         (Some(&*hidden), "shows no release"),
         (Some(&*imported), "imports pipelines"),
+        (Some(&*by_hand), "in line 6 that a person starts"),
         (Some("pipelines: ["), "no YAML that can be read"),
         (None, "cannot be read"),
     ];

@@ -24,6 +24,7 @@ pub(super) fn find(pipelines: &Pipelines) -> Vec<Remark> {
     let mut findings = Vec::new();
     for pipeline in &pipelines.all {
         place_of_final(pipeline, &mut findings);
+        findings.extend(beside_people(pipeline));
         for step in pipeline.all_steps() {
             for call in &step.calls {
                 findings.extend(bare(step, call));
@@ -129,6 +130,30 @@ fn beside_others(step: &Step, call: &Call) -> Option<Remark> {
     })
 }
 
+/// `final:` runs at every pause, so whoever starts a step then starts it beside that.
+fn beside_people(pipeline: &Pipeline) -> impl Iterator<Item = Remark> {
+    let by_hand = pipeline.by_hand.into_iter();
+    by_hand.flat_map(|by_hand| {
+        let calls = pipeline.finals.iter().flat_map(|last| &last.step.calls);
+        // What an image of one's own finds in its environment, the file does not tell.
+        let unsure = calls.filter(|call| {
+            matches!(&call.what, What::Release(softstop)
+                if !softstop.has_token && matches!(softstop.means, Means::Pipe { .. }))
+        });
+        unsure.map(move |call| Remark {
+            position: call.position,
+            severity: Severity::Warning,
+            reason: format!(
+                "somebody may start what is `trigger: manual` (line {}) while this release runs, so \
+                 only Bitbucket can tell it what is over; give it a token, such as:",
+                by_hand.line
+            )
+            .into(),
+            fix: "BITBUCKET_ACCESS_TOKEN: $BITBUCKET_ACCESS_TOKEN".to_owned(),
+        })
+    })
+}
+
 /// A release knows by the clone which state is meant, and whether it runs alone.
 fn without_clone(step: &Step, call: &Call) -> Option<Remark> {
     let clone = step.clone.filter(|clone| !clone.is_there)?;
@@ -168,7 +193,7 @@ fn time_limit(step: &Step, call: &Call) -> Option<Remark> {
     let limit = step.time_limit.as_ref()?;
     let text = &softstop.grace_period.as_ref()?.text;
     let period = variables::duration(text).ok()?;
-    (period >= Duration::from_secs(limit.minutes * 60)).then(|| Remark {
+    (period >= Duration::from_secs(limit.minutes.saturating_mul(60))).then(|| Remark {
         position: limit.position,
         severity: Severity::Warning,
         reason: format!(

@@ -1,4 +1,4 @@
-use super::rules_table::expect;
+use super::rules_table::{PIPE, expect, pipeline, released};
 
 fn parallel(first: &str, second: &str) -> String {
     format!(
@@ -102,4 +102,17 @@ pipelines:
             "31:5 the pipeline `pull-requests: **`",
         ],
     );
+}
+
+#[test]
+fn a_release_beside_a_step_that_a_person_starts_needs_a_token() {
+    let file = |token: &str| {
+        let by_hand = "    - step:\n        trigger: manual\n        script: [make]\n";
+        pipeline(PIPE, &format!("{by_hand}{}", released(token)))
+    };
+    expect(
+        &file(""),
+        &["(11:13 somebody may start what is `trigger: manual` (line 7)"],
+    );
+    expect(&file("              BITBUCKET_ACCESS_TOKEN: $TOKEN\n"), &[]);
 }

@@ -270,8 +270,10 @@ fn a_grace_period_has_to_end_before_the_step_does() {
         &own,
         &["(5:19 the step may run for 10 min", "(7:13 GRACE_PERIOD"],
     );
-    let longer = own.replace("max-time: 10", "max-time: 11");
-    expect(&longer, &["(7:13 GRACE_PERIOD"]);
+    for longer in ["11", "400000000000000000"] {
+        let longer = own.replace("max-time: 10", &format!("max-time: {longer}"));
+        expect(&longer, &["(7:13 GRACE_PERIOD"]);
+    }
     let options = format!("options: {{max-time: 3}}\n{deploy}");
     expect(
         &options,

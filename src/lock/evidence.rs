@@ -1,5 +1,7 @@
 //! What is known of the holder of a lock.
 
+use jiff::Timestamp;
+
 use super::owner::Owner;
 use super::reasons::{Doubt, Life};
 use super::step::StepReport;
@@ -14,6 +16,8 @@ pub(crate) struct Evidence<'a> {
     /// The step that asks, where a step does.
     pub(crate) asker: Option<&'a Owner>,
     pub(crate) siblings: Siblings,
+    /// When whoever asks began to.
+    pub(crate) began: Timestamp,
     pub(crate) sighting: Presence,
 }
 

@@ -34,9 +34,9 @@ pub(crate) fn judge(lock: &LockInfo, evidence: &Evidence, answer: &Answer) -> Ve
         return Verdict::Refuse(Doubt::NoBuild);
     };
     let verdict = match answer {
-        Answer::NoToken => judge_by_order(&owner, evidence, None),
+        Answer::NoToken => judge_by_order(lock, &owner, evidence, None),
         Answer::Silence { reason, was_asked } => {
-            judge_by_order(&owner, evidence, Some((reason, *was_asked)))
+            judge_by_order(lock, &owner, evidence, Some((reason, *was_asked)))
         }
         Answer::Unusable { reason } => Verdict::Refuse(Doubt::NoAnswer {
             reason: reason.clone(),
@@ -82,11 +82,26 @@ pub(crate) fn judge_unasked(lock: &LockInfo, evidence: &Evidence) -> Option<Verd
 
 /// Concludes from the order of steps where Bitbucket has kept silent, for this reason, or had
 /// nobody to ask.
-fn judge_by_order(owner: &Owner, evidence: &Evidence, silence: Option<(&String, bool)>) -> Verdict {
+///
+/// A step that a person starts or resumes may begin after whoever asks: the pipeline has not left it
+/// behind.
+fn judge_by_order(
+    lock: &LockInfo,
+    owner: &Owner,
+    evidence: &Evidence,
+    silence: Option<(&String, bool)>,
+) -> Verdict {
     let is_sibling = evidence
         .asker
         .is_some_and(|asker| owner.is_in_pipeline_of(asker) && !owner.is_step_of(asker));
-    match (&evidence.siblings, silence) {
+    let was_here_before = lock.created.is_some_and(|created| created < evidence.began);
+    let siblings = match &evidence.siblings {
+        Siblings::Over if !was_here_before => &Siblings::Open {
+            reason: Some("nothing says that it was taken before this run began".to_owned()),
+        },
+        siblings => siblings,
+    };
+    match (siblings, silence) {
         (Siblings::Over, silence) if is_sibling => Verdict::Release(Proof::PipelineMovedOn {
             silence: silence.map(|(reason, _)| reason.clone()),
         }),

@@ -100,11 +100,13 @@ proptest! {
     fn nothing_is_released_without_a_proof(
         who in any_who(), created in prop::option::of((-200_i64..200).prop_map(at)),
         signature in any_who(), asker in any_asker(), siblings_are_over in any::<bool>(),
+        began in (-200_i64..200).prop_map(at),
         others in any_others(), sighting in any_sighting(), answer in any_answer(),
     ) {
         let lock = LockInfo { created, ..lock(&who) };
         let evidence = Evidence {
-            signature: &signature, asker: asker.as_ref(), others, sighting: sighting.clone(),
+            signature: &signature, asker: asker.as_ref(), others, began,
+            sighting: sighting.clone(),
             siblings: if siblings_are_over { Siblings::Over } else { OPEN },
         };
         let holder = Holder::of(&lock).map(|holder| holder.owner);
@@ -115,7 +117,7 @@ proptest! {
             match asker {
                 Some(asker) if asker.run() < holder.run() => false,
                 Some(asker) if asker.step() == holder.step() => asker.run() > holder.run(),
-                Some(_) if siblings_are_over => {
+                Some(_) if siblings_are_over && created.is_some_and(|created| created < began) => {
                     let is_silent = matches!(answer, Answer::NoToken | Answer::Silence { .. });
                     is_silent || proves(&answer, &holder, created)
                 }

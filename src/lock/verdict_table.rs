@@ -61,6 +61,7 @@ pub(super) fn nothing() -> Evidence<'static> {
         signature: "root@vm",
         asker: None,
         siblings: OPEN,
+        began: at(5),
         others: Others::Hidden,
         sighting: Presence::Nothing,
     }
@@ -144,6 +145,32 @@ fn the_final_step_frees_what_its_own_pipeline_has_left() {
         asked_by(&sibling(), Siblings::Over),
         Verdict::Release(Proof::PipelineMovedOn { silence: None })
     );
+}
+
+#[test]
+fn a_sibling_that_took_its_lock_since_is_not_left_behind() {
+    let asker = sibling();
+    let silence = Answer::Silence {
+        reason: "429".to_owned(),
+        was_asked: true,
+    };
+    for created in [Some(at(5)), Some(at(6)), None] {
+        let lock = LockInfo {
+            created,
+            ..stamped()
+        };
+        let evidence = Evidence {
+            asker: Some(&asker),
+            siblings: Siblings::Over,
+            ..nothing()
+        };
+        let verdict = judge(&lock, &evidence, &Answer::NoToken);
+        let Verdict::Refuse(Doubt::NoToken { order: Some(_) }) = verdict else {
+            panic!("{created:?}: {verdict:?}");
+        };
+        let verdict = judge(&lock, &evidence, &silence);
+        assert!(matches!(verdict, Verdict::Refuse(Doubt::NoAnswer { .. })));
+    }
 }
 
 #[test]
@@ -258,6 +285,7 @@ fn a_holder_that_was_seen_beats_every_proof() {
                 signature: &format!("{STAMP}@{HOST}"),
                 others: Others::Impossible,
                 sighting: sighting.clone(),
+                ..nothing()
             };
             let answer = answered(step("COMPLETED", Some("STOPPED")));
             assert_eq!(judge(&stamped(), &evidence, &answer), expected);

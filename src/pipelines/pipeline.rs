@@ -5,9 +5,9 @@ use std::rc::Rc;
 use super::calls::{Call, Softstop, What};
 use super::credentials::Credentials;
 use super::document::{Entry, Node, Position};
-use super::script;
 use super::target::Target;
 use super::triggers::Trigger;
+use super::{releases, script};
 
 /// What `final:` may not have.
 const FORBIDDEN: [&str; 2] = ["deployment", "fail-fast"];
@@ -30,6 +30,8 @@ pub(crate) struct Pipeline {
     pub(crate) column: u32,
     /// Custom pipelines have none, by Bitbucket's schema.
     pub(crate) can_have_final: bool,
+    /// The first thing in it that a person starts.
+    pub(crate) by_hand: Option<Position>,
     pub(crate) steps: Vec<Step>,
     pub(crate) finals: Vec<Final>,
 }
@@ -149,6 +151,7 @@ impl Pipelines {
             position: entry.position,
             column: entry.value.position.column,
             can_have_final,
+            by_hand: releases::started_by_hand(&entry.value),
             steps: Vec::new(),
             finals: Vec::new(),
         };

@@ -25,6 +25,11 @@ pub(crate) enum Distrust {
     Imported,
     #[error("the pipelines file of the clone has a release in a parallel group, in line {line}")]
     InParallel { line: u32 },
+    #[error(
+        "the pipelines file of the clone has something in line {line} that a person starts, and that may \
+         be while a release in `final:` runs"
+    )]
+    ByHand { line: u32 },
     #[error("the pipelines file of the clone shows no release in a pipeline of this kind")]
     NoRelease,
 }
@@ -39,7 +44,8 @@ enum Release {
 }
 
 /// Whether `file` shows a release in one of `sections`, in `final:` or in a step that runs alone,
-/// and no parallel group holds one anywhere in the file.
+/// no parallel group holds one anywhere in the file, and nobody starts a step beside `final:`, which runs
+/// at every pause.
 pub(crate) fn run_alone(file: &Path, sections: &[&str]) -> Result<(), Distrust> {
     let text = text(file)?;
     let root = document::read(&text).map_err(|reason| Distrust::NotYaml(reason.to_string()))?;
@@ -47,18 +53,38 @@ pub(crate) fn run_alone(file: &Path, sections: &[&str]) -> Result<(), Distrust> 
         return Err(Distrust::InParallel { line });
     }
     let entries = root.get("pipelines").map(Node::entries).unwrap_or_default();
-    let of_this_kind = || {
-        let entries = entries.iter();
-        entries.filter(|entry| sections.contains(&&*entry.key))
+    let of_this_kind: Vec<&Node> = entries
+        .iter()
+        .filter(|entry| sections.contains(&&*entry.key))
+        .map(|entry| &*entry.value)
+        .collect();
+    let below_these = |keys| {
+        of_this_kind
+            .iter()
+            .flat_map(move |node| outermost(node, keys))
     };
-    if of_this_kind().any(|entry| imports(&entry.value)) {
+    if below_these(&["import"]).next().is_some() {
         return Err(Distrust::Imported);
     }
-    if of_this_kind().any(|entry| below(&entry.value) == Release::Yes) {
+    let by_hand = of_this_kind.iter().find_map(|node| started_by_hand(node));
+    let mut finals = below_these(&["final"]).map(|entry| below(&entry.value));
+    if let Some(Position { line, .. }) = by_hand
+        && finals.any(|release| release > Release::No)
+    {
+        return Err(Distrust::ByHand { line });
+    }
+    if of_this_kind.iter().any(|node| below(node) == Release::Yes) {
         Ok(())
     } else {
         Err(Distrust::NoRelease)
     }
+}
+
+/// Where the first step or stage below stands that a person may start.
+pub(crate) fn started_by_hand(node: &Node) -> Option<Position> {
+    let triggers = outermost(node, &["trigger"]).into_iter();
+    let mut by_hand = triggers.filter(|trigger| trigger.value.text() != Some("automatic"));
+    by_hand.next().map(|trigger| trigger.position)
 }
 
 fn text(file: &Path) -> io::Result<String> {
@@ -97,17 +123,20 @@ pub(crate) fn perhaps_in_parallel(root: &Node) -> Vec<Position> {
 
 /// The parallel groups below; what is in one is that group's.
 fn groups(node: &Node) -> Vec<&Entry> {
-    let in_entries = node.entries().iter().flat_map(|entry| match &*entry.key {
-        "parallel" => vec![entry],
-        _ => groups(&entry.value),
-    });
-    let in_items = node.items().iter().flat_map(|item| groups(item));
-    in_entries.chain(in_items).collect()
+    outermost(node, &["parallel"])
 }
 
-fn imports(node: &Node) -> bool {
-    let mut entries = node.entries().iter();
-    entries.any(|entry| &*entry.key == "import" || imports(&entry.value))
+/// The entries below that have one of these keys, and none of those within them.
+fn outermost<'a>(node: &'a Node, keys: &[&str]) -> Vec<&'a Entry> {
+    let in_entries = node.entries().iter().flat_map(|entry| {
+        if keys.contains(&&*entry.key) {
+            vec![entry]
+        } else {
+            outermost(&entry.value, keys)
+        }
+    });
+    let in_items = node.items().iter().flat_map(|item| outermost(item, keys));
+    in_entries.chain(in_items).collect()
 }
 
 /// What the scripts of all steps below hold.
@@ -117,12 +146,8 @@ fn below(node: &Node) -> Release {
 }
 
 fn scripts(node: &Node) -> Vec<&Node> {
-    let in_entries = node.entries().iter().flat_map(|entry| match &*entry.key {
-        "script" | "after-script" => vec![&*entry.value],
-        _ => scripts(&entry.value),
-    });
-    let in_items = node.items().iter().flat_map(|item| scripts(item));
-    in_entries.chain(in_items).collect()
+    let scripts = outermost(node, &["script", "after-script"]).into_iter();
+    scripts.map(|entry| &*entry.value).collect()
 }
 
 fn script(script: &Node) -> Release {
@@ -263,6 +288,23 @@ mod tests {
             let group = format!("parallel: [step: {{script: [{item}]}}]");
             assert_eq!(said_of(&[&group, FINAL]), "alone", "{item}");
         }
+    }
+
+    #[test]
+    fn a_release_in_final_may_run_beside_a_step_that_a_person_starts() {
+        for by_hand in [
+            "step: {trigger: manual, script: [x]}",
+            "step: {trigger: $WHEN, script: [x]}",
+            "stage: {trigger: manual, steps: [step: {script: [x]}]}",
+            "parallel: [step: {trigger: manual, script: [x]}]",
+        ] {
+            let said = said_of(&["step: {script: [x]}", by_hand, FINAL]);
+            assert!(said.contains("in line 4 that a person starts"), "{said}");
+            let alone = "step: {script: [softstop release]}";
+            assert_eq!(said_of(&[by_hand, alone]), "alone");
+        }
+        let automatic = "step: {trigger: automatic, script: [x]}";
+        assert_eq!(said_of(&[automatic, FINAL]), "alone");
     }
 
     #[test]

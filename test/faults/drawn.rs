@@ -86,6 +86,8 @@ pub(super) enum LastStep {
     HasNoFile,
     /// Its pipelines file has a release in a parallel group.
     HasParallelRelease,
+    /// By its pipelines file, somebody may start a step beside it.
+    HasStepByHand,
 }
 
 /// Who else is after the lock.
@@ -131,13 +133,14 @@ pub(super) const TARGETS: [Target; 6] = [
     Target::Shell,
     Target::Tree,
 ];
-pub(super) const LAST_STEPS: [LastStep; 6] = [
+pub(super) const LAST_STEPS: [LastStep; 7] = [
     LastStep::ByOrder,
     LastStep::ByOrder,
     LastStep::Asks,
     LastStep::Asks,
     LastStep::HasNoFile,
     LastStep::HasParallelRelease,
+    LastStep::HasStepByHand,
 ];
 
 impl Moment {

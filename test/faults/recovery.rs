@@ -28,6 +28,19 @@ const PARALLEL_RELEASE: &str = r#"pipelines:
                 variables: {MODE: "release"}
 "#;
 
+/// Pipelines in which somebody may start a step while `final:` runs.
+const STEP_BY_HAND: &str = r#"pipelines:
+  default:
+    - step:
+        trigger: manual
+        script:
+          - pipe: docker://acme/softstop:1
+    - final:
+        script:
+          - pipe: docker://acme/softstop:1
+            variables: {MODE: "release"}
+"#;
+
 impl Round<'_> {
     pub(super) fn recover_from_another_pipeline(&self) {
         let mut step = Step::of_a_new_pipeline();
@@ -197,7 +210,7 @@ impl Round<'_> {
         match self.plan.last_step {
             LastStep::ByOrder => true,
             LastStep::Asks => !self.plan.answer.vetoes(),
-            LastStep::HasNoFile | LastStep::HasParallelRelease => false,
+            LastStep::HasNoFile | LastStep::HasParallelRelease | LastStep::HasStepByHand => false,
         }
     }
 
@@ -206,6 +219,7 @@ impl Round<'_> {
         match self.plan.last_step {
             LastStep::HasNoFile => fs::remove_file(file).unwrap(),
             LastStep::HasParallelRelease => fs::write(file, PARALLEL_RELEASE).unwrap(),
+            LastStep::HasStepByHand => fs::write(file, STEP_BY_HAND).unwrap(),
             LastStep::ByOrder | LastStep::Asks => {}
         }
     }

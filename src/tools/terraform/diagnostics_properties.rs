@@ -84,6 +84,7 @@ fn is_released_by_the_next_run(lock: &LockInfo) -> bool {
         signature: "",
         asker: Some(&asker),
         siblings: Siblings::Open { reason: None },
+        began: Timestamp::MAX,
         others: Others::Hidden,
         sighting: Presence::Nothing,
     };
