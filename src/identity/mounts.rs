@@ -70,6 +70,17 @@ pub(super) fn is_unique(host: &str, mounts: &str) -> bool {
         })
 }
 
+/// Whether whoever sees these mounts goes by another host name: a container engine has mounted what it is
+/// called, and that is this `name`.
+///
+/// A UTS namespace of its own tells nothing: a new one keeps the name of the old.
+pub(super) fn name_another(host: &str, mounts: &str, name: &str) -> bool {
+    let is_mounted = mounts
+        .lines()
+        .any(|mount| mount.split(' ').nth(MOUNT_POINT) == Some("/etc/hostname"));
+    is_mounted && name.trim() != host
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +115,13 @@ mod tests {
         }
         let elsewhere = MOUNTS.replace("/etc/hostname", "/mnt");
         assert!(!is_unique("d5c1f0a2b3c4", &elsewhere));
+    }
+
+    #[test]
+    fn only_the_name_that_an_engine_has_mounted_is_another_one() {
+        assert!(name_another("vm", MOUNTS, "d5c1f0a2b3c4\n"));
+        assert!(!name_another("d5c1f0a2b3c4", MOUNTS, "d5c1f0a2b3c4\n"));
+        assert!(!name_another("vm", MACHINE_MOUNTS, "d5c1f0a2b3c4\n"));
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::unistd::gethostname;
 
-use super::mounts::{hides_processes, is_unique, sees_the_whole_machine};
+use super::mounts::{hides_processes, is_unique, name_another, sees_the_whole_machine};
 use crate::supervisor::{Process, Programs, Supervisor};
 
 /// What can be said of other deploys that would sign as ours does.
@@ -44,7 +44,7 @@ pub(crate) struct Mark<'a> {
 /// A container that was given a host name, or shares its host's, can have a twin that no look
 /// at /proc will ever show; only a name that was made for this container alone excludes that.
 pub(crate) fn neighbours(supervisor: &Supervisor, tools: &Programs) -> io::Result<Neighbours> {
-    let host = gethostname()?.to_string_lossy().into_owned();
+    let here = Here::new()?;
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     if hides_processes(&mounts) {
         return Ok(Neighbours::Hidden);
@@ -54,10 +54,9 @@ pub(crate) fn neighbours(supervisor: &Supervisor, tools: &Programs) -> io::Resul
         .others()?
         .into_iter()
         .filter(|process| may_be_one_of(process, &family));
-    if is_unique(&host, &mounts) {
-        let here = host_namespace()?;
+    if is_unique(&here.host, &mounts) {
         return Ok(
-            if others.into_iter().any(|process| may_be_in(&process, &here)) {
+            if others.into_iter().any(|process| here.may_have(&process)) {
                 Neighbours::Some
             } else {
                 Neighbours::NonePossible
@@ -86,10 +85,9 @@ pub(crate) fn left_of(
     if hides_processes(&fs::read_to_string("/proc/self/mountinfo")?) {
         return Err(io::Error::other("/proc is mounted with hidepid"));
     }
-    let (family, here) = (family(tools), host_namespace()?);
+    let (family, here) = (family(tools), Here::new()?);
     // Whoever is under another host name cannot have signed as from here.
-    let may_be_it =
-        |process: &Process| may_be_one_of(process, &family) && may_be_in(process, &here);
+    let may_be_it = |process: &Process| may_be_one_of(process, &family) && here.may_have(process);
     let share = |process: Process| match process.environment() {
         Ok(environment) if carries(&environment, deploy) == Some(true) => Left::Somebody,
         Ok(environment) if may_be_it(&process) => {
@@ -110,17 +108,33 @@ pub(crate) fn left_of(
     Ok(shares.max().unwrap_or(Left::Nobody))
 }
 
-/// What all processes share that have our host name.
-fn host_namespace() -> io::Result<PathBuf> {
-    fs::read_link("/proc/self/ns/uts")
+/// What processes share that have our host name.
+struct Here {
+    host: String,
+    namespace: PathBuf,
 }
 
-/// Whether a process has the host name of `namespace`. What is hidden from us may have it; what has
-/// just ended has none.
-fn may_be_in(process: &Process, namespace: &Path) -> bool {
-    match fs::read_link(format!("/proc/{}/ns/uts", process.identity.pid)) {
-        Ok(its) => its == namespace,
-        Err(error) => error.kind() == ErrorKind::PermissionDenied,
+impl Here {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            host: gethostname()?.to_string_lossy().into_owned(),
+            namespace: fs::read_link("/proc/self/ns/uts")?,
+        })
+    }
+
+    /// Whether a process has our host name. What is hidden from us may have it; what has just ended has
+    /// none.
+    fn may_have(&self, process: &Process) -> bool {
+        let of_it = |file| format!("/proc/{}/{file}", process.identity.pid);
+        match fs::read_link(of_it("ns/uts")) {
+            Ok(its) if its == self.namespace => true,
+            Ok(_) => {
+                let mounts = fs::read_to_string(of_it("mountinfo")).unwrap_or_default();
+                let name = fs::read_to_string(of_it("root/etc/hostname"));
+                !name.is_ok_and(|name| name_another(&self.host, &mounts, &name))
+            }
+            Err(error) => error.kind() == ErrorKind::PermissionDenied,
+        }
     }
 }
 
