@@ -24,17 +24,22 @@ impl General {
 fn credentials(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Credentials>, &'static str> {
-    let given = |name| {
-        let value = variables::given(variable(name)).filter(|value| !is_not_replaced(value));
-        value.map(|value| value.trim().to_owned())
-    };
+    let named = |name| variables::given(variable(name)).map(|value| value.trim().to_owned());
+    let given = |name| named(name).filter(|value| !is_not_replaced(value));
     if let Some(token) = given("BITBUCKET_ACCESS_TOKEN") {
         return Ok(Some(Credentials::AccessToken(SecretString::from(token))));
     }
-    match (
-        given("ATLASSIAN_ACCOUNT_EMAIL"),
-        given("ATLASSIAN_API_TOKEN"),
-    ) {
+    let halves = ["ATLASSIAN_ACCOUNT_EMAIL", "ATLASSIAN_API_TOKEN"];
+    // A pipeline may name what is set for another deployment or branch alone.
+    if halves
+        .iter()
+        .filter_map(|name| named(name))
+        .any(|value| is_not_replaced(&value))
+    {
+        return Ok(None);
+    }
+    let [email, token] = halves.map(named);
+    match (email, token) {
         (Some(email), Some(token)) => Ok(Some(Credentials::ApiToken {
             email,
             token: SecretString::from(token),
@@ -79,6 +84,16 @@ mod tests {
             credentials_of(&[email, token, access]),
             Ok(Some(Credentials::AccessToken(_)))
         ));
+    }
+
+    #[test]
+    fn half_of_the_credentials_may_be_set_elsewhere_alone() {
+        let (email, token) = ("ATLASSIAN_ACCOUNT_EMAIL", "ATLASSIAN_API_TOKEN");
+        for (half, other) in [(email, token), (token, email)] {
+            let not_set = format!("${other}");
+            let credentials = credentials_of(&[(half, "x"), (other, &not_set)]);
+            assert!(matches!(credentials, Ok(None)), "{half}");
+        }
     }
 
     #[test]

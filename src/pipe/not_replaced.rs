@@ -9,10 +9,10 @@ use super::variables::Variables;
 
 /// Such a value of a variable of the pipe.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{name} is {value:?}, and no variable of that name is set: set it, or leave {name} out")]
+#[error("{name} {says}, and no variable of that name is set: set it, or leave {name} out")]
 pub(crate) struct NotReplaced {
     name: &'static str,
-    value: String,
+    says: String,
 }
 
 impl NotReplaced {
@@ -27,14 +27,24 @@ impl NotReplaced {
         let values = meant.flat_map(|variable| {
             let name = variables.deciding(variable);
             let listed = variables.list(variable.short()).unwrap_or_default();
-            listed.into_iter().map(move |value| Self { name, value })
+            let left = listed.into_iter().filter_map(|value| what_is_left(&value));
+            left.map(move |says| Self { name, says })
         });
-        let is_left = |value: &Self| {
-            let setting = value.value.split_once('=').map(|(_, setting)| setting);
-            is_not_replaced(&value.value) || setting.is_some_and(is_not_replaced)
-        };
-        values.filter(is_left).collect()
+        values.collect()
     }
+}
+
+/// What such a value says; nothing where it is another one.
+///
+/// The value of a setting may be a secret that begins with `$`, so it is not printed, and counts only as
+/// what names of variables mostly look like.
+fn what_is_left(value: &str) -> Option<String> {
+    if is_not_replaced(value) {
+        return Some(format!("is {value:?}"));
+    }
+    let (setting, value) = value.split_once('=')?;
+    let is_left = is_not_replaced(value) && !value.contains(|letter: char| letter.is_lowercase());
+    is_left.then(|| format!("gives {setting:?} no more than the name of a variable"))
 }
 
 /// Whether a value is no more than the name of a variable.
@@ -57,9 +67,10 @@ mod tests {
     fn the_name_of_a_variable_that_is_not_set_is_no_value_in_the_pipe() {
         let set = [
             ("WORKSPACE", "$STAGE"),
-            ("BACKEND_CONFIG_COUNT", "2"),
+            ("BACKEND_CONFIG_COUNT", "3"),
             ("BACKEND_CONFIG_0", "bucket=acme"),
             ("BACKEND_CONFIG_1", "key=${KEY}"),
+            ("BACKEND_CONFIG_2", "password=$ummer2026"),
             ("COMMAND", "$RUN"),
             ("AWS_OIDC_ROLE_ARN", "$ROLE"),
             ("PLAN_FILE", "plan$"),
@@ -73,9 +84,17 @@ mod tests {
             let left = NotReplaced::all(Variables::new(image, &value), image);
             left.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        let expected = [("BACKEND_CONFIG", "key=${KEY}"), ("WORKSPACE", "$STAGE")];
-        let expected = expected.map(|(name, value)| {
-            format!("{name} is {value:?}, and no variable of that name is set: set it, or leave {name} out")
+        let expected = [
+            (
+                "BACKEND_CONFIG",
+                "gives \"key\" no more than the name of a variable",
+            ),
+            ("WORKSPACE", "is \"$STAGE\""),
+        ];
+        let expected = expected.map(|(name, says)| {
+            format!(
+                "{name} {says}, and no variable of that name is set: set it, or leave {name} out"
+            )
         });
         assert_eq!(left(Image::Pipe), expected);
         assert!(left(Image::Own).is_empty());
