@@ -16,7 +16,13 @@ enum Open {
 impl Brackets {
     /// Notices in the words of a command where a `case` begins and ends.
     pub(super) fn command<'a>(&mut self, mut words: impl Iterator<Item = &'a str>) {
-        match words.find(|text| !BEFORE_A_COMMAND.contains(text)) {
+        let mut next =
+            || words.find(|text| !BEFORE_A_COMMAND.contains(text) && !text.ends_with("()"));
+        let first = match next() {
+            Some("function") => next().and_then(|_name| next()),
+            first => first,
+        };
+        match first {
             Some("case") => self.0.push(Open::Case),
             Some("esac") if self.0.last() == Some(&Open::Case) => {
                 self.0.pop();

@@ -65,6 +65,11 @@ fn a_pattern_ends_no_subshell() {
 
     let script = "(if a; then case $b in c) d;; (e|f) g;; *) h; esac; fi; i)";
     let is_subshell = |part: &Part| !matches!(part, Part::Command(_));
+    for function in ["f()", "function f"] {
+        let script = format!("({function} {{ case $1 in a) b ;; esac; }}; c)");
+        let parts: Vec<Part> = split(&script).filter(is_subshell).collect();
+        assert_eq!(parts, [SubshellBegins, SubshellEnds], "{function}");
+    }
     let parts: Vec<Part> = split(script).filter(is_subshell).collect();
     assert_eq!(
         parts,
