@@ -1,11 +1,14 @@
 //! A state that a holder could not store, and a release finds.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use crate::support::proxy::{Fault, Passing};
 use crate::support::{Finished, Project, Softstop, Step, each};
 use crate::unsaved_state::{a_and_b, begun, begun_with_encryption};
 
@@ -101,6 +104,48 @@ fn a_release_leaves_alone_what_another_holder_has_left() {
         .expect_code(0)
         .expect_said("It was released")
         .expect_said("errored.tfstate holds a state that a deploy could not store, and secrets");
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+    assert!(clone.join("errored.tfstate").exists());
+}
+
+/// Releases a lock as another release does.
+fn unlock(server: SocketAddr, lock: &str) {
+    let mut stream = TcpStream::connect(server).unwrap();
+    let length = lock.len();
+    let request = format!(
+        "UNLOCK /state HTTP/1.1\r\nHost: other\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{lock}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn a_release_that_another_one_has_forestalled_has_released_nothing() {
+    let step = Step::of_a_new_pipeline();
+    let project = left_by(&step, begun());
+    let clone = clone_with_artifacts(&project);
+    let proxy = project.store.proxy.as_ref().unwrap();
+    // What gives back the lock of the look that finds nobody's.
+    proxy.fail("UNLOCK /state", Fault::LoseAnswer, 1);
+    let (server, lock) = (proxy.target, project.store.lock().unwrap());
+    let mut asked = 0;
+    proxy.watch(move |passing| {
+        if matches!(passing, Passing::Question(question) if question.starts_with(b"LOCK ")) {
+            asked += 1;
+            // Two looks have judged it, and the third one is to make sure before the state is stored.
+            if asked == 3 {
+                unlock(server, &lock);
+            }
+        }
+    });
+    let finished = release_in(&project, &clone, &step);
+    finished
+        .expect_code(4)
+        .expect_said("has not confirmed that it has given back the lock");
+    assert!(!finished.stderr.contains("It was released"), "{finished}");
     assert_eq!(project.store.resources(), ["a"], "{finished}");
     assert!(clone.join("errored.tfstate").exists());
 }

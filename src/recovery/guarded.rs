@@ -31,24 +31,22 @@ where
         if let Some((keeper, state)) = self.left_by(holder) {
             // Under the lock of its own run a state is stored without one, which heeds nobody who has
             // taken that lock since it was judged, whatever the release itself compares.
-            if !self.is_held_by(holder).await? {
-                let said = "Before the state was stored, the lock has changed";
-                return Ok(Reply::Changed(said.to_owned()));
+            if let Some(changed) = self.changed(holder, "Before the state was stored").await? {
+                return Ok(changed);
             }
             info!("{state} It is stored before that lock is released.");
             let state = state.guarded();
             let saved = keeper.save_state(self.host, &state).await;
             // That took time too.
-            let is_held = self.is_held_by(holder).await;
+            let changed = self.changed(holder, "While the state was stored").await;
             match saved {
-                Ok(()) if matches!(is_held, Ok(true)) => info!("{}", state.is_stored()),
+                Ok(()) if matches!(changed, Ok(None)) => info!("{}", state.is_stored()),
                 Ok(()) => warn!("{}", state.is_perhaps_stored()),
                 // It can be stored later, but then others may have come first.
                 Err(unstored) => info!("It is not stored yet, because {}.", unstored.reason),
             }
-            if !is_held? {
-                let said = "While the state was stored, the lock has changed";
-                return Ok(Reply::Changed(said.to_owned()));
+            if let Some(changed) = changed? {
+                return Ok(changed);
             }
         }
         self.lock.release(holder).await
@@ -72,8 +70,16 @@ where
     L: Locked,
     F: Fn(StateKeeper<'_>, &LockInfo) -> Option<UnsavedState>,
 {
-    async fn is_held_by(&self, holder: &LockInfo) -> Result<bool, ToolError> {
-        Ok(self.lock.look().await? == Look::Held(holder.clone()))
+    /// Why the lock is not released, if so: it is not known to be this holder's any more.
+    async fn changed(&self, holder: &LockInfo, when: &str) -> Result<Option<Reply>, ToolError> {
+        let said = match self.lock.look().await {
+            Ok(Look::Held(still)) if still == *holder => return Ok(None),
+            Ok(_) => format!("{when}, the lock has changed"),
+            Err(error) if error.may_act_yet() => return Err(error),
+            // No release was asked for, so nothing that is gone by now was released by us.
+            Err(error) => error.to_string(),
+        };
+        Ok(Some(Reply::Changed(said)))
     }
 
     /// A lock as old as the run has kept others away since that run began.

@@ -3,6 +3,8 @@
 
 mod finding;
 pub(crate) mod guarded;
+#[cfg(test)]
+mod guarded_table;
 pub(crate) mod pace;
 mod patience;
 mod recover;

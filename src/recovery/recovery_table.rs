@@ -1,23 +1,18 @@
 //! What becomes of a lock, by table: what its looks show, what the verdict is, and how a release goes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::guarded::Guarded;
 use super::{Finding, Patience, Recovery, examine, recover, recover_with_patience};
 use crate::lock::{Doubt, Life, LockInfo, Proof, Verdict};
-use crate::tools::fake::{
-    FakeBackend, FakeHost, FakeLock, FakePlace, FakeTool, Moments, Slip, not_given_back,
-};
-use crate::tools::{
-    ByHand, End, Guarantee, Locked, Look, StateKeeper, StateKeeping, Tool, ToolError, Unstored,
-};
+use crate::tools::fake::{FakeBackend, FakeHost, FakeLock, Moments, Slip, not_given_back};
+use crate::tools::{ByHand, End, Guarantee, Locked, Look, ToolError};
 
-fn lock(id: &str) -> LockInfo {
+pub(super) fn lock(id: &str) -> LockInfo {
     LockInfo {
         id: id.to_owned(),
         who: "root@vm".to_owned(),
@@ -26,25 +21,25 @@ fn lock(id: &str) -> LockInfo {
     }
 }
 
-fn of_a_look(id: &str) -> LockInfo {
+pub(super) fn of_a_look(id: &str) -> LockInfo {
     LockInfo {
         is_of_a_look: true,
         ..lock(id)
     }
 }
 
-fn held(id: &str) -> Look {
+pub(super) fn held(id: &str) -> Look {
     Look::Held(lock(id))
 }
 
-fn silent() -> ToolError {
+pub(super) fn silent() -> ToolError {
     ToolError::Unknown {
         reason: "it is silent".to_owned(),
     }
 }
 
 /// Whose ID begins with `over` is over, with `alive` alive; of anybody else nobody knows.
-async fn judge(holder: &LockInfo) -> Result<Verdict, ToolError> {
+pub(super) async fn judge(holder: &LockInfo) -> Result<Verdict, ToolError> {
     Ok(match holder.id.as_str() {
         id if id.starts_with("over") => Verdict::Release(Proof::EarlierRun),
         id if id.starts_with("alive") => Verdict::Wait(Life::StillHere),
@@ -60,15 +55,15 @@ fn ending_by(end: End, look: Look) -> Rc<FakeBackend> {
     FakeBackend::with_end(&Moments::undisturbed(), look, end)
 }
 
-fn untouched(finding: Finding) -> Recovery {
+pub(super) fn untouched(finding: Finding) -> Recovery {
     Recovery::Untouched(finding)
 }
 
-fn freed(id: &str) -> Recovery {
+pub(super) fn freed(id: &str) -> Recovery {
     Recovery::Released(lock(id), Proof::EarlierRun)
 }
 
-fn by_hand(id: &str) -> ByHand {
+pub(super) fn by_hand(id: &str) -> ByHand {
     ByHand::Paste(format!("fake unlock {id}"))
 }
 
@@ -210,47 +205,6 @@ async fn nothing_is_called_released_where_somebody_who_is_not_named_holds_the_lo
         let doubtful = Finding::Doubtful(None, Doubt::UnknownHolder, deleted);
         assert_eq!(recovery, untouched(doubtful));
         assert_eq!(*backend.released.borrow(), ["over"]);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_state_is_stored_only_under_the_lock_of_the_run_that_has_left_it() {
-    let alive = || untouched(Finding::Alive(Some(lock("alive")), Life::StillHere));
-    // What the looks show: to judge by, before the state is stored, and after it; whether its keeper is
-    // asked to store it, what becomes of the lock, and whose release was asked for.
-    let rows: [(&[&str], bool, Recovery, &[&str]); 3] = [
-        (&["over"], true, freed("over"), &["over"]),
-        (&["over", "alive"], false, alive(), &[]),
-        (&["over", "over", "alive"], true, alive(), &[]),
-    ];
-    for (looks, is_stored, expected, released) in rows {
-        for guarantee in [Guarantee::Atomic, Guarantee::Compared] {
-            let moments = Moments::undisturbed();
-            let end = End::Release(guarantee);
-            let backend = FakeBackend::with_end(&moments, held("over"), end);
-            backend.then(looks.iter().map(|id| Ok(held(id))));
-            let left = tempfile::NamedTempFile::new().unwrap();
-            let place = Rc::new(FakePlace {
-                unsaved: Some(left.path().to_owned()),
-                unstored: RefCell::new(Some(Unstored {
-                    reason: silent(),
-                    advice: String::new(),
-                })),
-                ..FakePlace::with(&moments, &[])
-            });
-            let tool = Tool::from(FakeTool(Rc::clone(&place)));
-            let guarded = Guarded {
-                host: &FakeHost::with(&moments),
-                lock: FakeLock(&backend),
-                keeper: tool.state_keeper(),
-                left: |keeper: StateKeeper<'_>, _: &LockInfo| keeper.unsaved_state(None),
-            };
-            let recovery = recover(&guarded, &judge).await.unwrap();
-            assert_eq!(recovery, expected, "{looks:?} {guarantee:?}");
-            let was_asked = place.unstored.borrow().is_none();
-            assert_eq!(was_asked, is_stored, "{looks:?} {guarantee:?}");
-            assert_eq!(*backend.released.borrow(), released, "{looks:?}");
-        }
     }
 }
 

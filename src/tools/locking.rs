@@ -53,7 +53,8 @@ pub(crate) trait Locked {
     /// Asks who holds the lock.
     async fn look(&self) -> Result<Look, ToolError>;
 
-    /// Asks for the release. No answer of the tool is a proof: look again.
+    /// Asks for the release. No answer of the tool is a proof: look again. An error leaves open whether it was
+    /// carried out, or may be yet; where nothing was asked for, the lock counts as changed.
     async fn release(&self, lock: &LockInfo) -> Result<Reply, ToolError>;
 
     /// How the lock goes whose holder is over.
@@ -124,8 +125,6 @@ pub(crate) enum Reply {
     Changed(String),
     /// One half of the lock was released, and the other one not.
     Half(String),
-    /// It may be carried out yet, whoever holds the lock by then.
-    Unclear(ToolError),
 }
 
 impl ByHand {

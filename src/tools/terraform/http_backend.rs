@@ -305,8 +305,11 @@ impl<H: Host> Locked for HttpLock<'_, H> {
                 lock.id,
                 without_secrets(&self.unlock.address)
             ))),
-            Err(Silence::NotSent(reason)) => Err(refused(&self.unlock.address, &reason)),
-            Err(Silence::Lost(reason)) => Ok(Reply::Unclear(self.not_given_back(lock, reason))),
+            Err(Silence::NotSent(reason)) => {
+                let unsent = refused(&self.unlock.address, &reason);
+                Ok(Reply::Changed(unsent.to_string()))
+            }
+            Err(Silence::Lost(reason)) => Err(self.not_given_back(lock, reason)),
         }
     }
 

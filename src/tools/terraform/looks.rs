@@ -93,7 +93,7 @@ impl<H: Host> Locked for LockView<'_, H> {
         let command = format!("{} force-unlock {}", by_hand::program(&self.place), lock.id);
         let secrets = self.secrets();
         if let Some(error) = expired(&command, &helped.stderr, &secrets) {
-            return Err(error);
+            return Ok(Reply::Changed(error.to_string()));
         }
         let output = secrets.essence(&helped.stderr);
         let refused = format!("{command} did not release the lock. It said: {output}");
