@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 
 use crate::support::project::thing;
-use crate::support::{Kind, Project, Softstop, each, prepared};
+use crate::support::{Kind, Project, Softstop, Step, each, prepared};
 
 const VERSIONS: [(&str, &str); 4] = [
     ("0-12", "0.12.29"),
@@ -28,14 +28,18 @@ pub(super) fn lay_out_plugins(plugins: &Path) {
     }
 }
 
+/// The search path that leads to this old Terraform first.
+fn path_to(name: &str) -> String {
+    let terraform = Path::new(&prepared("SOFTSTOP_TEST_OLD_TERRAFORMS")).join(name);
+    format!("{}:{}", terraform.display(), env::var("PATH").unwrap())
+}
+
 /// A deploy by this old Terraform.
 pub(super) fn deploy(project: &Project, name: &str) -> Softstop {
-    let terraform = Path::new(&prepared("SOFTSTOP_TEST_OLD_TERRAFORMS")).join(name);
-    let path = format!("{}:{}", terraform.display(), env::var("PATH").unwrap());
     let plugins = project.scratch().join("plugins");
     Softstop::deploy(project)
         .env("SOFTSTOP_DEBUG", "true")
-        .env("PATH", path)
+        .env("PATH", path_to(name))
         .env(
             "TF_CLI_ARGS_init",
             format!("-plugin-dir={}", plugins.display()),
@@ -69,4 +73,30 @@ fn of_the_two_processes_of_an_old_terraform_one_is_interrupted_and_what_it_made_
     for kind in [Kind::HttpStrict, Kind::Local] {
         each(&VERSIONS, |version| stop(version, kind));
     }
+}
+
+#[test]
+fn the_table_of_terraform_0_12_is_asked_where_its_configuration_calls_it_as_no_later_one_does() {
+    let step = Step::of_a_new_pipeline();
+    let project = Project::orphaned(Kind::S3DynamoDb, &step);
+    let address = project.store.proxy.as_ref().unwrap().address;
+    let block = project.store.block();
+    let is_later = |line: &&str| {
+        let later = ["endpoints", "skip_requesting_account_id"];
+        !later.iter().any(|name| line.starts_with(name))
+    };
+    let block: Vec<&str> = block.lines().filter(is_later).collect();
+    let block = block
+        .join("\n")
+        .replace("dynamodb_table", "lock_table")
+        .replace("use_path_style", "force_path_style")
+        .replace(
+            "max_retries",
+            &format!("endpoint = \"http://{address}\"\ndynamodb_endpoint = \"http://{address}\"\nmax_retries"),
+        );
+    project.write("backend.tf", &format!("terraform {{\n{block}\n}}\n"));
+    let release = Softstop::release(&project).in_step(&step.run_again());
+    let finished = release.env("PATH", path_to("0-12")).finish();
+    finished.expect_code(0).expect_said("1 released");
+    assert_eq!(project.store.lock(), None, "{finished}");
 }

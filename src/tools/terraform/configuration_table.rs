@@ -352,6 +352,20 @@ fn a_mistyped_setting_is_told_and_where_no_lock_is_taken_without_it_nothing_is_k
 }
 
 #[test]
+fn the_lock_table_that_only_an_old_terraform_knows_is_a_setting_like_any_other() {
+    let text = "terraform {\n  backend \"s3\" {\n    bucket = \"b\"\n    key = \"k\"\n    region = \"r\"\n    lock_table = \"t\"\n  }\n}\n";
+    let in_block = Directory::with([("main.tf", text)]);
+    let beside_more = Directory::with([("main.tf", text)]).given(["encrypt=true"]);
+    let bare = text.replace("    lock_table = \"t\"\n", "");
+    let beside = Directory::with([("main.tf", bare.as_str())]).given(["lock_table=t"]);
+    for directory in [in_block, beside_more, beside] {
+        let resolved = directory.resolve().unwrap();
+        assert_eq!(resolved.notes, [""; 0]);
+        assert!(resolved.backend.takes_locks(&Environment::default()));
+    }
+}
+
+#[test]
 fn no_error_quotes_a_value_or_a_line_of_a_file() {
     for (name, text) in [
         ("broken.hcl", "address = \"a\"\npassword = \"s3cret\n"),
