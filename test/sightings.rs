@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
+use serde_json::json;
 
 use crate::old_terraforms;
 use crate::support::project::thing;
@@ -335,6 +336,57 @@ fn what_takes_no_lock_is_not_refused_and_makes_a_place_only_where_it_opens_a_sta
         finished.expect_code(0);
         assert!(finished.stdout.contains(told), "{finished}");
     }
+}
+
+#[test]
+fn a_deploy_that_is_told_to_take_no_lock_has_none_to_look_after() {
+    let without = ("TF_CLI_ARGS", "-lock=false");
+    each(
+        &[
+            (None, without, "lock=none id=\n"),
+            (Some("sh deploy.sh"), without, "lock=none id=\n"),
+            // Its `init` is no word on locks, and has set up a state.
+            (Some("sh deploy.sh"), ("X", ""), "lock=free id=\n"),
+        ],
+        |(script, (name, value), told)| {
+            let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+            let text = "terraform init && terraform apply -auto-approve -lock=false\n";
+            project.write("deploy.sh", text);
+            let softstop = Softstop::deploy(&project)
+                .env(name, value)
+                .env("AFTER_SCRIPT", TOLD);
+            let finished = match script {
+                Some(script) => softstop.script(script),
+                None => softstop,
+            }
+            .finish();
+            finished.expect_code(0);
+            assert!(finished.stdout.contains(told), "{script:?} {finished}");
+            assert!(!finished.stderr.contains("not known"), "{finished}");
+            assert_eq!(project.store.resources(), ["a"]);
+        },
+    );
+}
+
+#[test]
+fn an_init_that_changes_nothing_has_set_up_no_other_data_directory() {
+    let project = Project::new(Kind::HttpStrict, &thing("a", ""));
+    project.run_terraform(&["init"]);
+    let elsewhere = Store::new(Kind::HttpStrict, &project.directory);
+    let address = format!("http://{}/state", elsewhere.proxy.as_ref().unwrap().address);
+    let settings = json!({"address": address, "lock_address": address, "unlock_address": address});
+    let kept = json!({"version": 3, "backend": {"type": "http", "config": settings, "hash": 1}});
+    fs::create_dir(project.directory.join(".old")).unwrap();
+    project.write(".old/terraform.tfstate", &kept.to_string());
+    let finished = Softstop::deploy(&project)
+        .script("terraform init; TF_DATA_DIR=.old terraform plan -input=false || true")
+        .env("TF_HTTP_USERNAME", "anna")
+        .env("TF_HTTP_PASSWORD", "s3cret")
+        .env("AFTER_SCRIPT", TOLD)
+        .finish();
+    assert!(finished.stdout.contains("lock=unknown"), "{finished}");
+    let authorized = elsewhere.http.as_ref().unwrap().authorized();
+    assert!(!authorized.contains(&true), "{finished}");
 }
 
 #[test]

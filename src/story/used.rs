@@ -36,6 +36,8 @@ impl Used {
                 let purpose = tool.purpose(seen);
                 self.has_planned |= purpose == Purpose::Plan;
                 self.has_changed |= purpose == Purpose::Change;
+                // One that is told to take no lock uses a state all the same.
+                self.is_any |= purpose != Purpose::Other;
                 tool.sight(seen)
             }
             Seen::Hidden(name) => Sighting::Unclear(format!(

@@ -45,6 +45,8 @@ pub(crate) struct FakePlace {
     pub(crate) namesake: Option<&'static str>,
     pub(crate) backends: Vec<Rc<FakeBackend>>,
     pub(crate) has_work: bool,
+    /// Whether what it runs itself is told to take no lock.
+    pub(crate) takes_no_lock: bool,
     /// Other places that a program may be seen to use.
     pub(crate) others: Vec<FakeTool>,
     /// The file in which a state was left.
@@ -71,6 +73,7 @@ impl FakePlace {
             namesake: None,
             backends: backends.iter().map(|backend| Rc::clone(backend)).collect(),
             has_work: true,
+            takes_no_lock: false,
             others: Vec::new(),
             unsaved: None,
             unstored: RefCell::default(),
@@ -117,6 +120,9 @@ impl Processes for FakeTool {
     }
 
     fn sight(&self, seen: &SeenTool) -> Sighting<Self> {
+        if ["version", "unlocked"].contains(&seen.arguments[1].as_str()) {
+            return Sighting::Nothing;
+        }
         let place = &seen.arguments[2];
         let mut places = [self].into_iter().chain(&self.0.others);
         match places.find(|known| known.0.name == place) {
@@ -128,6 +134,7 @@ impl Processes for FakeTool {
     fn purpose(&self, seen: &SeenTool) -> Purpose {
         match seen.arguments[1].as_str() {
             "plan" => Purpose::Plan,
+            "version" => Purpose::Other,
             _ => Purpose::Change,
         }
     }
@@ -141,7 +148,7 @@ impl Processes for FakeTool {
     }
 
     fn job_takes_no_lock(&self, _: &Job) -> bool {
-        false
+        self.0.takes_no_lock
     }
 
     fn is_named_in(&self, words: &[String]) -> bool {

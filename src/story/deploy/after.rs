@@ -55,7 +55,7 @@ impl<S: Stage> Story<'_, S> {
             locks.push(LockState::Unknown);
         }
         // What needs no state may stand beside what runs in a container.
-        let is_seen_through = self.tool.takes_no_lock(&self.deploy.runs.words());
+        let is_seen_through = self.deploy.runs.takes_no_lock(self.tool);
         if !used.is_any && !is_seen_through && self.is_spoken_of() {
             locks.extend(self.free_unseen(used, finished).await);
         }

@@ -223,6 +223,30 @@ async fn a_deploy_of_which_no_tool_was_seen_leaves_the_lock_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deploy_that_is_told_to_take_no_lock_has_none_to_look_after_and_ends_plainly_well() {
+    // Whether it is the default command, what was seen, and what became of the locks.
+    let unknown = || Locks(vec![LockState::Unknown]);
+    for (is_job, seen_to, locks) in [
+        (true, "unlocked", Locks::default()),
+        (false, "unlocked", Locks::default()),
+        (false, "version", unknown()),
+    ] {
+        let mut world = World::showing(Look::Free);
+        world.host.seen = vec![seen(seen_to, "here")];
+        if is_job {
+            world.deploy.runs = Runs::Job(Job::Apply);
+            world.place.takes_no_lock = true;
+        }
+        let is_plain = locks == Locks::default();
+        let told = |_: &Conclusion, remains: &Remains| {
+            assert_eq!(remains.is_plain, is_plain, "{is_job} {seen_to}");
+        };
+        let conclusion = world.deploy_telling(ASKER, &told).await;
+        assert_eq!(conclusion.locks, locks, "{is_job} {seen_to}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_plan_is_told_from_a_deploy() {
     for (purposes, words) in [
         (vec!["plan"], "Plan succeeded."),

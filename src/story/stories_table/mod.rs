@@ -43,7 +43,7 @@ use crate::tools::fake::{
     FakeBackend, FakeHost, FakePlace, FakeTool, Moments, SIGNATURE, Slip, VERSION, not_given_back,
     seen,
 };
-use crate::tools::{Host, Look, Tool, ToolError, Unstored};
+use crate::tools::{Host, Job, Look, Tool, ToolError, Unstored};
 
 /// The step that asks, in its second run.
 const ASKER: &str = "acme/infra#42/11111111-1111-4111-8111-111111111111/\
