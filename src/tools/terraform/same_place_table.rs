@@ -1,13 +1,17 @@
 //! Which places are one.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::backend::tests::backend;
 use super::place::Terraform;
+use super::sighting::sight;
 use crate::environment::Environment;
+use crate::supervisor::SeenTool;
 use crate::tools::locking::Locking;
+use crate::tools::processes::Sighting;
 
 fn place(kind: &str, settings: &Value, variable: (&str, &str)) -> Terraform {
     Terraform {
@@ -131,4 +135,52 @@ fn a_session_that_is_had_anew_makes_no_other_place_and_another_endpoint_does() {
         let [one, other] = ["1", "2"].map(|value| place(kind, &settings, (variable, value)));
         assert_eq!(one.is_same_place(&other), is_same, "{kind} {variable}");
     }
+}
+
+/// What this call in the directory says of the place, with this data directory.
+fn sighted(directory: &Path, call: &str, data_directory: &str) -> Sighting<Terraform> {
+    let named = place("http", &json!({}), ("X", ""));
+    let words = ["terraform"].into_iter().chain(call.split(' '));
+    let seen = SeenTool {
+        program: PathBuf::from("terraform"),
+        arguments: words.map(str::to_owned).collect(),
+        directory: directory.to_owned(),
+        environment: Environment::from([("TF_DATA_DIR", data_directory)]),
+        is_heard: true,
+    };
+    sight(&named, &seen)
+}
+
+#[test]
+fn an_init_that_changes_nothing_has_set_up_what_was_kept_and_no_other_data_directory() {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path();
+    let block = "terraform {\n  backend \"http\" {\n    address = \"http://here\"\n  }\n}\n";
+    fs::write(directory.join("main.tf"), block).unwrap();
+    for (name, host) in [(".terraform", "http://here"), (".old", "http://there")] {
+        fs::create_dir(directory.join(name)).unwrap();
+        let kept = json!({"backend": {"type": "http", "config": {"address": host}, "hash": 1}});
+        let file = directory.join(name).join("terraform.tfstate");
+        fs::write(file, kept.to_string()).unwrap();
+    }
+    let Sighting::Unproved(_, elsewhere, _) = sighted(directory, "plan", ".old") else {
+        panic!("nothing that was seen has set it up");
+    };
+    let Sighting::Place(here) = sighted(directory, "plan", ".terraform") else {
+        panic!("its configuration names it");
+    };
+    for call in ["init", "init -reconfigure"] {
+        let Sighting::Initialising(set_up) = sighted(directory, call, ".terraform") else {
+            panic!("{call}");
+        };
+        assert!(set_up.is_set_up_for(&here), "{call}");
+        assert!(!set_up.is_set_up_for(&elsewhere), "{call}");
+    }
+    // It may be set up anew before the deploy has ended.
+    let Sighting::Initialising(set_up) = sighted(directory, "init", ".terraform") else {
+        panic!("it brings nothing anywhere");
+    };
+    fs::remove_dir_all(directory.join(".terraform")).unwrap();
+    fs::rename(directory.join(".old"), directory.join(".terraform")).unwrap();
+    assert!(set_up.is_same_place(&here));
 }

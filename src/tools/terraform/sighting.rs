@@ -171,10 +171,15 @@ fn initialising(named: &Terraform, mut terraform: Terraform, call: &Call) -> Sig
             );
         }
         Ok(None) | Err(_) => {
-            if is_first {
+            terraform.backend = if is_first {
                 // It may be killed before it has written down what it was given.
-                terraform.backend = configuration.resolve_used().ok().map(|used| used.backend);
-            }
+                configuration.resolve_used().ok().map(|used| used.backend)
+            } else if is_on("reconfigure") {
+                // What is kept may have more than what is named has, and that is given up.
+                None
+            } else {
+                configuration.initialised().ok().flatten()
+            };
             return Sighting::Initialising(terraform);
         }
     };

@@ -191,10 +191,10 @@ impl Locking for Terraform {
     fn is_set_up_for(&self, used: &Self) -> bool {
         let is_here = self.directory == used.directory;
         is_here
-            && match (&self.backend, used.resolved()) {
-                (Some(set_up), Ok(used)) => {
-                    let used = used.backend;
-                    set_up.kind == used.kind && contradictions(set_up, &used).is_empty()
+            && match (self.resolved(), used.resolved()) {
+                (Ok(set_up), Ok(used)) => {
+                    let (set_up, used) = (set_up.backend, used.backend);
+                    set_up.kind == used.kind && contradictions(&set_up, &used).is_empty()
                 }
                 _ => true,
             }
