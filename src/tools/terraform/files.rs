@@ -116,10 +116,14 @@ fn reads(name: &Name, names: &[String], is_tofu: bool) -> bool {
     }
 }
 
+/// What gives every reader the same, although it is no regular file: nothing.
+const NOTHING: &str = "/dev/null";
+
 /// Opens a file of the user's, and no pipe: that gives each byte to one reader alone, and whoever opens
 /// it waits for a writer.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    if fs::metadata(path)?.is_file() {
+    let is_nothing = || fs::canonicalize(path).is_ok_and(|real| real == Path::new(NOTHING));
+    if fs::metadata(path)?.is_file() || is_nothing() {
         File::open(path)
     } else {
         let why = "it is no regular file, and what a pipe holds is left to whoever it is for";
@@ -172,6 +176,8 @@ pub(super) fn malformed(path: &Path, reason: impl Display) -> ToolError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::*;
 
     fn names(is_tofu: bool, names: &[&str]) -> Vec<String> {
@@ -252,7 +258,24 @@ mod tests {
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(matches!(read(&path), Err(ToolError::Unreadable { .. })));
         assert!(expect_no_pipe(&path).is_err());
+        // So a shell hands on what a process substitution writes.
+        let (_reader, writer) = nix::unistd::pipe().unwrap();
+        let handed_on = format!("/dev/fd/{}", writer.as_raw_fd());
+        assert!(expect_no_pipe(Path::new(&handed_on)).is_err());
         assert!(expect_no_pipe(&directory.path().join("none")).is_ok());
+    }
+
+    #[test]
+    fn what_leads_to_nothing_is_an_empty_file_for_everybody() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("extra.tfvars");
+        std::os::unix::fs::symlink(NOTHING, &link).unwrap();
+        for path in [Path::new(NOTHING), &link] {
+            assert!(expect_no_pipe(path).is_ok());
+            assert_eq!(read(path).unwrap(), "");
+        }
+        // What never ends is read by nobody.
+        assert!(read(Path::new("/dev/zero")).is_err());
     }
 
     #[test]
