@@ -45,7 +45,7 @@ pub(crate) struct Report {
     pub(crate) result: ReportResult,
     pub(crate) link: String,
     /// There may be ten.
-    pub(crate) data: [Field; 7],
+    pub(crate) data: [Field; 8],
 }
 
 /// What a report is about.

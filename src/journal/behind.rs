@@ -16,7 +16,8 @@ impl Record {
     /// used at once, of which a log does not say which one it is about.
     pub(crate) fn may_be_behind(&self) -> bool {
         let is_running = self.stand == Stand::Running && self.has_plan;
-        is_running && self.entries.iter().any(Entry::may_be_behind)
+        let mut entries = self.entries.iter();
+        is_running && entries.any(|entry| entry.may_be_behind(self.is_behind))
     }
 
     /// Takes in what a log tells to be begun or made by now. Only what this record has as begun becomes
@@ -33,7 +34,9 @@ impl Record {
         if self.entries.iter().any(is_contradicted) {
             return;
         }
-        for entry in self.entries.iter_mut().filter(|one| one.may_be_behind()) {
+        let is_behind = self.is_behind;
+        let entries = self.entries.iter_mut();
+        for entry in entries.filter(|one| one.may_be_behind(is_behind)) {
             let Some(told) = told.remove(&entry.resource.address) else {
                 continue;
             };
@@ -41,8 +44,7 @@ impl Record {
             let begun = entry.resource.begun;
             if entry.is_followed_by(&told) {
                 entry.resource = Resource { begun, ..told };
-            } else if entry.resource.stage == Fate::NotBegun && entry.resource.action == told.action
-            {
+            } else if !entry.is_known_to_be_begun() && entry.resource.action == told.action {
                 *entry = Entry::by_log(told);
             }
         }
@@ -101,7 +103,14 @@ impl Entry {
         }
     }
 
-    fn may_be_behind(&self) -> bool {
+    /// Whether it was told to be begun, and not only to be planned in a record that fell behind.
+    fn is_known_to_be_begun(&self) -> bool {
+        let Resource { stage, begun, .. } = &self.resource;
+        let is_guessed = *stage == Fate::GivenUp && begun.is_none();
+        *stage != Fate::NotBegun && !is_guessed
+    }
+
+    fn may_be_behind(&self, is_record_behind: bool) -> bool {
         let Resource {
             unit,
             address,
@@ -110,7 +119,8 @@ impl Entry {
             ..
         } = &self.resource;
         let is_made = matches!(action, Action::Create | Action::Replace);
-        let may_go_on = matches!(stage, Fate::InFlight | Fate::NotBegun);
+        let may_go_on = matches!(stage, Fate::InFlight | Fate::NotBegun)
+            || is_record_behind && !self.is_known_to_be_begun();
         unit.is_none() && is_made && may_go_on && !address.contains(MASK)
     }
 

@@ -33,6 +33,7 @@ const BACKEND: &str = "Backend";
 const LISTED: &str = "Resources";
 const NOT_LISTED: &str = "Not listed";
 const HAS_PLAN: &str = "Plan known";
+const IS_BEHIND: &str = "Behind";
 
 pub(super) const ACTIONS: [Action; 6] = [
     Action::Create,
@@ -157,6 +158,10 @@ pub(super) fn report(record: &Record) -> Option<Report> {
         title,
         value: FieldValue::Number(number),
     };
+    let boolean = |title, is_so| Field {
+        title,
+        value: FieldValue::Boolean(is_so),
+    };
     let names = [directory, workspace, backend];
     let is_short = |name: &String| !name.is_empty() && length(name) <= LONGEST_VALUE;
     names.into_iter().all(is_short).then(|| Report {
@@ -178,10 +183,8 @@ pub(super) fn report(record: &Record) -> Option<Report> {
             text(BACKEND, backend),
             number(LISTED, record.entries.len()),
             number(NOT_LISTED, record.dropped),
-            Field {
-                title: HAS_PLAN,
-                value: FieldValue::Boolean(record.has_plan),
-            },
+            boolean(HAS_PLAN, record.has_plan),
+            boolean(IS_BEHIND, record.is_behind),
         ],
     })
 }
@@ -279,6 +282,7 @@ impl Head {
                 entries: Vec::new(),
                 dropped: number(NOT_LISTED)?,
                 has_plan: field(HAS_PLAN)?.as_bool()?,
+                is_behind: field(IS_BEHIND).and_then(Value::as_bool) == Some(true),
             },
             seats,
         })

@@ -78,6 +78,7 @@ prop_compose! {
         run in 1_u32..,
         dropped in 0..10_000_usize,
         has_plan: bool,
+        is_behind: bool,
     ) -> Record {
         let (directory, workspace, backend) = place;
         let (pipeline, step) = (Uuid::from_u128(1), Uuid::from_u128(step));
@@ -94,6 +95,7 @@ prop_compose! {
             entries,
             dropped,
             has_plan,
+            is_behind,
         }
     }
 }
@@ -289,6 +291,7 @@ fn what_only_a_log_tells_is_shown_to_people_as_such() {
     ] {
         let head = Head::read(&serde_json::from_str(REPORT).unwrap(), COMMIT).unwrap();
         let record = Record {
+            stand: Stand::Unfinished,
             entries: vec![entry],
             ..head.without_entries()
         };

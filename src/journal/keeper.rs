@@ -17,9 +17,15 @@ use super::record::Record;
 use crate::bitbucket::InsightsError;
 
 /// How many requests may follow one another at once: what a killed deploy has said last is worth most.
-const AT_ONCE: u32 = 120;
-/// How much time each of them has to itself in the long run: Bitbucket's API allows 1,000 in an hour.
-const FOR_EACH: Duration = Duration::from_secs(5);
+const AT_ONCE: u32 = 240;
+/// How much time each of them has to itself in the long run. Bitbucket's API allows 1,000 in an hour, of
+/// which these are 840 at most: others ask it too.
+const FOR_EACH: Duration = Duration::from_secs(6);
+/// Where no more than so many are left, a record says that it is behind, because none may follow it at
+/// once: some ten places write it, each with one or two.
+const LAST: u32 = 24;
+/// Where so many are left again, it says that no longer.
+const ENOUGH: u32 = 2 * LAST;
 /// For how many requests one that fails counts.
 const FAILED: u32 = 2;
 /// For how many times as long as it took to find that nothing is to be written nobody looks again.
@@ -54,6 +60,8 @@ pub(crate) struct Keeper<P, S> {
     is_open: Cell<bool>,
     has_answered: Cell<bool>,
     is_in_trouble: Cell<bool>,
+    /// Whether the last record was written as behind.
+    is_behind: Cell<bool>,
 }
 
 /// One pace for all that a run writes, however many places it has: the API counts them together. Whoever
@@ -80,13 +88,17 @@ impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
             is_open: Cell::default(),
             has_answered: Cell::default(),
             is_in_trouble: Cell::default(),
+            is_behind: Cell::default(),
         }
     }
 
     /// Writes what is heard. It never ends, and may be dropped at any time.
     pub(crate) async fn keep(&self) {
         while self.is_there.get() {
-            self.heard.notified().await;
+            tokio::select! {
+                () = self.heard.notified() => {}
+                () = self.caught_up() => {}
+            }
             self.write_present().await;
         }
         future::pending::<()>().await;
@@ -118,6 +130,7 @@ impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
         while self.is_there.get() {
             let mut pace = self.turn().await;
             let began = Instant::now();
+            self.is_behind.set(pace.is_short(self.is_behind.get()));
             let done = self.write(|| self.present()).await;
             pace.go_on(began.elapsed(), &done);
             if done.is_ok() {
@@ -168,7 +181,26 @@ impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
     fn present(&self) -> Option<Record> {
         // Whatever was heard until now is in it.
         let _ = self.heard.notified().now_or_never();
-        (self.source)()
+        let record = (self.source)()?;
+        let is_behind = self.is_behind.get();
+        Some(Record {
+            is_behind,
+            ..record
+        })
+    }
+
+    /// Waits until a record that was written as behind need not say that any longer.
+    async fn caught_up(&self) {
+        while self.is_behind.get() {
+            let enough = self.pace.lock().await.enough();
+            match enough {
+                Some(enough) if enough <= Instant::now() => return,
+                Some(enough) => sleep_until(enough).await,
+                // Who was in trouble is asked where there is news.
+                None => break,
+            }
+        }
+        future::pending().await
     }
 }
 
@@ -191,16 +223,44 @@ impl Pace {
             return;
         }
         let is_slow = took > self.pause.max(SLOW) || done.is_err();
-        self.pause = match self.pause / 2 {
-            _ if is_slow => (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
-            half if half < FIRST_PAUSE => Duration::ZERO,
-            half => half,
+        self.pause = if is_slow {
+            (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
+        } else {
+            self.pause_after_good()
         };
         let requests = *done.as_ref().unwrap_or(&FAILED);
         self.given = self.given.max(now) + FOR_EACH * requests;
-        let in_advance = self.given.checked_sub(FOR_EACH * AT_ONCE).unwrap_or(now);
         let quiet = done.as_ref().err().map(quiet).unwrap_or_default();
-        self.next = in_advance.max(now + self.pause.max(quiet));
+        self.next = self.left_at(0).max(now + self.pause.max(quiet));
+    }
+
+    /// The pause after a write that goes well.
+    fn pause_after_good(&self) -> Duration {
+        let half = self.pause / 2;
+        if half < FIRST_PAUSE {
+            Duration::ZERO
+        } else {
+            half
+        }
+    }
+
+    /// When so many requests may follow one another at once.
+    fn left_at(&self, count: u32) -> Instant {
+        let rest = FOR_EACH * (AT_ONCE - count);
+        let earlier = self.given.checked_sub(rest);
+        earlier.unwrap_or_else(Instant::now)
+    }
+
+    /// Whether none may follow at once after what is written now, or so few that it `was_short`.
+    fn is_short(&self, was_short: bool) -> bool {
+        let few = if was_short { ENOUGH } else { LAST };
+        self.left_at(few) > Instant::now() || !self.pause_after_good().is_zero()
+    }
+
+    /// When there are enough of them again, where time alone brings them.
+    fn enough(&self) -> Option<Instant> {
+        let is_calm = self.pause_after_good().is_zero();
+        is_calm.then(|| self.left_at(ENOUGH).max(self.next))
     }
 }
 

@@ -10,8 +10,13 @@ mod form_properties;
 mod keeper;
 #[cfg(test)]
 mod keeper_table;
+#[cfg(test)]
+mod lag_table;
 mod masked;
+mod over;
 mod past;
+#[cfg(test)]
+mod published_types_table;
 mod record;
 mod shares;
 mod shelf;

@@ -92,23 +92,6 @@ impl Record {
         }
     }
 
-    /// Takes for what may exist what has failed to be made, because the tool has not stored its state
-    /// after that. With `-json` Terraform tells of a failure at once, and what there is of the object is
-    /// in the state that it stores up to 20 s later.
-    pub(crate) fn doubt_failures(&mut self) {
-        for entry in &mut self.entries {
-            entry.resource.doubt_failure();
-        }
-    }
-
-    /// As it is to be taken once its deploy is over: who has not told of an end was killed.
-    pub(crate) fn taken_as_over(mut self) -> Self {
-        if self.stand == Stand::Running {
-            self.doubt_failures();
-        }
-        self
-    }
-
     /// Whether it is of a deploy that may just have begun.
     pub(crate) fn has_told_nothing(&self) -> bool {
         self.stand == Stand::Running && self.entries.is_empty() && !self.has_plan
@@ -137,7 +120,7 @@ pub(super) mod tests {
     use super::*;
     use crate::lock::Owner;
 
-    pub(super) fn resource(
+    pub(in crate::journal) fn resource(
         action: Action,
         stage: Fate,
         id: Option<&str>,
@@ -154,7 +137,7 @@ pub(super) mod tests {
         }
     }
 
-    fn entry(resource: Resource, is_stored: Option<bool>) -> Entry {
+    pub(in crate::journal) fn entry(resource: Resource, is_stored: Option<bool>) -> Entry {
         Entry {
             is_stored,
             ..Entry::of(resource)
@@ -173,6 +156,7 @@ pub(super) mod tests {
             entries,
             dropped: 0,
             has_plan: true,
+            is_behind: false,
         }
     }
 
@@ -215,27 +199,6 @@ pub(super) mod tests {
         ] {
             let entry = entry(resource(action, stage, None, None), is_stored);
             assert_eq!(entry.is_open(), is_open, "{entry:?}");
-        }
-    }
-
-    #[test]
-    fn what_has_failed_to_be_made_may_exist_where_the_deploy_has_told_no_end() {
-        use Action::{Create, Destroy, Replace, Update};
-        for (action, stand, is_open) in [
-            (Create, Stand::Running, true),
-            (Replace, Stand::Running, true),
-            (Update, Stand::Running, false),
-            (Destroy, Stand::Running, false),
-            // The tool has stored its state at its end.
-            (Create, Stand::Unfinished, false),
-        ] {
-            let failed = entry(resource(action, Fate::Failed, None, None), None);
-            let record = Record {
-                stand,
-                ..record(vec![failed])
-            };
-            let record = record.taken_as_over();
-            assert_eq!(record.is_open(), is_open, "{action:?} {stand:?}");
         }
     }
 

@@ -20,6 +20,9 @@ pub(crate) struct Record {
     pub(crate) dropped: usize,
     /// Whether it was told what the deploy was going to do.
     pub(crate) has_plan: bool,
+    /// Whether what came next could not be written at once, so that more may have been begun than it
+    /// says.
+    pub(crate) is_behind: bool,
 }
 
 /// How far a deploy has come.

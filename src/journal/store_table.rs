@@ -1,15 +1,11 @@
 //! The store against an emulator of Code Insights.
 
-use std::env;
-use std::fs;
-use std::process::Command;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use softstop_test_support::{CodeInsights, InsightsFault};
 use uuid::Uuid;
 
-use super::form::{STAGES, id};
+use super::form::id;
 use super::masked::Masks;
 use super::record::{Entry, PlaceName, Record, Stand};
 use super::store::Store;
@@ -25,12 +21,12 @@ fn owner(step: u128, run: u32) -> Owner {
     Owner::new("acme", "infra", 42, pipeline, step, run).unwrap()
 }
 
-fn entry(address: &str, stage: Fate) -> Entry {
+pub(super) fn entry(address: &str, stage: Fate) -> Entry {
     let id = (stage == Fate::Complete).then(|| format!("id-of-{address}"));
     Entry::of(Resource::created(address, stage, id.as_deref()))
 }
 
-fn record(entries: impl IntoIterator<Item = Entry>) -> Record {
+pub(super) fn record(entries: impl IntoIterator<Item = Entry>) -> Record {
     Record {
         owner: owner(2, 1),
         commit: COMMIT.to_owned(),
@@ -39,6 +35,7 @@ fn record(entries: impl IntoIterator<Item = Entry>) -> Record {
         entries: entries.into_iter().collect(),
         dropped: 0,
         has_plan: true,
+        is_behind: false,
     }
 }
 
@@ -49,7 +46,7 @@ fn many(count: usize, stage: Fate) -> Vec<Entry> {
         .collect()
 }
 
-fn store_at(proxy: &str) -> Store {
+pub(super) fn store_at(proxy: &str) -> Store {
     let insights = Insights::new(&[proxy], "acme", "infra").unwrap();
     Store::new(insights, Masks::new([], []))
 }
@@ -89,7 +86,7 @@ async fn what_is_written_is_read_back() {
     assert_eq!(
         report["details"],
         "Build 42 is deploying, or was killed: it has not told of its end.\n\
-         In flight: a.in_flight.\nComplete: 1.\nNot begun: 1."
+         How far it is with each resource is listed below."
     );
 }
 
@@ -106,8 +103,12 @@ async fn only_what_has_changed_is_written_again() {
     assert_eq!(asked(&server, 4), []);
     record.entries[7] = entry("a.b[00007]", Fate::InFlight);
     store.write(record.clone()).await.unwrap();
-    // What has become of it first: the report says the same in fewer words.
-    assert_eq!(asked(&server, 4), [post(1), put(0)]);
+    assert_eq!(asked(&server, 4), [post(1)]);
+    record.is_behind = true;
+    record.entries[8] = entry("a.b[00008]", Fate::InFlight);
+    store.write(record.clone()).await.unwrap();
+    // What has become of it first.
+    assert_eq!(asked(&server, 5), [post(1), put(0)]);
     assert_eq!(read(&server, &record).await, Some(record));
 }
 
@@ -182,7 +183,10 @@ async fn what_was_written_without_an_answer_is_not_left_where_it_is_taken_back()
     let server = CodeInsights::start();
     let store = store_at(&server.proxy());
     let begun = record([entry("a.b", Fate::InFlight)]);
-    let failed = record([entry("a.b", Fate::Failed)]);
+    let failed = Record {
+        is_behind: true,
+        ..record([entry("a.b", Fate::Failed)])
+    };
     let lost = Some(InsightsFault::LoseAnswer);
     for faults in [vec![lost], vec![None, lost]] {
         store.write(begun.clone()).await.unwrap();
@@ -351,50 +355,4 @@ async fn the_proxy_of_a_pipe_is_found_behind_one_that_is_not_there() {
     let record = record([entry("a.b", Fate::InFlight)]);
     store.write(record.clone()).await.unwrap();
     assert_eq!(read(&server, &record).await, Some(record));
-}
-
-/// Whether TypeScript finds that what was sent is of the types that were made from Bitbucket's
-/// published specification.
-fn is_of_published_types(modules: &str, report: &Value, annotations: &Value) -> bool {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("sent.ts");
-    let text = format!(
-        "import {{ Schema }} from '{modules}/bitbucket'\n\
-         export const report: Schema.Report = {report}\n\
-         export const annotations: Schema.ReportAnnotation[] = {annotations}\n"
-    );
-    fs::write(&file, text).unwrap();
-    let checked = Command::new(format!("{modules}/.bin/tsc"))
-        .args(["--noEmit", "--strict", "--skipLibCheck"])
-        .args(["--module", "commonjs", "--moduleResolution", "node"])
-        .arg(&file)
-        .output()
-        .unwrap();
-    let said = String::from_utf8(checked.stdout).unwrap();
-    let is_refused = said.contains("is not assignable to type");
-    assert!(checked.status.success() != is_refused, "{said}");
-    !is_refused
-}
-
-/// Started by `test/run`, which installs what it needs.
-#[tokio::test]
-async fn what_is_sent_is_of_the_types_that_bitbucket_publishes() {
-    let Ok(modules) = env::var("SOFTSTOP_TEST_BITBUCKET_TYPES") else {
-        return;
-    };
-    let server = CodeInsights::start();
-    let entries = STAGES.map(|stage| entry(&format!("a.b[\"{stage:?}\"]"), stage));
-    let store = store_at(&server.proxy());
-    store.write(record(entries)).await.unwrap();
-    let [report, annotations] = &server.requests()[..] else {
-        panic!("a report is sent, and its annotations");
-    };
-    let (mut report, annotations) = (report.body.clone(), &annotations.body);
-    // The specification calls every value an object, and says in words that it is none.
-    for field in report["data"].as_array_mut().unwrap() {
-        field["value"] = json!({});
-    }
-    assert!(is_of_published_types(&modules, &report, annotations));
-    report["result"] = json!("STOPPED");
-    assert!(!is_of_published_types(&modules, &report, annotations));
 }

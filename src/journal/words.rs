@@ -31,6 +31,14 @@ pub(super) fn details(record: &Record) -> String {
         Stand::Settled => "has ended, and nothing is left to be settled",
     };
     let mut lines = vec![format!("Build {build} {stand}.")];
+    // Each word about what happens just now would cost a request as soon as it is over.
+    if record.stand == Stand::Running {
+        lines.push("How far it is with each resource is listed below.".to_owned());
+        if record.is_behind {
+            lines.push("What is listed as not begun may have been begun since.".to_owned());
+        }
+        return lines.join("\n");
+    }
     let of = |stage: Fate| {
         let entries = record.entries.iter();
         entries.filter(move |entry| entry.resource.stage == stage)

@@ -102,6 +102,7 @@ mod tests {
             ],
             dropped: 0,
             has_plan: true,
+            is_behind: false,
         };
         let words = doing(&record, now);
         assert_eq!(words, "In flight: a for 3 min, c for 59 s, d");

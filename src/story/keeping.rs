@@ -374,6 +374,8 @@ fn record_of(own: &Own, place: &PlaceName, told: Told) -> Record {
         stand: Stand::Running,
         dropped: told.dropped,
         has_plan: told.has_plan,
+        // Whoever writes it knows that.
+        is_behind: false,
         entries: entries_of(told.resources),
     }
 }

@@ -98,6 +98,7 @@ fn logged(
         stand: Stand::Unfinished,
         dropped: told.dropped,
         has_plan: told.has_plan,
+        is_behind: false,
         entries: entries.map(|entry| Entry::by_log(entry.resource)).collect(),
     };
     (!record.entries.is_empty()).then_some(record)

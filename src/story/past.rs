@@ -32,7 +32,7 @@ const KINDS: [(Kind, &str, bool); 8] = [
     (Kind::InFlight, "in flight", true),
     (
         Kind::MayExist,
-        "failed or given up, and perhaps there",
+        "perhaps there, because they have failed, were given up, or may have begun unheard",
         true,
     ),
     (Kind::InDoubt, "in doubt", true),
@@ -152,6 +152,12 @@ fn tell(prefix: &str, record: &Record) {
     if !by_log.is_empty() {
         info!(
             "{prefix}Only the log of its step tells of {}, and that may be about another deploy there.",
+    if record.is_behind {
+        info!(
+            "{prefix}The deploy went on faster than its journal may be written, so what that has as \
+             planned may have begun."
+        );
+    }
             listed(by_log.into_iter())
         );
     }

@@ -60,6 +60,7 @@ pub(super) fn left_by(resources: Vec<Resource>) -> Record {
         entries: resources.into_iter().map(Entry::of).collect(),
         dropped: 0,
         has_plan: true,
+        is_behind: false,
     }
 }
 

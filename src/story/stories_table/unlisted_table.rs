@@ -225,6 +225,30 @@ async fn what_is_of_none_of_several_places_surely_is_counted_where_it_may_be_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_journal_had_as_planned_when_it_fell_behind_may_be_there() {
+    for (is_behind, exit, left) in [
+        (
+            true,
+            Exit::Unfinished,
+            (Stand::Unfinished, &["planned"][..]),
+        ),
+        (false, Exit::Done, (Stand::Running, &[])),
+    ] {
+        let planned = Resource::created("planned", Fate::NotBegun, None);
+        let record = Record {
+            is_behind,
+            ..left_by(vec![planned])
+        };
+        let mut world = World::with_records(Look::Free, &[record]);
+        world.deploy.on_unfinished = OnUnfinished::Stop;
+        assert_eq!(world.deploy().await.exit, exit, "{is_behind}");
+        let (stand, names) = left;
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(world.kept(41), Some((stand, names)), "{is_behind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_killed_holder_that_nobody_may_have_heard_may_have_made_anything() {
     let nothing = |dropped| Record {
         has_plan: false,
