@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::story::places::enter;
 use crate::tools::Host;
+use crate::tools::clone::repository_around;
 
 /// What a clone of Bitbucket's has in its address.
 const SERVER: &str = "bitbucket.org";
@@ -23,7 +24,7 @@ pub(super) struct Repository {
 pub(super) async fn repository<H: Host>(host: &H, directory: &Path) -> Option<Repository> {
     let mut command = Command::new("git");
     command.args(["remote", "get-url", "origin"]);
-    enter(&mut command, directory);
+    enter(&mut command, &repository_around(directory));
     let helped = host.run_helper(command, LIMIT_OF_GIT).await.ok()?;
     let url = helped.status.success().then_some(helped.stdout)?;
     read(url.trim())

@@ -1,6 +1,7 @@
 //! The seam for deploy tools: what a tool is asked, each part by itself.
 
 pub(crate) mod access;
+pub(crate) mod clone;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;

@@ -9,10 +9,10 @@ use super::{PROGRAMS, Pipeline, expect_settled, program, project};
 use crate::support::world::{in_the_world, object, write_objects};
 use crate::support::{Finished, Program, Project, Softstop};
 
-const AFTER_A: &str = "create_gate = \"GATES/b.gate\"\n  depends_on = [slow_object.a]";
+pub(super) const AFTER_A: &str = "create_gate = \"GATES/b.gate\"\n  depends_on = [slow_object.a]";
 
 /// Puts the configuration into a directory of the clone, and leaves none where it was.
-fn move_to(project: &Project, directory: &str) {
+pub(super) fn move_to(project: &Project, directory: &str) {
     let directory = project.directory.join(directory);
     fs::create_dir(&directory).unwrap();
     for name in ["backend.tf", "main.tf"] {
@@ -21,7 +21,7 @@ fn move_to(project: &Project, directory: &str) {
 }
 
 /// Lets Terraform be killed in this deploy at a gate, once it has said this.
-fn be_killed(project: &Project, softstop: Softstop, gate: &str, words: &str) {
+pub(super) fn be_killed(project: &Project, softstop: Softstop, gate: &str, words: &str) {
     let run = softstop.start();
     project.gate(gate).wait_until_reached();
     run.wait_for_stdout(words);

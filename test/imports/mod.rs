@@ -1,6 +1,7 @@
 //! What earlier deploys have made and no state knows comes back by import, by real Terraform and
 //! OpenTofu with objects that are there whatever the state knows.
 
+mod commits;
 mod elsewhere;
 mod refused;
 

@@ -1,7 +1,5 @@
 //! A place as a journal names it: by what is the same in every clone.
 
-use std::env;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
@@ -10,6 +8,7 @@ use super::backend::{Backend, DEFAULT_BACKEND};
 use super::place::Terraform;
 use super::schema::{Schema, is_given};
 use super::settings::contradictions;
+use crate::tools::clone::{clone_around, named_clone, real};
 use crate::tools::error::ToolError;
 use crate::tools::progress::PlaceName;
 
@@ -18,9 +17,8 @@ const COPIES: &str = ".terragrunt-cache";
 
 /// Nothing where the directory is in no clone, or its backend cannot be read.
 pub(super) fn place_name(place: &Terraform) -> Option<PlaceName> {
-    let clone = env::var_os("BITBUCKET_CLONE_DIR").map(PathBuf::from);
     Some(PlaceName {
-        directory: below_clone(&place.directory, clone.as_deref())?,
+        directory: below_clone(&place.directory, named_clone().as_deref())?,
         workspace: place.workspace(),
         backend: backend(place)?,
     })
@@ -69,10 +67,7 @@ fn is_more_than(used: &Backend, block: &Backend, names_place: impl Fn(&str) -> b
 /// The directory as seen from the clone, symbolic links followed: a tool that is seen is seen in the
 /// real one.
 fn below_clone(directory: &Path, clone: Option<&Path>) -> Option<String> {
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let (directory, clone) = (real(directory), clone.map(real));
-    let is_clone = |level: &&Path| Some(*level) == clone.as_deref() || level.join(".git").exists();
-    let clone = directory.ancestors().find(is_clone)?;
+    let (directory, clone) = (real(directory), clone_around(directory, clone)?);
     let below = directory.strip_prefix(clone).ok()?;
     let is_copy = |part: &Component<'_>| part.as_os_str() == COPIES;
     let below: PathBuf = below
@@ -100,6 +95,7 @@ fn backend(place: &Terraform) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use serde_json::json;
@@ -194,11 +190,18 @@ mod tests {
         let clone = scratch.path().join("clone");
         fs::create_dir_all(clone.join("infra/.terragrunt-cache/a/b/module")).unwrap();
         symlink("infra", clone.join("link")).unwrap();
+        for submodule in ["eu", "us"] {
+            fs::create_dir(clone.join(submodule)).unwrap();
+            let text = format!("gitdir: ../.git/modules/{submodule}");
+            fs::write(clone.join(submodule).join(".git"), text).unwrap();
+        }
         let name = |directory: &str| below_clone(&clone.join(directory), Some(&clone));
         for (directory, expected) in [
             ("", "."),
             ("infra", "infra"),
             ("link", "infra"),
+            ("eu", "eu"),
+            ("us", "us"),
             ("infra/.terragrunt-cache/a/b/module", "infra"),
             ("infra/gone", "infra/gone"),
         ] {
