@@ -72,6 +72,16 @@ impl Record {
         !self.commit.is_empty()
     }
 
+    /// Whether it is of this place but for the type of the backend.
+    pub(crate) fn is_of_another_backend(&self, place: &PlaceName) -> bool {
+        let PlaceName {
+            directory,
+            workspace,
+            backend,
+        } = &self.place;
+        *directory == place.directory && *workspace == place.workspace && *backend != place.backend
+    }
+
     /// Whether this entry has to be counted where it is not listed.
     pub(super) fn misses(&self, entry: &Entry) -> bool {
         self.stand != Stand::Unfinished || entry.is_open()
@@ -129,6 +139,23 @@ impl Past {
         Self {
             gap: Some(Gap::NotAsked(why.into())),
             ..Self::default()
+        }
+    }
+
+    /// Takes in what was left in the directory and workspace of this place by deploys that have used
+    /// another type of backend: the state may have come from there, or have been configured by what is
+    /// not written yet. The lock of this one says nothing of who has told no end, unless a person `says`
+    /// that.
+    pub(crate) fn take_in_moved(&mut self, place: &PlaceName, says_over: bool) {
+        let moved = |record: &mut Record| record.is_of_another_backend(place);
+        for record in self.elsewhere.extract_if(.., moved) {
+            if record.stand == Stand::Running && !says_over {
+                let gap = Gap::MayGoOn(record.owner.build());
+                self.gap = self.gap.take().or(Some(gap));
+                self.in_doubt.push(record);
+            } else {
+                self.records.push(record);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use tracing::{debug, info, warn};
 
 use crate::journal::{Entry, PlaceName, Record};
 use crate::lock::Owner;
-use crate::story::doubt::is_surely_of;
+use crate::story::doubt::{has_moved, is_surely_of};
 use crate::story::journal::Journal;
 use crate::story::next_steps::next_steps;
 use crate::story::remains::{Kind, Left, listed, names};
@@ -92,7 +92,13 @@ pub(super) async fn look_back<H: Host>(
         if record.is_open() || is_surely_of_it {
             tell(prefix, record);
         }
-        if record.is_open() && !is_surely_of_it {
+        if record.is_open() && has_moved(place, record) {
+            info!(
+                "{prefix}That may be about another state, because that deploy has used another type of \
+                 backend ({}). Only `softstop resolve` settles it, or a deploy with that backend.",
+                record.place.backend
+            );
+        } else if record.is_open() && !is_surely_of_it {
             info!(
                 "{prefix}That may be about another state, because settings of the backend are not in \
                  the configuration. Look at the step which one it is."
@@ -146,18 +152,18 @@ fn tell(prefix: &str, record: &Record) {
             warn!("{prefix}{}: {}.", capitalised(words), names(&of_kind));
         }
     }
-    let by_log = left.iter().zip(&record.entries);
-    let by_log = by_log.filter(|(_, entry)| entry.is_open() && entry.claim.is_some());
-    let by_log: Vec<String> = by_log.map(|(left, _)| left.name()).collect();
-    if !by_log.is_empty() {
-        info!(
-            "{prefix}Only the log of its step tells of {}, and that may be about another deploy there.",
     if record.is_behind {
         info!(
             "{prefix}The deploy went on faster than its journal may be written, so what that has as \
              planned may have begun."
         );
     }
+    let by_log = left.iter().zip(&record.entries);
+    let by_log = by_log.filter(|(_, entry)| entry.is_open() && entry.claim.is_some());
+    let by_log: Vec<String> = by_log.map(|(left, _)| left.name()).collect();
+    if !by_log.is_empty() {
+        info!(
+            "{prefix}Only the log of its step tells of {}, and that may be about another deploy there.",
             listed(by_log.into_iter())
         );
     }

@@ -167,6 +167,9 @@ async fn tell_past<S: Stage>(
     let past = journal.past(stage, directory, place_name.as_ref(), whose, untold);
     let mut past = past.await;
     catch_up(inquiry, tool, &mut past).await;
+    if let Some(place_name) = &place_name {
+        past.take_in_moved(place_name, false);
+    }
     leave_in_doubt(stage, journal, tool, &mut past.in_doubt).await;
     tell_in_doubt(&format!("{name}: "), &past.in_doubt);
     let is_told = holder.as_ref().is_some_and(|holder| past.tells_of(holder));

@@ -8,7 +8,7 @@ use crate::journal::{Entry, Gap, Record};
 use crate::lock::LockInfo;
 use crate::recovery::{Finding, examine};
 use crate::story::conclusion::{Conclusion, Locks, Reason};
-use crate::story::doubt::shares_its_name;
+use crate::story::doubt::is_surely_of;
 use crate::story::journal::{Journal, Untold, Whose};
 use crate::story::locks::{each_lock, unknown};
 use crate::story::past::{NOT_LISTED, left_of, look_back, name_of};
@@ -32,7 +32,7 @@ pub(crate) async fn run<S: Stage>(
     let place_name = name_of(tool);
     // What a deploy makes just now is no past, whatever a person says of what an earlier one has left.
     let untold = untold(stage, inquiry, place).await;
-    let past = journal
+    let mut past = journal
         .past(
             stage,
             directory,
@@ -41,21 +41,26 @@ pub(crate) async fn run<S: Stage>(
             untold,
         )
         .await;
+    if let Some(place_name) = &place_name {
+        past.take_in_moved(place_name, untold == Untold::Over);
+    }
     let (mut records, gap) = (past.records, past.gap);
     let (mut compared, prefix) = (records.clone(), format!("{name}: "));
     let stored = look_back(stage, journal, &prefix, tool, &[], &mut compared).await;
     let known = open_names(&compared);
     // What may be of another state only a person's word settles, and that state's deploy may go on.
-    let is_by_word_alone = shares_its_name(tool);
-    if !is_by_word_alone {
-        records = compared;
-    } else if let Some(Ok(stored)) = &stored {
+    let is_by_word_alone = |record: &Record| !is_surely_of(tool, &[], record);
+    if let Some(Ok(stored)) = &stored {
         journal.unmask(&mut records, stored);
     }
-    if known.is_empty() {
-        if !is_by_word_alone {
-            journal.write(stage, &records).await;
+    for (record, compared) in records.iter_mut().zip(compared) {
+        if !is_by_word_alone(record) {
+            *record = compared;
         }
+    }
+    if known.is_empty() {
+        records.retain(|record| !is_by_word_alone(record));
+        journal.write(stage, &records).await;
         return match gap {
             Some(gap) => unanswered(format!("what is unfinished is not known: {gap}")),
             None => resolved(format!("{name}: nothing is unfinished")),
@@ -76,7 +81,7 @@ pub(crate) async fn run<S: Stage>(
         let more = more.unwrap_or_default();
         return Conclusion::not_run(format!("{given}: what is unfinished is {known}{more}"));
     }
-    records.retain_mut(|record| strike(name, record, addresses) || !is_by_word_alone);
+    records.retain_mut(|record| strike(name, record, addresses) || !is_by_word_alone(record));
     if let Err(why) = journal.try_write(stage, &records).await {
         return unanswered(format!("this could not be written down: {why}"));
     }

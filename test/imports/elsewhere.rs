@@ -100,6 +100,37 @@ fn what_a_command_has_left_elsewhere_and_the_next_one_stores_is_settled_by_that(
 }
 
 #[test]
+fn what_was_made_before_a_state_was_moved_to_another_backend_is_not_made_again_until_somebody_says_so()
+ {
+    let pipeline = Pipeline::begin();
+    let project = project(Program::Terraform, &[object("a", ""), object("b", AFTER_A)]);
+    be_killed(&project, pipeline.deploy(&project), "b.gate", "");
+    let made = in_the_world(&project, "a");
+    project.gate("b.gate").open();
+    fs::remove_dir_all(project.directory.join(".terraform")).unwrap();
+    project.write("backend.tf", "terraform {\n  backend \"local\" {}\n}\n");
+    for wish in ["report", "import", "stop"] {
+        let finished = pipeline
+            .deploy(&project)
+            .env("ON_UNFINISHED", wish)
+            .finish();
+        finished
+            .expect_code(5)
+            .expect_said("that deploy has used another type of backend (http)");
+        assert_eq!(in_the_world(&project, "a"), made, "{finished}");
+    }
+    let resolve = pipeline.softstop(Softstop::resolve(&project));
+    resolve
+        .arguments(["slow_object.a", "slow_object.b"])
+        .finish()
+        .expect_code(0)
+        .expect_said("Journal: 2 resolved, 0 left.");
+    let finished = pipeline.deploy(&project).finish();
+    finished.expect_code(0);
+    expect_unsaid(&finished, "Build 42 was");
+}
+
+#[test]
 fn what_has_a_secret_in_its_address_is_imported_like_anything_else() {
     const SECRET: &str = "hunter2hunter2";
     for program in PROGRAMS {

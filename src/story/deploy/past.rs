@@ -56,6 +56,10 @@ impl<S: Stage> Story<'_, S> {
         let goes_on_beside = |record: &Record| self.journal.goes_on_beside(record);
         past.in_doubt.retain(|record| !goes_on_beside(record));
         let here = name_of(self.tool);
+        // A command may well write the backend block itself, and use the state that a record is about.
+        if let Some(here) = here.as_ref().filter(|_| !is_a_command) {
+            past.take_in_moved(here, false);
+        }
         past.elsewhere.retain(|record| {
             let is_in_reach = |here: &PlaceName| record.place.is_in_reach_of(here);
             is_a_command && here.as_ref().is_some_and(is_in_reach)
@@ -72,7 +76,7 @@ impl<S: Stage> Story<'_, S> {
         }
         leave_in_doubt(self.stage, self.journal, self.tool, &mut past.in_doubt).await;
         tell_in_doubt("", &past.in_doubt);
-        tell_elsewhere(&past.elsewhere);
+        tell_elsewhere(&past.elsewhere, here.as_ref());
         let is_sure = |record: &Record| is_surely_of(self.tool, &past.released, record);
         // It cannot be written down that a deploy has stopped for what may be another state's.
         let unsure = past.records.iter_mut().filter(|record| !is_sure(record));
@@ -191,7 +195,7 @@ impl<S: Stage> Story<'_, S> {
 }
 
 /// Says what is left where this deploy may come to, and was not seen to yet.
-fn tell_elsewhere(records: &[Record]) {
+fn tell_elsewhere(records: &[Record], here: Option<&PlaceName>) {
     for record in records.iter().take(MOST_ELSEWHERE) {
         let (build, place) = (record.owner.build(), &record.place);
         let open = open_in(record);
@@ -199,9 +203,21 @@ fn tell_elsewhere(records: &[Record]) {
             Stand::Running => " It has not told of its end, and may go on.",
             Stand::Unfinished | Stand::Settled => "",
         };
+        let is_moved = here.is_some_and(|here| record.is_of_another_backend(here));
+        let way = if is_moved {
+            let backend = &place.backend;
+            format!(
+                "Whether the state has it is compared only after a deploy that has used a backend of \
+                 type {backend} there; otherwise `softstop resolve` settles it."
+            )
+        } else {
+            let way = "Whether the state has it is compared only where WORKING_DIR and WORKSPACE name \
+                 that place.";
+            way.to_owned()
+        };
         warn!(
             "Build {build} has made in {place}, or may have, what its state may not have: {open}.{end} \
-             Whether the state has it is compared only where WORKING_DIR and WORKSPACE name that place."
+             {way}"
         );
     }
     if let Some(more @ 1..) = records.len().checked_sub(MOST_ELSEWHERE) {

@@ -9,7 +9,7 @@ use super::steps::{Steps, Went};
 use super::{Runs, Story, Watch};
 use crate::console::PASTED;
 use crate::journal::{Entry, Past, Record, Stand};
-use crate::story::doubt::{is_surely_of, shares_its_name};
+use crate::story::doubt::{has_moved, is_surely_of, shares_its_name};
 use crate::story::stage::Stage;
 use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made, tell_of_claims};
 use crate::tools::progress::{Action, Resource};
@@ -133,6 +133,13 @@ impl<S: Stage> Story<'_, S> {
                 info!(
                     "Nothing is imported, because settings of the backend are not in the configuration: \
                      what an earlier deploy has left may be of another state."
+                );
+                OnUnfinished::Report
+            }
+            OnUnfinished::Import if records.iter().any(|one| has_moved(self.tool, one)) => {
+                info!(
+                    "Nothing is imported, because an earlier deploy has used another type of backend: \
+                     what that has left may be of another state."
                 );
                 OnUnfinished::Report
             }

@@ -6,6 +6,7 @@ mod doubts_table;
 mod gaps_table;
 mod journals_table;
 mod looks_table;
+mod moved_table;
 mod past_table;
 mod remains_table;
 mod unlisted_table;

@@ -21,7 +21,7 @@ fn planned(action: Option<Action>, imported: Option<&str>) -> Planned {
     Planned([("fake.made".to_owned(), change)].into())
 }
 
-fn again() -> Planned {
+pub(super) fn again() -> Planned {
     planned(Some(Action::Create), None)
 }
 
