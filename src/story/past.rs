@@ -92,13 +92,16 @@ pub(super) async fn look_back<H: Host>(
         if record.is_open() || is_surely_of_it {
             tell(prefix, record);
         }
-        if record.is_open() && has_moved(place, record) {
+        if !record.is_open() || is_surely_of_it {
+            continue;
+        }
+        if has_moved(place, record) {
             info!(
                 "{prefix}That may be about another state, because that deploy has used another type of \
                  backend ({}). Only `softstop resolve` settles it, or a deploy with that backend.",
                 record.place.backend
             );
-        } else if record.is_open() && !is_surely_of_it {
+        } else {
             info!(
                 "{prefix}That may be about another state, because settings of the backend are not in \
                  the configuration. Look at the step which one it is."
