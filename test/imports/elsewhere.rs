@@ -214,6 +214,38 @@ fn a_replacement_that_was_killed_once_the_new_object_was_begun_is_named_until_so
 }
 
 #[test]
+fn the_plan_of_another_apply_does_not_make_the_old_object_pass_for_the_new_one_that_was_begun() {
+    for program in PROGRAMS {
+        let of_kind = |kind: &str, gate: &str| {
+            let order = "lifecycle {\n    create_before_destroy = true\n  }";
+            object("a", &format!("kind = \"{kind}\"\n  {gate}\n  {order}"))
+        };
+        let pipeline = Pipeline::begin();
+        let project = project(program, &[of_kind("1", "")]);
+        pipeline.deploy(&project).finish().expect_code(0);
+        let begun = of_kind("2", "create_gate = \"GATES/a.gate\"");
+        write_objects(&project, &[begun, object("b", "")]);
+        let name = program.path();
+        let script = format!(
+            "{name} init -input=false && {name} apply -auto-approve -target=slow_object.b && \
+             {name} plan -out=plan >log && {name} apply plan"
+        );
+        let words = "slow_object.a: Creating...";
+        let deploy = pipeline.deploy(&project).script(&script);
+        be_killed(&project, deploy, "a.gate", words);
+        project.gate("a.gate").open();
+        let finished = pipeline
+            .deploy(&project)
+            .env("ON_UNFINISHED", "stop")
+            .finish();
+        finished
+            .expect_code(5)
+            .expect_said("Look whether slow_object.a is there");
+        expect_unsaid(&finished, "slow_object.b");
+    }
+}
+
+#[test]
 fn what_has_failed_in_a_deploy_that_was_killed_after_it_may_exist() {
     for program in PROGRAMS {
         let objects = [

@@ -1,4 +1,4 @@
-//! What is read where something is made more than once, or destroyed again.
+//! What is read where something is made more than once, or beside an old object, or destroyed again.
 
 use std::collections::BTreeMap;
 
@@ -131,4 +131,61 @@ fn what_was_made_and_is_to_be_destroyed_is_there_until_it_is_gone() {
         assert_eq!(resource.id.as_deref(), Some("1"), "{text}");
         assert_eq!(resource.leaves_something(), leaves_something, "{text}");
     }
+}
+
+/// A replacement that was killed between its halves has left the old object behind.
+#[test]
+fn what_is_made_beside_an_old_object_that_is_left_over_is_a_creation_until_that_one_is_destroyed() {
+    let plain = "  # a.b will be created\n  # a.b (deposed object 1a2b3c4d) will be destroyed\n";
+    let json = |action: &str| {
+        format!(
+            "{{\"@level\":\"info\",\"change\":{{\"resource\":{{\"addr\":\"a.b\"}},\"action\":\"{action}\"}},\
+             \"type\":\"planned_change\"}}\n"
+        )
+    };
+    for plan in [
+        plain.to_owned(),
+        json("create") + &json("delete"),
+        json("delete") + &json("create"),
+    ] {
+        let begun = format!("{plan}a.b: Creating...\n");
+        let made = format!("{begun}a.b: Creation complete after 0s [id=2]\n");
+        let destroying = format!("{made}a.b (deposed object 1a2b3c4d): Destroying... [id=1]\n");
+        let gone = format!("{destroying}a.b: Destruction complete after 0s\n");
+        // What it depends on may take longer.
+        let gone_first = format!(
+            "{plan}a.b (deposed object 1a2b3c4d): Destroying... [id=1]\n\
+             a.b: Destruction complete after 0s\n"
+        );
+        let made_last = format!("{gone_first}a.b: Creating...\n");
+        for (text, action, stage, id) in [
+            (&plan, Action::Create, Fate::NotBegun, None),
+            (&begun, Action::Create, Fate::InFlight, None),
+            (&made, Action::Create, Fate::Complete, Some("2")),
+            (&destroying, Action::Replace, Fate::InFlight, Some("2")),
+            (&gone, Action::Replace, Fate::Complete, Some("2")),
+            (&gone_first, Action::Destroy, Fate::Complete, None),
+            (&made_last, Action::Replace, Fate::InFlight, None),
+        ] {
+            let told = read(text);
+            is(&told, "a.b", action, stage);
+            assert_eq!(find(&told, "a.b").id.as_deref(), id, "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_was_to_be_changed_is_not_complete_because_an_old_object_of_it_is_gone() {
+    let gone = "  # a.b will be updated in-place\n\
+        a.b (deposed object 1a2b3c4d): Destroying... [id=1]\n\
+        a.b: Destruction complete after 0s\n";
+    is(&read(gone), "a.b", Action::Destroy, Fate::Complete);
+    let changing = format!("{gone}a.b: Modifying... [id=2]\n");
+    is(&read(&changing), "a.b", Action::Update, Fate::InFlight);
+}
+
+#[test]
+fn only_an_old_object_that_is_left_over_is_destroyed_where_nothing_else_is_planned() {
+    let told = read("  # a.b (deposed object 1a2b3c4d) will be destroyed\n");
+    is(&told, "a.b", Action::Destroy, Fate::NotBegun);
 }

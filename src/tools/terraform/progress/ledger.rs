@@ -26,6 +26,9 @@ pub(super) struct Ledger {
     /// How many are not kept that nobody has begun.
     dropped_plans: usize,
     has_plan: bool,
+    /// Whether something was begun that no plan has named, so that nobody has heard of the one that is
+    /// applied.
+    is_unplanned: bool,
     /// How many changes of a unit are complete that no run has counted at its end.
     uncounted: BTreeMap<Option<Box<str>>, u32>,
     /// How often something was begun or completed.
@@ -132,10 +135,18 @@ impl Ledger {
     pub(super) fn begin(&mut self, unit: Option<&str>, address: &str, action: Action, id: &Id) {
         let is_cut = self.note_cut(id);
         let news = self.next_news();
-        if self.known(unit, address).is_none() {
+        let known = self.known(unit, address);
+        match known.map(|entry| entry.is_planned(action)) {
+            Some(true) => {}
             // A plan names all that is begun, so it was one of these.
-            self.dropped_plans = self.dropped_plans.saturating_sub(1);
+            None if self.dropped_plans > 0 => self.dropped_plans -= 1,
+            _ => self.is_unplanned |= action != Action::Read && self.dropped_plans == 0,
         }
+        let begun = if is_cut {
+            Fate::InDoubt
+        } else {
+            Fate::InFlight
+        };
         let Some(entry) = self.entry(unit, address) else {
             self.dropped += 1;
             return;
@@ -146,11 +157,7 @@ impl Ledger {
         let Some(step) = entry.step_again(action) else {
             entry.push(Step {
                 action,
-                stage: if is_cut {
-                    Fate::InDoubt
-                } else {
-                    Fate::InFlight
-                },
+                stage: begun,
                 open: 1,
                 begun: Begun::now(),
                 id: text_of(id),
@@ -174,13 +181,7 @@ impl Ledger {
                 step.stage = Fate::InDoubt;
             }
             Fate::InDoubt => {}
-            _ => {
-                step.stage = if is_cut {
-                    Fate::InDoubt
-                } else {
-                    Fate::InFlight
-                }
-            }
+            _ => step.stage = begun,
         }
         if let Some(id) = text_of(id) {
             step.id = Some(id);
@@ -368,6 +369,16 @@ impl Entry {
                     Fate::Failed
                 };
             }
+        }
+    }
+
+    /// Whether a plan has named this. It names one action, beside which an old object is destroyed, or
+    /// something imported before.
+    fn is_planned(&self, action: Action) -> bool {
+        match action {
+            Action::Create => matches!(self.planned, Some(Action::Create | Action::Replace)),
+            Action::Update => self.planned == Some(Action::Update),
+            _ => self.planned.is_some(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::*;
 use crate::tools::progress::{Action, Begun, Fate, Resource};
+use crate::tools::stored::Stored;
 
 pub(super) fn read(text: &str) -> Told {
     heard(text).told()
@@ -73,6 +74,38 @@ fn what_a_wrapper_puts_before_the_words_is_no_part_of_them() {
         assert_eq!(made.unit.as_deref(), unit);
         assert!(told.has_plan, "{prefix:?}");
     }
+}
+
+/// In `terraform apply -target=module.a && terraform apply saved.plan`.
+#[test]
+fn a_plan_that_names_nothing_of_what_is_begun_is_not_the_one_that_is_applied() {
+    let run = "  # m.a will be created\nm.a: Creating...\nm.a: Creation complete after 0s [id=1]\n\
+        Apply complete! Resources: 1 added, 0 changed, 0 destroyed.\n";
+    let changed = "  # a.b will be updated in-place\na.b: Modifying... [id=1]\n\
+        a.b: Modifications complete after 0s [id=1]\n\
+        Apply complete! Resources: 0 added, 1 changed, 0 destroyed.\n";
+    let begun = "a.b: Creating...\n";
+    let plan = "  # a.b will be created\n";
+    let deposed = "a.b (deposed object 1a2b3c4d): Destroying... [id=0]\n";
+    let read_only = "data.a.b: Reading...\ndata.a.b: Read complete after 0s [id=1]\n";
+    for (text, has_plan) in [
+        (format!("{run}{begun}"), false),
+        (format!("{changed}{begun}"), false),
+        // The next plan does not tell what the one before was.
+        (format!("{run}{begun}{plan}{begun}"), false),
+        (format!("{run}{plan}{begun}"), true),
+        (format!("{run}{plan}{deposed}{begun}"), true),
+        (
+            format!("{run}  # a.b must be replaced\n{begun}{deposed}"),
+            true,
+        ),
+        (format!("{run}{read_only}"), true),
+    ] {
+        assert_eq!(read(&text).has_plan, has_plan, "{text}");
+    }
+    let told = read(&format!("{run}{begun}"));
+    let old = Stored([("a.b".to_owned(), vec!["0".to_owned()])].into());
+    assert_eq!(old.knows(find(&told, "a.b"), told.has_plan), None);
 }
 
 #[test]
@@ -239,45 +272,6 @@ fn a_new_plan_takes_the_place_of_the_old_one() {
             .collect();
         assert_eq!(addresses, ["a.b", "a.d"], "{begin}");
     }
-}
-
-/// A replacement that was killed between its halves has left the old object behind.
-#[test]
-fn what_is_made_beside_an_old_object_that_is_left_over_is_a_creation_until_that_one_is_destroyed() {
-    let plain = "  # a.b will be created\n  # a.b (deposed object 1a2b3c4d) will be destroyed\n";
-    let json = |action: &str| {
-        format!(
-            "{{\"@level\":\"info\",\"change\":{{\"resource\":{{\"addr\":\"a.b\"}},\"action\":\"{action}\"}},\
-             \"type\":\"planned_change\"}}\n"
-        )
-    };
-    for plan in [
-        plain.to_owned(),
-        json("create") + &json("delete"),
-        json("delete") + &json("create"),
-    ] {
-        let begun = format!("{plan}a.b: Creating...\n");
-        let made = format!("{begun}a.b: Creation complete after 0s [id=2]\n");
-        let destroying = format!("{made}a.b (deposed object 1a2b3c4d): Destroying... [id=1]\n");
-        let gone = format!("{destroying}a.b: Destruction complete after 0s\n");
-        for (text, action, stage, id) in [
-            (&plan, Action::Create, Fate::NotBegun, None),
-            (&begun, Action::Create, Fate::InFlight, None),
-            (&made, Action::Create, Fate::Complete, Some("2")),
-            (&destroying, Action::Replace, Fate::InFlight, Some("2")),
-            (&gone, Action::Replace, Fate::Complete, Some("2")),
-        ] {
-            let told = read(text);
-            is(&told, "a.b", action, stage);
-            assert_eq!(find(&told, "a.b").id.as_deref(), id, "{text}");
-        }
-    }
-}
-
-#[test]
-fn only_an_old_object_that_is_left_over_is_destroyed_where_nothing_else_is_planned() {
-    let told = read("  # a.b (deposed object 1a2b3c4d) will be destroyed\n");
-    is(&told, "a.b", Action::Destroy, Fate::NotBegun);
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Ledger {
         Told {
             resources,
             dropped: self.dropped + self.dropped_plans + more,
-            has_plan: self.has_plan,
+            has_plan: self.has_plan && !self.is_unplanned,
             is_unended: !self.uncounted.is_empty(),
         }
     }
@@ -61,8 +61,10 @@ impl Entry {
         let has = |action| self.steps.iter().any(|step| step.action == action);
         match (self.planned, has(Action::Create), has(Action::Destroy)) {
             (_, true, true) => Action::Replace,
-            // Before it was heard that the new one is made, nothing new is known to be there.
-            (Some(Action::Replace) | None, false, true) => Action::Destroy,
+            (Some(planned), false, true) if has(planned) => planned,
+            // Nothing but the old one, or one that was left over, was touched: what was planned beside
+            // that was not begun.
+            (_, false, true) => Action::Destroy,
             // What was made is there whatever a later plan does with it.
             (Some(planned), true, false) if planned != Action::Replace && !has(planned) => {
                 Action::Create
