@@ -64,20 +64,22 @@ impl Record {
         }
     }
 
-    /// Takes in what the state has after a deploy that has told this. What that has made is not what
-    /// this record lacks.
-    pub(crate) fn compare_after(&mut self, told: &Told, stored: &Stored) {
-        for entry in &mut self.entries {
-            let is_nameless = entry.resource.id.is_none();
+    /// Takes in what a deploy after it has `told`, or that it may have made more than was heard. What that
+    /// has made is not what this record lacks, though the state has it at the same address.
+    pub(crate) fn note_made_again(&mut self, told: Option<&Told>) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_open()) {
+            let Resource {
+                unit, address, id, ..
+            } = &entry.resource;
             let is_again = |other: &Resource| {
-                other.address == entry.resource.address
+                other.address == *address
                     && other.is_begun()
                     && matches!(other.action, Action::Create | Action::Replace)
             };
-            if entry.is_open() && is_nameless && told.resources.iter().any(is_again) {
+            let may_be_made = told.is_none_or(|told| told.resources.iter().any(is_again));
+            if id.is_none() && unit.is_none() && may_be_made {
                 entry.is_stored = Some(false);
             }
-            entry.compare(stored, self.has_plan);
         }
     }
 
@@ -289,15 +291,21 @@ pub(super) mod tests {
 
     #[test]
     fn what_a_later_deploy_makes_again_does_not_settle_what_was_in_flight() {
-        let in_flight = || entry(resource(Action::Create, Fate::InFlight, None, None), None);
+        let made = |stage, id| entry(resource(Action::Create, stage, id, None), None);
         let again = Told {
             resources: vec![resource(Action::Create, Fate::Complete, Some("2"), None)],
             ..Told::default()
         };
-        for (told, is_open) in [(again, true), (Told::default(), false)] {
-            let mut record = record(vec![in_flight()]);
-            record.compare_after(&told, &stored(&["2"]));
-            assert_eq!(record.is_open(), is_open, "{told:?}");
+        for (left, told, is_open) in [
+            (made(Fate::InFlight, None), Some(again), true),
+            (made(Fate::InFlight, None), Some(Told::default()), false),
+            (made(Fate::InFlight, None), None, true),
+            (made(Fate::Complete, Some("2")), None, false),
+        ] {
+            let mut record = record(vec![left]);
+            record.note_made_again(told.as_ref());
+            record.compare(&stored(&["2"]));
+            assert_eq!(record.is_open(), is_open, "{record:?} {told:?}");
             record.end();
             assert_eq!(record.stand == Stand::Unfinished, is_open);
         }

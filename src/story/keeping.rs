@@ -251,10 +251,14 @@ impl<'a> Keeping<'a> {
         }
     }
 
-    /// What was heard that this place may have made: all that is not known to be of another one.
-    pub(super) fn perhaps_made_at(&self, place: &PlaceName) -> Told {
+    /// What was heard that this place may have made: all that is not known to be of another one. Nothing
+    /// where it may have made more than that.
+    pub(super) fn perhaps_made_at(&self, place: &PlaceName) -> Option<Told> {
         let Teller { heard, shares, .. } = &*self.telling;
-        shares.borrow().perhaps_of(place, heard.told())
+        let (shares, told) = (shares.borrow(), heard.told());
+        let of_it = shares.of(place, told.clone());
+        let is_all = told.dropped == 0 && !self.telling.is_unheard(place, &of_it);
+        is_all.then(|| shares.perhaps_of(place, told))
     }
 
     /// Takes in how the records of earlier deploys stand by now.
@@ -278,7 +282,8 @@ impl Teller {
         if is_unheard {
             record.dropped = record.dropped.max(1);
         }
-        self.carry_into(&mut record);
+        let is_all = record.dropped == 0;
+        self.carry_into(&mut record, is_all);
         record
     }
 
@@ -320,11 +325,15 @@ impl Teller {
         remains.resources.iter().filter_map(seen).collect()
     }
 
-    /// Adds what an earlier deploy of this very run has left.
-    fn carry_into(&self, record: &mut Record) {
+    /// Adds what an earlier deploy of this very run has left, where the record lists all that was made
+    /// since, or not.
+    fn carry_into(&self, record: &mut Record, is_all: bool) {
         let (carried, place) = (self.carried.borrow(), record.place.clone());
-        for carried in carried.iter().filter(|one| one.place == place) {
-            record.carry(carried);
+        for mut carried in carried.iter().filter(|one| one.place == place).cloned() {
+            if !is_all {
+                carried.note_made_again(None);
+            }
+            record.carry(&carried);
         }
     }
 
@@ -334,6 +343,7 @@ impl Teller {
         let is_of_one_unit = told.is_of_one_unit();
         let told = self.shares.borrow().of(place, told);
         let is_unheard = self.is_unheard(place, &told);
+        let is_all = told.dropped == 0 && !is_unheard;
         let mut record = record_of(own, place, told);
         if !remains.state_is_kept {
             record.doubt_failures();
@@ -359,7 +369,7 @@ impl Teller {
             record.dropped = record.dropped.max(1);
         }
         // After that, because what this deploy has made is not what the earlier one has left.
-        self.carry_into(&mut record);
+        self.carry_into(&mut record, is_all);
         record.end();
         record
     }

@@ -137,8 +137,8 @@ impl<S: Stage> Story<'_, S> {
         None
     }
 
-    /// Strikes out what the state has after this deploy, or notes for what it has stopped, and gives what
-    /// has changed by that.
+    /// Strikes out what the state has after this deploy where that has ended well, or notes for what it has
+    /// stopped. What it may have made itself is noted in either case. Gives what has changed by that.
     pub(super) async fn settled(
         &self,
         past: Past,
@@ -153,11 +153,15 @@ impl<S: Stage> Story<'_, S> {
         if let Some((_, own)) = self.journal.own() {
             records.retain(|record| record.owner != own.owner);
         }
-        if outcome != Outcome::Succeeded {
-            records.retain_mut(|record| record.heed(stopped_for));
-            return records;
-        }
+        let here = records.len();
         records.extend(past.elsewhere);
+        let before = records.clone();
+        let is_over_well = outcome == Outcome::Succeeded;
+        if !is_over_well {
+            for record in &mut records[..here] {
+                record.heed(stopped_for);
+            }
+        }
         let mut settled = Vec::new();
         let names: Vec<PlaceName> = places.iter().copied().filter_map(name_of).collect();
         for place in places {
@@ -176,21 +180,33 @@ impl<S: Stage> Story<'_, S> {
                         && is_surely_of(place, &past.released, record)
                 })
                 .collect();
-            let Some(Ok(stored)) = stored_at(self.stage, place, &records).await else {
-                continue;
-            };
-            self.journal.unmask(&mut records, &stored);
             let told = keeping.perhaps_made_at(&name);
             for record in &mut records {
-                record.compare_after(&told, &stored);
-                record.end();
-                if !record.is_open() {
-                    info!("What build {} has left is settled.", record.owner.build());
-                }
+                record.note_made_again(told.as_ref());
+            }
+            if is_over_well {
+                self.settle_at(place, &mut records).await;
             }
             settled.extend(records);
         }
+        settled.extend(records);
+        settled.retain(|record| !before.contains(record));
         settled
+    }
+
+    /// Strikes out of these what the state has by now.
+    async fn settle_at(&self, place: &Tool, records: &mut [Record]) {
+        let Some(Ok(stored)) = stored_at(self.stage, place, records).await else {
+            return;
+        };
+        self.journal.unmask(records, &stored);
+        for record in records {
+            record.compare(&stored);
+            record.end();
+            if !record.is_open() {
+                info!("What build {} has left is settled.", record.owner.build());
+            }
+        }
     }
 }
 

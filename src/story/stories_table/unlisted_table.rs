@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::journals_table::{KILLED, here, left, left_by, names, stored};
 use super::*;
-use crate::journal::{Record, Stand};
+use crate::journal::{PlaceName, Record, Stand};
 use crate::story::hearing::Hearing;
 use crate::story::keeping::Keeping;
 use crate::story::remains::Heard;
@@ -132,7 +132,12 @@ async fn of_a_killed_deploy_that_nobody_has_heard_it_is_not_known_what_it_has_ma
 
 /// A deploy that may print elsewhere.
 fn seen_unheard() -> Seen {
-    match seen("apply", "here") {
+    unheard(seen("apply", "here"))
+}
+
+/// The same tool, where it may print elsewhere.
+fn unheard(seen: Seen) -> Seen {
+    match seen {
         Seen::Tool(tool) => Seen::Tool(SeenTool {
             is_heard: false,
             ..tool
@@ -269,18 +274,86 @@ async fn a_killed_holder_that_nobody_may_have_heard_may_have_made_anything() {
     }
 }
 
+/// What is kept of a deploy that goes on, where this run has left something before.
+async fn kept_while_it_runs(is_heard: bool, left: Vec<Record>) -> Record {
+    let world = World::with_records(Look::Free, &[]);
+    let (journal, tool) = (world.journal(), tool(FakePlace::with(&world.moments, &[])));
+    let keeping = Keeping::of(&journal, &Hearing::of(&tool), left);
+    keeping.begin(Some(here()));
+    keeping.note(Some(here()), true, is_heard);
+    let kept = tokio::time::timeout(Duration::from_secs(1), keeping.keep());
+    assert!(kept.await.is_err(), "it never ends");
+    world.shelf.records.borrow()[0].clone()
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_may_be_printed_elsewhere_is_counted_as_long_as_nothing_is_heard() {
     for (is_heard, dropped) in [(true, 0), (false, 1)] {
-        let world = World::with_records(Look::Free, &[]);
-        let (journal, tool) = (world.journal(), tool(FakePlace::with(&world.moments, &[])));
-        let keeping = Keeping::of(&journal, &Hearing::of(&tool), Vec::new());
-        keeping.begin(Some(here()));
-        keeping.note(Some(here()), true, is_heard);
-        let kept = tokio::time::timeout(Duration::from_secs(1), keeping.keep());
-        assert!(kept.await.is_err(), "it never ends");
+        let record = kept_while_it_runs(is_heard, Vec::new()).await;
+        assert_eq!(record.stand, Stand::Running);
+        assert_eq!(record.dropped, dropped);
+    }
+}
+
+/// In `softstop deploy || softstop deploy`, where the state could not be read in between.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_hears_of_does_not_settle_what_this_very_run_has_left_before() {
+    for (is_heard, is_open) in [(true, false), (false, true)] {
+        let own = Record {
+            owner: Owner::parse(ASKER).unwrap(),
+            commit: COMMIT.to_owned(),
+            ..left_by(vec![Resource::created("begun", Fate::InFlight, None)])
+        };
+        let mut record = kept_while_it_runs(is_heard, vec![own]).await;
+        record.dropped = 0;
+        record.has_plan = true;
+        record.compare(&stored(&[("begun", "2")]));
+        assert_eq!(record.is_open(), is_open, "{is_heard}");
+    }
+}
+
+/// In `cd below && terraform apply`, where an earlier one was killed. What the state has there was not
+/// looked at before.
+#[tokio::test(start_paused = true)]
+async fn what_a_deploy_may_have_made_itself_never_settles_what_was_in_flight_there_without_an_id() {
+    let again = || vec![Resource::created("begun", Fate::Complete, Some("2"))];
+    for (is_heard, dropped, heard, ending, is_open) in [
+        (true, 0, vec![], ended(0), false),
+        (true, 0, again(), ended(0), true),
+        (true, 1, vec![], ended(0), true),
+        (false, 0, vec![], ended(0), true),
+        // Whoever comes next compares it.
+        (true, 0, vec![], ended(256), false),
+        (true, 0, again(), ended(256), true),
+        (false, 0, vec![], ended(256), true),
+        (false, 0, vec![], killed(), true),
+    ] {
+        let words = format!("{is_heard} {dropped} {heard:?} {ending:?}");
+        let left = Record {
+            stand: Stand::Unfinished,
+            place: PlaceName {
+                directory: "here/below".to_owned(),
+                ..here()
+            },
+            ..left_by(vec![Resource::created("begun", Fate::InFlight, None)])
+        };
+        let mut world = World::with_records(Look::Free, &[left]);
+        let below = FakePlace {
+            name: "here/below",
+            ..FakePlace::with(&world.moments, &[])
+        };
+        below.stored.replace(stored(&[("begun", "2")]));
+        world.place.others.push(FakeTool(Rc::new(below)));
+        let tool = seen("apply", "here/below");
+        world.host.seen = vec![if is_heard { tool } else { unheard(tool) }];
+        world.hears(heard);
+        world.place.told.lock().unwrap().dropped = dropped;
+        world.ending(Ok(ending));
+        world.deploy().await;
         let records = world.shelf.records.borrow();
-        assert_eq!(records[0].stand, Stand::Running);
-        assert_eq!(records[0].dropped, dropped);
+        let record = records.iter().find(|one| one.owner.build() == 41);
+        let mut record = record.unwrap().clone();
+        record.compare(&stored(&[("begun", "2")]));
+        assert_eq!(record.is_open(), is_open, "{words}");
     }
 }
