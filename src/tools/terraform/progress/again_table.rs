@@ -54,6 +54,55 @@ fn what_was_killed_in_flight_is_not_settled_by_what_is_made_again() {
 }
 
 #[test]
+fn what_a_killed_replacement_has_made_is_not_forgotten_for_what_is_made_again() {
+    let create = "  # a.b will be created\n";
+    let replace = "  # a.b must be replaced\n";
+    let begun = "a.b: Creating...\n";
+    let made = |id| format!("{begun}a.b: Creation complete after 0s [id={id}]\n");
+    let (first, second) = (made("1"), made("2"));
+    let gone = "a.b: Destroying... [id=0]\na.b: Destruction complete after 0s\n";
+    for text in [
+        format!("{replace}{gone}{first}{create}{second}"),
+        format!("{replace}{gone}{first}{create}{begun}"),
+        // Made before the old one is destroyed.
+        format!("{replace}{first}{replace}{second}{gone}"),
+        format!("{replace}{first}{replace}{begun}"),
+        format!("{replace}{first}{replace}{replace}{second}"),
+        format!("{replace}{first}{gone}{create}{second}"),
+        // What had replaced another one before, in the same step.
+        format!(
+            "{replace}{}{gone}{replace}{first}{replace}{second}",
+            made("7")
+        ),
+    ] {
+        let told = read(&text);
+        is(&told, "a.b", Action::Replace, Fate::InDoubt);
+        assert_eq!(find(&told, "a.b").id.as_deref(), Some("1"), "{text}");
+    }
+}
+
+/// In `terraform apply -replace a.b && terraform apply -replace a.b`.
+#[test]
+fn what_is_replaced_twice_and_stored_in_between_is_in_no_doubt() {
+    let replace = "  # a.b must be replaced\n";
+    let made = |id| format!("a.b: Creating...\na.b: Creation complete after 0s [id={id}]\n");
+    let (first, second, third) = (made("1"), made("2"), made("3"));
+    let gone = |id| format!("a.b: Destroying... [id={id}]\na.b: Destruction complete after 0s\n");
+    let (gone_zero, gone_one, gone_two) = (gone("0"), gone("1"), gone("2"));
+    for text in [
+        format!("{replace}{gone_one}{second}{replace}{gone_two}{third}"),
+        format!("{replace}{second}{gone_one}{replace}{third}{gone_two}"),
+        format!("{replace}{first}{gone_zero}{replace}{second}{gone_one}{replace}{third}{gone_two}"),
+        // A plan that nobody applies is about the same.
+        format!("{first}{replace}{replace}{second}{gone_one}{replace}{third}{gone_two}"),
+    ] {
+        let told = read(&text);
+        is(&told, "a.b", Action::Replace, Fate::Complete);
+        assert_eq!(find(&told, "a.b").id.as_deref(), Some("3"), "{text}");
+    }
+}
+
+#[test]
 fn the_id_of_what_is_destroyed_is_not_that_of_what_is_made_in_its_place() {
     let made = "a.b: Creating...\na.b: Creation complete after 0s [id=1]\n";
     let gone = "a.b: Destroying... [id=1]\na.b: Destruction complete after 0s\n";

@@ -48,6 +48,9 @@ struct Entry {
     news: u32,
     /// In the order in which they were last begun.
     steps: Vec<Step>,
+    /// Whether it was made beside what it replaces, which is not destroyed: a later plan to replace may be
+    /// about that one again.
+    is_beside: bool,
 }
 
 /// One thing that is done with a resource: to be replaced takes two.
@@ -153,7 +156,12 @@ impl Ledger {
         };
         entry.news = news;
         // Nothing is made again before what was made is destroyed, or is to be.
-        let is_replaced = entry.is_destroyed() || entry.planned == Some(Action::Replace);
+        let is_destroyed = entry.is_destroyed();
+        let is_to_go = entry.planned == Some(Action::Replace);
+        let is_replaced = is_destroyed || is_to_go && !entry.is_beside;
+        if action == Action::Create {
+            entry.is_beside = is_to_go && !is_destroyed;
+        }
         let Some(step) = entry.step_again(action) else {
             entry.push(Step {
                 action,
@@ -213,6 +221,7 @@ impl Ledger {
             return;
         };
         entry.news = news;
+        entry.is_beside &= action != Action::Destroy;
         let Some(step) = entry.step(action) else {
             entry.push(Step {
                 action,
@@ -380,11 +389,6 @@ impl Entry {
             Action::Update => self.planned == Some(Action::Update),
             _ => self.planned.is_some(),
         }
-    }
-
-    fn is_destroyed(&self) -> bool {
-        let mut steps = self.steps.iter();
-        steps.any(|step| step.action == Action::Destroy && step.stage == Fate::Complete)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::mem;
 
-use super::{Entry, Key, Ledger};
+use super::{Entry, Key, Ledger, Step};
 use crate::tools::progress::{Action, Fate, Resource, Told};
 
 impl Ledger {
@@ -115,9 +115,27 @@ impl Entry {
 
     /// Whether something was made after something was destroyed.
     fn is_made_last(&self) -> bool {
-        let mut actions = self.steps.iter().rev().map(|step| step.action);
-        let last = actions.find(|action| matches!(action, Action::Create | Action::Destroy));
-        last == Some(Action::Create)
+        let last = self.last_made_or_destroyed();
+        last.is_some_and(|step| step.action == Action::Create)
+    }
+
+    /// Whether what was here is destroyed, and nothing was made since. An id may tell that it was not what
+    /// was made here that is destroyed.
+    pub(super) fn is_destroyed(&self) -> bool {
+        let last = self.last_made_or_destroyed();
+        let gone =
+            last.filter(|step| (step.action, step.stage) == (Action::Destroy, Fate::Complete));
+        let Some(gone) = gone else {
+            return false;
+        };
+        let made = self.steps.iter().find(|step| step.action == Action::Create);
+        let ids = made.and_then(|made| made.id.as_ref().zip(gone.id.as_ref()));
+        ids.is_none_or(|(made, gone)| made == gone)
+    }
+
+    fn last_made_or_destroyed(&self) -> Option<&Step> {
+        let mut steps = self.steps.iter().rev();
+        steps.find(|step| matches!(step.action, Action::Create | Action::Destroy))
     }
 }
 
