@@ -93,7 +93,7 @@ impl Unfinished {
         let resource = &entry.resource;
         let address = &resource.address;
         let is_claimed = entry.claim == Some(Claim::Fresh);
-        let Some(known) = known(resource, is_claimed).filter(|_| tool.is_address(address)) else {
+        let Some(known) = known(resource, entry.claim).filter(|_| tool.is_address(address)) else {
             let name = match &resource.unit {
                 Some(unit) => format!("[{unit}] {address}"),
                 None => address.clone(),
@@ -188,12 +188,13 @@ impl Unfinished {
 
 /// What is known to be there. A replacement whose old object is still being destroyed has its id too.
 /// What contradicts itself has none, and a wrapper's address is not one of this place. What only a log
-/// tells is in doubt.
-fn known(resource: &Resource, is_claimed: bool) -> Option<Made> {
+/// tells is in doubt, and nothing is known of it once a deploy has stopped for it.
+fn known(resource: &Resource, claim: Option<Claim>) -> Option<Made> {
     let is_made = match resource.stage {
+        _ if claim == Some(Claim::Heeded) => false,
         Fate::Complete => true,
         Fate::InFlight | Fate::GivenUp => resource.action == Action::Replace,
-        Fate::InDoubt => is_claimed,
+        Fate::InDoubt => claim.is_some(),
         Fate::NotBegun | Fate::Failed => false,
     };
     let id = resource.id.clone()?;

@@ -108,6 +108,45 @@ async fn what_only_a_log_tells_stops_the_first_deploy_that_would_make_it_again_a
     }
 }
 
+/// Its old object was just being destroyed, or could not be.
+#[tokio::test(start_paused = true)]
+async fn a_replacement_of_which_only_a_log_tells_is_heeded_once_too_and_never_imported() {
+    use OnUnfinished::{Import, Report};
+    let replaced = |stage| Resource {
+        action: Action::Replace,
+        old_id: Some("0".to_owned()),
+        ..Resource::created("fake.claimed", stage, Some("1"))
+    };
+    let again = [plan(&["fake.claimed"], &[])];
+    for stage in [Fate::InFlight, Fate::Failed] {
+        for wish in [Report, Import] {
+            for (is_command, shares_its_name, exits) in [
+                (false, false, [Exit::Unfinished, Exit::Done]),
+                (true, false, [Exit::Unfinished, Exit::Done]),
+                // That one has stopped cannot be written down there.
+                (false, true, [Exit::Done; 2]),
+                (true, true, [Exit::Done; 2]),
+            ] {
+                let runs = || match is_command {
+                    true => Runs::Command("fake".to_owned(), Vec::new()),
+                    false => Runs::Job(Job::Apply),
+                };
+                let record = left_with(vec![Entry::by_log(replaced(stage))], Vec::new());
+                let mut world = World::with_records(Look::Free, &[record]);
+                world.has_stored(&[("fake.claimed", "0")]);
+                world.place.shares_its_name = shares_its_name;
+                let case = format!("{stage:?} {wish:?} {is_command} {shares_its_name}");
+                for exit in exits {
+                    let found = world.then_deploys(runs(), wish, &again).await;
+                    assert_eq!(found, exit, "{case}");
+                }
+                let left = Some((Stand::Unfinished, names(&["fake.claimed"])));
+                assert_eq!(world.kept(41), left, "{case}");
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deploy_that_does_not_make_it_again_leaves_the_stop_to_the_next_one() {
     let mut world = World::with_records(Look::Free, &[left_claimed()]);
