@@ -256,19 +256,23 @@ fn a_stream_that_is_not_seen_is_not_known() {
 }
 
 #[test]
-fn what_applies_a_plan_that_was_seen_is_not_known_where_it_is_not_seen() {
+fn an_apply_that_is_not_seen_is_not_known_where_a_plan_before_or_after_it_is_seen() {
     let objects = [("a", "fails = \"no\"")];
-    let project = project(Program::Terraform, Kind::HttpStrict, &objects);
-    let script = "terraform init -input=false >/dev/null; terraform plan -out=plan; \
-                  terraform apply plan >log 2>&1";
-    let finished = deploy(&project).script(script).finish();
-    finished
-        .expect_code(1)
-        .expect_said("What the deploy has made is not known");
-    assert!(!finished.to_string().contains("Not begun"), "{finished}");
-    let report = report(&project);
-    assert_eq!(&report["heard"], &Value::Bool(false));
-    assert_eq!(&report["resources"], &Value::Array(Vec::new()));
+    for script in [
+        "terraform plan -out=plan; terraform apply plan >log 2>&1",
+        "terraform apply -auto-approve >log 2>&1; terraform plan -lock=false; false",
+    ] {
+        let project = project(Program::Terraform, Kind::HttpStrict, &objects);
+        let script = format!("terraform init -input=false >/dev/null; {script}");
+        let finished = deploy(&project).script(&script).finish();
+        finished
+            .expect_code(1)
+            .expect_said("What the deploy has made is not known");
+        assert!(!finished.to_string().contains("Not begun"), "{finished}");
+        let report = report(&project);
+        assert_eq!(&report["heard"], &Value::Bool(false), "{script}");
+        assert_eq!(&report["resources"], &Value::Array(Vec::new()), "{script}");
+    }
 }
 
 #[test]

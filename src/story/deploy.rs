@@ -208,12 +208,17 @@ impl<S: Stage> Story<'_, S> {
                 Seen::Tool(seen) => (self.tool.purpose(seen), seen.is_heard),
                 Seen::Hidden(_) => (Purpose::Change, false),
             };
-            if matches!(&seen, Seen::Tool(_)) && purpose == Purpose::Change && !is_heard {
+            let makes_nothing = purpose != Purpose::Change;
+            if is_heard && purpose != Purpose::Other {
+                hearing.note_heard();
+                keeping.note_heard();
+            } else if matches!(&seen, Seen::Tool(_)) && !makes_nothing {
                 hearing.note_unheard();
             }
+            let may_change = matches!(purpose, Purpose::Change | Purpose::Tend);
             // A plan that takes no lock is about no known place, and makes nothing.
-            if purpose == Purpose::Change || purpose == Purpose::Plan && place.is_some() {
-                let may_change = purpose == Purpose::Change;
+            if may_change || purpose == Purpose::Plan && place.is_some() {
+                let is_heard = is_heard || makes_nothing;
                 keeping.note(place.and_then(name_of), may_change, is_heard);
             }
         };

@@ -14,8 +14,17 @@ use crate::tools::telling::Telling;
 pub(crate) struct Hearing {
     heard: HeardSoFar,
     pub(crate) audience: Option<Audience>,
-    /// What was told when the last tool was seen that may change something and print elsewhere.
-    before_unheard: RefCell<Option<Told>>,
+    unheard: RefCell<Unheard>,
+}
+
+/// Whether something may have been made of which nothing was heard.
+#[derive(Debug, Default)]
+pub(crate) struct Unheard {
+    /// What was told when the last tool was seen that may make something and print elsewhere.
+    before: Option<Told>,
+    /// Whether nothing was heard of such a one until another one came who is heard: what is told from
+    /// then on is of that one.
+    is_for_good: bool,
 }
 
 /// What was heard so far, and when there is more of it.
@@ -54,7 +63,7 @@ impl Hearing {
         Self {
             heard,
             audience,
-            before_unheard: RefCell::default(),
+            unheard: RefCell::default(),
         }
     }
 
@@ -68,15 +77,17 @@ impl Hearing {
 
     /// Takes in that somebody may make something of which nothing is heard.
     pub(crate) fn note_unheard(&self) {
-        self.before_unheard.replace(Some(self.told()));
+        self.unheard.borrow_mut().begin(self.told());
     }
 
-    /// Whether that one may have made something: nothing was heard since.
+    /// Takes in that somebody comes who is heard.
+    pub(crate) fn note_heard(&self) {
+        self.unheard.borrow_mut().end(|| self.told());
+    }
+
+    /// Whether somebody may have made something of which nothing was heard.
     pub(crate) fn misses_some(&self, told: &Told) -> bool {
-        let before = self.before_unheard.borrow();
-        before
-            .as_ref()
-            .is_some_and(|before| !told.is_more_than(before))
+        self.unheard.borrow().misses_some(told)
     }
 
     /// The same where nobody asks again.
@@ -87,6 +98,26 @@ impl Hearing {
     /// Forgets what was heard: it was of another run than the one that comes.
     pub(crate) fn forget(&self) {
         self.heard.ask(Reader::forget);
+    }
+}
+
+impl Unheard {
+    /// Takes in what was told when one comes who may print elsewhere.
+    pub(crate) fn begin(&mut self, told: Told) {
+        self.before = Some(told);
+    }
+
+    /// Takes in what was told when one comes who is heard.
+    pub(crate) fn end(&mut self, told: impl FnOnce() -> Told) {
+        if let Some(before) = self.before.take() {
+            self.is_for_good |= !told().is_more_than(&before);
+        }
+    }
+
+    /// Whether nothing was heard of one of them, where this was told by now.
+    pub(crate) fn misses_some(&self, told: &Told) -> bool {
+        let before = self.before.as_ref();
+        self.is_for_good || before.is_some_and(|before| !told.is_more_than(before))
     }
 }
 
@@ -104,5 +135,55 @@ impl HeardSoFar {
         let reader = self.reader.as_ref();
         let reader = reader.map(|reader| reader.lock().unwrap_or_else(PoisonError::into_inner));
         reader.map_or_else(A::default, |mut reader| question(&mut *reader))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::progress::{Fate, Resource};
+
+    #[test]
+    fn what_is_told_after_one_has_come_who_is_heard_is_his() {
+        let told = |names: &[&str]| Told {
+            resources: names
+                .iter()
+                .map(|name| Resource::created(name, Fate::Complete, None))
+                .collect(),
+            ..Told::default()
+        };
+        for (before, when_heard, at_end, misses_some) in [
+            (&[][..], None, &[][..], true),
+            (&[], None, &["a"], false),
+            (&["a"], None, &["a"], true),
+            (&[], Some(&[][..]), &["a"], true),
+            (&["a"], Some(&["a"]), &["a", "b"], true),
+            // `| tee` has printed it here all the same.
+            (&[], Some(&["a"]), &["a"], false),
+            (&[], Some(&["a"]), &["a", "b"], false),
+        ] {
+            let mut unheard = Unheard::default();
+            unheard.begin(told(before));
+            if let Some(when_heard) = when_heard {
+                unheard.end(|| told(when_heard));
+            }
+            let case = format!("{before:?} {when_heard:?} {at_end:?}");
+            assert_eq!(unheard.misses_some(&told(at_end)), misses_some, "{case}");
+        }
+    }
+
+    #[test]
+    fn who_is_heard_later_tells_nothing_of_who_was_not() {
+        let mut unheard = Unheard::default();
+        unheard.end(Told::default);
+        assert!(!unheard.misses_some(&Told::default()), "there was none");
+        unheard.begin(Told::default());
+        unheard.end(Told::default);
+        unheard.begin(Told::default());
+        let planned = Told {
+            has_plan: true,
+            ..Told::default()
+        };
+        assert!(unheard.misses_some(&planned));
     }
 }

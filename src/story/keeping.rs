@@ -17,7 +17,7 @@ use tracing::debug;
 use crate::bitbucket::InsightsError;
 use crate::bitbucket::insights::MOST_ANNOTATIONS;
 use crate::journal::{Keeper, Page, PlaceName, Record, SharedPace, Shares, Shelf, Stand};
-use crate::story::hearing::{HeardSoFar, Hearing};
+use crate::story::hearing::{HeardSoFar, Hearing, Unheard};
 use crate::story::journal::{Journal, Own, limit_to_write};
 use crate::story::past::entries_of;
 use crate::story::remains::{Left, Remains};
@@ -61,8 +61,8 @@ struct OwnPage<'a> {
 /// What there is to be told of each place.
 struct Teller {
     heard: HeardSoFar,
-    /// Where something may be made of which nothing is heard, and what was told of it until then.
-    unheard: RefCell<HashMap<PlaceName, Told>>,
+    /// Where something may be made of which nothing is heard.
+    unheard: RefCell<HashMap<PlaceName, Unheard>>,
     shares: RefCell<Shares>,
     /// What an earlier deploy of this very run has left: its record is the one that is written now.
     carried: RefCell<Vec<Record>>,
@@ -153,7 +153,20 @@ impl<'a> Keeping<'a> {
         }
     }
 
-    /// Takes in that a place is used, and perhaps changed, and whether that is heard.
+    /// Takes in that somebody comes who is heard, wherever that is.
+    pub(super) fn note_heard(&self) {
+        let Teller {
+            heard,
+            shares,
+            unheard,
+            ..
+        } = &*self.telling;
+        for (place, unheard) in &mut *unheard.borrow_mut() {
+            unheard.end(|| shares.borrow().of(place, heard.told()));
+        }
+    }
+
+    /// Takes in that a place is used, and perhaps changed, and whether what is made there is heard.
     pub(super) fn note(&self, place: Option<PlaceName>, may_change: bool, is_heard: bool) {
         if self.own.is_none() {
             return;
@@ -170,7 +183,8 @@ impl<'a> Keeping<'a> {
             && let Some(place) = &place
         {
             let before = shares.borrow().of(place, heard.told());
-            unheard.borrow_mut().insert(place.clone(), before);
+            let mut unheard = unheard.borrow_mut();
+            unheard.entry(place.clone()).or_default().begin(before);
             heard.news.notify_one();
         }
         if may_change {
@@ -303,7 +317,7 @@ impl Teller {
         let unheard = self.unheard.borrow();
         unheard
             .get(place)
-            .is_some_and(|before| !told.is_more_than(before))
+            .is_some_and(|unheard| unheard.misses_some(told))
     }
 
     /// What the deploy has left, by the names that it has at this place.

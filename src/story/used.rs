@@ -35,7 +35,7 @@ impl Used {
             Seen::Tool(seen) => {
                 let purpose = tool.purpose(seen);
                 self.has_planned |= purpose == Purpose::Plan;
-                self.has_changed |= purpose == Purpose::Change;
+                self.has_changed |= matches!(purpose, Purpose::Change | Purpose::Tend);
                 // One that is told to take no lock uses a state all the same.
                 self.is_any |= purpose != Purpose::Other;
                 tool.sight(seen)

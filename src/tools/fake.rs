@@ -135,6 +135,7 @@ impl Processes for FakeTool {
         match seen.arguments[1].as_str() {
             "plan" => Purpose::Plan,
             "version" => Purpose::Other,
+            "tend" => Purpose::Tend,
             _ => Purpose::Change,
         }
     }

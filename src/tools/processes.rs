@@ -58,8 +58,10 @@ pub(crate) trait Processes: Sized {
 pub(crate) enum Purpose {
     /// It shows what a deploy would change.
     Plan,
-    /// It may change something.
+    /// It may make something.
     Change,
+    /// It may change a state or its workspaces, and makes nothing.
+    Tend,
     Other,
 }
 

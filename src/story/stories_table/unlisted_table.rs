@@ -203,6 +203,45 @@ async fn what_was_heard_before_says_nothing_of_what_nobody_hears() {
     }
 }
 
+/// In `terraform apply >log; terraform plan -lock=false`.
+#[tokio::test(start_paused = true)]
+async fn what_is_heard_of_one_that_comes_later_says_nothing_of_what_nobody_has_heard() {
+    for (first, later, ending, count, heard) in [
+        ("apply", seen("plan", "here"), killed(), 1, Heard::Nothing),
+        // Which place that is about is not known.
+        ("apply", seen("plan", "gone"), killed(), 1, Heard::Nothing),
+        ("apply", seen("apply", "here"), killed(), 1, Heard::Nothing),
+        ("apply", seen("tend", "here"), killed(), 1, Heard::Nothing),
+        ("apply", seen("plan", "here"), ended(256), 0, Heard::Nothing),
+        // As `workspace new`, it makes nothing.
+        ("tend", seen("apply", "here"), killed(), 0, Heard::Plan),
+        ("plan", seen("apply", "here"), killed(), 0, Heard::Plan),
+    ] {
+        let mut world = World::with_records(Look::Free, &[]);
+        let words = format!("{first} {later:?} {ending:?}");
+        world.ending(Ok(ending));
+        world.host.seen = vec![unheard(seen(first, "here")), later];
+        let told = Arc::clone(&world.place.told);
+        world.host.act.replace(Some(Box::new(move || {
+            let mut told = told.lock().unwrap();
+            let planned = Resource::created("a", Fate::NotBegun, None);
+            (told.resources, told.has_plan) = (vec![planned], true);
+        })));
+        let remained = RefCell::new(None);
+        let report = |_: &Conclusion, remains: &Remains| {
+            remained.replace(Some(remains.heard));
+        };
+        world.deploy_telling(ASKER, &report).await;
+        assert_eq!(remained.take(), Some(heard), "{words}");
+        let stand = match count {
+            0 => Stand::Settled,
+            _ => Stand::Unfinished,
+        };
+        assert_eq!(world.kept(42), Some((stand, Vec::new())), "{words}");
+        assert_eq!(world.not_listed(42), count, "{words}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_of_none_of_several_places_surely_is_counted_where_it_may_be_there() {
     for (ending, fate, stand) in [

@@ -202,10 +202,10 @@ pub(super) fn purpose(seen: &SeenTool) -> Purpose {
     let call = Call::read(seen);
     match call.effect() {
         Effect::Locks if call.words == ["plan"] => Purpose::Plan,
+        Effect::Locks if call.words == ["destroy"] || call.words == ["test"] => Purpose::Change,
+        Effect::Applies => Purpose::Change,
+        Effect::Locks | Effect::MakesWorkspace | Effect::RemovesWorkspace => Purpose::Tend,
         Effect::None | Effect::Initialises => Purpose::Other,
-        Effect::Locks | Effect::Applies | Effect::MakesWorkspace | Effect::RemovesWorkspace => {
-            Purpose::Change
-        }
     }
 }
 
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_told_from_what_may_change_something() {
+    fn a_plan_is_told_from_what_may_make_or_change_something() {
         for (line, expected) in [
             ("plan -out=plan", Purpose::Plan),
             ("-chdir=infra plan", Purpose::Plan),
@@ -315,11 +315,16 @@ mod tests {
             ("version", Purpose::Other),
             ("apply plan", Purpose::Change),
             ("destroy -auto-approve", Purpose::Change),
-            ("state rm a.b", Purpose::Change),
+            ("test", Purpose::Change),
+            ("state rm a.b", Purpose::Tend),
+            ("import a.b 1", Purpose::Tend),
+            ("workspace new prod", Purpose::Tend),
+            ("workspace delete prod", Purpose::Tend),
         ] {
             assert_eq!(purpose(&seen(line)), expected, "{line}");
         }
     }
+
     #[test]
     fn a_directory_is_named_without_steps_back_and_stays_the_same_behind_a_link() {
         let scratch = tempfile::tempdir().unwrap();
