@@ -380,16 +380,6 @@ impl Entry {
             }
         }
     }
-
-    /// Whether a plan has named this. It names one action, beside which an old object is destroyed, or
-    /// something imported before.
-    fn is_planned(&self, action: Action) -> bool {
-        match action {
-            Action::Create => matches!(self.planned, Some(Action::Create | Action::Replace)),
-            Action::Update => self.planned == Some(Action::Update),
-            _ => self.planned.is_some(),
-        }
-    }
 }
 
 fn key(unit: Option<&str>, address: &str) -> Key {

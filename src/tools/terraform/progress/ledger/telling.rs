@@ -119,6 +119,16 @@ impl Entry {
         last.is_some_and(|step| step.action == Action::Create)
     }
 
+    /// Whether a plan has named this. It names one action, beside which an old object is destroyed, or
+    /// something imported before.
+    pub(super) fn is_planned(&self, action: Action) -> bool {
+        match action {
+            Action::Create => matches!(self.planned, Some(Action::Create | Action::Replace)),
+            Action::Update => self.planned == Some(Action::Update),
+            _ => self.planned.is_some(),
+        }
+    }
+
     /// Whether what was here is destroyed, and nothing was made since. An id may tell that it was not what
     /// was made here that is destroyed.
     pub(super) fn is_destroyed(&self) -> bool {
