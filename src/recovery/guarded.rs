@@ -31,7 +31,7 @@ where
         if let Some((keeper, state)) = self.left_by(holder) {
             // Under the lock of its own run a state is stored without one, which heeds nobody who has
             // taken that lock since it was judged, whatever the release itself compares.
-            if let Some(changed) = self.changed(holder, "Before the state was stored").await? {
+            if let Some(changed) = self.changed(holder, "Before the state was stored").await {
                 return Ok(changed);
             }
             info!("{state} It is stored before that lock is released.");
@@ -40,12 +40,12 @@ where
             // That took time too.
             let changed = self.changed(holder, "While the state was stored").await;
             match saved {
-                Ok(()) if matches!(changed, Ok(None)) => info!("{}", state.is_stored()),
+                Ok(()) if changed.is_none() => info!("{}", state.is_stored()),
                 Ok(()) => warn!("{}", state.is_perhaps_stored()),
                 // It can be stored later, but then others may have come first.
                 Err(unstored) => info!("It is not stored yet, because {}.", unstored.reason),
             }
-            if let Some(changed) = changed? {
+            if let Some(changed) = changed {
                 return Ok(changed);
             }
         }
@@ -71,15 +71,14 @@ where
     F: Fn(StateKeeper<'_>, &LockInfo) -> Option<UnsavedState>,
 {
     /// Why the lock is not released, if so: it is not known to be this holder's any more.
-    async fn changed(&self, holder: &LockInfo, when: &str) -> Result<Option<Reply>, ToolError> {
-        let said = match self.lock.look().await {
-            Ok(Look::Held(still)) if still == *holder => return Ok(None),
-            Ok(_) => format!("{when}, the lock has changed"),
-            Err(error) if error.may_act_yet() => return Err(error),
+    async fn changed(&self, holder: &LockInfo, when: &str) -> Option<Reply> {
+        match self.lock.look().await {
+            Ok(Look::Held(still)) if still == *holder => None,
+            Ok(_) => Some(Reply::Changed(format!("{when}, the lock has changed"))),
+            Err(error) if error.may_act_yet() => Some(Reply::Unclear(error)),
             // No release was asked for, so nothing that is gone by now was released by us.
-            Err(error) => error.to_string(),
-        };
-        Ok(Some(Reply::Changed(said)))
+            Err(error) => Some(Reply::Changed(error.to_string())),
+        }
     }
 
     /// A lock as old as the run has kept others away since that run began.

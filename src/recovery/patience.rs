@@ -41,10 +41,10 @@ pub(crate) async fn recover_with_patience(
     let mut look = settled(lock, look, &ONCE).await?;
     loop {
         let recovery = recover_from(lock, look, judge).await?;
-        let now = Instant::now();
-        if !patience.waits_for(&recovery) || now >= patience.until || host.interrupt().is_some() {
+        if !patience.waits_for(&recovery) || !patience.lasts(host) {
             return Ok(recovery);
         }
+        let now = Instant::now();
         if now >= speak_at {
             let left = Duration::from_secs((patience.until - now).as_secs());
             let left = format_duration(left);
@@ -54,18 +54,31 @@ pub(crate) async fn recover_with_patience(
             info!("{place}{recovery}\n  Waiting for it, for up to {left}.");
             speak_at = now + SILENCE;
         }
-        let next = looked_at + BETWEEN_LOOKS;
-        let next = next.max(now + SHORTEST_PAUSE).min(patience.until);
-        tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
-            _ = host.next_interrupt() => {}
-        }
-        looked_at = Instant::now();
-        look = lock.look().await?;
+        look = loop {
+            let next = looked_at + BETWEEN_LOOKS;
+            let next = next
+                .max(Instant::now() + SHORTEST_PAUSE)
+                .min(patience.until);
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                _ = host.next_interrupt() => {}
+            }
+            looked_at = Instant::now();
+            match lock.look().await {
+                Err(error) if error.may_pass() && patience.lasts(host) => {
+                    info!("While the lock is waited for: {}", error.sentence());
+                }
+                answer => break answer?,
+            }
+        };
     }
 }
 
 impl Patience<'_> {
+    fn lasts(&self, host: &impl Host) -> bool {
+        Instant::now() < self.until && host.interrupt().is_none()
+    }
+
     fn waits_for(&self, recovery: &Recovery) -> bool {
         match recovery {
             Recovery::Untouched(Finding::Alive(..)) => true,

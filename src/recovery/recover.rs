@@ -68,12 +68,12 @@ pub(super) async fn recover_from(
                 continue;
             }
         }
-        let answer = match lock.release(&holder).await {
-            // What is still to be carried out may free whoever holds the lock by then, and a lock that a
-            // look has left there tells nothing of the one that was to be released.
-            Err(error) if error.may_act_yet() => return Err(error),
-            answer => answer,
-        };
+        let answer = lock.release(&holder).await;
+        // What is still to be carried out may free whoever holds the lock by then, and a lock that a look
+        // has left there tells nothing of the one that was to be released.
+        if let Ok(Reply::Unclear(error)) = answer {
+            return Err(error);
+        }
         look = lock.look().await?;
         debug!("After the release the backend says: {look}.");
         if is_held(&look, &holder) {
@@ -168,7 +168,7 @@ fn said(answer: Result<Reply, ToolError>) -> Option<String> {
     match answer {
         Ok(Reply::Released) => None,
         Ok(Reply::Gone(said) | Reply::Changed(said) | Reply::Half(said)) => Some(said),
-        Err(error) => Some(error.to_string()),
+        Ok(Reply::Unclear(error)) | Err(error) => Some(error.to_string()),
     }
 }
 

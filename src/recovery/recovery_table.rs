@@ -325,6 +325,36 @@ async fn a_holder_that_ends_while_it_is_waited_for_has_its_lock_released() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_that_fails_while_a_lock_is_waited_for_ends_no_patience() {
+    let passing = || {
+        Err(ToolError::LockServer {
+            address: "http://locks".to_owned(),
+            reason: "connection refused".to_owned(),
+        })
+    };
+    let backend = undisturbed(held("alive"));
+    backend.then([Ok(held("alive")), passing(), passing(), Ok(held("over"))]);
+    let (recovery, _) = wait(&backend, 60, false).await;
+    assert_eq!(recovery, freed("over"));
+
+    for (then, seconds) in [(passing as fn() -> _, 6), (|| Err(silent()), 3)] {
+        let backend = undisturbed(held("alive"));
+        backend.then([Ok(held("alive")), then(), then(), then(), then()]);
+        let host = FakeHost::with(&Moments::undisturbed());
+        let (lock, began) = (FakeLock(&backend), Instant::now());
+        let patience = Patience {
+            place: None,
+            until: began + Duration::from_secs(6),
+            also_in_doubt: false,
+        };
+        let look = lock.look().await.unwrap();
+        let recovery = recover_with_patience(&host, &lock, look, &judge, patience).await;
+        assert!(recovery.is_err());
+        assert_eq!(began.elapsed().as_secs_f32().round(), seconds as f32);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_once_there_is_a_request_to_stop() {
     // From the first look on, at each moment of the wait.
     for number in 1..20 {

@@ -124,6 +124,14 @@ impl ToolError {
         }
     }
 
+    /// Whether the next question may have an answer, where an earlier one had.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Helper(_) | Self::LockServer { .. } | Self::Failed { .. }
+        )
+    }
+
     /// Whether a request may be carried out yet, or a lock of our own be left: then nothing may follow
     /// as if the lock were free.
     pub(crate) fn may_act_yet(&self) -> bool {

@@ -54,7 +54,7 @@ pub(crate) trait Locked {
     async fn look(&self) -> Result<Look, ToolError>;
 
     /// Asks for the release. No answer of the tool is a proof: look again. An error leaves open whether it was
-    /// carried out, or may be yet; where nothing was asked for, the lock counts as changed.
+    /// carried out; where nothing was asked for, the lock counts as changed.
     async fn release(&self, lock: &LockInfo) -> Result<Reply, ToolError>;
 
     /// How the lock goes whose holder is over.
@@ -125,6 +125,8 @@ pub(crate) enum Reply {
     Changed(String),
     /// One half of the lock was released, and the other one not.
     Half(String),
+    /// Something may be carried out yet, whoever holds the lock by then.
+    Unclear(ToolError),
 }
 
 impl ByHand {

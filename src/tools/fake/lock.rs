@@ -86,7 +86,7 @@ impl Locked for FakeLock<'_> {
                 self.0.look.replace(rest);
                 Ok(Reply::Half("one half is left".to_owned()))
             }
-            Some(Slip::Unclear) => Err(not_given_back()),
+            Some(Slip::Unclear) => Ok(Reply::Unclear(not_given_back())),
             None if is_there || is_blind => {
                 self.0.look.replace(Look::Free);
                 Ok(Reply::Released)

@@ -309,7 +309,7 @@ impl<H: Host> Locked for HttpLock<'_, H> {
                 let unsent = refused(&self.unlock.address, &reason);
                 Ok(Reply::Changed(unsent.to_string()))
             }
-            Err(Silence::Lost(reason)) => Err(self.not_given_back(lock, reason)),
+            Err(Silence::Lost(reason)) => Ok(Reply::Unclear(self.not_given_back(lock, reason))),
         }
     }
 

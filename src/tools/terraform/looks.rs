@@ -12,6 +12,7 @@ use super::diagnostics::{is_own_look, lacks_table, lock_info, names_nobody};
 use super::expired::expired;
 use super::lock_view::LockView;
 use super::operations::OF_A_LOOK;
+use super::own_look::{TO_GIVE_BACK, ended_within, kept};
 use super::strategy::{ByTerraform, WrongId};
 use crate::identity::Neighbours;
 use crate::lock::{Holder, LockInfo};
@@ -26,14 +27,6 @@ use crate::tools::signing::Signing;
 
 /// How long a release may take, at a backend that has just answered.
 const LIMIT_OF_RELEASE: Duration = Duration::from_secs(20);
-/// How much time a look has at the least that takes the lock: who is killed does not give it back. A
-/// state on S3 that the table has not heard of keeps Terraform waiting for 10 s, with the lock
-/// (`a_state_that_the_table_has_not_heard_of_stops_every_deploy_and_keeps_no_lock`).
-const TO_GIVE_BACK: Duration = Duration::from_secs(15);
-/// Within what time an `untaint` ends that nothing keeps waiting, and one that waits for S3 to have what
-/// the table has heard of.
-const WITHIN: Duration = Duration::from_secs(1);
-const WITHIN_AT_LEAST: Duration = Duration::from_secs(12);
 /// What is the ID of no lock.
 const NO_ID: &str = "0";
 /// What `force-unlock` says where it could not even open the state. On gcs and kubernetes whatever opens
@@ -200,10 +193,13 @@ impl<H: Host> LockView<'_, H> {
     /// Releases a lock that only a look of ours can have taken: another `untaint` of the same name
     /// would have ended by now.
     async fn give_back(&self, own: &LockInfo) -> Result<Untaint, ToolError> {
-        let within = if self.is_nobody_elses(own) {
-            WITHIN
-        } else {
-            WITHIN_AT_LEAST
+        let is_signed = Holder::of(own).is_some();
+        let neighbours = self.host.neighbours(&self.place.programs()).ok();
+        let Some(within) = ended_within(is_signed, neighbours) else {
+            return Err(kept(
+                own,
+                "somebody else may have taken it under the same name",
+            ));
         };
         // Where the grace period ends before it, so does the next question, and nothing is released.
         self.host.limited(within, future::pending::<()>()).await;
@@ -317,13 +313,6 @@ impl<H: Host> LockView<'_, H> {
 
     fn is_watched(&self) -> bool {
         self.strategy == ByTerraform::Watch
-    }
-}
-
-/// Why a look has no answer that has left this lock.
-fn kept(own: &LockInfo, why: &str) -> ToolError {
-    ToolError::KeptByLook {
-        reason: format!("its ID is {}, and {why}", own.id),
     }
 }
 

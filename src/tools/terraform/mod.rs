@@ -50,6 +50,7 @@ mod merge_cases_table;
 mod merge_properties;
 mod opentofu;
 mod operations;
+mod own_look;
 mod place;
 mod place_name;
 mod plain;
