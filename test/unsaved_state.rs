@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::opentofu::ENCRYPTED;
 use crate::support::project::thing;
 use crate::support::proxy::Fault;
-use crate::support::{Finished, Kind, Program, Project, Softstop, each};
+use crate::support::{Finished, Kind, Program, Project, Softstop, each, until};
 
 /// A project whose resource `a` exists, with serial 1.
 pub(super) fn begun() -> Project {
@@ -188,6 +188,35 @@ fn a_state_never_takes_the_place_of_what_somebody_else_has_stored_since() {
         assert_eq!(project.store.resources(), ["rival"], "{finished}");
         assert!(project.directory.join("errored.tfstate").exists());
     });
+}
+
+#[test]
+fn a_state_of_a_terraform_that_nobody_heard_never_takes_the_place_of_another_one() {
+    let project = begun();
+    let proxy = project.store.proxy.as_ref().unwrap();
+    proxy.fail(&project.store.state_write(), Fault::Refuse, u32::MAX);
+    project.write("main.tf", &project.with_gates(&a_and_b()));
+    let run = Softstop::deploy(&project)
+        .script(&format!(
+            "terraform init -input=false; terraform apply -auto-approve >log 2>&1 || status=$?
+             {}; exit $status",
+            project.wait_at("after"),
+        ))
+        .start();
+    project.gate("b.gate").wait_until_reached();
+    kill(run.wait_for_process("terraform"), Signal::SIGINT).unwrap();
+    let log = project.directory.join("log");
+    until("terraform stops", || {
+        fs::read_to_string(&log).is_ok_and(|log| log.contains("Stopping operation..."))
+    });
+    project.gate("b.gate").open();
+    project.gate("after.gate").wait_until_reached();
+    proxy.recover();
+    project.start_rival().finish();
+    project.gate("after.gate").open();
+    let finished = run.finish();
+    finished.expect_said("It is not stored now, because something that is stored");
+    assert_eq!(project.store.resources(), ["rival"], "{finished}");
 }
 
 #[test]

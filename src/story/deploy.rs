@@ -216,6 +216,9 @@ impl<S: Stage> Story<'_, S> {
                 hearing.note_unheard();
             }
             let may_change = matches!(purpose, Purpose::Change | Purpose::Tend);
+            if may_change && !is_heard {
+                hearing.note_silent();
+            }
             // A plan that takes no lock is about no known place, and makes nothing.
             if may_change || purpose == Purpose::Plan && place.is_some() {
                 let is_heard = is_heard || makes_nothing;

@@ -1,6 +1,6 @@
 //! Who hears, while a deploy runs, what it makes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,6 +15,7 @@ pub(crate) struct Hearing {
     heard: HeardSoFar,
     pub(crate) audience: Option<Audience>,
     unheard: RefCell<Unheard>,
+    misses_words: Cell<bool>,
 }
 
 /// Whether something may have been made of which nothing was heard.
@@ -64,6 +65,7 @@ impl Hearing {
             heard,
             audience,
             unheard: RefCell::default(),
+            misses_words: Cell::default(),
         }
     }
 
@@ -78,6 +80,16 @@ impl Hearing {
     /// Takes in that somebody may make something of which nothing is heard.
     pub(crate) fn note_unheard(&self) {
         self.unheard.borrow_mut().begin(self.told());
+    }
+
+    /// Takes in that a tool comes whose words nobody hears, so not either that it was told to stop.
+    pub(crate) fn note_silent(&self) {
+        self.misses_words.set(true);
+    }
+
+    /// Whether a tool may have been told to stop that nobody has heard say so.
+    pub(crate) fn may_miss_a_stop(&self) -> bool {
+        self.misses_words.get()
     }
 
     /// Takes in that somebody comes who is heard.

@@ -26,7 +26,7 @@ pub(crate) trait Stage: Host {
     async fn kill_tree(&self) -> bool;
 
     /// Whether a tool was heard to say that it was asked to stop, by whomever.
-    fn has_heard_of_a_stop(&self) -> bool;
+    fn knows_of_a_stop(&self) -> bool;
 
     /// Says what comes now, which decides how much of the grace period is kept for what comes later.
     fn enter(&self, phase: Phase);
@@ -59,8 +59,8 @@ impl Stage for Supervisor {
         Supervisor::kill_tree(self).await
     }
 
-    fn has_heard_of_a_stop(&self) -> bool {
-        Supervisor::has_heard_of_a_stop(self)
+    fn knows_of_a_stop(&self) -> bool {
+        Supervisor::knows_of_a_stop(self)
     }
 
     fn enter(&self, phase: Phase) {

@@ -42,6 +42,7 @@ impl Supervisor {
                 && !was_blind
             {
                 was_blind = true;
+                self.has_told.set(true);
                 interrupt_blindly(running, tools, error);
             }
             let kill_at = match self.budget() {
@@ -70,7 +71,11 @@ impl Supervisor {
                     command_lives: running.death.is_none(),
                 };
                 match stop.next(&look, Instant::now()) {
-                    Step::Signal(signals) => send(&signals),
+                    Step::Signal(signals) => {
+                        self.has_told
+                            .set(self.has_told.get() || !signals.is_empty());
+                        send(&signals);
+                    }
                     Step::KillAll => break,
                 }
             }
@@ -147,9 +152,9 @@ impl Supervisor {
         }
     }
 
-    /// Whether a tool was heard to say that it was asked to stop, by whomever.
-    pub(crate) fn has_heard_of_a_stop(&self) -> bool {
-        !self.words().is_empty()
+    /// Whether a tool was asked to stop: by us, or by whomever, where it was heard to say so.
+    pub(crate) fn knows_of_a_stop(&self) -> bool {
+        self.has_told.get() || !self.words().is_empty()
     }
 
     /// When tools have said that they were asked to stop.

@@ -22,6 +22,8 @@ pub(crate) struct Supervisor {
     /// When we began to start processes.
     started: u64,
     pub(super) grace_period: Duration,
+    /// Whether anything of the deploy was told to stop.
+    pub(super) has_told: Cell<bool>,
     /// How many were said to be alive that cannot be killed.
     pub(super) unkilled: Cell<usize>,
     /// What we are at, and since when.
@@ -44,6 +46,7 @@ impl Supervisor {
             interrupts: signals::listen()?,
             started: process::now()?,
             grace_period,
+            has_told: Cell::default(),
             unkilled: Cell::new(0),
             phase: Cell::new((Phase::Alone, Instant::now())),
             stdout,

@@ -37,7 +37,9 @@ impl<S: Stage> Story<'_, S> {
         };
         let began = watch.began;
         let lacked_memory = explain_lack_of_memory(&went.ending, outcome);
-        let was_disturbed = outcome == Outcome::Interrupted || self.stage.has_heard_of_a_stop();
+        let was_disturbed = outcome == Outcome::Interrupted
+            || self.stage.knows_of_a_stop()
+            || watch.hearing.may_miss_a_stop();
         let undisturbed = (!was_disturbed).then(|| began.instant.elapsed());
 
         let mut locks = Locks::default();

@@ -89,7 +89,7 @@ impl Stage for FakeHost {
         true
     }
 
-    fn has_heard_of_a_stop(&self) -> bool {
+    fn knows_of_a_stop(&self) -> bool {
         false
     }
 

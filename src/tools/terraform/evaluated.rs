@@ -16,6 +16,7 @@ use super::resolved::Resolved;
 use super::shadow::Shadow;
 use super::static_part::StaticPart;
 use crate::environment::Environment;
+use crate::supervisor::HelperError;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 
@@ -83,10 +84,17 @@ async fn evaluate(
         .env("TF_CLI_ARGS_init", joined(words))
         .current_dir(&shadow.directory)
         .env("PWD", &shadow.directory);
+    // `init` opens the state of the workspace, and makes the one that is not there.
+    if place.is_seen {
+        command.env("TF_WORKSPACE", place.workspace());
+    }
     let shadow = &shadow.directory;
     let secrets = place.secrets().and(values(&place.environment, words));
     match initialise(host, command, shadow, LIMIT_OF_INIT, &secrets).await {
         Err(ToolError::Failed { output, .. }) => Err(unknown(&place.directory, &problem(&output))),
+        Err(ToolError::Helper(
+            error @ (HelperError::TimedOut { .. } | HelperError::Killed { .. }),
+        )) if part.is_made_by_asking() => Err(ToolError::PerhapsFirst(error)),
         backend => backend,
     }
 }
