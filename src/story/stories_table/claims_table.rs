@@ -127,9 +127,12 @@ async fn a_replacement_of_which_only_a_log_tells_is_heeded_once_too_and_never_im
                 (false, true, [Exit::Done; 2]),
                 (true, true, [Exit::Done; 2]),
             ] {
-                let runs = || match is_command {
-                    true => Runs::Command("fake".to_owned(), Vec::new()),
-                    false => Runs::Job(Job::Apply),
+                let runs = || {
+                    if is_command {
+                        Runs::Command("fake".to_owned(), Vec::new())
+                    } else {
+                        Runs::Job(Job::Apply)
+                    }
                 };
                 let record = left_with(vec![Entry::by_log(replaced(stage))], Vec::new());
                 let mut world = World::with_records(Look::Free, &[record]);
