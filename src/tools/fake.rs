@@ -45,8 +45,6 @@ pub(crate) struct FakePlace {
     pub(crate) namesake: Option<&'static str>,
     pub(crate) backends: Vec<Rc<FakeBackend>>,
     pub(crate) has_work: bool,
-    /// Whether what it runs itself is told to take no lock.
-    pub(crate) takes_no_lock: bool,
     /// Other places that a program may be seen to use.
     pub(crate) others: Vec<FakeTool>,
     /// The file in which a state was left.
@@ -73,7 +71,6 @@ impl FakePlace {
             namesake: None,
             backends: backends.iter().map(|backend| Rc::clone(backend)).collect(),
             has_work: true,
-            takes_no_lock: false,
             others: Vec::new(),
             unsaved: None,
             unstored: RefCell::default(),
@@ -148,8 +145,8 @@ impl Processes for FakeTool {
         words.last().is_some_and(|word| word == "elsewhere")
     }
 
-    fn job_takes_no_lock(&self, _: &Job) -> bool {
-        self.0.takes_no_lock
+    fn job_takes_no_lock(&self, job: &Job) -> bool {
+        matches!(job, Job::ApplyPlan(plan) if plan == "unlocked")
     }
 
     fn is_named_in(&self, words: &[String]) -> bool {

@@ -227,15 +227,14 @@ async fn a_deploy_that_is_told_to_take_no_lock_has_none_to_look_after_and_ends_p
     // Whether it is the default command, what was seen, and what became of the locks.
     let unknown = || Locks(vec![LockState::Unknown]);
     for (is_job, seen_to, locks) in [
-        (true, "unlocked", Locks::default()),
+        (true, "version", Locks::default()),
         (false, "unlocked", Locks::default()),
         (false, "version", unknown()),
     ] {
         let mut world = World::showing(Look::Free);
         world.host.seen = vec![seen(seen_to, "here")];
         if is_job {
-            world.deploy.runs = Runs::Job(Job::Apply);
-            world.place.takes_no_lock = true;
+            world.deploy.runs = Runs::Job(Job::ApplyPlan(PathBuf::from("unlocked")));
         }
         let is_plain = locks == Locks::default();
         let told = |_: &Conclusion, remains: &Remains| {
