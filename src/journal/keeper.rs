@@ -200,7 +200,7 @@ impl<P: Page, S: Fn() -> Option<Record>> Keeper<P, S> {
                 None => break,
             }
         }
-        future::pending().await
+        future::pending::<()>().await;
     }
 }
 

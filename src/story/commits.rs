@@ -28,11 +28,9 @@ pub(super) async fn recent_commits<H: Host>(
     directory: &Path,
 ) -> Result<Vec<String>, String> {
     let repository = repository_around(directory);
-    let (commits, newer) = join(
-        listed(host, &repository, &["HEAD"]),
-        listed(host, &repository, &NEWER),
-    )
-    .await;
+    // Each is large, and what waits for both would have to hold them.
+    let ask = |which| Box::pin(listed(host, &repository, which));
+    let (commits, newer) = join(ask(&["HEAD"]), ask(&NEWER)).await;
     let mut commits = commits?;
     // A clone of a tag has no branch.
     let mut newer = newer.unwrap_or_default();
@@ -44,7 +42,7 @@ pub(super) async fn recent_commits<H: Host>(
 async fn listed<H: Host>(
     host: &H,
     repository: &Path,
-    which: &[&str],
+    which: &'static [&'static str],
 ) -> Result<Vec<String>, String> {
     let mut command = Command::new("git");
     command.args(["rev-list", MOST]).args(which);
