@@ -37,6 +37,7 @@ fn an_encrypted_state_is_looked_at_and_released_as_any_other() {
         Kind::S3Lockfile,
         Kind::S3DynamoDb,
         Kind::Gcs,
+        Kind::Azurerm,
         Kind::Kubernetes,
         Kind::Postgres,
     ];
@@ -124,6 +125,7 @@ fn no_question_makes_a_state_that_the_first_deploy_cannot_read() {
     let all = [
         (Kind::Gcs, false),
         (Kind::Gcs, true),
+        (Kind::Azurerm, false),
         (Kind::Kubernetes, false),
     ];
     each(&all, |(kind, has_variable)| {
@@ -202,6 +204,7 @@ fn what_the_environment_says_of_the_encryption_may_name_variables() {
         Kind::S3Lockfile,
         Kind::S3DynamoDb,
         Kind::Gcs,
+        Kind::Azurerm,
         Kind::Kubernetes,
         Kind::Postgres,
     ];
@@ -288,7 +291,7 @@ fn deploy_in_vain(project: &Project, is_interrupted: bool, meanwhile: impl FnOnc
     let run = Softstop::deploy(project).script(&script).start();
     project.gate("b.gate").wait_until_reached();
     let proxy = project.store.proxy.as_ref().unwrap();
-    proxy.fail(&project.store.state_write(), Fault::Refuse, u32::MAX);
+    proxy.fail(&project.store.state_write(), Fault::Forbid, u32::MAX);
     if is_interrupted {
         kill(run.wait_for_process("tofu"), Signal::SIGINT).unwrap();
         run.wait_for_stdout("Gracefully shutting down...");
@@ -310,6 +313,7 @@ fn the_lock_of_a_deploy_whose_command_line_alone_says_the_key_is_released() {
             Kind::S3Lockfile,
             Kind::S3DynamoDb,
             Kind::Gcs,
+            Kind::Azurerm,
             Kind::Kubernetes,
         ],
         |kind| {
@@ -336,6 +340,7 @@ fn an_encrypted_state_that_could_not_be_stored_is_decrypted_elsewhere_and_stored
         Kind::S3Lockfile,
         Kind::S3DynamoDb,
         Kind::Gcs,
+        Kind::Azurerm,
         Kind::Kubernetes,
         Kind::Postgres,
     ];

@@ -306,6 +306,7 @@ fn what_a_state_has_by_now_is_settled_whatever_the_backend() {
         (Program::OpenTofu, Kind::S3Both),
         (Program::Terraform, Kind::Postgres),
         (Program::OpenTofu, Kind::Gcs),
+        (Program::OpenTofu, Kind::Azurerm),
         (Program::Terraform, Kind::Kubernetes),
     ];
     each(&rows, |(program, kind)| {

@@ -178,7 +178,7 @@ fn a_state_is_stored_on_every_server_by_either_program() {
         let gate = project.gate("a.gate");
         gate.wait_until_reached();
         let proxy = project.store.proxy.as_ref().unwrap();
-        proxy.fail(&project.store.state_write(), Fault::Refuse, u32::MAX);
+        proxy.fail(&project.store.state_write(), Fault::Forbid, u32::MAX);
         gate.open();
         let finished = run.finish();
         proxy.recover();

@@ -88,7 +88,7 @@ fn lost_races(kind: Kind) -> usize {
 
 #[test]
 fn a_new_lock_is_never_lost_where_the_server_compares_ids() {
-    for kind in [Kind::HttpStrict, Kind::Gcs, Kind::Kubernetes] {
+    for kind in [Kind::HttpStrict, Kind::Gcs, Kind::Azurerm, Kind::Kubernetes] {
         assert_eq!(lost_races(kind), 0, "{kind:?}");
     }
 }

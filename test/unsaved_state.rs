@@ -48,7 +48,7 @@ fn deploy_in_vain(
     meanwhile: impl FnOnce(),
 ) -> Finished {
     let proxy = project.store.proxy.as_ref().unwrap();
-    proxy.fail(&project.store.state_write(), Fault::Refuse, u32::MAX);
+    proxy.fail(&project.store.state_write(), Fault::Forbid, u32::MAX);
     project.write("main.tf", &project.with_gates(resources));
     let run = Softstop::deploy(project)
         .script(&format!(
@@ -168,6 +168,7 @@ fn a_state_never_takes_the_place_of_what_somebody_else_has_stored_since() {
         (Program::OpenTofu, Kind::HttpStrict, false),
         (Program::Terraform, Kind::S3Both, false),
         (Program::Terraform, Kind::Gcs, false),
+        (Program::Terraform, Kind::Azurerm, false),
         (Program::OpenTofu, Kind::Kubernetes, false),
         (Program::Terraform, Kind::Postgres, false),
     ];
@@ -265,7 +266,7 @@ fn a_state_is_stored_while_the_lock_of_its_own_run_that_was_killed_is_still_ther
         project.gate("b.gate").wait_until_reached();
         run.wait_for_stdout("slow_thing.a: Destruction complete");
         let proxy = project.store.proxy.as_ref().unwrap();
-        proxy.fail(&project.store.state_write(), Fault::Refuse, u32::MAX);
+        proxy.fail(&project.store.state_write(), Fault::Forbid, u32::MAX);
         proxy.hold(&project.store.unlock_requests()[0]);
         let terraform = run.wait_for_process("terraform");
         kill(terraform, Signal::SIGINT).unwrap();

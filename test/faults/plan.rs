@@ -50,10 +50,16 @@ pub(super) struct Plan {
     pub(super) change: Change,
 }
 
+/// Many a blow leaves a lease on azurerm that names nobody, and only a person breaks that: docs/limits.md.
+fn kinds() -> Vec<Kind> {
+    let is_drawn = |kind: &Kind| *kind != Kind::Azurerm;
+    Kind::ALL.into_iter().filter(is_drawn).collect()
+}
+
 impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let kind = one_of(&mut rng, &Kind::ALL);
+        let kind = one_of(&mut rng, &kinds());
         let mut plan = Self {
             seed,
             kind,

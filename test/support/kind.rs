@@ -11,6 +11,7 @@ pub enum Kind {
     S3DynamoDb,
     S3Both,
     Gcs,
+    Azurerm,
     Kubernetes,
     Postgres,
     Local,
@@ -24,26 +25,28 @@ pub enum Program {
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::HttpStrict,
         Self::HttpLax,
         Self::S3Lockfile,
         Self::S3DynamoDb,
         Self::S3Both,
         Self::Gcs,
+        Self::Azurerm,
         Self::Kubernetes,
         Self::Postgres,
         Self::Local,
     ];
 
     /// Those of them where a lock outlives its holder.
-    pub const LASTING: [Self; 7] = [
+    pub const LASTING: [Self; 8] = [
         Self::HttpStrict,
         Self::HttpLax,
         Self::S3Lockfile,
         Self::S3DynamoDb,
         Self::S3Both,
         Self::Gcs,
+        Self::Azurerm,
         Self::Kubernetes,
     ];
 
@@ -54,7 +57,7 @@ impl Kind {
 
     /// Whether `init` makes an empty state.
     pub fn has_a_state_from_init(self) -> bool {
-        matches!(self, Self::Gcs | Self::Kubernetes)
+        matches!(self, Self::Gcs | Self::Azurerm | Self::Kubernetes)
     }
 
     /// Whether one backend has a state for each workspace.

@@ -8,6 +8,7 @@
 )]
 
 pub mod aws;
+pub mod azure;
 pub mod bitbucket;
 pub mod container;
 pub mod gcs;

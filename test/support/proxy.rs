@@ -1,5 +1,6 @@
 //! A TCP proxy that can hold back what a client says to a backend, and break it in other ways.
 
+mod tls;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -33,6 +34,8 @@ pub enum Fault {
     Delay(Duration),
     /// It is answered with an error, in the way of HTTP, and the backend never sees it.
     Refuse,
+    /// It is answered with another error, after which nobody tries again, and the backend never sees it.
+    Forbid,
     /// The connection is ended, and the backend never sees it.
     Cut,
     /// The backend takes it, and its answer is lost.
@@ -108,6 +111,19 @@ struct Connection {
 
 impl Proxy {
     pub fn to(target: SocketAddr) -> Self {
+        Self::start(target, |client| client)
+    }
+
+    /// Speaks TLS to the clients, and not to the backend.
+    pub fn with_tls_to(target: SocketAddr) -> Self {
+        let config = tls::config();
+        Self::start(target, move |client| tls::unwrapped(client, &config))
+    }
+
+    fn start(
+        target: SocketAddr,
+        understand: impl Fn(TcpStream) -> TcpStream + Send + 'static,
+    ) -> Self {
         // An address of this machine that containers reach too.
         let gateway: IpAddr = prepared("SOFTSTOP_TEST_GATEWAY").parse().unwrap();
         let listener = TcpListener::bind((gateway, 0)).unwrap();
@@ -120,7 +136,7 @@ impl Proxy {
                     break;
                 }
                 if let Ok(server) = TcpStream::connect(target) {
-                    serve(client, server, &shared);
+                    serve(understand(client), server, &shared);
                 }
             }
         });
@@ -259,7 +275,7 @@ impl Gate {
             return answer_and_end(client, &answer);
         }
         let fault = state.next_fault(bytes);
-        if matches!(fault, Some(Fault::Refuse | Fault::Cut)) {
+        if matches!(fault, Some(Fault::Refuse | Fault::Forbid | Fault::Cut)) {
             state.tell(Passing::Refused(bytes));
             return refuse(client, fault);
         }
@@ -352,6 +368,7 @@ impl State {
 fn refuse(client: &TcpStream, fault: Option<Fault>) -> bool {
     match fault {
         Some(Fault::Refuse) => answer_and_end(client, &error("500 Internal Server Error")),
+        Some(Fault::Forbid) => answer_and_end(client, &error("403 Forbidden")),
         _ => answer_and_end(client, ""),
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::http_server::HttpServer;
 use super::postgres::{self, sql};
 use super::proxy::Proxy;
-use super::{Kind, aws, gcs, kubernetes};
+use super::{Kind, aws, azure, gcs, kubernetes};
 
 /// One backend with one state.
 pub struct Store {
@@ -22,7 +22,7 @@ pub struct Store {
     /// Stands before every backend but the local one.
     pub proxy: Option<Proxy>,
     pub http: Option<HttpServer>,
-    /// The name of the bucket, the table, the database, or what secrets are named after.
+    /// The name of the bucket, the table, the container, the database, or what secrets are named after.
     pub name: String,
     /// Whose state and lock is meant.
     pub workspace: &'static str,
@@ -31,6 +31,8 @@ pub struct Store {
 
 const KEY: &str = "deploy/state.tfstate";
 const PREFIX: &str = "deploy";
+/// Of a slash, Terraform and OpenTofu make different requests.
+const BLOB: &str = "state.tfstate";
 
 /// A lock of `who`, as a Terraform leaves it.
 pub fn lock_of(who: &str) -> Value {
@@ -105,6 +107,10 @@ impl Store {
                 store.proxy = Some(store.way_to(gcs::address()));
                 gcs::make_bucket(&store.name);
             }
+            Kind::Azurerm => {
+                store.proxy = Some(store.way_to(azure::address()));
+                azure::make_container(&store.name);
+            }
             Kind::Kubernetes => {
                 store.proxy = Some(Proxy::to(kubernetes::address()));
                 fs::write(store.kubernetes_config(), kubernetes::CONFIG).unwrap();
@@ -121,11 +127,19 @@ impl Store {
     }
 
     fn way_to(&self, target: SocketAddr) -> Proxy {
-        let proxy = Proxy::to(target);
-        if self.kind == Kind::Gcs {
-            proxy.object(gcs::objection);
+        match self.kind {
+            Kind::Azurerm => {
+                let proxy = Proxy::with_tls_to(target);
+                proxy.object(azure::metadata);
+                proxy
+            }
+            Kind::Gcs => {
+                let proxy = Proxy::to(target);
+                proxy.object(gcs::objection);
+                proxy
+            }
+            _ => Proxy::to(target),
         }
-        proxy
     }
 
     /// Lock and state of a workspace that has a name.
@@ -154,6 +168,7 @@ impl Store {
                 Some(sql(&self.name, locks)).filter(|locks| !locks.is_empty())
             }
             Kind::Gcs => self.gcs_lock(),
+            Kind::Azurerm => azure::lock(&self.name, &self.key()),
             Kind::Kubernetes => kubernetes::lock(&self.secret()),
             Kind::Local => local_lock(&self.local_state()),
         }
@@ -192,6 +207,10 @@ impl Store {
         }
         match self.kind {
             Kind::Gcs => gcs::put_object(&self.name, &self.object("tflock"), &text),
+            Kind::Azurerm => {
+                let id = lock["ID"].as_str().unwrap();
+                azure::set_lock(&self.name, &self.key(), id, Some(&text));
+            }
             Kind::Kubernetes => kubernetes::set_lock(&self.secret(), &lock["ID"], &text),
             _ => {}
         }
@@ -255,6 +274,7 @@ impl Store {
         }
         match self.kind {
             Kind::Gcs => gcs::delete_object(&self.name, &self.object("tflock")),
+            Kind::Azurerm => azure::remove_lock(&self.name, &self.key()),
             Kind::Kubernetes => kubernetes::remove_lock(&self.secret()),
             _ => {}
         }
@@ -290,6 +310,7 @@ impl Store {
                 aws::object(&self.name, &self.key())
             }
             Kind::Gcs => gcs::object(&self.name, &self.object("tfstate")),
+            Kind::Azurerm => azure::state(&self.name, &self.key()),
             Kind::Kubernetes => kubernetes::state(&self.secret()),
             Kind::Postgres => {
                 let table = sql(
@@ -340,9 +361,11 @@ impl Store {
     }
 
     pub fn key(&self) -> String {
-        match self.workspace {
-            "default" => KEY.to_owned(),
-            workspace => format!("env:/{workspace}/{KEY}"),
+        match (self.kind, self.workspace) {
+            (Kind::Azurerm, "default") => BLOB.to_owned(),
+            (Kind::Azurerm, workspace) => format!("{BLOB}env:{workspace}"),
+            (_, "default") => KEY.to_owned(),
+            (_, workspace) => format!("env:/{workspace}/{KEY}"),
         }
     }
 

@@ -66,7 +66,8 @@ fn a_workspace_that_is_misspelt_is_unknown_and_not_made_and_a_new_one_is_deploye
 /// `init` makes the state of the workspace that it finds, and a look must find the one that is asked about.
 #[test]
 fn a_look_at_another_workspace_makes_no_default_state() {
-    let rows = [Kind::Gcs, Kind::Kubernetes].map(|kind| Program::ALL.map(|one| (one, kind)));
+    let kinds = [Kind::Gcs, Kind::Azurerm, Kind::Kubernetes];
+    let rows = kinds.map(|kind| Program::ALL.map(|one| (one, kind)));
     each(rows.as_flattened(), |(program, kind)| {
         let mut project = Project::of(program, kind, &thing("a", ""));
         project.store.workspace = "blue";

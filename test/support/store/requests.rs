@@ -1,6 +1,6 @@
 //! What clients say to a backend, so that a proxy knows it when it passes by.
 
-use super::{Kind, PREFIX, Store, field, kubernetes};
+use super::{Kind, PREFIX, Store, azure, field, kubernetes};
 
 /// How the body of a DeleteItem begins.
 const DELETED_ITEM: &str = "{\"Key\":{\"LockID\"";
@@ -16,6 +16,7 @@ impl Store {
                 self.secret()
             ),
             Kind::Postgres => "INSERT INTO".to_owned(),
+            Kind::Azurerm => format!("PUT {} HTTP", self.blob()),
             _ => format!("PUT /{}/{}?", self.name, self.key_in_requests()),
         }
     }
@@ -29,6 +30,8 @@ impl Store {
     pub fn lock_request(&self) -> &'static str {
         match self.kind {
             Kind::Postgres => "pg_try_advisory_lock",
+            // The lock info goes in a header, in base64.
+            Kind::Azurerm => "Ik9wZXJhdGlvblR5cGVBcHBs",
             _ => "OperationTypeApply",
         }
     }
@@ -42,6 +45,7 @@ impl Store {
             }
             Kind::S3DynamoDb => "GetItem".to_owned(),
             Kind::Gcs => format!("GET /{}/{}", self.name, self.object("tflock")),
+            Kind::Azurerm => format!("HEAD {} HTTP", self.blob()),
             Kind::Kubernetes => format!("GET {}", self.lease()),
             Kind::Postgres | Kind::Local => self.lock_request().to_owned(),
         }
@@ -55,6 +59,8 @@ impl Store {
             Kind::S3DynamoDb => vec!["DeleteItem".to_owned()],
             Kind::S3Both => vec![self.lockfile_delete(), "DeleteItem".to_owned()],
             Kind::Gcs => vec![format!("{PREFIX}%2F{}.tflock?alt=json&if", self.workspace)],
+            // So begins taking the lock, too.
+            Kind::Azurerm => vec![format!("PUT {}?comp=metadata", self.blob())],
             // So begins taking a lease that is there, too: Terraform's words are JSON, and OpenTofu's
             // are not.
             Kind::Kubernetes => vec![format!("PUT {}", self.lease())],
@@ -65,6 +71,10 @@ impl Store {
 
     fn lockfile_delete(&self) -> String {
         format!("DELETE /{}/{}.tflock", self.name, self.key_in_requests())
+    }
+
+    fn blob(&self) -> String {
+        format!("/{}/{}/{}", azure::ACCOUNT, self.name, self.key())
     }
 
     fn lease(&self) -> String {

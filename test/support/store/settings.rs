@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{KEY, Kind, PREFIX, Store};
+use super::{BLOB, KEY, Kind, PREFIX, Store, azure};
 
 impl Store {
     /// The backend block.
@@ -27,6 +27,14 @@ impl Store {
                 self.name,
                 self.address()
             ),
+            Kind::Azurerm => format!(
+                "storage_account_name = \"{}\"\ncontainer_name = \"{}\"\nkey = \"{BLOB}\"\n\
+                 access_key = \"{}\"\nmetadata_host = \"{}\"\n",
+                azure::ACCOUNT,
+                self.name,
+                azure::access_key(),
+                self.address()
+            ),
             Kind::Kubernetes => format!(
                 "secret_suffix = \"{}\"\nhost = \"http://{}\"\nconfig_path = \"{}\"\n",
                 self.suffix(),
@@ -43,6 +51,7 @@ impl Store {
             Kind::HttpStrict | Kind::HttpLax => "http",
             Kind::S3Lockfile | Kind::S3DynamoDb | Kind::S3Both => "s3",
             Kind::Gcs => "gcs",
+            Kind::Azurerm => "azurerm",
             Kind::Kubernetes => "kubernetes",
             Kind::Postgres => "pg",
             Kind::Local => "local",
