@@ -10,6 +10,7 @@
 mod after_script;
 mod backend_config;
 mod backends;
+mod broken_leases;
 mod cached_hosts;
 mod check;
 mod check_bounds;

@@ -1,28 +1,33 @@
 //! Locks of a state that is not there, where whatever opens one makes it, under its lock.
 
 use crate::support::project::thing;
-use crate::support::{Kind, Program, Project, Softstop, Step, each, lock_of};
+use crate::support::{Kind, Program, Project, Softstop, Step, azure, each, lock_of};
 
-fn each_of_both(test: impl Fn(Kind, Program) + Sync) {
-    each(&[Kind::Gcs, Kind::Kubernetes], |kind| {
+fn each_of_them(test: impl Fn(Kind, Program) + Sync) {
+    each(&[Kind::Gcs, Kind::Azurerm, Kind::Kubernetes], |kind| {
         for program in Program::ALL {
             test(kind, program);
         }
     });
 }
 
-/// What is kept as the lock, as the words for a person name it.
-fn kept(project: &Project) -> String {
+/// How a person removes the lock, as it is told.
+fn removal(project: &Project) -> String {
     let name = &project.store.name;
     match project.store.kind {
-        Kind::Gcs => format!("the object deploy/default.tflock in the bucket {name}"),
-        _ => format!("the lease lock-tfstate-default-{name}-state"),
+        Kind::Gcs => format!("delete the object deploy/default.tflock in the bucket {name}"),
+        Kind::Azurerm => format!(
+            "break the lease of the blob state.tfstate in the container {name}, and delete nothing: \
+             `az storage blob lease break --blob-name state.tfstate --container-name {name} \
+             --account-name softstop`"
+        ),
+        _ => format!("delete the lease lock-tfstate-default-{name}-state"),
     }
 }
 
 #[test]
-fn a_lock_without_a_state_is_told_and_gone_once_what_is_named_is_deleted() {
-    each_of_both(|kind, program| {
+fn a_lock_without_a_state_is_told_and_gone_once_what_is_named_is_removed() {
+    each_of_them(|kind, program| {
         let project = Project::of(program, kind, &thing("a", ""));
         let step = Step::of_a_new_pipeline();
         project.be_orphaned(&step);
@@ -39,14 +44,17 @@ fn a_lock_without_a_state_is_told_and_gone_once_what_is_named_is_deleted() {
                 .expect_code(code)
                 .expect_said("held by build 42 of acme/infra")
                 .expect_said(&format!(
-                    "delete {}: there is no state, and `force-unlock` needs one",
-                    kept(&project)
+                    "{}: there is no state, and `force-unlock` needs one",
+                    removal(&project)
                 ));
             assert!(!finished.stderr.contains("-reconfigure"), "{finished}");
             assert_eq!(project.store.lock_id(), lock, "{finished}");
         }
         assert_eq!(project.store.state(), None);
-        project.store.remove_lock();
+        match kind {
+            Kind::Azurerm => azure::break_lease(&project.store.name, &project.store.key()),
+            _ => project.store.remove_lock(),
+        }
         Softstop::deploy(&project).finish().expect_code(0);
         assert_eq!(project.store.resources(), ["a"]);
     });
@@ -54,7 +62,7 @@ fn a_lock_without_a_state_is_told_and_gone_once_what_is_named_is_deleted() {
 
 #[test]
 fn a_lock_without_a_state_is_no_less_than_a_lock() {
-    each_of_both(|kind, program| {
+    each_of_them(|kind, program| {
         let project = Project::of(program, kind, "");
         project.store.set_lock(&lock_of("root@macbook"));
         let id = project.store.lock_id().unwrap();

@@ -47,13 +47,19 @@ const NAMELESS: [&[&str]; 3] = [
     ],
 ];
 
+/// What is said of a lock that could not be taken, and of one without which no state can be made.
+const NOT_TAKEN: [&str; 2] = [
+    "Error acquiring the state lock",
+    "failed to lock azure state",
+];
+
 /// Whether somebody holds the lock, and what is kept of it does not say who: a lock file that is
 /// empty, an item without its Info, or a lease alone.
 pub(super) fn names_nobody(stderr: &str) -> bool {
     let words: Vec<&str> = stderr.split_whitespace().collect();
     let text = words.join(" ");
     let is_said = |signs: &&[&str]| signs.iter().all(|sign| text.contains(sign));
-    text.contains("Error acquiring the state lock") && NAMELESS.iter().any(is_said)
+    NOT_TAKEN.iter().any(|said| text.contains(said)) && NAMELESS.iter().any(is_said)
 }
 
 /// Whether pg has nothing that could be locked: a look makes no table, and no schema.
@@ -179,6 +185,15 @@ by multiple users at the same time.
             let stderr = format!("{NOT_TAKEN}{said}\n");
             assert_eq!(names_nobody(&stderr), expected, "{stderr}");
             assert!(!names_nobody(said), "{said}");
+        }
+        // As Terraform and OpenTofu say it of a state that is not there yet.
+        for said in [
+            "Failed to load state: failed to lock azure state: state blob is already locked\nblob \
+             metadata \"terraformlockid\" was empty\n",
+            "Error: Error loading the state\n\nFailed to load the state: failed to lock azure state: \
+             state blob is already\nlocked\nblob metadata \"terraformlockid\" was empty\n",
+        ] {
+            assert!(names_nobody(said), "{said}");
         }
     }
 

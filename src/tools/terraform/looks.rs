@@ -29,10 +29,10 @@ use crate::tools::signing::Signing;
 const LIMIT_OF_RELEASE: Duration = Duration::from_secs(20);
 /// What is the ID of no lock.
 const NO_ID: &str = "0";
-/// What `force-unlock` says where it could not even open the state. On gcs and kubernetes whatever opens
-/// one that is not there makes it, under its lock, and so no program gets past a lock without a state
-/// (`a_lock_without_a_state_is_told_and_gone_once_what_is_named_is_deleted`).
-const NOT_OPENED: &str = "Failed to load state";
+/// What the programs say where they could not even open the state. On gcs, azurerm and kubernetes whatever
+/// opens one that is not there makes it, under its lock, and so no program gets past a lock without a
+/// state (`a_lock_without_a_state_is_told_and_gone_once_what_is_named_is_removed`).
+const NOT_OPENED: [&str; 2] = ["Failed to load state", "Failed to load the state"];
 /// An address that no state holds, for a look by `untaint`.
 const NO_RESOURCE: &str = "softstop_look.none";
 /// What `untaint -allow-missing` says of it once it had the lock.
@@ -146,7 +146,7 @@ impl<H: Host> LockView<'_, H> {
         let helped = helped.map_err(|error| self.unanswered(error))?;
         let is_opentofu = self.place.is_opentofu;
         if let Some(lock) = lock_info(&helped.stderr) {
-            self.is_shut_out.set(helped.stderr.contains(NOT_OPENED));
+            self.is_shut_out.set(is_not_opened(&helped));
             Ok(Look::Held(lock))
         } else if helped.status.success() {
             // Nothing has that ID, so a program that has unlocked it was not asking.
@@ -262,7 +262,12 @@ impl<H: Host> LockView<'_, H> {
             Some(lock) if is_own_look(&lock, began) && self.is_ours(&lock) => {
                 Ok(Untaint::OwnLook(lock))
             }
-            Some(lock) => Ok(Untaint::Done(Look::Held(lock))),
+            Some(lock) => {
+                // On consul, whoever opens a state of a workspace locks it, whether it is there or not.
+                let is_made = self.backend.is_made_by_asking();
+                self.is_shut_out.set(is_made && is_not_opened(&helped));
+                Ok(Untaint::Done(Look::Held(lock)))
+            }
             None if is_kept => Err(self.kept_by_look(&helped)),
             None if names_nobody(&helped.stderr) => Ok(Untaint::Done(Look::HeldBySomebody)),
             None if lacks_table(&helped.stderr) => self.without_state().map(Untaint::Done),
@@ -314,6 +319,10 @@ impl<H: Host> LockView<'_, H> {
     fn is_watched(&self) -> bool {
         self.strategy == ByTerraform::Watch
     }
+}
+
+fn is_not_opened(helped: &Helped) -> bool {
+    NOT_OPENED.iter().any(|said| helped.stderr.contains(said))
 }
 
 /// Whether `untaint` had the lock, and could not give it back. Older Terraforms say so on their standard
