@@ -117,6 +117,36 @@ fn the_lock_of_a_workspace_is_released_from_above_whatever_the_directory_is_call
 }
 
 #[test]
+fn a_selected_workspace_that_is_gone_stands_in_the_way_of_nothing() {
+    let (project, stage) = with_stage(Kind::S3Lockfile);
+    stage.set_lock(&lock_of("root@macbook"));
+    let finished = Softstop::release(&project)
+        .arguments(["--workspace", "stage"])
+        .finish();
+    finished.expect_code(3);
+    let command = printed(&finished, BY_HAND);
+    let checkout = project.clone_files();
+    let select = |directory: &Path| {
+        let data = directory.join(".terraform");
+        fs::create_dir_all(&data).unwrap();
+        fs::write(data.join("environment"), "gone").unwrap();
+    };
+    select(&checkout);
+    let cli_config = project.cli_config().display().to_string();
+    let variables = [("TF_CLI_CONFIG_FILE", cli_config.as_str())];
+    paste(command, &checkout, &variables, "");
+    assert_eq!(stage.lock(), None, "{command}");
+    // A cache of an earlier build may have brought it.
+    select(&project.directory);
+    let deploy = Softstop::deploy(&project).env("SOFTSTOP_WORKSPACE", "stage");
+    deploy.finish().expect_code(0);
+    assert_eq!(stage.resources(), ["a"]);
+    let deploy = Softstop::deploy(&project).finish();
+    let gone = project.store.of_workspace("gone");
+    assert_eq!(gone.state(), None, "{deploy}");
+}
+
+#[test]
 fn the_lock_of_a_partial_block_is_released_and_its_secrets_are_asked_for() {
     let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
     let block = project.store.block();
@@ -158,7 +188,7 @@ fn the_program_of_the_deploy_is_named() {
 /// Pastes what a deploy prints about a state that it could not store, in a fresh clone that has been
 /// given the file.
 #[track_caller]
-fn store_and_paste(project: &Project, finished: &Finished) -> String {
+pub(crate) fn store_and_paste(project: &Project, finished: &Finished) -> String {
     let command = printed(finished, "has been stored meanwhile: ").to_owned();
     let clone = project.clone_files();
     let file = "errored.tfstate";

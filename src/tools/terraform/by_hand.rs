@@ -32,12 +32,12 @@ pub(super) fn in_place(place: &Terraform, command: &str) -> String {
 }
 
 /// The same of whole commands, after something else that is done in the directory. A comment, where an
-/// `init` in the directory would lead to another backend.
+/// `init` in the directory would lead to another backend, or the user has no such directory.
 pub(super) fn in_place_after(place: &Terraform, before: &str, commands: &str) -> String {
     match given(place) {
         Ok(given) => {
             let enter = enter(&place.directory);
-            let init = init(&given, &program(place));
+            let init = init(&given, &workspace_of_init(place), &program(place));
             format!("({enter}{before}{init} && {commands})")
         }
         Err(elsewhere) => format!("# {elsewhere}: {before}{commands}"),
@@ -103,10 +103,20 @@ fn is_version_manager(program: &Path) -> bool {
     !is_tool || read.is_ok() && begin == *b"#!"
 }
 
-/// It runs without TF_WORKSPACE, because it may make a workspace that is not there, and brings no state
-/// along from where the directory was initialised for before. Whatever is asked for comes by a variable,
-/// because a command line can be seen by everybody.
-fn init(given: &[InitOption], program: &str) -> String {
+/// The workspace with which `init` runs, which fails where it is not there: the default one always is, and
+/// the one that the directory has selected may be gone. Some backends have none but the one that is meant.
+fn workspace_of_init(place: &Terraform) -> String {
+    if place.setup().needs_workspace {
+        place.workspace()
+    } else {
+        "default".to_owned()
+    }
+}
+
+/// It brings no state along from where the directory was initialised for before. Whatever is asked for
+/// comes by a variable, because a command line can be seen by everybody.
+fn init(given: &[InitOption], workspace: &str, program: &str) -> String {
+    let workspace = format!("TF_WORKSPACE={}", quoted(workspace));
     let init = format!("{program} init -input=false -reconfigure");
     if given
         .iter()
@@ -118,10 +128,7 @@ fn init(given: &[InitOption], program: &str) -> String {
             }
             InitOption::AskedWhole => quoted("-backend-config="),
         });
-        let words: Vec<String> = ["TF_WORKSPACE=".to_owned(), init]
-            .into_iter()
-            .chain(options)
-            .collect();
+        let words: Vec<String> = [workspace, init].into_iter().chain(options).collect();
         return words.join(" ");
     }
     let options: String = given
@@ -135,7 +142,7 @@ fn init(given: &[InitOption], program: &str) -> String {
             InitOption::AskedWhole => "' -backend-config='\"$(secret -backend-config)\"".to_owned(),
         })
         .collect();
-    format!("{SECRET}TF_CLI_ARGS_init=\"$TF_CLI_ARGS_init\"{options} TF_WORKSPACE= {init}")
+    format!("{SECRET}TF_CLI_ARGS_init=\"$TF_CLI_ARGS_init\"{options} {workspace} {init}")
 }
 
 /// What an `init` is given beside the block.

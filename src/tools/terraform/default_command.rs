@@ -12,9 +12,11 @@ use crate::tools::job::Job;
 use crate::tools::processes::Prepared;
 use crate::tools::recovering::{Draft, Step};
 
-/// `init` runs without TF_WORKSPACE, because it fails where that workspace does not exist yet; `apply`
-/// and `plan` create it.
-const INIT: &str = r#"(unset TF_WORKSPACE; exec "$0" init -input=false "$@")"#;
+/// `init` fails where its workspace does not exist: that of TF_WORKSPACE, which `apply` and `plan`
+/// create, and without one that which the directory has selected, of an earlier build perhaps. The default
+/// one always exists. Where none is named, the selected one is deployed, and if it is gone, `init` refuses
+/// it rightly.
+const INIT: &str = r#"TF_WORKSPACE=${TF_WORKSPACE:+default} "$0" init -input=false "$@""#;
 /// The same where `init` itself needs the name of the workspace.
 const INIT_OF_WORKSPACE: &str = r#""$0" init -input=false "$@""#;
 const APPLY: &str = r#"exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
@@ -126,23 +128,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_workspace_reaches_every_call_but_an_init_that_needs_none() {
+    fn an_init_that_needs_no_workspace_runs_in_the_default_one_where_one_is_named()
+     {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("terraform");
         script(&program, r#"echo "$1 ${TF_WORKSPACE-unset}""#);
-        let said = |needs_workspace| {
+        let said = |needs_workspace, named: Option<&str>| {
             let setup = Setup {
                 binary: &program,
                 backend_config: &[],
                 needs_workspace,
             };
             let mut command = default_command(setup, &Job::Apply).unwrap().command;
-            command.env("LOCK_TIMEOUT", "0s");
-            let output = command.env("TF_WORKSPACE", "prod").output().unwrap();
+            command.env("LOCK_TIMEOUT", "0s").env_remove("TF_WORKSPACE");
+            let named = named.map(|named| ("TF_WORKSPACE", named));
+            let output = command.envs(named).output().unwrap();
             assert!(output.status.success());
             String::from_utf8(output.stdout).unwrap()
         };
-        assert_eq!(said(false), "init unset\napply prod\n");
-        assert_eq!(said(true), "init prod\napply prod\n");
+        assert_eq!(said(false, Some("prod")), "init default\napply prod\n");
+        assert_eq!(said(true, Some("prod")), "init prod\napply prod\n");
+        assert_eq!(said(false, None), "init \napply unset\n");
     }
 }
