@@ -21,7 +21,7 @@ fn removal(project: &Project) -> String {
              `az storage blob lease break --blob-name state.tfstate --container-name {name} \
              --account-name softstop`"
         ),
-        _ => format!("delete the lease lock-tfstate-default-{name}-state"),
+        _ => format!("delete the lease lock-tfstate-default-{name}-state in the namespace default"),
     }
 }
 

@@ -25,41 +25,57 @@ pub fn address() -> SocketAddr {
     prepared("SOFTSTOP_TEST_KUBERNETES").parse().unwrap()
 }
 
-pub fn state(name: &str) -> Option<String> {
-    let secret = get(&format!("{}/tfstate-{name}", url("api/v1", "secrets")))?;
+/// Makes a namespace, where it is not there already.
+pub fn make_namespace(namespace: &str) {
+    let url = format!(
+        "http://{}/api/v1/namespaces/{namespace}?fieldManager=test&force=true",
+        address()
+    );
+    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+    patch(&url, "apply-patch+yaml", &body);
+}
+
+pub fn state(namespace: &str, name: &str) -> Option<String> {
+    let secret = get(&format!(
+        "{}/tfstate-{name}",
+        url(namespace, "api/v1", "secrets")
+    ))?;
     // Terraform makes the secret first, and then writes the state into it.
     Some(unpack(secret["data"]["tfstate"].as_str()?))
 }
 
-pub fn lock(name: &str) -> Option<String> {
-    let lease = get(&lease_url(name))?;
+pub fn lock(namespace: &str, name: &str) -> Option<String> {
+    let lease = get(&lease_url(namespace, name))?;
     lease["spec"]["holderIdentity"].as_str()?;
     let info = lease["metadata"]["annotations"][LOCK_INFO].as_str();
     Some(info.unwrap_or_default().to_owned())
 }
 
 /// The number that each change of a lease changes.
-pub(crate) fn lock_version(name: &str) -> Option<String> {
-    let lease = get(&lease_url(name))?;
+pub(crate) fn lock_version(namespace: &str, name: &str) -> Option<String> {
+    let lease = get(&lease_url(namespace, name))?;
     let version = lease["metadata"]["resourceVersion"].as_str();
     version.map(str::to_owned)
 }
 
 /// Puts this lock in the place of whatever is there.
-pub fn set_lock(name: &str, id: &Value, info: &str) {
+pub fn set_lock(namespace: &str, name: &str, id: &Value, info: &str) {
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {"name": lease(name), "annotations": {LOCK_INFO: info}},
         "spec": {"holderIdentity": id},
     });
-    let url = format!("{}?fieldManager=test&force=true", lease_url(name));
+    let url = format!(
+        "{}?fieldManager=test&force=true",
+        lease_url(namespace, name)
+    );
     patch(&url, "apply-patch+yaml", &lease);
 }
 
-pub fn remove_lock(name: &str) {
+pub fn remove_lock(namespace: &str, name: &str) {
     let lease = json!({"metadata": {"annotations": null}, "spec": {"holderIdentity": null}});
-    patch(&lease_url(name), "merge-patch+json", &lease);
+    patch(&lease_url(namespace, name), "merge-patch+json", &lease);
 }
 
 fn patch(url: &str, kind: &str, body: &Value) {
@@ -78,8 +94,8 @@ fn get(url: &str) -> Option<Value> {
     }
 }
 
-fn lease_url(name: &str) -> String {
-    let leases = url("apis/coordination.k8s.io/v1", "leases");
+fn lease_url(namespace: &str, name: &str) -> String {
+    let leases = url(namespace, "apis/coordination.k8s.io/v1", "leases");
     format!("{leases}/{}", lease(name))
 }
 
@@ -87,8 +103,8 @@ fn lease(name: &str) -> String {
     format!("lock-tfstate-{name}")
 }
 
-fn url(group: &str, kind: &str) -> String {
-    format!("http://{}/{group}/namespaces/default/{kind}", address())
+fn url(namespace: &str, group: &str, kind: &str) -> String {
+    format!("http://{}/{group}/namespaces/{namespace}/{kind}", address())
 }
 
 /// The state as it is stored: packed, and written in base64.

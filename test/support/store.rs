@@ -26,6 +26,8 @@ pub struct Store {
     pub name: String,
     /// Whose state and lock is meant.
     pub workspace: &'static str,
+    /// The namespace, or the schema, in which they are.
+    space: &'static str,
     directory: PathBuf,
 }
 
@@ -76,6 +78,10 @@ impl Store {
             http: None,
             name,
             workspace: "default",
+            space: match kind {
+                Kind::Postgres => "terraform_remote_state",
+                _ => "default",
+            },
             directory: directory.to_owned(),
         };
         match kind {
@@ -144,12 +150,25 @@ impl Store {
 
     /// Lock and state of a workspace that has a name.
     pub fn of_workspace(&self, workspace: &'static str) -> Self {
+        self.of(workspace, self.space)
+    }
+
+    /// Lock and state of another namespace or schema, which is there then.
+    pub fn of_space(&self, space: &'static str) -> Self {
+        if self.kind == Kind::Kubernetes {
+            kubernetes::make_namespace(space);
+        }
+        self.of(self.workspace, space)
+    }
+
+    fn of(&self, workspace: &'static str, space: &'static str) -> Self {
         Self {
             kind: self.kind,
             proxy: None,
             http: None,
             name: self.name.clone(),
             workspace,
+            space,
             directory: self.directory.clone(),
         }
     }
@@ -169,7 +188,7 @@ impl Store {
             }
             Kind::Gcs => self.gcs_lock(),
             Kind::Azurerm => azure::lock(&self.name, &self.key()),
-            Kind::Kubernetes => kubernetes::lock(&self.secret()),
+            Kind::Kubernetes => kubernetes::lock(self.space, &self.secret()),
             Kind::Local => local_lock(&self.local_state()),
         }
     }
@@ -211,7 +230,9 @@ impl Store {
                 let id = lock["ID"].as_str().unwrap();
                 azure::set_lock(&self.name, &self.key(), id, Some(&text));
             }
-            Kind::Kubernetes => kubernetes::set_lock(&self.secret(), &lock["ID"], &text),
+            Kind::Kubernetes => {
+                kubernetes::set_lock(self.space, &self.secret(), &lock["ID"], &text)
+            }
             _ => {}
         }
     }
@@ -275,7 +296,7 @@ impl Store {
         match self.kind {
             Kind::Gcs => gcs::delete_object(&self.name, &self.object("tflock")),
             Kind::Azurerm => azure::remove_lock(&self.name, &self.key()),
-            Kind::Kubernetes => kubernetes::remove_lock(&self.secret()),
+            Kind::Kubernetes => kubernetes::remove_lock(self.space, &self.secret()),
             _ => {}
         }
     }
@@ -311,16 +332,12 @@ impl Store {
             }
             Kind::Gcs => gcs::object(&self.name, &self.object("tfstate")),
             Kind::Azurerm => azure::state(&self.name, &self.key()),
-            Kind::Kubernetes => kubernetes::state(&self.secret()),
+            Kind::Kubernetes => kubernetes::state(self.space, &self.secret()),
             Kind::Postgres => {
-                let table = sql(
-                    &self.name,
-                    "select to_regclass('terraform_remote_state.states')",
-                );
-                let state = format!(
-                    "select data from terraform_remote_state.states where name = '{}'",
-                    self.workspace
-                );
+                let table = format!("{}.states", self.space);
+                let is_there = format!("select to_regclass('{table}')");
+                let state = format!("select data from {table} where name = '{}'", self.workspace);
+                let table = sql(&self.name, &is_there);
                 (!table.is_empty())
                     .then(|| sql(&self.name, &state))
                     .filter(|state| !state.is_empty())
@@ -397,7 +414,8 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if self.kind == Kind::Postgres {
+        // Whoever has made the database has the way to it.
+        if self.kind == Kind::Postgres && self.proxy.is_some() {
             let drop = format!("drop database \"{}\" with (force)", self.name);
             sql("postgres", &drop);
         }

@@ -9,13 +9,15 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::arguments::given_by;
-use super::backend::DEFAULT_BACKEND;
+use super::backend::{Backend, DEFAULT_BACKEND};
 use super::place::Terraform;
 use super::plain::{is_plain, is_plain_path, name_of_setting};
 use super::program::find;
-use super::resolved::{Origin, Resolved};
+use super::resolved::Origin;
+use super::schema::Schema;
 use super::settings::is_same;
 use super::static_part::StaticPart;
+use crate::tools::error::ToolError;
 use crate::tools::quoted::quoted;
 
 /// A function of the shell that asks for what has this name, unless its value is given, and escapes
@@ -170,24 +172,35 @@ impl InitOption {
     }
 }
 
-/// What was named, or, where it is known which backend was used, whatever the block does not say of it.
-/// Fails where the directory names another one.
+/// What was named, or, where it is known which backend was used, whatever the block does not say of it;
+/// and what variables say, which whoever pastes does not have. Fails where the directory leads elsewhere.
 fn given(place: &Terraform) -> Result<Vec<InitOption>, String> {
-    // An `init` anew forgets what `.terraform` alone says.
-    let is_kept =
-        |found: &Resolved| place.is_seen || matches!(found.origin, Origin::Completed { .. });
-    let resolved;
-    let used = if let Some(used) = &place.backend {
-        used
-    } else if let Some(found) = place.resolved().ok().filter(is_kept) {
-        resolved = found.backend;
-        &resolved
-    } else {
-        return Ok(named(place));
+    let by_variables = || {
+        format!(
+            "where `init` in {} is given what its backend block leaves to variables",
+            place.directory_name()
+        )
     };
-    // Whether a block that cannot be read fits, nobody knows.
+    let found = match place.resolved() {
+        Ok(found) => found,
+        Err(ToolError::NoLiteral { .. }) => return Err(by_variables()),
+        Err(_) => return Ok(named(place)),
+    };
+    let used = found.backend.with_variables(&place.environment);
+    // An `init` anew forgets what `.terraform` alone says.
+    let is_completed = matches!(found.origin, Origin::Completed { .. });
+    if place.backend.is_none() && !place.is_seen && !is_completed {
+        let mut given = named(place);
+        given.extend(differing(&found.backend, &used));
+        return Ok(given);
+    }
     let Ok(block) = place.configuration().block() else {
-        return Ok(Vec::new());
+        // It may say anything, so all is said that names the place. A path would be that of this clone.
+        let schema = Schema::of(&used.kind).filter(|schema| schema.kind != DEFAULT_BACKEND);
+        let schema = schema.ok_or_else(by_variables)?;
+        let mut naming = used;
+        naming.settings.retain(|name, _| schema.names_place(name));
+        return Ok(differing(&Backend::default(), &naming));
     };
     let kind = block.as_ref().map_or(DEFAULT_BACKEND, |block| &block.kind);
     if kind != used.kind {
@@ -198,20 +211,21 @@ fn given(place: &Terraform) -> Result<Vec<InitOption>, String> {
         ));
     }
     // The paths of a local state are anchored in the directory, and so they are not what was given.
-    let Some(block) = block.filter(|block| block.kind != DEFAULT_BACKEND) else {
-        return Ok(Vec::new());
-    };
-    let in_block = |name: &String| block.settings.get(name).unwrap_or(&Value::Null);
-    let differing = used
-        .settings
-        .iter()
-        .filter(|(name, value)| !is_same(in_block(name), value));
+    let block = block.filter(|block| block.kind != DEFAULT_BACKEND);
+    Ok(block.map_or_else(Vec::new, |block| differing(&block, &used)))
+}
+
+/// What the one backend has otherwise than the other one.
+fn differing(said: &Backend, used: &Backend) -> Vec<InitOption> {
+    let said = |name: &String| said.settings.get(name).unwrap_or(&Value::Null);
+    let settings = used.settings.iter();
+    let differing = settings.filter(|(name, value)| !is_same(said(name), value));
     let given = differing.map(|(name, value)| match value {
         Value::String(text) => InitOption::of(&format!("{name}={text}")),
         Value::Bool(_) | Value::Number(_) => InitOption::Plain(format!("{name}={value}")),
         value => InitOption::of(&format!("{name}={value}")),
     });
-    Ok(given.collect())
+    given.collect()
 }
 
 fn named(place: &Terraform) -> Vec<InitOption> {

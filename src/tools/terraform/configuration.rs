@@ -100,7 +100,10 @@ impl Configuration {
         if backend.kind == DEFAULT_BACKEND {
             expect_local_state(&backend)?;
         }
-        Ok(Resolved::named(backend))
+        Ok(Resolved {
+            origin: Origin::Evaluated,
+            ..Resolved::named(backend)
+        })
     }
 
     /// What `init` has kept here: for a place that was seen in use, that is what was used.

@@ -116,7 +116,8 @@ impl<'a, H: Host> LockView<'a, H> {
 
     /// How a person removes the lock at the backend itself, as an order.
     pub(super) fn removal(&self) -> Option<String> {
-        self.backend.removal(&self.workspace)
+        let backend = self.backend.with_variables(&self.place.environment);
+        backend.removal(&self.workspace)
     }
 
     /// Writes down what `init` would keep, which saves one start of Terraform.

@@ -7,6 +7,8 @@ mod backend_config;
 mod backends;
 mod block;
 mod by_hand;
+#[cfg(test)]
+mod by_hand_table;
 mod call;
 pub(super) mod chosen;
 mod command_words;

@@ -27,6 +27,8 @@ pub(super) enum Origin {
         /// environment are not meant for that host.
         names_host: bool,
     },
+    /// OpenTofu, of a block that holds variables.
+    Evaluated,
     /// Nobody, but the state of the backend `local` lies there.
     LocalFile,
 }

@@ -61,6 +61,34 @@ impl Schema {
         })
     }
 
+    /// What variables give of what names the place, where the settings leave it open. One of them may
+    /// stand for several settings, of which the first is named.
+    pub(super) fn left_to_variables(
+        &self,
+        backend: &Backend,
+        environment: &Environment,
+    ) -> Vec<(&'static str, String)> {
+        let rows = || self.own_variables.iter().chain(self.shared_variables);
+        let is_open = |setting: &str| {
+            let given = backend.given(setting);
+            given.is_none_or(|given| given.as_str().is_some_and(str::is_empty))
+        };
+        let mut left: Vec<(&'static str, String)> = Vec::new();
+        let mut counted: Vec<&[&str]> = Vec::new();
+        for (setting, variables) in rows() {
+            let mut same = rows().filter(|(_, other)| other == variables);
+            let is_left = same.all(|(setting, _)| is_open(setting))
+                && !counted.contains(variables)
+                && !left.iter().any(|(known, _)| known == setting);
+            let given = variables.iter().find_map(|name| environment.text(name));
+            if let Some(given) = given.filter(|_| is_left && self.names_place(setting)) {
+                left.push((setting, given));
+                counted.push(variables);
+            }
+        }
+        left
+    }
+
     /// The variables without which another place might be meant.
     pub(super) fn naming_variables(&self) -> impl Iterator<Item = &'static str> {
         let rows = self.own_variables.iter().chain(self.shared_variables);

@@ -16,6 +16,7 @@ use super::lock::TerraformLock;
 use super::lock_view::LockView;
 use super::place::{ERRORED_STATE, Terraform};
 use super::progress::{MARKERS, Progress, type_of};
+use super::resolved::Origin;
 use super::settings::contradictions;
 use super::strategy::Strategy;
 use super::version::version_of;
@@ -228,8 +229,12 @@ impl Locking for Terraform {
         for note in &resolved.notes {
             warn!("{note}");
         }
-        let place = self.without_credentials_for(&resolved);
+        let mut place = self.without_credentials_for(&resolved);
         let backend = resolved.backend;
+        // What is printed by a place that asks nobody has to say which one that is.
+        if resolved.origin == Origin::Evaluated {
+            place.backend = Some(backend.clone());
+        }
         let workspace = self.workspace();
         backend.expect_workspace(&workspace)?;
         let lock = match backend.strategy()? {

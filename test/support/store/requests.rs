@@ -12,7 +12,8 @@ impl Store {
             Kind::HttpStrict | Kind::HttpLax => "POST /state".to_owned(),
             Kind::Gcs => format!("name={PREFIX}%2F{}.tfstate", self.workspace),
             Kind::Kubernetes => format!(
-                "PUT /api/v1/namespaces/default/secrets/tfstate-{}",
+                "PUT /api/v1/namespaces/{}/secrets/tfstate-{}",
+                self.space,
                 self.secret()
             ),
             Kind::Postgres => "INSERT INTO".to_owned(),
@@ -78,8 +79,8 @@ impl Store {
     }
 
     fn lease(&self) -> String {
-        let secret = self.secret();
-        format!("/apis/coordination.k8s.io/v1/namespaces/default/leases/lock-tfstate-{secret}")
+        let (space, secret) = (self.space, self.secret());
+        format!("/apis/coordination.k8s.io/v1/namespaces/{space}/leases/lock-tfstate-{secret}")
     }
 
     /// The lock that this request gives back or takes away.
@@ -108,7 +109,7 @@ impl Store {
         let meant = match self.kind {
             Kind::HttpStrict | Kind::Gcs => field(lock, "ID"),
             // Whatever has changed a lease, the change of an older version is refused.
-            Kind::Kubernetes => kubernetes::lock_version(&self.secret()),
+            Kind::Kubernetes => kubernetes::lock_version(self.space, &self.secret()),
             _ => None,
         };
         meant.is_some_and(|meant| !request.contains(&meant))

@@ -33,11 +33,9 @@ fn strategy(_: &Backend) -> Strategy {
 
 fn removal(backend: &Backend, workspace: &str) -> Option<String> {
     let suffix = backend.text("secret_suffix")?;
-    let namespace = backend.text("namespace");
-    let namespace = namespace.map(|namespace| format!(" in the namespace {namespace}"));
-    let namespace = namespace.unwrap_or_default();
+    let namespace = backend.text("namespace").unwrap_or("default");
     Some(format!(
-        "delete the lease lock-tfstate-{workspace}-{suffix}{namespace}"
+        "delete the lease lock-tfstate-{workspace}-{suffix} in the namespace {namespace}"
     ))
 }
 

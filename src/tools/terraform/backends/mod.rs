@@ -99,6 +99,18 @@ impl Backend {
         )))
     }
 
+    /// The same with what variables give of what names the place, for who does not have them.
+    pub(super) fn with_variables(&self, environment: &Environment) -> Self {
+        let left = self
+            .known()
+            .map(|known| known.schema.left_to_variables(self, environment));
+        let left = left.into_iter().flatten();
+        let mut backend = self.clone();
+        let given = left.map(|(setting, value)| (setting.to_owned(), Value::from(value)));
+        backend.settings.extend(given);
+        backend
+    }
+
     /// Whether Terraform needs no `init` where the settings are written down as `init` keeps them.
     pub(super) fn is_flat(&self) -> bool {
         self.known().is_some_and(|known| known.is_flat)
