@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::arguments::given_by;
 use super::backend::{Backend, DEFAULT_BACKEND};
-use super::place::Terraform;
+use super::place::{Terraform, name_of};
+use super::place_name::original;
 use super::plain::{is_plain, is_plain_path, name_of_setting};
 use super::program::find;
 use super::resolved::Origin;
@@ -175,6 +176,13 @@ impl InitOption {
 /// What was named, or, where it is known which backend was used, whatever the block does not say of it;
 /// and what variables say, which whoever pastes does not have. Fails where the directory leads elsewhere.
 fn given(place: &Terraform) -> Result<Vec<InitOption>, String> {
+    let unit = original(&place.directory);
+    if unit != place.directory {
+        let unit = name_of(&unit);
+        return Err(format!(
+            "in the copy of {unit} that `terragrunt init` makes"
+        ));
+    }
     let by_variables = || {
         format!(
             "where `init` in {} is given what its backend block leaves to variables",

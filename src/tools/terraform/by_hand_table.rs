@@ -1,7 +1,7 @@
 //! What a command that a person pastes says of the place, for each way in which that is known here.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -192,6 +192,17 @@ fn a_path_that_variables_name_is_not_said_as_one_of_this_clone() {
     let place = seen(place, "local", &json!({"path": "prod.tfstate"}));
     let command = in_place(&place, "import a.b 1");
     assert!(command.starts_with("# where `init` in "), "{command}");
+}
+
+#[test]
+fn a_copy_that_terragrunt_has_made_is_none_that_a_person_could_enter() {
+    let (_scratch, mut place) = place_of("s3", "bucket = \"b\"\nkey = \"k\"", &[]);
+    place.directory = Path::new("/clone/eu/b/.terragrunt-cache/one/two/module").to_owned();
+    assert_eq!(
+        in_place(&place, "import a.b 1"),
+        "# in the copy of /clone/eu/b that `terragrunt init` makes: TF_WORKSPACE=stage /nowhere/tofu \
+         import a.b 1"
+    );
 }
 
 #[test]

@@ -236,12 +236,7 @@ impl Terraform {
 
     /// The directory, as seen from where softstop was started.
     pub(super) fn directory_name(&self) -> String {
-        let here = env::current_dir().unwrap_or_default();
-        let directory = self.directory.strip_prefix(&here);
-        match directory.unwrap_or(&self.directory).to_string_lossy() {
-            name if name.is_empty() => ".".to_owned(),
-            name => name.into_owned(),
-        }
+        name_of(&self.directory)
     }
 
     /// Where this is, for people: of the backend only its kind, because its settings hold secrets.
@@ -281,6 +276,16 @@ impl Terraform {
         self.workspace
             .clone()
             .unwrap_or_else(|| selected_workspace(self))
+    }
+}
+
+/// A directory, as seen from where softstop was started.
+pub(super) fn name_of(directory: &Path) -> String {
+    let here = env::current_dir().unwrap_or_default();
+    let below = directory.strip_prefix(&here);
+    match below.unwrap_or(directory).to_string_lossy() {
+        name if name.is_empty() => ".".to_owned(),
+        name => name.into_owned(),
     }
 }
 

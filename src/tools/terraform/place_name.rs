@@ -15,6 +15,13 @@ use crate::tools::progress::PlaceName;
 /// Below this, Terragrunt runs Terraform in a copy of the directory that the user knows.
 const COPIES: &str = ".terragrunt-cache";
 
+/// The directory that the user knows, where this is a copy of it.
+pub(super) fn original(directory: &Path) -> PathBuf {
+    let is_copy = |part: &Component<'_>| part.as_os_str() == COPIES;
+    let parts = directory.components();
+    parts.take_while(|part| !is_copy(part)).collect()
+}
+
 /// Nothing where the directory is in no clone, or its backend cannot be read.
 pub(super) fn place_name(place: &Terraform) -> Option<PlaceName> {
     Some(PlaceName {
@@ -68,12 +75,7 @@ fn is_more_than(used: &Backend, block: &Backend, names_place: impl Fn(&str) -> b
 /// real one.
 fn below_clone(directory: &Path, clone: Option<&Path>) -> Option<String> {
     let (directory, clone) = (real(directory), clone_around(directory, clone)?);
-    let below = directory.strip_prefix(clone).ok()?;
-    let is_copy = |part: &Component<'_>| part.as_os_str() == COPIES;
-    let below: PathBuf = below
-        .components()
-        .take_while(|part| !is_copy(part))
-        .collect();
+    let below = original(directory.strip_prefix(clone).ok()?);
     Some(match below.to_str()? {
         "" => ".".to_owned(),
         below => below.to_owned(),
