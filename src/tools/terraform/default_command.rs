@@ -128,8 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_init_that_needs_no_workspace_runs_in_the_default_one_where_one_is_named()
-     {
+    fn an_init_that_needs_no_workspace_runs_in_the_default_one_where_one_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("terraform");
         script(&program, r#"echo "$1 ${TF_WORKSPACE-unset}""#);
