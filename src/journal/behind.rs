@@ -77,7 +77,7 @@ impl Record {
 impl Entry {
     /// One of which only the log of its step tells.
     pub(crate) fn by_log(mut resource: Resource) -> Self {
-        resource.doubt_failure();
+        resource.stage = resource.doubted_stage();
         let entry = Self::of(resource);
         if !entry.is_open() {
             return entry;

@@ -3,7 +3,6 @@
 //! Whoever may write to the repository may write a report, so what is read is a claim. It is taken for
 //! one only where its id is the one that softstop gives to what it says it is about.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -109,40 +108,6 @@ pub(super) fn key(entry: &Entry) -> Key {
     (entry.resource.unit.clone(), entry.resource.address.clone())
 }
 
-/// The record with no more entries than a report can have: what is most needed afterwards stays, and
-/// the others are counted.
-pub(super) fn limited(mut record: Record) -> Record {
-    let entries = &mut record.entries;
-    let mut left_out: Vec<Entry> = entries.extract_if(.., |entry| !fits(entry)).collect();
-    if entries.len() > MOST_ANNOTATIONS {
-        // Of those that are alike the state most probably has the oldest.
-        entries.sort_by_key(|entry| (rank(entry), Reverse(entry.resource.begun)));
-        left_out.extend(entries.drain(MOST_ANNOTATIONS..));
-        entries.shrink_to_fit();
-    }
-    let missed = left_out.iter().filter(|entry| record.misses(entry));
-    record.dropped += missed.count();
-    record
-}
-
-/// What may be there and is not known to the state comes first.
-fn rank(entry: &Entry) -> u8 {
-    let resource = &entry.resource;
-    match (resource.stage, entry.is_stored) {
-        _ if !resource.leaves_something() => 4,
-        (Fate::Complete | Fate::Failed, Some(true)) => 3,
-        (Fate::Complete | Fate::Failed, Some(false)) => 0,
-        (stage, _) => stage.rank(),
-    }
-}
-
-fn fits(entry: &Entry) -> bool {
-    // So short it is whatever it is made of, since no byte takes more than six in JSON.
-    const SHORT: usize = 300;
-    let Resource { unit, address, .. } = &entry.resource;
-    address.len() + unit.as_ref().map_or(0, String::len) <= SHORT || kept(entry).is_some()
-}
-
 /// The report of a record that is limited. Nothing where its place has a name that is too long.
 pub(super) fn report(record: &Record) -> Option<Report> {
     let PlaceName {
@@ -219,7 +184,7 @@ pub(super) fn annotation(
 }
 
 /// An entry for machines: an id that is too long is none, and without its address it is none itself.
-fn kept(entry: &Entry) -> Option<String> {
+pub(super) fn kept(entry: &Entry) -> Option<String> {
     let resource = &entry.resource;
     let mut kept = Kept {
         address: resource.address.clone(),

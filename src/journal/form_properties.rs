@@ -12,7 +12,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::form::{ACTIONS, Head, STAGES, annotation, id, key, limited, report};
+use super::form::{ACTIONS, Head, STAGES, annotation, id, key, report};
 use super::record::{Claim, Entry, PlaceName, Record, Stand};
 use crate::lock::Owner;
 use crate::mutation::{at_least, mutated};
@@ -144,7 +144,7 @@ fn is_read_back(read: &Record, wrote: &Record) -> bool {
 proptest! {
     #[test]
     fn a_record_is_read_back_up_to_the_limits(record in any_record()) {
-        let kept = limited(record.clone());
+        let kept = record.clone().limited();
         let all = |record: &Record| record.entries.len() + record.dropped;
         let open = |record: &Record| {
             record.entries.iter().filter(|entry| entry.is_open()).count() + record.dropped
@@ -169,7 +169,7 @@ proptest! {
 
     #[test]
     fn no_limit_is_passed(record in any_record()) {
-        let kept = limited(record.clone());
+        let kept = record.clone().limited();
         let Some((report, annotations)) = written(&kept) else { return Ok(()); };
         prop_assert!(length(&report["title"]) <= 450);
         prop_assert!(length(&report["details"]) <= 2_000);

@@ -18,6 +18,7 @@ mod past;
 #[cfg(test)]
 mod published_types_table;
 mod record;
+mod room;
 mod shares;
 mod shelf;
 mod store;
@@ -29,6 +30,7 @@ mod words;
 pub(crate) use keeper::{Keeper, Page, SharedPace};
 pub(crate) use masked::Masks;
 pub(crate) use record::{Claim, Entry, Gap, Past, PlaceName, Record, Stand};
+pub(crate) use room::Listed;
 pub(crate) use shares::Shares;
 pub(crate) use shelf::Shelf;
 pub(crate) use store::Store;

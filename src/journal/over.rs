@@ -7,9 +7,9 @@ impl Record {
     /// Takes for what may exist what has failed to be made, because the tool has not stored its state
     /// after that. With `-json` Terraform tells of a failure at once, and what there is of the object is
     /// in the state that it stores up to 20 s later.
-    pub(crate) fn doubt_failures(&mut self) {
+    fn doubt_failures(&mut self) {
         for entry in &mut self.entries {
-            entry.resource.doubt_failure();
+            entry.resource.stage = entry.resource.doubted_stage();
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::masked::MASK;
 use super::record::{Entry, Record, Stand};
-use crate::tools::progress::{Action, Fate, PlaceName, Resource, Told};
+use crate::tools::progress::{Action, Fate, PlaceName, Resource};
 use crate::tools::stored::Stored;
 
 impl Entry {
@@ -66,17 +66,17 @@ impl Record {
 
     /// Takes in what a deploy after it has `told`, or that it may have made more than was heard. What that
     /// has made is not what this record lacks, though the state has it at the same address.
-    pub(crate) fn note_made_again(&mut self, told: Option<&Told>) {
+    pub(crate) fn note_made_again(&mut self, told: Option<&[&Resource]>) {
         for entry in self.entries.iter_mut().filter(|entry| entry.is_open()) {
             let Resource {
                 unit, address, id, ..
             } = &entry.resource;
-            let is_again = |other: &Resource| {
+            let is_again = |other: &&Resource| {
                 other.address == *address
                     && other.is_begun()
                     && matches!(other.action, Action::Create | Action::Replace)
             };
-            let may_be_made = told.is_none_or(|told| told.resources.iter().any(is_again));
+            let may_be_made = told.is_none_or(|told| told.iter().any(is_again));
             if id.is_none() && unit.is_none() && may_be_made {
                 entry.is_stored = Some(false);
             }
@@ -292,18 +292,15 @@ pub(super) mod tests {
     #[test]
     fn what_a_later_deploy_makes_again_does_not_settle_what_was_in_flight() {
         let made = |stage, id| entry(resource(Action::Create, stage, id, None), None);
-        let again = Told {
-            resources: vec![resource(Action::Create, Fate::Complete, Some("2"), None)],
-            ..Told::default()
-        };
+        let again = resource(Action::Create, Fate::Complete, Some("2"), None);
         for (left, told, is_open) in [
-            (made(Fate::InFlight, None), Some(again), true),
-            (made(Fate::InFlight, None), Some(Told::default()), false),
+            (made(Fate::InFlight, None), Some(&[&again][..]), true),
+            (made(Fate::InFlight, None), Some(&[]), false),
             (made(Fate::InFlight, None), None, true),
             (made(Fate::Complete, Some("2")), None, false),
         ] {
             let mut record = record(vec![left]);
-            record.note_made_again(told.as_ref());
+            record.note_made_again(told);
             record.compare(&stored(&["2"]));
             assert_eq!(record.is_open(), is_open, "{record:?} {told:?}");
             record.end();

@@ -35,36 +35,50 @@ impl Shares {
 
     /// What of all that was told is about this place, or may be.
     pub(crate) fn of(&self, place: &PlaceName, told: Told) -> Told {
-        let is_first = |known: &Option<PlaceName>| known.as_ref() == Some(place);
-        let is_alone = self.places.len() < 2;
-        if is_alone && !self.places.iter().all(is_first) {
+        let is_of_one_unit = told.is_of_one_unit();
+        let rest = self.without_resources(place, &told);
+        let told = told.resources.into_iter();
+        let seen = told.filter_map(|one| self.seen_from(place, one, is_of_one_unit));
+        let early = self.early_at(place).cloned();
+        Told {
+            resources: seen.chain(early).collect(),
+            ..rest
+        }
+    }
+
+    /// The same but for the resources, each of which can be `seen_from` there, or was told `early_at` it.
+    pub(crate) fn without_resources(&self, place: &PlaceName, told: &Told) -> Told {
+        if self.are_elsewhere(place) {
             return Told::default();
         }
-        let is_of_one_unit = told.is_of_one_unit();
-        let nobodys = if is_alone {
-            0
+        let nobodys = if self.are_several() {
+            self.count_nobodys(told)
         } else {
-            self.count_nobodys(&told)
+            0
         };
-        let told_of = told.resources.into_iter();
-        let told_of = told_of.filter(|resource| is_alone || resource.unit.is_some());
-        let seen = told_of.filter_map(|one| self.seen_from(place, one, is_of_one_unit));
-        let mut resources: Vec<Resource> = seen.collect();
-        if !is_alone && self.places.first().is_some_and(is_first) {
-            let early = self.of_the_first.resources.iter();
-            resources.extend(early.filter(|early| early.unit.is_none()).cloned());
-        }
         Told {
-            resources,
+            resources: Vec::new(),
             dropped: told.dropped + nobodys,
-            has_plan: told.has_plan && is_alone,
+            has_plan: told.has_plan && !self.are_several(),
             is_unended: told.is_unended,
         }
+    }
+
+    /// What is surely of this place because no other one was seen by then.
+    pub(crate) fn early_at(&self, place: &PlaceName) -> impl Iterator<Item = &Resource> {
+        let is_first = self.are_several() && self.places[0].as_ref() == Some(place);
+        let early = self.of_the_first.resources.iter();
+        early.filter(move |early| is_first && early.unit.is_none())
     }
 
     /// Whether there are others beside one.
     pub(crate) fn are_several(&self) -> bool {
         self.places.len() > 1
+    }
+
+    /// Whether the only one is not this one.
+    fn are_elsewhere(&self, place: &PlaceName) -> bool {
+        matches!(self.places.as_slice(), [only] if only.as_ref() != Some(place))
     }
 
     /// How much was begun that any of the places may have made.
@@ -78,30 +92,41 @@ impl Shares {
         told.resources.iter().filter(is_nobodys).count()
     }
 
-    /// A resource as this place has it, where it is of this place or may be: without its unit where that
-    /// is known to be this place. Whether all that was told is `of_one_unit` matters where only one place
-    /// was seen: then that unit is it, whatever it is called.
+    /// A resource as this place has it, where it is of this place or may be. Of several places, what has no
+    /// unit is nobody's.
     pub(crate) fn seen_from(
         &self,
         place: &PlaceName,
         mut resource: Resource,
         of_one_unit: bool,
     ) -> Option<Resource> {
-        if let Some(unit) = &resource.unit
-            && self.is_surely_at(place, unit, of_one_unit)?
-        {
+        let is_nobodys = self.are_several() && resource.unit.is_none();
+        if is_nobodys || self.are_elsewhere(place) {
+            return None;
+        }
+        if self.unit_at(place, &resource, of_one_unit)?.is_none() {
             resource.unit = None;
         }
         Some(resource)
     }
 
-    /// Whether it is sure that this place is meant by a unit. Nothing where it is another one.
-    pub(crate) fn is_surely_at(
+    /// The unit by which this place has a resource: none where it is known to be this place. Nothing where
+    /// it is of another one. Whether all that was told is `of_one_unit` matters where only one place was
+    /// seen: then that unit is it, whatever it is called.
+    pub(crate) fn unit_at<'a>(
         &self,
         place: &PlaceName,
-        unit: &str,
+        resource: &'a Resource,
         of_one_unit: bool,
-    ) -> Option<bool> {
+    ) -> Option<Option<&'a str>> {
+        match resource.unit.as_deref() {
+            Some(unit) if self.is_surely_at(place, unit, of_one_unit)? => Some(None),
+            unit => Some(unit),
+        }
+    }
+
+    /// Whether it is sure that this place is meant by a unit. Nothing where it is another one.
+    fn is_surely_at(&self, place: &PlaceName, unit: &str, of_one_unit: bool) -> Option<bool> {
         let named = self.places.iter().flatten();
         let meant: Vec<&PlaceName> = named.filter(|known| known.may_be_called(unit)).collect();
         match meant.as_slice() {
@@ -113,11 +138,10 @@ impl Shares {
     }
 
     /// What of all that was told is not known to be of another place.
-    pub(crate) fn perhaps_of(&self, place: &PlaceName, mut told: Told) -> Told {
+    pub(crate) fn perhaps_of<'a>(&self, place: &PlaceName, told: &'a Told) -> Vec<&'a Resource> {
         let is_of_one_unit = told.is_of_one_unit();
-        let seen = |one: &Resource| self.seen_from(place, one.clone(), is_of_one_unit).is_some();
-        told.resources.retain(seen);
-        told
+        let seen = |one: &&Resource| self.unit_at(place, one, is_of_one_unit).is_some();
+        told.resources.iter().filter(seen).collect()
     }
 }
 
@@ -276,7 +300,8 @@ mod tests {
             shares.note(Some(PlaceName::on_s3(directory)), Told::default);
         }
         let all = told(&["[a] x", "[b] y", "[c] z", "w"]);
-        let perhaps = shares.perhaps_of(&PlaceName::on_s3("live/a"), all);
-        assert_eq!(addresses(&perhaps), ["x", "z", "w"]);
+        let perhaps = shares.perhaps_of(&PlaceName::on_s3("live/a"), &all);
+        let perhaps: Vec<&str> = perhaps.iter().map(|one| one.address.as_str()).collect();
+        assert_eq!(perhaps, ["x", "z", "w"]);
     }
 }

@@ -76,7 +76,7 @@ impl Store {
 
     /// Writes what has changed since it was written last, and tells how many requests that took.
     pub(crate) async fn write(&self, record: Record) -> Result<u32, InsightsError> {
-        let record = self.masks.borrow().hide(form::limited(record));
+        let record = self.masks.borrow().hide(record.limited());
         let commit = record.commit.as_str();
         let report = form::report(&record).ok_or_else(|| {
             let why = "the name of the place is empty, or too long for a report";

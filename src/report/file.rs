@@ -24,7 +24,7 @@ struct Document<'a> {
     plan: bool,
     state_read: bool,
     #[serde(serialize_with = "rows")]
-    resources: &'a [Left],
+    resources: &'a Remains,
     dropped: usize,
     next_steps: &'a [String],
 }
@@ -40,14 +40,14 @@ struct Row<'a> {
     in_state: Option<bool>,
 }
 
-impl<'a> From<&'a Left> for Row<'a> {
-    fn from(left: &'a Left) -> Self {
-        let resource = &left.resource;
+impl<'a> From<Left<'a>> for Row<'a> {
+    fn from(left: Left<'a>) -> Self {
+        let resource = left.resource;
         Self {
             unit: resource.unit.as_deref(),
             address: &resource.address,
             action: resource.action.word(),
-            stage: resource.stage.word(),
+            stage: left.stage.word(),
             id: resource.id.as_deref(),
             old_id: resource.old_id.as_deref(),
             in_state: left.is_stored,
@@ -56,8 +56,8 @@ impl<'a> From<&'a Left> for Row<'a> {
 }
 
 /// One row after the other: there may be very many.
-fn rows<S: Serializer>(left: &[Left], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(left.iter().map(Row::from))
+fn rows<S: Serializer>(remains: &Remains, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(remains.left().map(Row::from))
 }
 
 /// Writes the file, also where there is one, and beside it what brings into the state what it lacks.
@@ -96,8 +96,8 @@ fn write_document(conclusion: &Conclusion, remains: &Remains, path: &Path) -> io
         heard: remains.heard != Heard::Nothing,
         plan: remains.heard == Heard::Plan,
         state_read: remains.state_was_read,
-        resources: &remains.resources,
-        dropped: remains.dropped,
+        resources: remains,
+        dropped: remains.told.dropped,
         next_steps: &remains.next_steps,
     };
     let mut file = BufWriter::new(File::create(path)?);

@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 
-use crate::story::remains::{Heard, Kind, Left, Remains, names};
+use crate::story::remains::{Heard, Kind, Remains, listed};
 
 /// How many next steps are printed.
 const STEPS: usize = 5;
@@ -49,15 +49,15 @@ pub(crate) fn tell(remains: &Remains) {
 
 fn lines(remains: &Remains) -> Vec<Line> {
     let line = |text, is_warning| Line { text, is_warning };
-    if remains.heard == Heard::Nothing && remains.resources.is_empty() {
+    if remains.heard == Heard::Nothing && remains.left().next().is_none() {
         let text = "What the deploy has made is not known, because nothing of it was heard.";
         return vec![line(text.to_owned(), true)];
     }
     let mut lines = Vec::new();
     for (kind, words, is_warning) in KINDS {
-        let left: Vec<&Left> = remains.of(kind).collect();
-        if !left.is_empty() {
-            lines.push(line(format!("{words}: {}.", names(&left)), is_warning));
+        let named = listed(remains.of(kind));
+        if !named.is_empty() {
+            lines.push(line(format!("{words}: {named}."), is_warning));
         }
     }
     if lines.is_empty() {
@@ -74,9 +74,9 @@ fn lines(remains: &Remains) -> Vec<Line> {
         }
         Heard::Plan => {}
     }
-    if remains.dropped > 0 {
+    if remains.told.dropped > 0 {
         lines.push(line(
-            format!("And {} more, which are not listed.", remains.dropped),
+            format!("And {} more, which are not listed.", remains.told.dropped),
             false,
         ));
     }

@@ -147,7 +147,13 @@ impl<S: Stage> Story<'_, S> {
         watch.keeping.finish(self.stage, &remains).await;
         let (outcome, stopped_for) = (conclusion.outcome, &went.stopped_for);
         let settled = self
-            .settled(ready.past, &places, &watch.keeping, outcome, stopped_for)
+            .settled(
+                ready.past,
+                &places,
+                (&watch.keeping, &remains),
+                outcome,
+                stopped_for,
+            )
             .await;
         watch.keeping.write_earlier(self.stage, settled).await;
         self.run_after_script(&conclusion).await;

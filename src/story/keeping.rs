@@ -1,7 +1,6 @@
 //! Keeps a journal of a deploy while it runs: one record for each place that it is seen to change.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
@@ -15,26 +14,22 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use crate::bitbucket::InsightsError;
-use crate::bitbucket::insights::MOST_ANNOTATIONS;
-use crate::journal::{Keeper, Page, PlaceName, Record, SharedPace, Shares, Shelf, Stand};
-use crate::story::hearing::{HeardSoFar, Hearing, Unheard};
+use crate::journal::{Keeper, Page, PlaceName, Record, SharedPace, Shelf};
+use crate::story::hearing::Hearing;
 use crate::story::journal::{Journal, Own, limit_to_write};
-use crate::story::past::entries_of;
-use crate::story::remains::{Left, Remains};
+use crate::story::records::Telling;
+use crate::story::remains::Remains;
 use crate::supervisor::SeenTool;
 use crate::tools::Host;
-use crate::tools::progress::{Fate, News, Resource, Told};
+use crate::tools::progress::{Resource, Told};
 
 /// How long is waited for more once something was heard: a plan is many lines.
 const GATHERING: Duration = Duration::from_millis(10);
 
-/// A resource as a place has it: its unit, its address, and all that is told of it.
-type Seen<'a> = (Option<&'a str>, &'a str, News<'a>);
-
 /// What is kept of one deploy. Nothing, where no journal is.
 pub(super) struct Keeping<'a> {
     own: Option<(&'a Shelf, &'a Own)>,
-    telling: Rc<Teller>,
+    telling: Rc<Telling>,
     pace: SharedPace,
     /// How the records of earlier deploys stand by now. Nobody waits until that is written.
     looked_back: RefCell<Vec<Record>>,
@@ -55,17 +50,7 @@ struct OwnPage<'a> {
     shelf: &'a Shelf,
     own: &'a Own,
     place: PlaceName,
-    telling: Rc<Teller>,
-}
-
-/// What there is to be told of each place.
-struct Teller {
-    heard: HeardSoFar,
-    /// Where something may be made of which nothing is heard.
-    unheard: RefCell<HashMap<PlaceName, Unheard>>,
-    shares: RefCell<Shares>,
-    /// What an earlier deploy of this very run has left: its record is the one that is written now.
-    carried: RefCell<Vec<Record>>,
+    telling: Rc<Telling>,
 }
 
 impl Page for OwnPage<'_> {
@@ -98,22 +83,12 @@ impl<'a> Keeping<'a> {
         let carried = looked_back.extract_if(.., is_own).collect();
         Self {
             own,
-            telling: Rc::new(Teller {
-                heard: hearing.heard(),
-                unheard: RefCell::default(),
-                shares: RefCell::default(),
-                carried: RefCell::new(carried),
-            }),
+            telling: Rc::new(Telling::of(hearing.heard(), carried)),
             pace: SharedPace::default(),
             looked_back: RefCell::new(looked_back),
             books: RefCell::default(),
             opened: Notify::new(),
         }
-    }
-
-    /// Whether something is kept, so that what was heard is asked for until the end.
-    pub(super) fn is_any(&self) -> bool {
-        self.own.is_some()
     }
 
     /// Begins the record of a place that may be changed.
@@ -155,7 +130,7 @@ impl<'a> Keeping<'a> {
 
     /// Takes in that somebody comes who is heard, wherever that is.
     pub(super) fn note_heard(&self) {
-        let Teller {
+        let Telling {
             heard,
             shares,
             unheard,
@@ -171,7 +146,7 @@ impl<'a> Keeping<'a> {
         if self.own.is_none() {
             return;
         }
-        let Teller {
+        let Telling {
             heard,
             shares,
             unheard,
@@ -265,14 +240,15 @@ impl<'a> Keeping<'a> {
         }
     }
 
-    /// What was heard that this place may have made: all that is not known to be of another one. Nothing
+    /// What of all that was `told` this place may have made: what is not known to be of another one. Nothing
     /// where it may have made more than that.
-    pub(super) fn perhaps_made_at(&self, place: &PlaceName) -> Option<Told> {
-        let Teller { heard, shares, .. } = &*self.telling;
-        let (shares, told) = (shares.borrow(), heard.told());
-        let of_it = shares.of(place, told.clone());
-        let is_all = told.dropped == 0 && !self.telling.is_unheard(place, &of_it);
-        is_all.then(|| shares.perhaps_of(place, told))
+    pub(super) fn perhaps_made_at<'t>(
+        &self,
+        place: &PlaceName,
+        told: &'t Told,
+    ) -> Option<Vec<&'t Resource>> {
+        let is_all = told.dropped == 0 && !self.telling.misses_some_of(place, told);
+        is_all.then(|| self.telling.shares.borrow().perhaps_of(place, told))
     }
 
     /// Takes in how the records of earlier deploys stand by now.
@@ -283,123 +259,5 @@ impl<'a> Keeping<'a> {
         };
         looked_back.retain(|old| !earlier.iter().any(|new| is_same(old, new)));
         looked_back.extend(earlier);
-    }
-}
-
-impl Teller {
-    /// What is known now of a place.
-    fn record(&self, own: &Own, place: &PlaceName) -> Record {
-        let told = self.shares.borrow().of(place, self.told_now(place));
-        let is_unheard = self.is_unheard(place, &told);
-        let mut record = record_of(own, place, told);
-        // It is not known, which is more than nothing.
-        if is_unheard {
-            record.dropped = record.dropped.max(1);
-        }
-        let is_all = record.dropped == 0;
-        self.carry_into(&mut record, is_all);
-        record
-    }
-
-    /// What was told so far, and no more of it than a record holds where all of it is this place's.
-    fn told_now(&self, place: &PlaceName) -> Told {
-        let is_carried = |carried: &Record| carried.place == *place;
-        let is_shared = self.shares.borrow().are_several();
-        if is_shared || self.carried.borrow().iter().any(is_carried) {
-            self.heard.told()
-        } else {
-            self.heard.told_in_short(MOST_ANNOTATIONS)
-        }
-    }
-
-    /// Whether something may have been made there of which nothing is `told`.
-    fn is_unheard(&self, place: &PlaceName, told: &Told) -> bool {
-        let unheard = self.unheard.borrow();
-        unheard
-            .get(place)
-            .is_some_and(|unheard| unheard.misses_some(told))
-    }
-
-    /// What the deploy has left, by the names that it has at this place.
-    fn left_at<'a>(
-        &self,
-        place: &PlaceName,
-        remains: &'a Remains,
-        is_of_one_unit: bool,
-    ) -> HashMap<Seen<'a>, &'a Left> {
-        let shares = self.shares.borrow();
-        let seen = |left: &'a Left| {
-            let Resource { unit, address, .. } = &left.resource;
-            let unit = match unit.as_deref() {
-                Some(unit) if shares.is_surely_at(place, unit, is_of_one_unit)? => None,
-                unit => unit,
-            };
-            Some(((unit, address.as_str(), left.resource.news()), left))
-        };
-        remains.resources.iter().filter_map(seen).collect()
-    }
-
-    /// Adds what an earlier deploy of this very run has left, where the record lists all that was made
-    /// since, or not.
-    fn carry_into(&self, record: &mut Record, is_all: bool) {
-        let (carried, place) = (self.carried.borrow(), record.place.clone());
-        for mut carried in carried.iter().filter(|one| one.place == place).cloned() {
-            if !is_all {
-                carried.note_made_again(None);
-            }
-            record.carry(&carried);
-        }
-    }
-
-    /// The same when all is over.
-    fn last_record(&self, own: &Own, place: &PlaceName, remains: &Remains) -> Record {
-        let told = self.heard.told();
-        let is_of_one_unit = told.is_of_one_unit();
-        let told = self.shares.borrow().of(place, told);
-        let is_unheard = self.is_unheard(place, &told);
-        let is_all = told.dropped == 0 && !is_unheard;
-        let mut record = record_of(own, place, told);
-        if !remains.state_is_kept {
-            record.doubt_failures();
-        }
-        let left = self.left_at(place, remains, is_of_one_unit);
-        for entry in &mut record.entries {
-            let is_complete = entry.resource.stage == Fate::Complete;
-            let Resource { unit, address, .. } = &entry.resource;
-            let seen = (unit.as_deref(), address.as_str(), entry.resource.news());
-            let is_stored = match left.get(&seen) {
-                // A tool that has ended well has stored its state.
-                Some(_) if remains.is_plain && is_complete => Some(true),
-                Some(left) => left.is_stored,
-                None => None,
-            };
-            entry.is_stored = is_stored.or(entry.is_stored);
-        }
-        let is_of_several = self.shares.borrow().are_several();
-        let is_all_settled = !remains.resources.iter().any(Left::may_be_made_again);
-        if remains.is_plain || remains.state_is_kept && is_of_several && is_all_settled {
-            record.dropped = 0;
-        } else if !remains.state_is_kept && is_unheard {
-            record.dropped = record.dropped.max(1);
-        }
-        // After that, because what this deploy has made is not what the earlier one has left.
-        self.carry_into(&mut record, is_all);
-        record.end();
-        record
-    }
-}
-
-/// What this run itself has `told` of a place.
-fn record_of(own: &Own, place: &PlaceName, told: Told) -> Record {
-    Record {
-        owner: own.owner.clone(),
-        commit: own.commit.clone(),
-        place: place.clone(),
-        stand: Stand::Running,
-        dropped: told.dropped,
-        has_plan: told.has_plan,
-        // Whoever writes it knows that.
-        is_behind: false,
-        entries: entries_of(told.resources),
     }
 }

@@ -15,6 +15,7 @@ mod logged;
 mod next_steps;
 mod past;
 pub(crate) mod places;
+mod records;
 pub(crate) mod release;
 pub(crate) mod remains;
 mod repository;

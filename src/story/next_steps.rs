@@ -8,8 +8,11 @@ use crate::tools::telling::Telling;
 const COMMANDS: usize = 20;
 
 /// One line each.
-pub(super) fn next_steps(left: &[Left], place: &Tool) -> Vec<String> {
-    let not_stored = left.iter().filter(|left| left.kind() == Kind::NotStored);
+pub(super) fn next_steps<'a>(
+    left: impl Iterator<Item = Left<'a>> + Clone,
+    place: &Tool,
+) -> Vec<String> {
+    let not_stored = left.clone().filter(|left| left.kind() == Kind::NotStored);
     let imports = not_stored.filter_map(|left| {
         let id = left.resource.id.as_deref()?;
         let command = place.teller()?.import_by_hand(&left.resource.address, id);
@@ -18,16 +21,16 @@ pub(super) fn next_steps(left: &[Left], place: &Tool) -> Vec<String> {
         ))
     });
     let mut steps: Vec<String> = imports.take(COMMANDS).collect();
-    let unknown = left.iter().filter(|left| left.may_be_made_again());
-    let names: Vec<String> = unknown.map(Left::name).collect();
-    match names.as_slice() {
-        [] => {}
-        [name] => steps.push(format!(
-            "Before the next deploy, which may make it again, look whether {name} is there."
+    let mut unknown = left.filter(Left::may_be_made_again);
+    match (unknown.next(), unknown.count()) {
+        (None, _) => {}
+        (Some(only), 0) => steps.push(format!(
+            "Before the next deploy, which may make it again, look whether {} is there.",
+            only.name()
         )),
-        names => steps.push(format!(
+        (Some(_), more) => steps.push(format!(
             "Before the next deploy, which may make them again, look which of these {} are there.",
-            names.len()
+            more + 1
         )),
     }
     steps

@@ -7,7 +7,7 @@ use crate::lock::Owner;
 use crate::story::doubt::{has_moved, is_surely_of};
 use crate::story::journal::Journal;
 use crate::story::next_steps::next_steps;
-use crate::story::remains::{Kind, Left, listed, names};
+use crate::story::remains::{Kind, Left, listed};
 use crate::tools::progress::Resource;
 use crate::tools::stored::Stored;
 use crate::tools::telling::Telling;
@@ -150,9 +150,9 @@ fn tell(prefix: &str, record: &Record) {
         let is_told = |entry: &Entry| *kind != Kind::PerhapsStored || entry.is_open();
         let told = left.iter().zip(&record.entries);
         let told = told.filter(|(left, entry)| left.kind() == *kind && is_told(entry));
-        let of_kind: Vec<&Left> = told.map(|(left, _)| left).collect();
-        if !of_kind.is_empty() {
-            warn!("{prefix}{}: {}.", capitalised(words), names(&of_kind));
+        let named = listed(told.map(|(left, _)| left));
+        if !named.is_empty() {
+            warn!("{prefix}{}: {named}.", capitalised(words));
         }
     }
     if record.is_behind {
@@ -163,11 +163,11 @@ fn tell(prefix: &str, record: &Record) {
     }
     let by_log = left.iter().zip(&record.entries);
     let by_log = by_log.filter(|(_, entry)| entry.is_open() && entry.claim.is_some());
-    let by_log: Vec<String> = by_log.map(|(left, _)| left.name()).collect();
+    let by_log = listed(by_log.map(|(left, _)| left.name()));
     if !by_log.is_empty() {
         info!(
-            "{prefix}Only the log of its step tells of {}, and that may be about another deploy there.",
-            listed(by_log.into_iter())
+            "{prefix}Only the log of its step tells of {by_log}, and that may be about another deploy \
+             there."
         );
     }
     if record.misses_some() {
@@ -183,15 +183,15 @@ fn tell(prefix: &str, record: &Record) {
 /// Says what a person has to do about it before the next deploy.
 pub(super) fn advise(prefix: &str, place: &Tool, records: &[Record]) {
     for record in records.iter().filter(|record| record.is_open()) {
-        let left: Vec<Left> = record.entries.iter().map(left_of).collect();
-        for step in next_steps(&left, place).iter().take(STEPS) {
+        let left = record.entries.iter().map(left_of);
+        for step in next_steps(left, place).iter().take(STEPS) {
             warn!("{prefix}{step}");
         }
     }
 }
 
 /// What a deploy was doing, in numbers.
-pub(super) fn summary(record: &Record, left: &[Left]) -> String {
+pub(super) fn summary(record: &Record, left: &[Left<'_>]) -> String {
     let (build, link) = (record.owner.build(), record.owner.link());
     let count = left.len() + record.dropped;
     if left.is_empty() && !record.has_plan {
@@ -219,9 +219,10 @@ pub(super) fn summary(record: &Record, left: &[Left]) -> String {
     )
 }
 
-pub(super) fn left_of(entry: &Entry) -> Left {
+pub(super) fn left_of(entry: &Entry) -> Left<'_> {
     Left {
-        resource: entry.resource.clone(),
+        resource: &entry.resource,
+        stage: entry.resource.stage,
         is_stored: entry.is_stored,
     }
 }
@@ -267,9 +268,8 @@ pub(super) fn tell_in_doubt(prefix: &str, records: &[Record]) {
 /// What is open in a record, whether it is listed or not.
 pub(super) fn open_in(record: &Record) -> String {
     let open = record.entries.iter().filter(|entry| entry.is_open());
-    let open: Vec<Left> = open.map(left_of).collect();
-    let listed = names(&open.iter().collect::<Vec<_>>());
-    match (open.len(), record.misses_some()) {
+    let listed = listed(open.clone().map(left_of));
+    match (open.count(), record.misses_some()) {
         (_, false) => listed,
         (0, true) => format!("{} that are not listed", record.dropped),
         (_, true) => format!("{listed}; {} more are not listed", record.dropped),

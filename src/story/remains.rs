@@ -1,13 +1,16 @@
 //! What a deploy has made and not made, as a value: whatever tells of it is a view of this.
 
-use crate::tools::progress::{Action, Fate, Resource};
+use std::fmt;
+use std::iter;
+
+use crate::tools::progress::{Action, Fate, Resource, Told};
 use crate::tools::recovering::Made;
 
 /// How many resources a line names.
 const NAMED: usize = 5;
 
-/// What is known at the end of a deploy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is known at the end of a deploy. There may be very much of it, so nothing is kept twice.
+#[derive(Debug)]
 pub(crate) struct Remains {
     pub(crate) heard: Heard,
     /// Whether the deploy has ended well, and left nothing that a person has to know of.
@@ -16,9 +19,12 @@ pub(crate) struct Remains {
     pub(crate) state_is_kept: bool,
     /// Whether the state was read after the end.
     pub(crate) state_was_read: bool,
-    pub(crate) resources: Vec<Left>,
-    /// How many are not among them, because there were too many.
-    pub(crate) dropped: usize,
+    /// All that was told, as it was.
+    pub(crate) told: Told,
+    /// Of each of its resources, whether the state has it; nothing where the state was not read.
+    pub(crate) known: Vec<Option<bool>>,
+    /// Whether what was not begun was to be begun, by a deploy that is heard.
+    pub(crate) is_applied: bool,
     /// What a person has to do, or can.
     pub(crate) next_steps: Vec<String>,
     /// What brings into the state what it lacks, blocks or commands; empty where it lacks nothing, and
@@ -45,9 +51,11 @@ pub(crate) enum Heard {
 }
 
 /// A resource, and whether the state has it, where that is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Left {
-    pub(crate) resource: Resource,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left<'a> {
+    pub(crate) resource: &'a Resource,
+    /// What became of it, which may be in more doubt than what was told.
+    pub(crate) stage: Fate,
     pub(crate) is_stored: Option<bool>,
 }
 
@@ -67,9 +75,9 @@ pub(crate) enum Kind {
     NotBegun,
 }
 
-impl Left {
+impl Left<'_> {
     pub(crate) fn kind(&self) -> Kind {
-        match (self.resource.stage, self.is_stored) {
+        match (self.stage, self.is_stored) {
             (Fate::Complete, Some(true)) => Kind::Complete,
             (Fate::Complete, Some(false)) => Kind::NotStored,
             (Fate::Complete, None) => Kind::PerhapsStored,
@@ -99,7 +107,7 @@ impl Left {
             address,
             id: Some(id),
             ..
-        } = &self.resource
+        } = self.resource
         else {
             return None;
         };
@@ -116,37 +124,34 @@ impl Left {
             None => self.resource.address.clone(),
         }
     }
+}
 
-    /// The resource, and what else tells it from others: what the state knows of it, where that is not
-    /// obvious, and the id where nobody else would know it.
-    fn named(&self) -> String {
-        let name = self.name();
-        let id = self.resource.id.as_deref().map(|id| id.escape_debug());
+/// The resource, and what else tells it from others: what the state knows of it, where that is not
+/// obvious, and the id where nobody else would know it.
+impl fmt::Display for Left<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name())?;
+        let id = self.resource.id.as_deref().map(str::escape_debug);
         match (self.kind(), id, self.is_stored) {
             (Kind::NotStored | Kind::PerhapsStored | Kind::InDoubt, Some(id), _) => {
-                format!("{name} (id {id})")
+                write!(formatter, " (id {id})")
             }
             (Kind::InFlight | Kind::MayExist | Kind::InDoubt, _, Some(true)) => {
-                format!("{name} (the state has it)")
+                formatter.write_str(" (the state has it)")
             }
             (Kind::InFlight | Kind::MayExist | Kind::InDoubt, _, Some(false)) => {
-                format!("{name} (not in the state)")
+                formatter.write_str(" (not in the state)")
             }
-            _ => name,
+            _ => Ok(()),
         }
     }
 }
 
-/// The first of these by name, and how many more there are.
-pub(crate) fn names(left: &[&Left]) -> String {
-    listed(left.iter().map(|left| left.named()))
-}
-
-/// The first of these names, and how many more there are.
-pub(crate) fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
-    let more = names.len().saturating_sub(NAMED);
-    let named: Vec<String> = names.take(NAMED).collect();
-    match more {
+/// The first of these, and how many more there are; empty where there is none.
+pub(crate) fn listed(mut all: impl Iterator<Item: fmt::Display>) -> String {
+    let first = all.by_ref().take(NAMED);
+    let named: Vec<String> = first.map(|one| one.to_string()).collect();
+    match all.count() {
         0 => named.join(", "),
         more => format!("{}, and {more} more", named.join(", ")),
     }
@@ -160,16 +165,41 @@ impl Remains {
             is_plain: true,
             state_is_kept: true,
             state_was_read: false,
-            resources: Vec::new(),
-            dropped: 0,
+            told: Told::default(),
+            known: Vec::new(),
+            is_applied: false,
             next_steps: Vec::new(),
             imports: None,
         }
     }
 
-    pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &Left> {
-        self.resources
-            .iter()
-            .filter(move |left| left.kind() == kind)
+    /// All that leaves something, also what was not even to be begun.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Left<'_>> + Clone {
+        let known = self.known.iter().copied().chain(iter::repeat(None));
+        let all = self.told.resources.iter().zip(known);
+        let all = all.filter(|(resource, _)| resource.leaves_something());
+        all.map(|(resource, is_stored)| Left {
+            resource,
+            stage: if self.state_is_kept {
+                resource.stage
+            } else {
+                resource.doubted_stage()
+            },
+            is_stored,
+        })
+    }
+
+    /// What the deploy has left.
+    pub(crate) fn left(&self) -> impl Iterator<Item = Left<'_>> + Clone {
+        self.all().filter(|left| self.counts(left.resource))
+    }
+
+    /// Whether it is left by a deploy that has begun it, or was to begin it.
+    pub(crate) fn counts(&self, resource: &Resource) -> bool {
+        self.is_applied || resource.is_begun()
+    }
+
+    pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = Left<'_>> + Clone {
+        self.left().filter(move |left| left.kind() == kind)
     }
 }

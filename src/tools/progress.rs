@@ -202,11 +202,11 @@ impl Resource {
         self.stage != Fate::NotBegun
     }
 
-    /// Takes it for what may exist where it has failed to be made.
-    pub(crate) fn doubt_failure(&mut self) {
-        let was_made = matches!(self.action, Action::Create | Action::Replace);
-        if was_made && self.stage == Fate::Failed {
-            self.stage = Fate::GivenUp;
+    /// Its stage where what has failed to be made is taken for what may exist.
+    pub(crate) fn doubted_stage(&self) -> Fate {
+        match (self.action, self.stage) {
+            (Action::Create | Action::Replace, Fate::Failed) => Fate::GivenUp,
+            (_, stage) => stage,
         }
     }
 

@@ -10,7 +10,7 @@ pub(crate) struct Stored(pub(crate) BTreeMap<String, Vec<String>>);
 
 /// The same of these resources alone, of which there may be very many: nothing of a state is kept.
 pub(crate) struct Comparison<'a> {
-    resources: Vec<&'a Resource>,
+    resources: &'a [Resource],
     /// What there is of each.
     there: Vec<There>,
     /// Their places, in the order of their addresses.
@@ -49,8 +49,7 @@ impl Stored {
 }
 
 impl<'a> Comparison<'a> {
-    pub(crate) fn of(resources: impl Iterator<Item = &'a Resource>) -> Self {
-        let resources: Vec<&Resource> = resources.collect();
+    pub(crate) fn of(resources: &'a [Resource]) -> Self {
         let mut by_address: Vec<usize> = (0..resources.len()).collect();
         by_address.sort_unstable_by_key(|place| &resources[*place].address);
         Self {
@@ -71,7 +70,7 @@ impl<'a> Comparison<'a> {
             let there = &mut self.there[*place];
             there.is_any = true;
             if let Some(id) = id {
-                there.take_in_id(self.resources[*place], id);
+                there.take_in_id(&self.resources[*place], id);
             }
         }
     }
@@ -193,7 +192,7 @@ mod tests {
             }
         }
         let known = |is_planned| -> Vec<Option<bool>> {
-            let mut comparison = Comparison::of(resources.iter());
+            let mut comparison = Comparison::of(&resources);
             for (address, id) in state {
                 comparison.take_in(address, id);
             }

@@ -14,6 +14,7 @@ use crate::story::logged::{Untraced, catch_up, read_log};
 use crate::story::past::{
     leave_in_doubt, look_back, name_of, open_in, stored_at, tell_in_doubt, tell_way_out,
 };
+use crate::story::remains::Remains;
 use crate::story::stage::Stage;
 use crate::tools::recovering::Made;
 use crate::tools::stored::Stored;
@@ -143,7 +144,7 @@ impl<S: Stage> Story<'_, S> {
         &self,
         past: Past,
         places: &[&Tool],
-        keeping: &Keeping<'_>,
+        (keeping, remains): (&Keeping<'_>, &Remains),
         outcome: Outcome,
         stopped_for: &[Made],
     ) -> Vec<Record> {
@@ -180,9 +181,9 @@ impl<S: Stage> Story<'_, S> {
                         && is_surely_of(place, &past.released, record)
                 })
                 .collect();
-            let told = keeping.perhaps_made_at(&name);
+            let told = keeping.perhaps_made_at(&name, &remains.told);
             for record in &mut records {
-                record.note_made_again(told.as_ref());
+                record.note_made_again(told.as_deref());
             }
             if is_over_well {
                 self.settle_at(place, &mut records).await;

@@ -79,7 +79,7 @@ async fn what_was_made_and_destroyed_again_is_nothing_that_the_state_lacks() {
         world.place.imports = false;
         let remained = RefCell::new(None);
         let report = |_: &Conclusion, remains: &Remains| {
-            remained.replace(Some((remains.resources.len(), remains.imports.clone())));
+            remained.replace(Some((remains.left().count(), remains.imports.clone())));
         };
         world.deploy_telling(ASKER, &report).await;
         let imports = Some(imports.to_owned());

@@ -190,7 +190,7 @@ async fn what_was_heard_before_says_nothing_of_what_nobody_hears() {
         })));
         let remained = RefCell::new(None);
         let report = |_: &Conclusion, remains: &Remains| {
-            remained.replace(Some((remains.heard, remains.resources.len())));
+            remained.replace(Some((remains.heard, remains.left().count())));
         };
         world.deploy_telling(ASKER, &report).await;
         assert_eq!(remained.take(), Some((heard, named)), "{words}");
