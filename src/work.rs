@@ -153,7 +153,7 @@ async fn run(
 ) -> Conclusion {
     match task {
         Task::Deploy(deploy, tool) => {
-            let report = |conclusion: &Conclusion, remains: &Remains| {
+            let report = |conclusion: &Conclusion, remains: &Remains<'_>| {
                 tell(deploy, conclusion, remains);
             };
             let story = Story {
@@ -185,7 +185,7 @@ async fn run(
 }
 
 /// Tells what a deploy has left, on the screen and in its file.
-fn tell(deploy: &Deploy, conclusion: &Conclusion, remains: &Remains) {
+fn tell(deploy: &Deploy, conclusion: &Conclusion, remains: &Remains<'_>) {
     summary::tell(remains);
     if let Some(path) = &deploy.report_file {
         file::write(conclusion, remains, path);

@@ -24,7 +24,7 @@ struct Document<'a> {
     plan: bool,
     state_read: bool,
     #[serde(serialize_with = "rows")]
-    resources: &'a Remains,
+    resources: &'a Remains<'a>,
     dropped: usize,
     next_steps: &'a [String],
 }
@@ -56,23 +56,15 @@ impl<'a> From<Left<'a>> for Row<'a> {
 }
 
 /// One row after the other: there may be very many.
-fn rows<S: Serializer>(remains: &Remains, serializer: S) -> Result<S::Ok, S::Error> {
+fn rows<S: Serializer>(remains: &Remains<'_>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(remains.left().map(Row::from))
 }
 
 /// Writes the file, also where there is one, and beside it what brings into the state what it lacks.
 /// The deploy is over, so one that cannot be written changes nothing.
-pub(crate) fn write(conclusion: &Conclusion, remains: &Remains, path: &Path) {
+pub(crate) fn write(conclusion: &Conclusion, remains: &Remains<'_>, path: &Path) {
     let written = write_document(conclusion, remains, path);
-    let written = written.and_then(|()| match remains.imports.as_deref() {
-        // What an earlier deploy has written there may be all that tells of it.
-        None => Ok(()),
-        Some("") => match fs::remove_file(beside(path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        },
-        Some(imports) => fs::write(beside(path), imports),
-    });
+    let written = written.and_then(|()| write_imports(remains, &beside(path)));
     if let Err(error) = written {
         let path = path.display();
         warn!("The report cannot be written to {path}: {error}.");
@@ -86,7 +78,26 @@ fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn write_document(conclusion: &Conclusion, remains: &Remains, path: &Path) -> io::Result<()> {
+fn write_imports(remains: &Remains<'_>, path: &Path) -> io::Result<()> {
+    let Some(imports) = remains.imports() else {
+        // What an earlier deploy has written there may be all that tells of it.
+        return Ok(());
+    };
+    let mut imports = imports.peekable();
+    if imports.peek().is_none() {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    }
+    let mut file = BufWriter::new(File::create(path)?);
+    for text in imports {
+        file.write_all(text.as_bytes())?;
+    }
+    file.flush()
+}
+
+fn write_document(conclusion: &Conclusion, remains: &Remains<'_>, path: &Path) -> io::Result<()> {
     let document = Document {
         version: VERSION,
         outcome: conclusion.outcome.word(),

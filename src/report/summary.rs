@@ -34,7 +34,7 @@ const KINDS: [(Kind, &str, bool); 8] = [
 ];
 
 /// Says what the deploy has left, where it did not end plainly well.
-pub(crate) fn tell(remains: &Remains) {
+pub(crate) fn tell(remains: &Remains<'_>) {
     if remains.is_plain {
         return;
     }
@@ -47,7 +47,7 @@ pub(crate) fn tell(remains: &Remains) {
     }
 }
 
-fn lines(remains: &Remains) -> Vec<Line> {
+fn lines(remains: &Remains<'_>) -> Vec<Line> {
     let line = |text, is_warning| Line { text, is_warning };
     if remains.heard == Heard::Nothing && remains.left().next().is_none() {
         let text = "What the deploy has made is not known, because nothing of it was heard.";

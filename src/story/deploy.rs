@@ -122,7 +122,7 @@ pub(crate) struct Story<'a, S> {
     pub(crate) journal: &'a Journal,
     /// Tells how the deploy ended and what it has left, before the after-script is run, which may
     /// want to read it.
-    pub(crate) report: &'a dyn Fn(&Conclusion, &Remains),
+    pub(crate) report: &'a dyn Fn(&Conclusion, &Remains<'_>),
 }
 
 impl<S: Stage> Story<'_, S> {

@@ -210,7 +210,7 @@ impl<'a> Keeping<'a> {
     }
 
     /// Writes how the deploy has ended, as far as there is time for it.
-    pub(super) async fn finish<H: Host>(&self, host: &H, remains: &Remains) {
+    pub(super) async fn finish<H: Host>(&self, host: &H, remains: &Remains<'_>) {
         let Some((_, own)) = self.own else {
             return;
         };

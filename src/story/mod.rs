@@ -29,3 +29,4 @@ pub(crate) mod unfinished;
 mod unfinished_table;
 mod used;
 mod warned;
+mod way_back;

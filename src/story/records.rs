@@ -86,7 +86,12 @@ impl Telling {
     }
 
     /// The same when all is over.
-    pub(super) fn last_record(&self, own: &Own, place: &PlaceName, remains: &Remains) -> Record {
+    pub(super) fn last_record(
+        &self,
+        own: &Own,
+        place: &PlaceName,
+        remains: &Remains<'_>,
+    ) -> Record {
         let shares = self.shares.borrow();
         let told = shares.without_resources(place, &remains.told);
         let is_unheard = self.misses_some_of(place, &remains.told);
@@ -115,7 +120,7 @@ impl Telling {
 fn last_entries<'a>(
     shares: &'a Shares,
     place: &'a PlaceName,
-    remains: &'a Remains,
+    remains: &'a Remains<'a>,
 ) -> impl Iterator<Item = Entry> + 'a {
     let is_of_one_unit = remains.told.is_of_one_unit();
     let seen = remains.all().filter_map(move |left| {
@@ -136,7 +141,7 @@ fn last_entries<'a>(
 fn early_entries(
     shares: &Shares,
     place: &PlaceName,
-    remains: &Remains,
+    remains: &Remains<'_>,
     is_of_one_unit: bool,
 ) -> Vec<Entry> {
     let mut early = entries_of(shares.early_at(place).cloned().collect());
@@ -164,7 +169,7 @@ fn early_entries(
 }
 
 /// A tool that has ended well has stored its state.
-fn is_stored(left: Left<'_>, remains: &Remains) -> Option<bool> {
+fn is_stored(left: Left<'_>, remains: &Remains<'_>) -> Option<bool> {
     match left.stage {
         Fate::Complete if remains.is_plain => Some(true),
         _ => left.is_stored,

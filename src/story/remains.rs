@@ -3,6 +3,7 @@
 use std::fmt;
 use std::iter;
 
+use super::way_back::Imports;
 use crate::tools::progress::{Action, Fate, Resource, Told};
 use crate::tools::recovering::Made;
 
@@ -10,8 +11,7 @@ use crate::tools::recovering::Made;
 const NAMED: usize = 5;
 
 /// What is known at the end of a deploy. There may be very much of it, so nothing is kept twice.
-#[derive(Debug)]
-pub(crate) struct Remains {
+pub(crate) struct Remains<'a> {
     pub(crate) heard: Heard,
     /// Whether the deploy has ended well, and left nothing that a person has to know of.
     pub(crate) is_plain: bool,
@@ -27,9 +27,8 @@ pub(crate) struct Remains {
     pub(crate) is_applied: bool,
     /// What a person has to do, or can.
     pub(crate) next_steps: Vec<String>,
-    /// What brings into the state what it lacks, blocks or commands; empty where it lacks nothing, and
-    /// nothing where nobody has looked.
-    pub(crate) imports: Option<String>,
+    /// How the states get what they lack; nothing where nobody has looked.
+    pub(super) imports: Option<Imports<'a>>,
 }
 
 /// How a deploy has ended, as far as that tells what may be left of it.
@@ -157,7 +156,7 @@ pub(crate) fn listed(mut all: impl Iterator<Item: fmt::Display>) -> String {
     }
 }
 
-impl Remains {
+impl Remains<'_> {
     /// Of a deploy that has not begun.
     pub(crate) fn of_nothing() -> Self {
         Self {
@@ -197,6 +196,13 @@ impl Remains {
     /// Whether it is left by a deploy that has begun it, or was to begin it.
     pub(crate) fn counts(&self, resource: &Resource) -> bool {
         self.is_applied || resource.is_begun()
+    }
+
+    /// What brings into the states what they lack, blocks or commands, one after the other; nothing where
+    /// nobody has looked.
+    pub(crate) fn imports(&self) -> Option<impl Iterator<Item = String>> {
+        let imports = self.imports.as_ref()?;
+        Some(imports.texts(self))
     }
 
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = Left<'_>> + Clone {

@@ -144,7 +144,7 @@ impl<S: Stage> Story<'_, S> {
         &self,
         past: Past,
         places: &[&Tool],
-        (keeping, remains): (&Keeping<'_>, &Remains),
+        (keeping, remains): (&Keeping<'_>, &Remains<'_>),
         outcome: Outcome,
         stopped_for: &[Made],
     ) -> Vec<Record> {

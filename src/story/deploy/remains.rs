@@ -7,8 +7,9 @@ use super::{Story, Watch};
 use crate::story::conclusion::Conclusion;
 use crate::story::next_steps::next_steps;
 use crate::story::past::name_of;
-use crate::story::remains::{Ended, Heard, Kind, Left, Remains};
+use crate::story::remains::{Ended, Heard, Left, Remains};
 use crate::story::stage::Stage;
+use crate::story::way_back::Imports;
 use crate::tools::Tool;
 use crate::tools::progress::{PlaceName, Resource, Told};
 use crate::tools::recovering::Made;
@@ -17,13 +18,13 @@ use crate::tools::telling::Telling;
 
 impl<S: Stage> Story<'_, S> {
     /// What a deploy has left that has ended well, or not.
-    pub(super) async fn remains(
-        &self,
-        went: &Went,
+    pub(super) async fn remains<'a>(
+        &'a self,
+        went: &'a Went,
         watch: &Watch<'_>,
-        places: &[&Tool],
+        places: &[&'a Tool],
         conclusion: &Conclusion,
-    ) -> Remains {
+    ) -> Remains<'a> {
         let Watch {
             began,
             used,
@@ -90,25 +91,25 @@ impl<S: Stage> Story<'_, S> {
         remains.is_plain = is_told_stored || is_plain && (!is_begun || is_seen_stored());
         let place = places.first().copied().unwrap_or(self.tool);
         remains.next_steps = next_steps(remains.left(), place);
-        let mut imports = String::new();
-        let of_others = went.lacking.iter().cloned();
-        self.add_way_back(&mut imports, self.tool, of_others).await;
-        let not_stored = remains.of(Kind::NotStored).filter_map(|left| left.made());
-        self.add_way_back(&mut imports, place, not_stored).await;
-        // Whoever has changed nothing has looked at nothing, and what an earlier deploy has written may be all that tells of it.
-        let is_known = !imports.is_empty() || used.may_have_changed();
+        let of_others = (self.tool, went.lacking.as_slice());
+        let imports = Imports::find(self.stage, of_others, (place, &remains)).await;
+        // Whoever has changed nothing has looked at nothing, and what an earlier deploy has written may be
+        // all that tells of it.
+        let is_known = used.may_have_changed() || imports.texts(&remains).next().is_some();
         remains.imports = is_known.then_some(imports);
         remains
     }
 
     /// What earlier deploys have left, where this one has not begun, and that was looked at.
-    pub(super) async fn remains_of_others(&self, lacking: Option<&[Made]>) -> Remains {
+    pub(super) async fn remains_of_others<'a>(
+        &'a self,
+        lacking: Option<&'a [Made]>,
+    ) -> Remains<'a> {
         let mut remains = Remains::of_nothing();
         if let Some(lacking) = lacking {
             remains.state_was_read = true;
-            let imports = remains.imports.insert(String::new());
-            let lacking = lacking.iter().cloned();
-            self.add_way_back(imports, self.tool, lacking).await;
+            let (lacking, nothing) = ((self.tool, lacking), (self.tool, &remains));
+            remains.imports = Some(Imports::find(self.stage, lacking, nothing).await);
         }
         remains
     }

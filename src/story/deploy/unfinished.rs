@@ -1,8 +1,6 @@
 //! What earlier deploys have left: it is looked at before anything runs, and where something is missing,
 //! again before a plan is applied.
 
-use std::slice;
-
 use tracing::{debug, info, warn};
 
 use super::steps::{Steps, Went};
@@ -12,11 +10,11 @@ use crate::journal::{Entry, Past, Record, Stand};
 use crate::story::doubt::{has_moved, is_surely_of, shares_its_name};
 use crate::story::stage::Stage;
 use crate::story::unfinished::{Course, OnUnfinished, Unfinished, made, tell_of_claims};
+use crate::story::way_back::WayBack;
+use crate::tools::ToolError;
 use crate::tools::progress::{Action, Resource};
 use crate::tools::recovering::{Draft, Made, Recovering};
 use crate::tools::stored::Stored;
-use crate::tools::telling::Telling;
-use crate::tools::{Tool, ToolError};
 
 /// For how many resources is printed what brings them into the state: a screen has 30 lines.
 const MOST_SAID: usize = 5;
@@ -206,17 +204,21 @@ impl<S: Stage> Story<'_, S> {
     /// Says how a person brings into the state what it lacks.
     pub(super) async fn say_how(&self, made: &[Made]) {
         let said = &made[..made.len().min(MOST_SAID)];
-        let mut way = String::new();
-        self.add_way_back(&mut way, self.tool, said.iter().cloned())
-            .await;
-        if way.is_empty() {
+        if said.is_empty() {
+            return;
+        }
+        let Some(way) = WayBack::to(self.stage, self.tool).await else {
+            return;
+        };
+        let text: String = said.iter().map(|one| way.text(one)).collect();
+        if text.is_empty() {
             return;
         }
         warn!(
             target: PASTED,
             "This brings it into the state. Blocks are for the configuration; with \
              ON_UNFINISHED=import softstop does it, but for what only a log tells.\n{}",
-            way.trim_end()
+            text.trim_end()
         );
         match (made.len() - said.len(), &self.deploy.report_file) {
             (0, _) => {}
@@ -225,31 +227,6 @@ impl<S: Stage> Story<'_, S> {
                 "There are {more} more. Where REPORT_FILE names a file, all of this is written beside it."
             ),
         }
-    }
-
-    /// Adds what brings these into the state of this place: blocks, or commands where the program knows
-    /// no blocks. There may be very many.
-    pub(super) async fn add_way_back(
-        &self,
-        imports: &mut String,
-        place: &Tool,
-        made: impl Iterator<Item = Made>,
-    ) {
-        let (Some(tool), Some(teller)) = (place.recoverer(), place.teller()) else {
-            return;
-        };
-        let mut made = made.peekable();
-        if made.peek().is_none() {
-            return;
-        }
-        let is_by_plan = tool.imports_by_plan(self.stage).await.unwrap_or(false);
-        imports.extend(made.map(|one| {
-            if is_by_plan {
-                tool.import_blocks(slice::from_ref(&one))
-            } else {
-                teller.import_by_hand(&one.address, &one.id) + "\n"
-            }
-        }));
     }
 }
 

@@ -228,7 +228,7 @@ impl World {
     async fn deploy_telling(
         &mut self,
         stamp: &str,
-        report: &dyn Fn(&Conclusion, &Remains),
+        report: &dyn Fn(&Conclusion, &Remains<'_>),
     ) -> Conclusion {
         let nothing = FakePlace::with(&self.moments, &[]);
         let tool = tool(std::mem::replace(&mut self.place, nothing));

@@ -22,8 +22,8 @@ async fn what_was_made_elsewhere_by_a_program_without_blocks_is_imported_there()
     world.place.others.push(FakeTool(Rc::new(elsewhere)));
     world.host.seen = vec![seen("apply", "elsewhere")];
     let imports = RefCell::new(None);
-    let report = |_: &Conclusion, remains: &Remains| {
-        imports.replace(remains.imports.clone());
+    let report = |_: &Conclusion, remains: &Remains<'_>| {
+        imports.replace(remains.imports().map(Iterator::collect::<String>));
     };
     world.deploy_telling(ASKER, &report).await;
     assert_eq!(
@@ -49,8 +49,8 @@ async fn a_refusal_leaves_no_imports_that_were_another_ones_where_it_has_looked_
             world.place.backends.clear();
         }
         let imports = RefCell::new(None);
-        let report = |_: &Conclusion, remains: &Remains| {
-            imports.replace(remains.imports.clone());
+        let report = |_: &Conclusion, remains: &Remains<'_>| {
+            imports.replace(remains.imports().map(Iterator::collect::<String>));
         };
         let conclusion = world.deploy_telling(ASKER, &report).await;
         assert_eq!(conclusion.exit, Exit::Unfinished, "{written:?}");
@@ -78,8 +78,11 @@ async fn what_was_made_and_destroyed_again_is_nothing_that_the_state_lacks() {
         world.has_stored(in_state);
         world.place.imports = false;
         let remained = RefCell::new(None);
-        let report = |_: &Conclusion, remains: &Remains| {
-            remained.replace(Some((remains.left().count(), remains.imports.clone())));
+        let report = |_: &Conclusion, remains: &Remains<'_>| {
+            remained.replace(Some((
+                remains.left().count(),
+                remains.imports().map(Iterator::collect::<String>),
+            )));
         };
         world.deploy_telling(ASKER, &report).await;
         let imports = Some(imports.to_owned());
@@ -102,7 +105,7 @@ async fn a_success_is_believed_only_where_a_run_has_said_that_it_has_stored_what
         world.place.told.lock().unwrap().is_unended = is_unended;
         world.has_stored(in_state);
         let remained = RefCell::new(None);
-        let report = |_: &Conclusion, remains: &Remains| {
+        let report = |_: &Conclusion, remains: &Remains<'_>| {
             remained.replace(Some(remains.is_plain));
         };
         let conclusion = world.deploy_telling(ASKER, &report).await;
@@ -117,7 +120,7 @@ async fn a_success_is_believed_only_where_a_run_has_said_that_it_has_stored_what
 async fn each_end_is_reported_once_as_it_is_told() {
     let told = async |mut world: World| {
         let reported = RefCell::new(Vec::new());
-        let report = |conclusion: &Conclusion, _: &Remains| {
+        let report = |conclusion: &Conclusion, _: &Remains<'_>| {
             reported.borrow_mut().push(conclusion.clone());
         };
         let conclusion = world.deploy_telling(ASKER, &report).await;

@@ -189,7 +189,7 @@ async fn what_was_heard_before_says_nothing_of_what_nobody_hears() {
             (told.resources, told.has_plan) = (since, true);
         })));
         let remained = RefCell::new(None);
-        let report = |_: &Conclusion, remains: &Remains| {
+        let report = |_: &Conclusion, remains: &Remains<'_>| {
             remained.replace(Some((remains.heard, remains.left().count())));
         };
         world.deploy_telling(ASKER, &report).await;
