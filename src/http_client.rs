@@ -41,6 +41,11 @@ pub(crate) async fn body_within(
     limit: usize,
     mut response: Response,
 ) -> reqwest::Result<Option<String>> {
+    // A state may be there, and more of it than anybody needs would be on its way at once.
+    let length = response.content_length();
+    if length.is_some_and(|length| length > limit as u64) {
+        return Ok(None);
+    }
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if bytes.len() + chunk.len() > limit {

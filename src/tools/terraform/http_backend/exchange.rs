@@ -16,6 +16,10 @@ use crate::tools::terraform::plain::name_in_a_query;
 /// How often a request is sent on to another address; Terraform gives up there too.
 const MOST_REDIRECTS: u32 = 10;
 
+/// How long an answer may be that tells of a lock. What is longer is none: often the state is at the same
+/// address.
+const LONGEST_ANSWER: usize = 128 * 1024;
+
 /// How to reach the server.
 pub(super) struct Connection {
     client: Client,
@@ -82,7 +86,8 @@ impl Connection {
             let Some(next) = next_address(&response, &address) else {
                 let status = response.status();
                 // What cannot be read says nothing, but the status does.
-                let body = http_client::body(response).await.ok().flatten();
+                let body = http_client::body_within(LONGEST_ANSWER, response).await;
+                let body = body.ok().flatten();
                 return Ok((status, body.unwrap_or_default()));
             };
             address = next;

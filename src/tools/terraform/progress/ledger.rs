@@ -7,6 +7,7 @@
 mod telling;
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use super::line::Id;
 use crate::tools::progress::{Action, Begun, Fate};
@@ -47,7 +48,7 @@ struct Entry {
     /// The number of the last news of it: what the state most probably has is old.
     news: u32,
     /// In the order in which they were last begun.
-    steps: Vec<Step>,
+    steps: Box<[Step]>,
     /// Whether it was made beside what it replaces, which is not destroyed: a later plan to replace may be
     /// about that one again.
     is_beside: bool,
@@ -283,7 +284,7 @@ impl Ledger {
     pub(super) fn bytes(&self) -> usize {
         const BLOCK: usize = 16;
         let of_entry = |((unit, address), entry): (&Key, &Entry)| {
-            let steps = entry.steps.capacity() * size_of::<Step>() + BLOCK;
+            let steps = entry.steps.len() * size_of::<Step>() + BLOCK;
             let ids = entry.steps.iter().filter_map(|step| step.id.as_deref());
             let ids: usize = ids.map(|id| id.len() + BLOCK).sum();
             let unit = unit.as_deref().map_or(0, |unit| unit.len() + BLOCK);
@@ -364,8 +365,10 @@ impl Entry {
 
     /// Most resources have one step, and there are many resources.
     fn push(&mut self, step: Step) {
-        self.steps.reserve_exact(1);
-        self.steps.push(step);
+        let mut steps = mem::take(&mut self.steps).into_vec();
+        steps.reserve_exact(1);
+        steps.push(step);
+        self.steps = steps.into_boxed_slice();
     }
 
     fn fail(&mut self, is_canceled: bool) {
