@@ -54,6 +54,9 @@ pub(super) const STAGES: [Fate; 6] = [
 /// What tells one resource of a record from the others.
 pub(super) type Key = (Option<String>, String);
 
+/// The same while the record is there.
+pub(super) type Name<'a> = (Option<&'a str>, &'a str);
+
 /// What a report alone says of a record.
 pub(super) struct Head {
     /// Its entries are in the annotations.
@@ -102,6 +105,11 @@ pub(super) fn is_ours(report: &Value) -> bool {
     report["external_id"]
         .as_str()
         .is_some_and(|id| id.starts_with(BEGINNING))
+}
+
+pub(super) fn name(entry: &Entry) -> Name<'_> {
+    let Resource { unit, address, .. } = &entry.resource;
+    (unit.as_deref(), address)
 }
 
 pub(super) fn key(entry: &Entry) -> Key {

@@ -4,12 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::mem;
 
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::form::{Key, key};
+use super::form::{Name, name};
 use super::record::{Entry, Record};
 use crate::environment::{Environment, sounds_secret};
 use crate::tools::escaped;
@@ -68,27 +67,27 @@ impl Masks {
 
     /// The record as others may read it. Resources that can no longer be told apart are counted.
     pub(crate) fn hide(&self, mut record: Record) -> Record {
-        let mut seen: BTreeSet<Key> = BTreeSet::new();
-        let entries = mem::take(&mut record.entries).into_iter();
-        let entries = entries.map(|entry| self.entry(entry));
-        let (entries, twins): (Vec<Entry>, Vec<Entry>) =
-            entries.partition(|entry| seen.insert(key(entry)));
-        let missed = twins.iter().filter(|entry| record.misses(entry)).count();
-        Record {
-            dropped: record.dropped + missed,
-            entries,
-            ..record
-        }
+        record
+            .entries
+            .iter_mut()
+            .for_each(|entry| self.hide_in(entry));
+        let mut seen: BTreeSet<Name<'_>> = BTreeSet::new();
+        let entries = record.entries.iter();
+        let are_new: Vec<bool> = entries.map(|entry| seen.insert(name(entry))).collect();
+        let mut are_new = are_new.into_iter();
+        let is_twin = |_: &mut Entry| are_new.next() == Some(false);
+        let twins: Vec<Entry> = record.entries.extract_if(.., is_twin).collect();
+        record.dropped += twins.iter().filter(|entry| record.misses(entry)).count();
+        record
     }
 
-    fn entry(&self, mut entry: Entry) -> Entry {
+    fn hide_in(&self, entry: &mut Entry) {
         let resource = &mut entry.resource;
         resource.address = self.text(&resource.address);
         resource.unit = resource.unit.take().map(|unit| self.text(&unit));
         // What is left of an id would be the id of something else.
         resource.id = resource.id.take().filter(|id| self.is_harmless(id));
         resource.old_id = resource.old_id.take().filter(|id| self.is_harmless(id));
-        entry
     }
 
     pub(super) fn text(&self, text: &str) -> String {

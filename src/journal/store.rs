@@ -1,15 +1,16 @@
 //! Where records are kept: on the commits of a repository.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem;
 use std::rc::Rc;
 
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tracing::debug;
 
-use super::form::{self, Head, Key, key};
+use super::form::{self, Head, Key, key, name};
 use super::masked::Masks;
 use super::record::{Entry, PlaceName, Record};
 use crate::bitbucket::InsightsError;
@@ -201,13 +202,13 @@ impl Store {
 
     /// Seats the resources of a record, and gives those that are not written yet as they are.
     fn changed<'a>(&self, id: &str, record: &'a Record) -> Vec<Changed<'a>> {
-        let entries: BTreeMap<Key, &Entry> =
-            record.entries.iter().map(|one| (key(one), one)).collect();
+        let mut entries: Vec<&Entry> = record.entries.iter().collect();
+        entries.sort_unstable_by(|one, other| name(one).cmp(&name(other)));
         self.known(id, |known| {
             seat(&mut known.seats, &entries);
             let seats = known.seats.iter().enumerate();
             let changed = seats.filter_map(|(number, seat)| {
-                let entry = *entries.get(seat.resource.as_ref()?)?;
+                let entry = entries[index(&entries, seat.resource.as_ref()?)?];
                 let mark = mark(&form::annotation(&record.owner, id, number, entry)?);
                 (seat.written != Some(mark)).then_some(Changed {
                     seat: number,
@@ -242,14 +243,26 @@ fn mark(annotation: &Annotation) -> Mark {
     hasher.finish()
 }
 
+/// Where a resource is among these, which are in the order of their names.
+fn index(entries: &[&Entry], (unit, address): &Key) -> Option<usize> {
+    let wanted = (unit.as_deref(), address.as_str());
+    let found = entries.binary_search_by(|entry| name(entry).cmp(&wanted));
+    found.ok()
+}
+
 /// Gives each of these a seat, as many as they are, and those who have one keep it where they can.
-fn seat(seats: &mut Vec<Seat>, entries: &BTreeMap<Key, &Entry>) {
-    let mut seated: BTreeSet<Key> = BTreeSet::new();
+fn seat(seats: &mut Vec<Seat>, entries: &[&Entry]) {
+    let mut are_seated = vec![false; entries.len()];
     for seat in seats.iter_mut() {
-        let stays = |key: &Key| entries.contains_key(key) && seated.insert(key.clone());
+        let stays = |key: &Key| {
+            let index = index(entries, key);
+            index.is_some_and(|index| !mem::replace(&mut are_seated[index], true))
+        };
         seat.resource = seat.resource.take().filter(stays);
     }
-    let mut standing = entries.keys().filter(|key| !seated.contains(*key)).cloned();
+    let standing = entries.iter().zip(are_seated);
+    let standing = standing.filter(|(_, is_seated)| !is_seated);
+    let mut standing = standing.map(|(entry, _)| key(entry));
     for seat in seats.iter_mut().filter(|seat| seat.resource.is_none()) {
         seat.resource = standing.next();
     }
@@ -260,16 +273,9 @@ fn seat(seats: &mut Vec<Seat>, entries: &BTreeMap<Key, &Entry>) {
     seats.extend(new);
     // Those on the last seats move up to the empty ones. What is on a seat that nobody has any more
     // does not count.
-    let (mut kept, mut moving) = (Vec::new(), Vec::new());
-    for (number, seat) in std::mem::take(seats).into_iter().enumerate() {
-        if number < entries.len() {
-            kept.push(seat);
-        } else {
-            moving.extend(seat.resource);
-        }
-    }
-    for seat in kept.iter_mut().filter(|seat| seat.resource.is_none()) {
+    let last = seats.drain(entries.len().min(seats.len())..);
+    let mut moving: Vec<Key> = last.filter_map(|seat| seat.resource).collect();
+    for seat in seats.iter_mut().filter(|seat| seat.resource.is_none()) {
         seat.resource = moving.pop();
     }
-    *seats = kept;
 }

@@ -32,21 +32,19 @@ impl Ledger {
         if !self.is_of_one_unit() {
             return self.told();
         }
-        let entries = self.entries.iter();
-        let mut entries: Vec<(&Key, &Entry)> = entries
-            .filter(|(_, entry)| entry.action() != Action::Read)
-            .collect();
-        let more = entries.len().saturating_sub(most);
-        if more > 0 {
-            let need = |(_, entry): &(&Key, &Entry)| (entry.stage().rank(), Reverse(entry.news));
-            // Of those that are needed alike, always the same ones, or a record would change each time.
-            entries.select_nth_unstable_by(most, |one, other| {
-                need(one).cmp(&need(other)).then_with(|| one.0.cmp(other.0))
-            });
-            entries.truncate(most);
-            entries.sort_unstable_by_key(|(key, _)| *key);
+        let (mut needed, mut more) = (Vec::new(), 0);
+        for one in &self.entries {
+            if one.1.action() != Action::Read {
+                needed.push(one);
+            }
+            // There may be very many.
+            if needed.len() == 2 * most {
+                more += leave_out(&mut needed, most);
+            }
         }
-        self.with(entries.into_iter().map(copied).collect(), more)
+        more += leave_out(&mut needed, most);
+        needed.sort_unstable_by_key(|(key, _)| *key);
+        self.with(needed.into_iter().map(copied).collect(), more)
     }
 
     /// They are in the order of their units.
@@ -147,6 +145,20 @@ impl Entry {
         let mut steps = self.steps.iter().rev();
         steps.find(|step| matches!(step.action, Action::Create | Action::Destroy))
     }
+}
+
+/// Leaves out all but so many of those that are most needed, and tells how many that are.
+fn leave_out(entries: &mut Vec<(&Key, &Entry)>, most: usize) -> usize {
+    let more = entries.len().saturating_sub(most);
+    if more > 0 {
+        let need = |(_, entry): &(&Key, &Entry)| (entry.stage().rank(), Reverse(entry.news));
+        // Of those that are needed alike, always the same ones, or a record would change each time.
+        entries.select_nth_unstable_by(most, |one, other| {
+            need(one).cmp(&need(other)).then_with(|| one.0.cmp(other.0))
+        });
+        entries.truncate(most);
+    }
+    more
 }
 
 fn copied((key, entry): (&Key, &Entry)) -> Resource {
