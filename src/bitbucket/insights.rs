@@ -6,8 +6,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, Method, Proxy, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, Proxy, Request, StatusCode, Url};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -130,13 +130,6 @@ pub(crate) struct Insights {
     has_token: bool,
     workspace: String,
     repository: String,
-}
-
-/// What there is to be done, before it is sent by one of the ways.
-struct Request<'a> {
-    method: Method,
-    address: Url,
-    body: Option<&'a [u8]>,
 }
 
 impl Insights {
@@ -264,7 +257,7 @@ impl Insights {
     }
 
     async fn read(&self, address: Url) -> Result<Value, InsightsError> {
-        let answer = self.ask(Method::GET, address, None).await?;
+        let answer = self.ask(Request::new(Method::GET, address)).await?;
         let json = serde_json::from_str(&answer).ok();
         json.filter(Value::is_object)
             .ok_or(InsightsError::Malformed)
@@ -278,24 +271,22 @@ impl Insights {
     ) -> Result<(), InsightsError> {
         let unusable = |error: serde_json::Error| InsightsError::Unusable(error.to_string());
         let body = serde_json::to_vec(content).map_err(unusable)?;
-        self.ask(method, address, Some(&body)).await?;
+        let mut request = Request::new(method, address);
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(CONTENT_TYPE, json);
+        request.body_mut().replace(body.into());
+        self.ask(request).await?;
         Ok(())
     }
 
     /// Asks by the first way that leads there.
-    async fn ask(
-        &self,
-        method: Method,
-        address: Url,
-        body: Option<&[u8]>,
-    ) -> Result<String, InsightsError> {
-        let request = Request {
-            method,
-            address,
-            body,
-        };
+    async fn ask(&self, request: Request) -> Result<String, InsightsError> {
         for (way, client) in self.ways.iter().enumerate().skip(self.way.get()) {
-            match request.send(client).await {
+            // What is sent is long, and is not copied. Only a stream could not be sent again.
+            let Some(request) = request.try_clone() else {
+                break;
+            };
+            match answer(client, request).await {
                 Err(InsightsError::NotThere) => {}
                 answer => {
                     self.way.set(way);
@@ -333,33 +324,25 @@ impl Insights {
     }
 }
 
-impl Request<'_> {
-    async fn send(&self, client: &Client) -> Result<String, InsightsError> {
-        let mut request = client.request(self.method.clone(), self.address.clone());
-        if let Some(body) = self.body {
-            request = request
-                .header(CONTENT_TYPE, "application/json")
-                .body(body.to_vec());
-        }
-        let response = request
-            .send()
-            .await
-            .map_err(|error| InsightsError::of(&error))?;
-        let (status, wait) = (response.status(), wait(&response));
-        let body = http_client::body_within(BODY_LIMIT, response).await;
-        if status.is_success() {
-            let body = body.map_err(|error| InsightsError::of(&error))?;
-            return body.ok_or(InsightsError::Malformed);
-        }
-        // What an error says besides is not needed.
-        let said = body.ok().flatten().unwrap_or_default();
-        Err(match status {
-            StatusCode::TOO_MANY_REQUESTS => InsightsError::TooManyRequests { wait },
-            // Any server can lack a page; Bitbucket says so in JSON.
-            StatusCode::NOT_FOUND if is_object(&said) => InsightsError::NotFound,
-            status => InsightsError::refused(status, &said),
-        })
+async fn answer(client: &Client, request: Request) -> Result<String, InsightsError> {
+    let response = client
+        .execute(request)
+        .await
+        .map_err(|error| InsightsError::of(&error))?;
+    let (status, wait) = (response.status(), wait(&response));
+    let body = http_client::body_within(BODY_LIMIT, response).await;
+    if status.is_success() {
+        let body = body.map_err(|error| InsightsError::of(&error))?;
+        return body.ok_or(InsightsError::Malformed);
     }
+    // What an error says besides is not needed.
+    let said = body.ok().flatten().unwrap_or_default();
+    Err(match status {
+        StatusCode::TOO_MANY_REQUESTS => InsightsError::TooManyRequests { wait },
+        // Any server can lack a page; Bitbucket says so in JSON.
+        StatusCode::NOT_FOUND if is_object(&said) => InsightsError::NotFound,
+        status => InsightsError::refused(status, &said),
+    })
 }
 
 /// A client of a proxy, and of no other that the environment may name.

@@ -34,15 +34,28 @@ impl Listed {
         }
     }
 
+    /// Leaves out what does not fit, and of the rest what is needed least.
     fn cut(&mut self) {
-        if self.entries.len() > MOST_ANNOTATIONS {
-            // Of those that are alike the state most probably has the oldest.
-            let need = |entry: &Entry| (rank(entry), Reverse(entry.resource.begun));
-            self.entries.sort_by_key(need);
-            for entry in self.entries.drain(MOST_ANNOTATIONS..) {
-                self.left_out.count(&entry);
-            }
+        let Self { entries, left_out } = self;
+        for entry in entries.extract_if(.., |entry| !fits(entry)) {
+            left_out.count(&entry);
         }
+        if entries.len() > MOST_ANNOTATIONS {
+            // Of those that are alike the state most probably has the oldest.
+            entries.sort_by_key(|entry| (rank(entry), Reverse(entry.resource.begun)));
+            for entry in entries.drain(MOST_ANNOTATIONS..) {
+                left_out.count(&entry);
+            }
+            entries.shrink_to_fit();
+        }
+    }
+}
+
+impl From<Vec<Entry>> for Listed {
+    fn from(entries: Vec<Entry>) -> Self {
+        let mut listed = Self::all(entries.into_iter());
+        listed.cut();
+        listed
     }
 }
 
@@ -50,11 +63,7 @@ impl FromIterator<Entry> for Listed {
     fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
         let mut listed = Self::default();
         for entry in entries {
-            if fits(&entry) {
-                listed.entries.push(entry);
-            } else {
-                listed.left_out.count(&entry);
-            }
+            listed.entries.push(entry);
             if listed.entries.len() == MOST_ANNOTATIONS + GATHERED {
                 listed.cut();
             }
@@ -89,8 +98,8 @@ impl Record {
 
     /// With no more entries than a report can have; the others are counted.
     pub(super) fn limited(mut self) -> Self {
-        let listed = mem::take(&mut self.entries).into_iter().collect();
-        let left_out = self.list(listed);
+        let entries = mem::take(&mut self.entries);
+        let left_out = self.list(Listed::from(entries));
         self.count(left_out);
         self
     }

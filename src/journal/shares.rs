@@ -39,11 +39,9 @@ impl Shares {
         let rest = self.without_resources(place, &told);
         let told = told.resources.into_iter();
         let seen = told.filter_map(|one| self.seen_from(place, one, is_of_one_unit));
-        let early = self.early_at(place).cloned();
-        Told {
-            resources: seen.chain(early).collect(),
-            ..rest
-        }
+        let mut resources: Vec<Resource> = seen.collect();
+        resources.extend(self.early_at(place).cloned());
+        Told { resources, ..rest }
     }
 
     /// The same but for the resources, each of which can be `seen_from` there, or was told `early_at` it.
