@@ -25,7 +25,7 @@ impl Record {
     pub(crate) fn catch_up(&mut self, told: Told) {
         let told = told.resources.into_iter();
         let told = told.filter(|one| one.unit.is_none() && one.is_begun());
-        let mut told: HashMap<String, Resource> =
+        let mut told: HashMap<Box<str>, Resource> =
             told.map(|one| (one.address.clone(), one)).collect();
         let is_contradicted = |entry: &Entry| {
             let other = told.get(&entry.resource.address);
@@ -56,7 +56,8 @@ impl Record {
         for entry in &mut self.entries {
             let Resource { address, id, .. } = &entry.resource;
             let is_it = |one: &Made| {
-                Some(&one.id) == id.as_ref() && (one.address == *address || address.contains(MASK))
+                let is_there = *one.address == **address || address.contains(MASK);
+                is_there && id.as_deref() == Some(&one.id)
             };
             if entry.claim == Some(Claim::Fresh) && made.iter().any(is_it) {
                 entry.claim = Some(Claim::Heeded);
@@ -177,11 +178,11 @@ mod tests {
         let begun = || Resource::created("a.b", Fate::InFlight, None);
         let replaced = |old: Option<&str>, stage, id: Option<&str>| Resource {
             action: Action::Replace,
-            old_id: old.map(str::to_owned),
+            old_id: old.map(Box::from),
             ..Resource::created("a.b", stage, id)
         };
         let of_a_unit = |resource| Resource {
-            unit: Some("other".to_owned()),
+            unit: Some("other".into()),
             ..resource
         };
         for (kept, logged, is_raised) in [

@@ -52,7 +52,7 @@ pub(super) const STAGES: [Fate; 6] = [
 ];
 
 /// What tells one resource of a record from the others.
-pub(super) type Key = (Option<String>, String);
+pub(super) type Key = (Option<Box<str>>, Box<str>);
 
 /// The same while the record is there.
 pub(super) type Name<'a> = (Option<&'a str>, &'a str);
@@ -68,15 +68,15 @@ pub(super) struct Head {
 /// One resource, as an annotation has it for machines.
 #[derive(Debug, Deserialize, Serialize)]
 struct Kept {
-    address: String,
+    address: Box<str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    unit: Option<String>,
+    unit: Option<Box<str>>,
     action: String,
     stage: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
+    id: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    old_id: Option<String>,
+    old_id: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begun: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

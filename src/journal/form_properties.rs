@@ -55,12 +55,12 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         let (action, stage, begun, is_stored, claim) = rest;
         Entry {
             resource: Resource {
-                unit,
-                address,
+                unit: unit.map(String::into),
+                address: address.into(),
                 action,
                 stage,
-                id,
-                old_id,
+                id: id.map(String::into),
+                old_id: old_id.map(String::into),
                 begun: begun.map(|second| Timestamp::from_second(second).unwrap().into()),
             },
             is_stored,
@@ -84,7 +84,8 @@ prop_compose! {
         let (pipeline, step) = (Uuid::from_u128(1), Uuid::from_u128(step));
         let mut entries = entries;
         for (number, entry) in entries.iter_mut().enumerate() {
-            entry.resource.address.push_str(&number.to_string());
+            let address = format!("{}{number}", entry.resource.address);
+            entry.resource.address = address.into();
         }
         entries.sort_by_key(key);
         Record {
@@ -209,7 +210,7 @@ proptest! {
         for entry in &record.entries {
             let details: Value =
                 serde_json::from_str(annotation["details"].as_str().unwrap()).unwrap();
-            prop_assert_eq!(details["address"].as_str(), Some(entry.resource.address.as_str()));
+            prop_assert_eq!(details["address"].as_str(), Some(&*entry.resource.address));
             prop_assert_eq!(details["id"].as_str(), entry.resource.id.as_deref());
         }
     }

@@ -83,8 +83,8 @@ impl Masks {
 
     fn hide_in(&self, entry: &mut Entry) {
         let resource = &mut entry.resource;
-        resource.address = self.text(&resource.address);
-        resource.unit = resource.unit.take().map(|unit| self.text(&unit));
+        resource.address = self.text(&resource.address).into();
+        resource.unit = resource.unit.take().map(|unit| self.text(&unit).into());
         // What is left of an id would be the id of something else.
         resource.id = resource.id.take().filter(|id| self.is_harmless(id));
         resource.old_id = resource.old_id.take().filter(|id| self.is_harmless(id));

@@ -27,7 +27,7 @@ impl Entry {
         }
         // Which of several addresses it is that are written alike, the state does not say.
         let address = &self.resource.address;
-        if address.contains(MASK) && !stored.0.contains_key(address) {
+        if address.contains(MASK) && !stored.0.contains_key(&**address) {
             return;
         }
         // What the state has had once was not lost by the kill: it is gone because somebody wanted that.
@@ -130,11 +130,11 @@ pub(super) mod tests {
     ) -> Resource {
         Resource {
             unit: None,
-            address: "x.y".to_owned(),
+            address: "x.y".into(),
             action,
             stage,
-            id: id.map(str::to_owned),
-            old_id: old.map(str::to_owned),
+            id: id.map(Box::from),
+            old_id: old.map(Box::from),
             begun: None,
         }
     }
@@ -312,7 +312,7 @@ pub(super) mod tests {
     fn no_state_settles_what_may_be_of_another_place() {
         for (id, ids) in [(Some("1"), &["1"][..]), (None, &["1"]), (Some("1"), &[])] {
             let resource = Resource {
-                unit: Some("other".to_owned()),
+                unit: Some("other".into()),
                 ..resource(Action::Create, Fate::Complete, id, None)
             };
             let mut record = record(vec![entry(resource, None)]);

@@ -127,5 +127,5 @@ fn fits(entry: &Entry) -> bool {
     // So short it is whatever it is made of, since no byte takes more than six in JSON.
     const SHORT: usize = 300;
     let Resource { unit, address, .. } = &entry.resource;
-    address.len() + unit.as_ref().map_or(0, String::len) <= SHORT || kept(entry).is_some()
+    address.len() + unit.as_deref().map_or(0, str::len) <= SHORT || kept(entry).is_some()
 }

@@ -156,8 +156,8 @@ mod tests {
                 None => (None, *name),
             };
             Resource {
-                unit: unit.map(|unit| unit.trim_matches(['[', ']']).to_owned()),
-                address: address.to_owned(),
+                unit: unit.map(|unit| unit.trim_matches(['[', ']']).into()),
+                address: address.into(),
                 action: Action::Create,
                 stage: Fate::InFlight,
                 id: None,
@@ -174,10 +174,7 @@ mod tests {
     }
 
     fn addresses(told: &Told) -> Vec<&str> {
-        told.resources
-            .iter()
-            .map(|one| one.address.as_str())
-            .collect()
+        told.resources.iter().map(|one| &*one.address).collect()
     }
 
     #[test]
@@ -249,7 +246,7 @@ mod tests {
         let kept = shares.of(&PlaceName::on_s3(of), told(all)).resources;
         let names = kept.into_iter().map(|one| match one.unit {
             Some(unit) => format!("[{unit}] {}", one.address),
-            None => one.address,
+            None => one.address.into(),
         });
         names.collect()
     }
@@ -299,7 +296,7 @@ mod tests {
         }
         let all = told(&["[a] x", "[b] y", "[c] z", "w"]);
         let perhaps = shares.perhaps_of(&PlaceName::on_s3("live/a"), &all);
-        let perhaps: Vec<&str> = perhaps.iter().map(|one| one.address.as_str()).collect();
+        let perhaps: Vec<&str> = perhaps.iter().map(|one| &*one.address).collect();
         assert_eq!(perhaps, ["x", "z", "w"]);
     }
 }

@@ -245,7 +245,7 @@ fn mark(annotation: &Annotation) -> Mark {
 
 /// Where a resource is among these, which are in the order of their names.
 fn index(entries: &[&Entry], (unit, address): &Key) -> Option<usize> {
-    let wanted = (unit.as_deref(), address.as_str());
+    let wanted = (unit.as_deref(), &**address);
     let found = entries.binary_search_by(|entry| name(entry).cmp(&wanted));
     found.ok()
 }

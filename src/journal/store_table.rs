@@ -141,8 +141,8 @@ async fn of_too_many_complete_ones_the_newest_are_there_while_nobody_knows_what_
     store.write(record.clone()).await.unwrap();
     let read = read(&server, &record).await.unwrap();
     let address = |entry: &Entry| entry.resource.address.clone();
-    let there: Vec<String> = read.entries.iter().map(address).collect();
-    let newest: Vec<String> = many(1_000, Fate::Complete).iter().map(address).collect();
+    let there: Vec<Box<str>> = read.entries.iter().map(address).collect();
+    let newest: Vec<Box<str>> = many(1_000, Fate::Complete).iter().map(address).collect();
     assert_eq!((there, read.dropped), (newest, 500));
 }
 
@@ -317,9 +317,9 @@ async fn no_secret_is_written() {
     ];
     let store = Store::new(insights, Masks::new(variables, words));
     let mut secret = entry("a.b[\"hunter22-hunter22\"]", Fate::Complete);
-    secret.resource.unit = Some("given-to-softstop".to_owned());
+    secret.resource.unit = Some("given-to-softstop".into());
     let mut with_id = entry("a.c", Fate::Complete);
-    with_id.resource.id = Some("x:given-to-softstop".to_owned());
+    with_id.resource.id = Some("x:given-to-softstop".into());
     let record = record([secret, with_id]);
     store.write(record.clone()).await.unwrap();
     let sent = format!("{:?}", server.requests());
@@ -329,7 +329,7 @@ async fn no_secret_is_written() {
     );
     let read = store.of_step(COMMIT, &record.owner, &record.place).await;
     let read = read.unwrap().unwrap();
-    let addresses = read.entries.iter().map(|one| one.resource.address.as_str());
+    let addresses = read.entries.iter().map(|one| &*one.resource.address);
     assert_eq!(addresses.collect::<Vec<_>>(), ["a.c", "a.b[\"***\"]"]);
     assert!(read.entries.iter().all(|one| one.resource.id.is_none()));
 }

@@ -70,9 +70,7 @@ pub(super) fn details(record: &Record) -> String {
 /// A line of names, where there are any. It stays short, so that the lines after it are seen.
 fn list<'a>(title: &str, entries: impl Iterator<Item = &'a Entry>) -> Option<String> {
     const LONGEST_LIST: usize = 300;
-    let names: Vec<&str> = entries
-        .map(|entry| entry.resource.address.as_str())
-        .collect();
+    let names: Vec<&str> = entries.map(|entry| &*entry.resource.address).collect();
     let text = shortened(&names.join(", "), LONGEST_LIST);
     (!names.is_empty()).then(|| format!("{title}: {text}."))
 }

@@ -51,7 +51,7 @@ fn is_in_flight(entry: &Entry) -> bool {
 fn since(entry: &Entry, now: Timestamp) -> String {
     let address = &entry.resource.address;
     let Some(begun) = entry.resource.begun.map(Timestamp::from) else {
-        return address.clone();
+        return address.to_string();
     };
     let seconds = now.duration_since(begun).as_secs().max(0);
     match seconds / 60 {

@@ -223,10 +223,10 @@ impl Journal {
     pub(super) fn unmask(&self, records: &mut [Record], stored: &Stored) {
         for entry in records.iter_mut().flat_map(|record| &mut record.entries) {
             let Resource { address, id, .. } = &mut entry.resource;
-            let has_it = |ids: &Vec<String>| id.as_ref().is_some_and(|id| ids.contains(id));
+            let has_it = |ids: &[String]| ids.iter().any(|one| id.as_deref() == Some(one));
             let by_id = stored.0.iter().filter(|(_, ids)| has_it(ids));
             if let Meant::One(one) = self.meant(address, by_id.map(|(known, _)| known)) {
-                *address = one;
+                *address = one.into();
             }
         }
     }

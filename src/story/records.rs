@@ -151,7 +151,7 @@ fn early_entries(
     let is_here =
         |left: &Left<'_>| shares.unit_at(place, left.resource, is_of_one_unit) == Some(None);
     let here = remains.left().filter(is_here);
-    let here = here.map(|left| ((left.resource.address.as_str(), left.resource.news()), left));
+    let here = here.map(|left| ((&*left.resource.address, left.resource.news()), left));
     let here: HashMap<_, _> = here.collect();
     for Entry {
         resource,
@@ -159,7 +159,7 @@ fn early_entries(
         ..
     } in &mut early
     {
-        let left = here.get(&(resource.address.as_str(), resource.news()));
+        let left = here.get(&(&*resource.address, resource.news()));
         *known = left.and_then(|left| is_stored(*left, remains));
         if !remains.state_is_kept {
             resource.stage = resource.doubted_stage();

@@ -111,8 +111,8 @@ impl Left<'_> {
             return None;
         };
         Some(Made {
-            address: address.clone(),
-            id: id.clone(),
+            address: address.to_string(),
+            id: id.to_string(),
         })
     }
 
@@ -120,7 +120,7 @@ impl Left<'_> {
     pub(crate) fn name(&self) -> String {
         match &self.resource.unit {
             Some(unit) => format!("[{unit}] {}", self.resource.address),
-            None => self.resource.address.clone(),
+            None => self.resource.address.to_string(),
         }
     }
 }

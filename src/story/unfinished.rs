@@ -96,14 +96,14 @@ impl Unfinished {
         let Some(known) = known(resource, entry.claim).filter(|_| tool.is_address(address)) else {
             let name = match &resource.unit {
                 Some(unit) => format!("[{unit}] {address}"),
-                None => address.clone(),
+                None => address.to_string(),
             };
             if !self.may_exist.contains(&name) {
                 self.may_exist.push(name);
             }
             return;
         };
-        let here = stored.0.get(address);
+        let here = stored.0.get(&**address);
         let here = here.cloned().unwrap_or_default();
         if here.contains(&known.id) {
             return;
@@ -197,10 +197,10 @@ fn known(resource: &Resource, claim: Option<Claim>) -> Option<Made> {
         Fate::InDoubt => claim.is_some(),
         Fate::NotBegun | Fate::Failed => false,
     };
-    let id = resource.id.clone()?;
+    let id = resource.id.as_deref()?;
     (is_made && resource.unit.is_none() && !resource.is_gone()).then(|| Made {
-        address: resource.address.clone(),
-        id,
+        address: resource.address.to_string(),
+        id: id.to_owned(),
     })
 }
 

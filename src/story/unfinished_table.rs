@@ -150,7 +150,7 @@ fn what_is_changed_or_destroyed_the_next_plan_shows() {
 fn a_replacement_is_known_before_what_it_replaces_is_destroyed() {
     let resource = Resource {
         action: Action::Replace,
-        old_id: Some("1".to_owned()),
+        old_id: Some("1".into()),
         ..Resource::created("x.a", Fate::InFlight, Some("2"))
     };
     let found = unfinished(slice(&resource), &stored(&[("x.a", &["1"])]));
@@ -162,7 +162,7 @@ fn a_replacement_is_known_before_what_it_replaces_is_destroyed() {
 #[test]
 fn what_cannot_be_an_address_here_is_never_imported() {
     let of_a_unit = Resource {
-        unit: Some("network".to_owned()),
+        unit: Some("network".into()),
         ..Resource::created("x.a", Fate::Complete, Some("1"))
     };
     let forged = Resource::created("x\n}", Fate::Complete, Some("1"));

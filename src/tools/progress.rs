@@ -82,14 +82,14 @@ pub(crate) struct Told {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Resource {
     /// Which of several deployments in one run it belongs to, where a wrapper says so.
-    pub(crate) unit: Option<String>,
-    pub(crate) address: String,
+    pub(crate) unit: Option<Box<str>>,
+    pub(crate) address: Box<str>,
     pub(crate) action: Action,
     pub(crate) stage: Fate,
     /// The id that it was given, where that was told.
-    pub(crate) id: Option<String>,
+    pub(crate) id: Option<Box<str>>,
     /// The id of what was in its place and is destroyed.
-    pub(crate) old_id: Option<String>,
+    pub(crate) old_id: Option<Box<str>>,
     /// When it was first heard that it was begun.
     pub(crate) begun: Option<Begun>,
 }
@@ -259,10 +259,10 @@ impl Resource {
     pub(crate) fn created(address: &str, stage: Fate, id: Option<&str>) -> Self {
         Self {
             unit: None,
-            address: address.to_owned(),
+            address: address.into(),
             action: Action::Create,
             stage,
-            id: id.map(str::to_owned),
+            id: id.map(Box::from),
             old_id: None,
             begun: None,
         }

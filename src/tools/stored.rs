@@ -38,7 +38,7 @@ impl Stored {
     /// `is_planned` as told, a creation may be the new half of a replacement.
     pub(crate) fn knows(&self, resource: &Resource, is_planned: bool) -> Option<bool> {
         let mut there = There::default();
-        if let Some(ids) = self.0.get(&resource.address) {
+        if let Some(ids) = self.0.get(&*resource.address) {
             there.is_any = true;
             for id in ids {
                 there.take_in_id(resource, id);
@@ -61,7 +61,7 @@ impl<'a> Comparison<'a> {
 
     /// Takes in that the state has this.
     pub(crate) fn take_in(&mut self, address: &str, id: Option<&str>) {
-        let address_of = |place: &usize| self.resources[*place].address.as_str();
+        let address_of = |place: &usize| &*self.resources[*place].address;
         let begin = self
             .by_address
             .partition_point(|place| address_of(place) < address);
@@ -130,7 +130,7 @@ mod tests {
     fn what_is_destroyed_is_gone_from_the_state_though_what_took_its_place_is_there() {
         let destroyed = |old: Option<&str>| Resource {
             action: Action::Destroy,
-            old_id: old.map(str::to_owned),
+            old_id: old.map(Box::from),
             ..Resource::created("a.b", Fate::Complete, None)
         };
         let stored = |ids: &[&str]| {
@@ -181,9 +181,9 @@ mod tests {
                     for id in [None, Some("1"), Some("3")] {
                         for old_id in [None, Some("2"), Some("3")] {
                             resources.push(Resource {
-                                unit: Some(unit.to_owned()),
+                                unit: Some(unit.into()),
                                 action,
-                                old_id: old_id.map(str::to_owned),
+                                old_id: old_id.map(Box::from),
                                 ..Resource::created(address, stage, id)
                             });
                         }

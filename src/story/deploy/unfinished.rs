@@ -109,9 +109,9 @@ impl<S: Stage> Story<'_, S> {
             let is_meant = move |entry: &Entry| {
                 let (resource, is_claimed) = (&entry.resource, entry.claim.is_some());
                 // What a log tells to be replaced was there before, perhaps in another place.
-                let had_it_here = resource.old_id.as_ref().is_some_and(|old| {
-                    let ids = stored.0.get(&resource.address);
-                    ids.is_some_and(|ids| ids.contains(old))
+                let had_it_here = resource.old_id.as_deref().is_some_and(|old| {
+                    let ids = stored.0.get(&*resource.address);
+                    ids.is_some_and(|ids| ids.iter().any(|id| id == old))
                 });
                 let may_be_here = !is_claimed || resource.action == Action::Create || had_it_here;
                 is_surely_of_it && !is_claimed || may_be_here && !is_made_in(stored, resource)
@@ -233,5 +233,5 @@ impl<S: Stage> Story<'_, S> {
 /// Whether a state has something where a deploy has made something new: then that one has used another
 /// state, or somebody has made it again since.
 fn is_made_in(stored: &Stored, resource: &Resource) -> bool {
-    resource.action == Action::Create && stored.0.contains_key(&resource.address)
+    resource.action == Action::Create && stored.0.contains_key(&*resource.address)
 }

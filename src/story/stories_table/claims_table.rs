@@ -67,7 +67,7 @@ impl World {
         let records = self.shelf.records.borrow();
         let record = records.iter().find(|one| one.owner.build() == build);
         let entries = record.unwrap().entries.iter();
-        let claims = entries.map(|entry| (entry.resource.address.clone(), entry.claim));
+        let claims = entries.map(|entry| (entry.resource.address.to_string(), entry.claim));
         claims.collect()
     }
 }
@@ -114,7 +114,7 @@ async fn a_replacement_of_which_only_a_log_tells_is_heeded_once_too_and_never_im
     use OnUnfinished::{Import, Report};
     let replaced = |stage| Resource {
         action: Action::Replace,
-        old_id: Some("0".to_owned()),
+        old_id: Some("0".into()),
         ..Resource::created("fake.claimed", stage, Some("1"))
     };
     let again = [plan(&["fake.claimed"], &[])];

@@ -216,7 +216,7 @@ async fn the_journal_tells_of_a_holder_of_whom_nothing_is_left_to_settle() {
 /// Something that a wrapper says of this unit.
 fn of_unit(unit: &str, resource: Resource) -> Resource {
     Resource {
-        unit: Some(unit.to_owned()),
+        unit: Some(unit.into()),
         ..resource
     }
 }

@@ -89,7 +89,7 @@ impl World {
             .iter()
             .find(|record| record.owner.build() == build)?;
         let open = record.entries.iter().filter(|entry| entry.is_open());
-        let open = open.map(|entry| entry.resource.address.clone());
+        let open = open.map(|entry| entry.resource.address.to_string());
         Some((record.stand, open.collect()))
     }
 

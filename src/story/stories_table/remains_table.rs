@@ -64,7 +64,7 @@ async fn what_was_made_and_destroyed_again_is_nothing_that_the_state_lacks() {
     let made = || Resource::created("x.made", Fate::Complete, Some("1"));
     let gone = Resource {
         action: Action::Replace,
-        old_id: Some("1".to_owned()),
+        old_id: Some("1".into()),
         ..made()
     };
     for (told, in_state, named, imports) in [

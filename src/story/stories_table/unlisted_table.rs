@@ -68,7 +68,7 @@ async fn what_the_first_deploy_of_a_run_has_left_is_counted_where_the_second_mak
             .entries
             .iter()
             .filter(|entry| entry.is_open())
-            .map(|entry| entry.resource.address.as_str())
+            .map(|entry| &*entry.resource.address)
             .collect();
         assert_eq!(still, open);
         assert!(record.is_open());

@@ -63,7 +63,7 @@ proptest! {
         ];
         lines.insert(4 + place, format!("a.x: Creation complete after 0s [id={id}]"));
         let told = read(&lines.join("\n"));
-        let of = |address: &str| told.resources.iter().find(|one| one.address == address);
+        let of = |address: &str| told.resources.iter().find(|one| *one.address == *address);
         let made = of("a.b").unwrap();
         match made.stage {
             Fate::Complete => {

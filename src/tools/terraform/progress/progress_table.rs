@@ -25,7 +25,7 @@ pub(super) fn heard_by(mut progress: Progress, text: &str) -> Progress {
 
 pub(super) fn find<'a>(told: &'a Told, address: &str) -> &'a Resource {
     let mut resources = told.resources.iter();
-    let found = resources.find(|resource| resource.address == address);
+    let found = resources.find(|resource| *resource.address == *address);
     found.unwrap_or_else(|| panic!("{address} is not among {told:#?}"))
 }
 
@@ -268,7 +268,7 @@ fn a_new_plan_takes_the_place_of_the_old_one() {
         let addresses: Vec<&str> = told
             .resources
             .iter()
-            .map(|resource| resource.address.as_str())
+            .map(|resource| &*resource.address)
             .collect();
         assert_eq!(addresses, ["a.b", "a.d"], "{begin}");
     }
@@ -299,7 +299,7 @@ fn ten_thousand_resources_are_kept_and_of_more_the_complete_ones_are_dropped_fir
         .iter()
         .filter(|one| one.stage == Fate::InFlight);
     assert_eq!(in_flight.count(), 120);
-    let kept = told.resources.iter().map(|one| one.address.as_str());
+    let kept = told.resources.iter().map(|one| &*one.address);
     let newest = (0..8_000).map(address);
     assert!(newest.eq(kept.take(8_000)), "the oldest are dropped");
     assert!(
@@ -333,11 +333,7 @@ fn in_short_of_many_what_is_most_needed_is_told_and_the_others_are_counted() {
     text += "a.last: Creating...\n";
     let progress = heard(&text);
     let told = progress.told_in_short(3);
-    let kept: Vec<&str> = told
-        .resources
-        .iter()
-        .map(|one| one.address.as_str())
-        .collect();
+    let kept: Vec<&str> = told.resources.iter().map(|one| &*one.address).collect();
     assert_eq!(kept, ["a.last", "a.of_7", "a.of_8"]);
     assert_eq!(told.dropped, 8);
     let told = progress.told_in_short(11);

@@ -34,7 +34,7 @@ fn what_each_version_makes_for_the_first_time_is_known_with_its_id() {
             assert_eq!(told.has_plan, has_plan, "{version} {mode}");
             let mut made = 0;
             for resource in &told.resources {
-                let (address, stage) = (resource.address.as_str(), resource.stage);
+                let (address, stage) = (&*resource.address, resource.stage);
                 let id = resource.id.as_deref().unwrap_or_default();
                 match (resource.action, address) {
                     (Action::Read, _) => continue,
@@ -202,7 +202,7 @@ fn an_ephemeral_resource_is_none_of_a_deploys() {
             let all: Vec<&str> = told
                 .resources
                 .iter()
-                .map(|resource| resource.address.as_str())
+                .map(|resource| &*resource.address)
                 .collect();
             assert_eq!(all, ["terraform_data.b"], "{version} {name}");
             is(&told, "terraform_data.b", Action::Create, Fate::Complete);
@@ -251,7 +251,7 @@ fn of_two_units_of_terragrunt_the_one_has_failed_that_says_so() {
     let worse = told
         .resources
         .iter()
-        .filter(|one| one.address == "terraform_data.worse");
+        .filter(|one| *one.address == *"terraform_data.worse");
     let found: Vec<(Option<&str>, Fate)> =
         worse.map(|one| (one.unit.as_deref(), one.stage)).collect();
     assert_eq!(

@@ -168,17 +168,17 @@ fn copied((key, entry): (&Key, &Entry)) -> Resource {
 fn resource(((unit, address), mut entry): (Key, Entry)) -> Resource {
     let (action, stage) = (entry.action(), entry.stage());
     let is_twice_in_flight = entry.is_twice_in_flight();
-    let mut id_of = |action| entry.step(action)?.id.take().map(String::from);
+    let mut id_of = |action| entry.step(action)?.id.take();
     let destroyed = id_of(Action::Destroy);
     let made = [Action::Create, Action::Update, Action::Import].map(id_of);
     // Of two that were made, the first is destroyed.
-    let is_lost = |id: &String| stage == Fate::InDoubt && destroyed.as_ref() == Some(id);
+    let is_lost = |id: &Box<str>| stage == Fate::InDoubt && destroyed.as_ref() == Some(id);
     let id = made.into_iter().flatten().next().filter(|id| !is_lost(id));
     // What is made in the place of something may have its id.
-    let is_kept = |old: &String| entry.is_made_last() && id.as_ref() == Some(old);
+    let is_kept = |old: &Box<str>| entry.is_made_last() && id.as_ref() == Some(old);
     Resource {
-        unit: unit.map(String::from),
-        address: address.into_string(),
+        unit,
+        address,
         action,
         stage,
         old_id: destroyed.filter(|old| !is_kept(old) && !is_twice_in_flight),
