@@ -53,7 +53,9 @@ pub(crate) async fn body_within(
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    let text = String::from_utf8(bytes);
+    let text = text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    Ok(Some(text))
 }
 
 /// The outer errors of reqwest only say that a request failed; the innermost says why.

@@ -132,10 +132,9 @@ fn store(project: &Project, number: usize) {
 /// How much more the many may take than the few.
 fn expect_little_more(beside: Beside, few: &Peaks, many: &Peaks) {
     let (while_running, at_end) = match beside {
-        Beside::Nothing => (4 * 1024, 8 * 1024),
-        Beside::Journal => (5 * 1024, 16 * 1024),
-        // Nothing of the state itself is kept.
-        Beside::State => (5 * 1024, 8 * 1024),
+        // Nothing of the state itself is kept. At the end it is 3.6 MiB, and more on a busy machine.
+        Beside::Nothing | Beside::State => (4 * 1024, 4 * 1024 + 512),
+        Beside::Journal => (4 * 1024 + 512, 5 * 1024),
     };
     let heard = many.heard - few.heard;
     assert!(

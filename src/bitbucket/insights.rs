@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Proxy, Request, StatusCode, Url};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::api::{Api, introduced, wait};
@@ -188,7 +188,8 @@ impl Insights {
         report: &Report,
     ) -> Result<(), InsightsError> {
         let address = self.address(&[commit, "reports", &report.external_id])?;
-        self.write(Method::PUT, address, report).await
+        let body = serde_json::to_vec(report).map_err(unusable)?;
+        self.write(Method::PUT, address, body).await
     }
 
     /// Writes annotations, or writes those anew that there are. There may be `AT_ONCE` of them.
@@ -196,10 +197,14 @@ impl Insights {
         &self,
         commit: &str,
         report: &str,
-        annotations: &[Annotation],
+        annotations: impl IntoIterator<Item: Serialize>,
     ) -> Result<(), InsightsError> {
         let address = self.address(&[commit, "reports", report, "annotations"])?;
-        self.write(Method::POST, address, annotations).await
+        // One after the other, because each is long.
+        let mut body = Vec::new();
+        let mut json = serde_json::Serializer::new(&mut body);
+        json.collect_seq(annotations).map_err(unusable)?;
+        self.write(Method::POST, address, body).await
     }
 
     /// One report, where there is one of that id.
@@ -267,10 +272,8 @@ impl Insights {
         &self,
         method: Method,
         address: Url,
-        content: &(impl Serialize + ?Sized),
+        body: Vec<u8>,
     ) -> Result<(), InsightsError> {
-        let unusable = |error: serde_json::Error| InsightsError::Unusable(error.to_string());
-        let body = serde_json::to_vec(content).map_err(unusable)?;
         let mut request = Request::new(method, address);
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
@@ -286,7 +289,7 @@ impl Insights {
             let Some(request) = request.try_clone() else {
                 break;
             };
-            match answer(client, request).await {
+            match Box::pin(answer(client, request)).await {
                 Err(InsightsError::NotThere) => {}
                 answer => {
                     self.way.set(way);
@@ -352,6 +355,11 @@ fn way(proxy: &str) -> reqwest::Result<Client> {
         .proxy(Proxy::http(proxy)?)
         .timeout(LIMIT_OF_A_REQUEST)
         .build()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn unusable(error: serde_json::Error) -> InsightsError {
+    InsightsError::Unusable(error.to_string())
 }
 
 fn is_object(text: &str) -> bool {

@@ -46,7 +46,6 @@ impl Listed {
             for entry in entries.drain(MOST_ANNOTATIONS..) {
                 left_out.count(&entry);
             }
-            entries.shrink_to_fit();
         }
     }
 }
@@ -84,6 +83,7 @@ impl Record {
     /// Lists these, and gives how many it does not list, which are to be counted once its end is known.
     pub(crate) fn list(&mut self, listed: Listed) -> LeftOut {
         self.entries = listed.entries;
+        self.entries.shrink_to_fit();
         listed.left_out
     }
 
@@ -128,4 +128,43 @@ fn fits(entry: &Entry) -> bool {
     const SHORT: usize = 300;
     let Resource { unit, address, .. } = &entry.resource;
     address.len() + unit.as_deref().map_or(0, str::len) <= SHORT || kept(entry).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::past;
+    use super::*;
+    use crate::tools::progress::Begun;
+
+    #[test]
+    fn what_is_gathered_one_by_one_is_listed_and_counted_as_if_it_was_all_there() {
+        let made = |number: i64, stage, is_stored| Entry {
+            is_stored,
+            ..Entry::of(Resource {
+                begun: Some(Begun::from(Timestamp::from_second(number % 700).unwrap())),
+                ..Resource::created(&format!("a.b{number}"), stage, None)
+            })
+        };
+        let stored = (Fate::Complete, Some(true));
+        for stages in [
+            &[stored][..],
+            &[stored, (Fate::NotBegun, None)],
+            &[stored, (Fate::NotBegun, None), (Fate::InFlight, None)],
+            &[(Fate::Complete, Some(false)), (Fate::Failed, Some(false))],
+        ] {
+            for many in [900, 1_001, 1_251, 3_000] {
+                let stages = stages.iter().cycle();
+                let all = (0..many).zip(stages);
+                let all = all.map(|(number, (stage, stored))| made(number, *stage, *stored));
+                let mut at_once = past::tests::record(all.clone().collect());
+                at_once.end();
+                let mut gathered = past::tests::record(Vec::new());
+                let left_out = gathered.list(all.collect());
+                gathered.end_without(left_out);
+                assert_eq!(gathered, at_once.limited(), "{many}");
+            }
+        }
+    }
 }

@@ -102,24 +102,24 @@ impl Shares {
         if is_nobodys || self.are_elsewhere(place) {
             return None;
         }
-        if self.unit_at(place, &resource, of_one_unit)?.is_none() {
+        if self.is_at(place, &resource, of_one_unit)? {
             resource.unit = None;
         }
         Some(resource)
     }
 
-    /// The unit by which this place has a resource: none where it is known to be this place. Nothing where
-    /// it is of another one. Whether all that was told is `of_one_unit` matters where only one place was
-    /// seen: then that unit is it, whatever it is called.
-    pub(crate) fn unit_at<'a>(
+    /// Whether it is sure that a resource is of this place by its unit, or it has none. Nothing where it is
+    /// of another one. Whether all that was told is `of_one_unit` matters where only one place was seen:
+    /// then that unit is it, whatever it is called.
+    pub(crate) fn is_at(
         &self,
         place: &PlaceName,
-        resource: &'a Resource,
+        resource: &Resource,
         of_one_unit: bool,
-    ) -> Option<Option<&'a str>> {
-        match resource.unit.as_deref() {
-            Some(unit) if self.is_surely_at(place, unit, of_one_unit)? => Some(None),
-            unit => Some(unit),
+    ) -> Option<bool> {
+        match &resource.unit {
+            Some(unit) => self.is_surely_at(place, unit, of_one_unit),
+            None => Some(true),
         }
     }
 
@@ -138,7 +138,7 @@ impl Shares {
     /// What of all that was told is not known to be of another place.
     pub(crate) fn perhaps_of<'a>(&self, place: &PlaceName, told: &'a Told) -> Vec<&'a Resource> {
         let is_of_one_unit = told.is_of_one_unit();
-        let seen = |one: &&Resource| self.unit_at(place, one, is_of_one_unit).is_some();
+        let seen = |one: &&Resource| self.is_at(place, one, is_of_one_unit).is_some();
         told.resources.iter().filter(seen).collect()
     }
 }

@@ -102,9 +102,8 @@ impl Store {
             let annotations = annotations.filter_map(|Changed { seat, entry, .. }| {
                 form::annotation(&record.owner, &id, *seat, entry)
             });
-            let annotations: Vec<Annotation> = annotations.collect();
             requests += 1;
-            let done = self.insights.post_annotations(commit, &id, &annotations);
+            let done = self.insights.post_annotations(commit, &id, annotations);
             done.await?;
             self.known(&id, |known| known.note(some, |changed| Some(changed.mark)));
         }

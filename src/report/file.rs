@@ -106,7 +106,7 @@ fn write_document(conclusion: &Conclusion, remains: &Remains<'_>, path: &Path) -
         lock_id: conclusion.locks.ids(),
         heard: remains.heard != Heard::Nothing,
         plan: remains.heard == Heard::Plan,
-        state_read: remains.state_was_read,
+        state_read: remains.known.is_some(),
         resources: remains,
         dropped: remains.told.dropped,
         next_steps: &remains.next_steps,

@@ -149,9 +149,9 @@ fn early_entries(
         return early;
     }
     let is_here =
-        |left: &Left<'_>| shares.unit_at(place, left.resource, is_of_one_unit) == Some(None);
+        |left: &Left<'_>| shares.is_at(place, left.resource, is_of_one_unit) == Some(true);
     let here = remains.left().filter(is_here);
-    let here = here.map(|left| ((&*left.resource.address, left.resource.news()), left));
+    let here = here.map(|left| ((&*left.resource.address, left.news()), left));
     let here: HashMap<_, _> = here.collect();
     for Entry {
         resource,
@@ -159,11 +159,11 @@ fn early_entries(
         ..
     } in &mut early
     {
-        let left = here.get(&(&*resource.address, resource.news()));
-        *known = left.and_then(|left| is_stored(*left, remains));
         if !remains.state_is_kept {
             resource.stage = resource.doubted_stage();
         }
+        let left = here.get(&(&*resource.address, resource.news()));
+        *known = left.and_then(|left| is_stored(*left, remains));
     }
     early
 }

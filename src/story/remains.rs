@@ -4,7 +4,7 @@ use std::fmt;
 use std::iter;
 
 use super::way_back::Imports;
-use crate::tools::progress::{Action, Fate, Resource, Told};
+use crate::tools::progress::{Action, Fate, News, Resource, Told};
 use crate::tools::recovering::Made;
 
 /// How many resources a line names.
@@ -17,12 +17,11 @@ pub(crate) struct Remains<'a> {
     pub(crate) is_plain: bool,
     /// Whether the tool has stored its state at its end, so that it has what there is of what failed.
     pub(crate) state_is_kept: bool,
-    /// Whether the state was read after the end.
-    pub(crate) state_was_read: bool,
     /// All that was told, as it was.
     pub(crate) told: Told,
-    /// Of each of its resources, whether the state has it; nothing where the state was not read.
-    pub(crate) known: Vec<Option<bool>>,
+    /// Of each of its resources, whether the state has it; nothing where the state was not read after the
+    /// end.
+    pub(crate) known: Option<Vec<Option<bool>>>,
     /// Whether what was not begun was to be begun, by a deploy that is heard.
     pub(crate) is_applied: bool,
     /// What a person has to do, or can.
@@ -74,7 +73,13 @@ pub(crate) enum Kind {
     NotBegun,
 }
 
-impl Left<'_> {
+impl<'a> Left<'a> {
+    /// All that is known of it, whatever it is called.
+    pub(super) fn news(&self) -> News<'a> {
+        let (action, _, id, old_id, begun) = self.resource.news();
+        (action, self.stage, id, old_id, begun)
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         match (self.stage, self.is_stored) {
             (Fate::Complete, Some(true)) => Kind::Complete,
@@ -163,9 +168,8 @@ impl Remains<'_> {
             heard: Heard::NoPlan,
             is_plain: true,
             state_is_kept: true,
-            state_was_read: false,
             told: Told::default(),
-            known: Vec::new(),
+            known: None,
             is_applied: false,
             next_steps: Vec::new(),
             imports: None,
@@ -174,7 +178,8 @@ impl Remains<'_> {
 
     /// All that leaves something, also what was not even to be begun.
     pub(crate) fn all(&self) -> impl Iterator<Item = Left<'_>> + Clone {
-        let known = self.known.iter().copied().chain(iter::repeat(None));
+        let known = self.known.iter().flatten().copied();
+        let known = known.chain(iter::repeat(None));
         let all = self.told.resources.iter().zip(known);
         let all = all.filter(|(resource, _)| resource.leaves_something());
         all.map(|(resource, is_stored)| Left {
@@ -202,7 +207,12 @@ impl Remains<'_> {
     /// nobody has looked.
     pub(crate) fn imports(&self) -> Option<impl Iterator<Item = String>> {
         let imports = self.imports.as_ref()?;
-        Some(imports.texts(self))
+        Some(imports.texts(self.lacking()))
+    }
+
+    /// What the deploy has made that its state lacks.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = Made> {
+        self.of(Kind::NotStored).filter_map(|left| left.made())
     }
 
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = Left<'_>> + Clone {

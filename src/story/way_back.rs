@@ -2,7 +2,6 @@
 
 use std::slice;
 
-use super::remains::{Kind, Remains};
 use crate::tools::recovering::{Made, Recovering};
 use crate::tools::telling::Telling;
 use crate::tools::{Host, Recoverer, Teller, Tool};
@@ -48,11 +47,12 @@ impl<'a> WayBack<'a> {
 }
 
 impl<'a> Imports<'a> {
-    /// Finds the ways for what earlier deploys have left here, and for what this one has left at a place.
+    /// Finds the ways for what earlier deploys have left here, and to the place where this one lacks
+    /// something, if anywhere.
     pub(super) async fn find<H: Host>(
         host: &H,
         (here, of_others): (&'a Tool, &'a [Made]),
-        (place, remains): (&'a Tool, &Remains<'_>),
+        place: Option<&'a Tool>,
     ) -> Self {
         let mut imports = Self {
             of_others,
@@ -61,26 +61,21 @@ impl<'a> Imports<'a> {
         if !of_others.is_empty() {
             imports.way_of_others = WayBack::to(host, here).await;
         }
-        if not_stored(remains).next().is_some() {
+        if let Some(place) = place {
             imports.way = WayBack::to(host, place).await;
         }
         imports
     }
 
-    /// What does it for each, one after the other: there may be very many.
-    pub(super) fn texts(&self, remains: &Remains<'_>) -> impl Iterator<Item = String> {
+    /// What does it for each of them, and of what this one lacks, one after the other: there may be very
+    /// many.
+    pub(super) fn texts(&self, lacks: impl Iterator<Item = Made>) -> impl Iterator<Item = String> {
         let of_others = self.way_of_others.iter().flat_map(|way| {
             let of_others = self.of_others.iter();
             of_others.map(|one| way.text(one))
         });
-        let own = self
-            .way
-            .iter()
-            .flat_map(|way| not_stored(remains).map(|one| way.text(&one)));
+        let own = self.way.map(|way| lacks.map(move |one| way.text(&one)));
+        let own = own.into_iter().flatten();
         of_others.chain(own).filter(|text| !text.is_empty())
     }
-}
-
-fn not_stored(remains: &Remains<'_>) -> impl Iterator<Item = Made> {
-    remains.of(Kind::NotStored).filter_map(|left| left.made())
 }

@@ -74,28 +74,27 @@ impl<S: Stage> Story<'_, S> {
         } else {
             self.known(places, &remains.told).await
         };
-        remains.state_was_read = stored.is_some();
-        let each = remains
-            .told
-            .resources
-            .iter()
-            .zip(stored.into_iter().flatten());
-        let known = each.map(|(resource, known)| {
-            known.filter(|_| remains.counts(resource) && is_here(resource))
+        let resources = remains.told.resources.iter();
+        remains.known = stored.map(|stored| {
+            let known = resources.zip(stored).map(|(resource, known)| {
+                known.filter(|_| remains.counts(resource) && is_here(resource))
+            });
+            known.collect()
         });
-        remains.known = known.collect();
         let is_seen_stored = || {
             let mut left = remains.left();
-            remains.state_was_read && left.all(|left| left.is_stored != Some(false))
+            remains.known.is_some() && left.all(|left| left.is_stored != Some(false))
         };
         remains.is_plain = is_told_stored || is_plain && (!is_begun || is_seen_stored());
         let place = places.first().copied().unwrap_or(self.tool);
         remains.next_steps = next_steps(remains.left(), place);
         let of_others = (self.tool, went.lacking.as_slice());
-        let imports = Imports::find(self.stage, of_others, (place, &remains)).await;
+        let lacks_some = remains.lacking().next().is_some();
+        let place = lacks_some.then_some(place);
+        let imports = Imports::find(self.stage, of_others, place).await;
         // Whoever has changed nothing has looked at nothing, and what an earlier deploy has written may be
         // all that tells of it.
-        let is_known = used.may_have_changed() || imports.texts(&remains).next().is_some();
+        let is_known = used.may_have_changed() || imports.texts(remains.lacking()).next().is_some();
         remains.imports = is_known.then_some(imports);
         remains
     }
@@ -107,9 +106,9 @@ impl<S: Stage> Story<'_, S> {
     ) -> Remains<'a> {
         let mut remains = Remains::of_nothing();
         if let Some(lacking) = lacking {
-            remains.state_was_read = true;
-            let (lacking, nothing) = ((self.tool, lacking), (self.tool, &remains));
-            remains.imports = Some(Imports::find(self.stage, lacking, nothing).await);
+            remains.known = Some(Vec::new());
+            let lacking = (self.tool, lacking);
+            remains.imports = Some(Imports::find(self.stage, lacking, None).await);
         }
         remains
     }

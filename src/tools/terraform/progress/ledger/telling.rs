@@ -172,10 +172,10 @@ fn resource(((unit, address), mut entry): (Key, Entry)) -> Resource {
     let destroyed = id_of(Action::Destroy);
     let made = [Action::Create, Action::Update, Action::Import].map(id_of);
     // Of two that were made, the first is destroyed.
-    let is_lost = |id: &Box<str>| stage == Fate::InDoubt && destroyed.as_ref() == Some(id);
+    let is_lost = |id: &str| stage == Fate::InDoubt && destroyed.as_deref() == Some(id);
     let id = made.into_iter().flatten().next().filter(|id| !is_lost(id));
     // What is made in the place of something may have its id.
-    let is_kept = |old: &Box<str>| entry.is_made_last() && id.as_ref() == Some(old);
+    let is_kept = |old: &str| entry.is_made_last() && id.as_deref() == Some(old);
     Resource {
         unit,
         address,
