@@ -164,13 +164,13 @@ async fn run(
                 journal,
                 report: &report,
             };
-            story.run().await
+            Box::pin(story.run()).await
         }
         Task::Release(places, release) => {
             release::run(supervisor, inquiry, journal, places, release).await
         }
         Task::Resolve(place, addresses) => {
-            resolve::run(supervisor, inquiry, journal, place, addresses).await
+            Box::pin(resolve::run(supervisor, inquiry, journal, place, addresses)).await
         }
         Task::Status { places, json } => {
             let (looked, conclusion) = status::run(supervisor, inquiry, journal, places).await;
