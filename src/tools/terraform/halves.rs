@@ -14,12 +14,14 @@ const OF_APPLY: [&str; 4] = [
     "state-out",
     "suppress-forget-errors",
 ];
-/// Those that decide nothing, and mean the same to `plan` and to the apply of a plan.
-const OF_BOTH: [&str; 9] = [
+/// Those that decide nothing, and mean the same to `plan` and to the apply of a plan. Of a file that both
+/// write, the apply, which comes last, is what is left.
+const OF_BOTH: [&str; 10] = [
     "compact-warnings",
     "deprecation",
     "input",
     "json",
+    "json-into",
     "lock",
     "lock-timeout",
     "no-color",
@@ -95,6 +97,11 @@ mod tests {
                 "-auto-approve -lock=false -backup x -json",
                 "'-lock=false' '-json'",
                 "'-auto-approve' '-lock=false' '-backup' 'x' '-json'",
+            ),
+            (
+                "-json-into=apply.json",
+                "'-json-into=apply.json'",
+                "'-json-into=apply.json'",
             ),
         ] {
             let halves =
