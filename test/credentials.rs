@@ -169,8 +169,10 @@ fn azure_and_google_find_the_token_where_their_sdks_look() {
         .env("SOFTSTOP_AZURE_APP_ID", "application")
         .env("SOFTSTOP_AZURE_TENANT_ID", "tenant")
         .env("SOFTSTOP_GOOGLE_OIDC_CONFIG_FILE", "google.json")
+        .env("ARM_CLIENT_ID", "another")
+        .env("ARM_CLIENT_SECRET", "of another")
         .script(
-            "echo $ARM_USE_OIDC $ARM_CLIENT_ID $ARM_TENANT_ID
+            "echo $ARM_USE_OIDC $ARM_CLIENT_ID $ARM_TENANT_ID ${ARM_CLIENT_SECRET-no secret}
              cmp $ARM_OIDC_TOKEN_FILE_PATH $(dirname $GOOGLE_APPLICATION_CREDENTIALS)/token
              grep --only-matching sts.example $GOOGLE_APPLICATION_CREDENTIALS
              grep --quiet \"\\\"file\\\":\\\"$ARM_OIDC_TOKEN_FILE_PATH\" $GOOGLE_APPLICATION_CREDENTIALS",
@@ -178,7 +180,7 @@ fn azure_and_google_find_the_token_where_their_sdks_look() {
         .finish();
     finished.expect_code(0);
     assert_eq!(
-        finished.stdout, "true application tenant\nsts.example\n",
+        finished.stdout, "true application tenant no secret\nsts.example\n",
         "{finished}"
     );
     expect_no_trace(&project, &finished);

@@ -3,6 +3,18 @@
 
 use super::exchange::{Exchange, Place, Variables};
 
+/// A certificate and a secret go before a token, and an identity or a token that is named twice is refused
+/// where the two differ.
+const BEFORE: [&str; 7] = [
+    "ARM_CLIENT_CERTIFICATE",
+    "ARM_CLIENT_CERTIFICATE_PASSWORD",
+    "ARM_CLIENT_CERTIFICATE_PATH",
+    "ARM_CLIENT_ID_FILE_PATH",
+    "ARM_CLIENT_SECRET",
+    "ARM_CLIENT_SECRET_FILE_PATH",
+    "ARM_OIDC_TOKEN",
+];
+
 pub(super) fn variables(wanted: &Exchange, place: &Place) -> Option<Variables> {
     let (application, tenant) = (
         wanted.azure_application.clone()?,
@@ -18,7 +30,7 @@ pub(super) fn variables(wanted: &Exchange, place: &Place) -> Option<Variables> {
                 place.token.display().to_string(),
             ),
         ],
-        removed: Vec::new(),
+        removed: BEFORE.to_vec(),
     })
 }
 
@@ -29,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn azure_is_told_who_asks_and_where_the_token_is() {
+    fn azure_is_told_who_asks_and_where_the_token_is_and_nothing_that_goes_before_it() {
         let wanted = Exchange {
             azure_application: Some("application".to_owned()),
             azure_tenant: Some("tenant".to_owned()),
@@ -48,6 +60,15 @@ mod tests {
         ];
         let set = set.map(|(name, value)| (name, value.to_owned()));
         assert_eq!(found.set, set);
+        let another = [
+            "ARM_CLIENT_SECRET",
+            "ARM_CLIENT_CERTIFICATE_PATH",
+            "ARM_CLIENT_ID_FILE_PATH",
+            "ARM_OIDC_TOKEN",
+        ];
+        for name in another {
+            assert!(found.removed.contains(&name), "{name}");
+        }
         assert_eq!(variables(&Exchange::default(), &place), None);
     }
 }
