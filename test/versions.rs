@@ -4,6 +4,7 @@ mod mirror;
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::support::project::thing;
-use crate::support::{Kind, Program, Project, Softstop, Step};
+use crate::support::{Kind, Program, Project, Softstop, Step, until};
 use mirror::{Key, Mirror, VERSION};
 
 /// What starts softstop where this keyring is the one of the image.
@@ -89,6 +90,37 @@ fn the_version_that_is_chosen_is_fetched_once_and_runs_in_every_mode() {
         fs::remove_file(project.scratch().join("notes")).unwrap();
     }
     assert_eq!(mirror.requests(), 3);
+}
+
+#[test]
+fn a_second_first_run_leaves_the_program_of_the_first_where_it_is() {
+    let project = Project::new(Kind::Local, "");
+    let (key, mirror) = (Key::new(&project, "key"), Mirror::start());
+    mirror.publish(&project, Program::Terraform, &key);
+    mirror.hold();
+    let keyring = key.keyring();
+    let runs = [(), ()].map(|()| {
+        deploy(&project, Some(&keyring), mirror.address)
+            .script("echo ran")
+            .start()
+    });
+    mirror.wait_until_held(2);
+    mirror.answer_one();
+    until("one of them has run", || {
+        runs.iter().any(|run| run.has_printed("ran"))
+    });
+    let program = project
+        .scratch()
+        .join("home/.cache/softstop/terraform-9.8.7/terraform");
+    let number = || fs::metadata(&program).unwrap().ino();
+    let of_the_first = number();
+    mirror.answer_one();
+    for run in runs {
+        run.finish().expect_code(0);
+    }
+    assert_eq!(number(), of_the_first);
+    let kept = fs::read_dir(project.scratch().join("home/.cache/softstop"));
+    assert_eq!(kept.unwrap().count(), 1);
 }
 
 #[test]

@@ -9,11 +9,11 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use tiny_http::{Response, Server};
+use tiny_http::{Request, Response, Server};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::support::{Program, Project, prepared};
+use crate::support::{Program, Project, prepared, until};
 
 /// A version that nobody has published.
 pub(super) const VERSION: &str = "9.8.7";
@@ -81,6 +81,8 @@ pub(super) struct Mirror {
     pub(super) address: SocketAddr,
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    /// Those of which the answer is held back, where any is.
+    held: Arc<Mutex<Option<Vec<Request>>>>,
 }
 
 impl Mirror {
@@ -90,19 +92,37 @@ impl Mirror {
             address: server.server_addr().to_ip().unwrap(),
             files: Arc::default(),
             asked: Arc::default(),
+            held: Arc::default(),
         };
         let (files, asked) = (Arc::clone(&mirror.files), Arc::clone(&mirror.asked));
+        let held = Arc::clone(&mirror.held);
         thread::spawn(move || {
             for request in server.incoming_requests() {
                 asked.lock().unwrap().push(request.url().to_owned());
-                let file = files.lock().unwrap().get(request.url()).cloned();
-                let status = if file.is_some() { 200 } else { 404 };
-                let answer = Response::from_data(file.unwrap_or_default());
-                // Whoever asked may be gone.
-                let _ = request.respond(answer.with_status_code(status));
+                match &mut *held.lock().unwrap() {
+                    Some(held) if request.url().contains(".zip") => held.push(request),
+                    _ => answer(request, &files),
+                }
             }
         });
         mirror
+    }
+
+    /// Holds the answers back to all who ask for an archive from now on.
+    pub(super) fn hold(&self) {
+        *self.held.lock().unwrap() = Some(Vec::new());
+    }
+
+    pub(super) fn wait_until_held(&self, count: usize) {
+        until("enough of them have asked for the archive", || {
+            self.held.lock().unwrap().as_ref().unwrap().len() == count
+        });
+    }
+
+    /// Gives one of them its answer.
+    pub(super) fn answer_one(&self) {
+        let request = self.held.lock().unwrap().as_mut().unwrap().pop().unwrap();
+        answer(request, &self.files);
     }
 
     /// Holds a version of a program that notes how it is called, and then does what the real one does.
@@ -152,6 +172,14 @@ impl Mirror {
     pub(super) fn requests(&self) -> usize {
         self.asked.lock().unwrap().len()
     }
+}
+
+fn answer(request: Request, files: &Mutex<BTreeMap<String, Vec<u8>>>) {
+    let file = files.lock().unwrap().get(request.url()).cloned();
+    let status = if file.is_some() { 200 } else { 404 };
+    let answer = Response::from_data(file.unwrap_or_default());
+    // Whoever asked may be gone.
+    let _ = request.respond(answer.with_status_code(status));
 }
 
 fn architecture() -> &'static str {

@@ -123,11 +123,24 @@ impl Chosen {
         Publisher::of(name)
             .fetch(host, &self.version, self.mirror.as_deref(), arriving.path())
             .await?;
-        match fs::remove_dir_all(directory) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        Ok(fs::rename(arriving.keep(), directory)?)
+        Ok(arrive(arriving.path(), directory, name)?)
+    }
+}
+
+/// Moves what was fetched to its place. What another run has put there meanwhile stays: a deploy may be
+/// running it.
+fn arrive(arriving: &Path, directory: &Path, name: &str) -> io::Result<()> {
+    let is_there = || is_ours(&directory.join(name));
+    if fs::rename(arriving, directory).is_ok() || is_there() {
+        return Ok(());
+    }
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match fs::rename(arriving, directory) {
+        Err(_) if is_there() => Ok(()),
+        moved => moved,
     }
 }
 
@@ -152,4 +165,36 @@ fn is_ours(program: &Path) -> bool {
         found.is_ok_and(|found| found.uid() == geteuid().as_raw() && found.mode() & 0o022 == 0)
     };
     program.is_file() && program.parent().is_some_and(is_ours) && is_ours(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_another_run_has_put_there_meanwhile_stays_and_nothing_else_does() {
+        let scratch = tempfile::tempdir().unwrap();
+        let place = scratch.path().join("terraform-1.9.8");
+        let found_after = |text: &str| {
+            let arriving = scratch.path().join(text);
+            fs::create_dir(&arriving).unwrap();
+            let program = arriving.join("terraform");
+            fs::write(&program, text).unwrap();
+            for path in [arriving.as_path(), &program] {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+            }
+            arrive(&arriving, &place, "terraform").unwrap();
+            fs::read_to_string(place.join("terraform")).unwrap()
+        };
+        assert_eq!(found_after("first"), "first");
+        assert_eq!(found_after("second"), "first");
+        fs::remove_file(place.join("terraform")).unwrap();
+        fs::write(place.join("LICENSE.txt"), "").unwrap();
+        assert_eq!(found_after("third"), "third");
+        let open_to_all = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(place.join("terraform"), open_to_all).unwrap();
+        assert_eq!(found_after("fourth"), "fourth");
+    }
 }
