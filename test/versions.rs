@@ -2,9 +2,11 @@
 
 mod mirror;
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::support::project::thing;
-use crate::support::{Kind, Program, Project, Softstop, Step, until};
+use crate::support::{Kind, Program, Project, Softstop, Step, prepared, until};
 use mirror::{Key, Mirror, VERSION};
 
 /// What starts softstop where this keyring is the one of the image.
@@ -42,6 +44,13 @@ fn by_version(softstop: Softstop, project: &Project, mirror: SocketAddr) -> Soft
         .env("TERRAFORM_MIRROR", format!("http://{mirror}/"))
         .env("HOME", project.scratch().join("home"))
         .env("XDG_CACHE_HOME", "")
+}
+
+/// PATH, with this directory before all else.
+fn path_with(directory: &Path) -> OsString {
+    let path = env::var_os("PATH").unwrap();
+    let places = [directory.to_owned()].into_iter();
+    env::join_paths(places.chain(env::split_paths(&path))).unwrap()
 }
 
 /// The first line of a run with this program on S3.
@@ -121,6 +130,54 @@ fn a_second_first_run_leaves_the_program_of_the_first_where_it_is() {
     assert_eq!(number(), of_the_first);
     let kept = fs::read_dir(project.scratch().join("home/.cache/softstop"));
     assert_eq!(kept.unwrap().count(), 1);
+}
+
+/// The version manager under test is a link, or a program that is called like the one that it stands for
+/// and heeds the file that pins a version. In both cases its default is the version that is chosen.
+#[test]
+fn a_version_manager_whose_default_is_that_version_is_not_what_runs() {
+    for is_link in [true, false] {
+        let project = Project::new(Kind::Local, "");
+        let (key, mirror) = (Key::new(&project, "key"), Mirror::start());
+        mirror.publish(&project, Program::Terraform, &key);
+        let scratch = project.scratch();
+        for name in ["default", "shims", "home"] {
+            fs::create_dir(scratch.join(name)).unwrap();
+        }
+        project.script(
+            "default/terraform",
+            &format!("echo '{{\"terraform_version\": \"{VERSION}\"}}'"),
+        );
+        let (mise, shim) = (
+            prepared("SOFTSTOP_TEST_MISE"),
+            scratch.join("shims/terraform"),
+        );
+        if is_link {
+            symlink(mise, shim).unwrap();
+        } else {
+            fs::copy(mise, shim).unwrap();
+        }
+        let defaults = scratch.join("home/mise.toml");
+        let default = scratch.join("default");
+        let text = format!("[tools]\nterraform = \"path:{}\"\n", default.display());
+        fs::write(&defaults, text).unwrap();
+        let finished = deploy(&project, Some(&key.keyring()), mirror.address)
+            .env("PATH", path_with(&scratch.join("shims")))
+            .env("MISE_GLOBAL_CONFIG_FILE", defaults)
+            .env("MISE_OFFLINE", "1")
+            .env("MISE_TRUSTED_CONFIG_PATHS", scratch)
+            .env("MISE_IDIOMATIC_VERSION_FILE_ENABLE_TOOLS", "terraform")
+            .script("terraform version -json")
+            .finish();
+        finished
+            .expect_code(0)
+            .expect_said("INFO: Fetching terraform 9.8.7");
+        assert!(finished.stdout.contains(VERSION), "{finished}");
+        assert!(
+            calls(&project).contains(&"terraform version".to_owned()),
+            "{finished}"
+        );
+    }
 }
 
 #[test]

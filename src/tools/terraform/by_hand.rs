@@ -2,8 +2,7 @@
 //! them: it is read from where it stands, or asked for.
 
 use std::env;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
@@ -13,7 +12,7 @@ use super::backend::{Backend, DEFAULT_BACKEND};
 use super::place::{Terraform, name_of};
 use super::place_name::original;
 use super::plain::{is_plain, is_plain_path, name_of_setting};
-use super::program::find;
+use super::program::{find, is_version_manager};
 use super::resolved::Origin;
 use super::schema::Schema;
 use super::settings::is_same;
@@ -95,15 +94,6 @@ pub(super) fn program(place: &Terraform) -> String {
         Some(found) if is_version_manager(&real(&found)) => quoted(&own_name),
         _ => quoted(&place.binary.to_string_lossy()),
     }
-}
-
-/// Whether what is called like a program is another one: a script, or one with a name of its own.
-fn is_version_manager(program: &Path) -> bool {
-    let name = program.file_name().unwrap_or_default().to_string_lossy();
-    let is_tool = name.starts_with("terraform") || name.starts_with("tofu");
-    let mut begin = [0; 2];
-    let read = File::open(program).and_then(|mut file| file.read_exact(&mut begin));
-    !is_tool || read.is_ok() && begin == *b"#!"
 }
 
 /// The workspace with which `init` runs, which fails where it is not there: the default one always is, and

@@ -11,12 +11,16 @@ use semver::Version;
 use tempfile::TempDir;
 use tracing::info;
 
-use super::program::{Program, find};
+use super::program::{Program, find, is_version_manager};
 use super::published::{Publisher, Unavailable};
+use super::sign::VERSION_FILES;
 use super::version::version_of;
 use crate::environment::Environment;
 use crate::private;
 use crate::tools::host::Host;
+
+/// What no program is, in a file that tells a version manager which one is wished for.
+const NOBODYS: &str = "0.0.0\n";
 
 /// What is chosen, for as long as this lives.
 pub(crate) struct Chosen {
@@ -96,10 +100,19 @@ impl Chosen {
         Ok(program)
     }
 
+    /// Whether a program is of this version wherever it runs. A version manager goes by the directory, and
+    /// what it is here by default it may not be there. One that does not look like a version manager is
+    /// asked where a file wishes for a version that nobody has.
     async fn is_of_this_version(&self, host: &impl Host, program: &Path) -> bool {
-        // A version manager goes by the directory: here nothing chooses but what is installed.
-        let directory = self.directory.path();
-        let version = version_of(host, program, &Environment::own(), directory).await;
+        let real = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+        let Ok(directory) = private::directory() else {
+            return false;
+        };
+        let wish = |file: &str| fs::write(directory.path().join(file), NOBODYS).is_ok();
+        if is_version_manager(&real) || !VERSION_FILES.iter().all(|(file, _)| wish(file)) {
+            return false;
+        }
+        let version = version_of(host, program, &Environment::own(), directory.path()).await;
         version.is_ok_and(|version| version == self.version.to_string())
     }
 

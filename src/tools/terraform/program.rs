@@ -5,7 +5,8 @@
 
 use std::env;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -167,6 +168,15 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?)
         .filter_map(|place| path::absolute(place.join(program)).ok())
         .find(runnable)
+}
+
+/// Whether what is called like a program is another one: a script, or one with a name of its own.
+pub(super) fn is_version_manager(program: &Path) -> bool {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let is_tool = name.starts_with("terraform") || name.starts_with("tofu");
+    let mut begin = [0; 2];
+    let read = File::open(program).and_then(|mut file| file.read_exact(&mut begin));
+    !is_tool || read.is_ok() && begin == *b"#!"
 }
 
 #[cfg(test)]

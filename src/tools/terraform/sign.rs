@@ -10,7 +10,7 @@ pub(super) const TERRAFORM: &str = "terraform";
 pub(super) const OPENTOFU: &str = "tofu";
 
 /// The files by which a version manager is told what to run, in the order in which they count.
-const VERSION_FILES: [(&str, &str); 2] = [
+pub(super) const VERSION_FILES: [(&str, &str); 2] = [
     (".opentofu-version", OPENTOFU),
     (".terraform-version", TERRAFORM),
 ];
