@@ -311,6 +311,42 @@ fn a_terraform_from_a_place_that_nobody_knows_is_seen_within_a_second() {
 }
 
 #[test]
+fn a_terraform_that_is_replaced_or_removed_while_or_after_it_runs_is_the_one_by_which_is_looked() {
+    let replaced: fn(&Project) = |project| {
+        let another = project.script("another", "exit 1");
+        fs::rename(another, project.scratch().join("own/terraform")).unwrap();
+    };
+    let removed: fn(&Project) =
+        |project| fs::remove_file(project.scratch().join("own/terraform")).unwrap();
+    let removed_after: fn(&Project) = |_| {};
+    for change in [replaced, removed, removed_after] {
+        let project = Project::slow(Kind::HttpStrict);
+        let own = project.scratch().join("own");
+        fs::create_dir(&own).unwrap();
+        let terraform = crate::support::prepared("SOFTSTOP_TEST_TERRAFORM");
+        fs::copy(terraform, own.join("terraform")).unwrap();
+        let own = own.display();
+        let script = format!(
+            "trap 'rm -rf {own}' EXIT; {own}/terraform init; {own}/terraform apply -auto-approve"
+        );
+        let run = Softstop::deploy(&project)
+            .script(&script)
+            .env("AFTER_SCRIPT", TOLD)
+            .env("SOFTSTOP_DEBUG", "true")
+            .start();
+        let gate = project.gate("a.gate");
+        gate.wait_until_reached();
+        let id = project.store.lock_id().expect("the deploy uses this lock");
+        change(&project);
+        let finished = run.kill_terraform_at(&gate);
+        assert_eq!(project.store.lock(), None, "{finished}");
+        let told = format!("lock=released id={id}\n");
+        assert!(finished.stdout.contains(&told), "{finished}");
+        assert!(!finished.stderr.contains("(deleted)"), "{finished}");
+    }
+}
+
+#[test]
 fn what_takes_no_lock_is_not_refused_and_makes_a_place_only_where_it_opens_a_state() {
     let project = Project::new(Kind::HttpStrict, &thing("a", ""));
     project.be_locked_by("root@macbook");

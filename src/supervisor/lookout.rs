@@ -22,6 +22,7 @@ use tracing::warn;
 
 use super::clock::Clock;
 use super::grounds::{Found, Grounds, walk};
+use super::held::{self, Held, Holdings};
 use super::kernel::{Awaited, awaited};
 use super::process::{self, Identity, Process, Programs, is_hidden};
 use super::tree::descendants;
@@ -54,6 +55,8 @@ pub(crate) enum Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SeenTool {
     pub(crate) program: PathBuf,
+    /// The same, wherever its file goes.
+    pub(crate) held: Option<Held>,
     /// The words with which it was started, its own name first.
     pub(crate) arguments: Vec<String>,
     pub(crate) directory: PathBuf,
@@ -69,6 +72,7 @@ pub(crate) struct Lookout {
     watched: HashMap<WatchDescriptor, Watched>,
     directories: usize,
     noticed: HashSet<(Identity, PathBuf, Vec<String>)>,
+    held: Holdings,
     /// What had no environment yet, or has none.
     bare: HashSet<Identity>,
     /// What could not be looked at once.
@@ -107,6 +111,7 @@ impl Lookout {
             watched: HashMap::new(),
             directories: 0,
             noticed: HashSet::new(),
+            held: Holdings::default(),
             bare: HashSet::new(),
             hidden: HashSet::new(),
         }
@@ -186,7 +191,7 @@ impl Lookout {
     /// What a process does, where it is a tool that was not noticed before.
     fn see(&mut self, process: &Process) -> Option<Seen> {
         let pid = process.identity.pid;
-        let program = match fs::read_link(format!("/proc/{pid}/exe")) {
+        let program = match held::path(pid) {
             Ok(program) => program,
             // What has just ended has nothing to tell; what is hidden from us may be a tool.
             Err(error) if !is_hidden(&error) => return None,
@@ -217,6 +222,7 @@ impl Lookout {
         self.noticed.insert(key);
         self.watch_program(&program);
         Some(Seen::Tool(SeenTool {
+            held: self.held.hold(pid),
             program,
             arguments,
             directory,

@@ -94,6 +94,7 @@ impl fmt::Debug for FakeTool {
 pub(crate) fn seen(purpose: &str, place: &str) -> Seen {
     Seen::Tool(SeenTool {
         program: "/bin/fake".into(),
+        held: None,
         arguments: ["fake", purpose, place].map(str::to_owned).to_vec(),
         directory: PathBuf::from("/"),
         environment: Environment::default(),

@@ -92,6 +92,8 @@ pub(super) fn program(place: &Terraform) -> String {
     }
     match find(&own_name) {
         Some(found) if is_version_manager(&real(&found)) => quoted(&own_name),
+        // A deploy may have removed it since.
+        _ if !binary.exists() => quoted(&own_name),
         _ => quoted(&place.binary.to_string_lossy()),
     }
 }

@@ -21,7 +21,9 @@ fn place_of(kind: &str, block: &str, variables: &[(&str, &str)]) -> (TempDir, Te
         environment.push_str(&format!("{name}={value}\0"));
     }
     let place = Terraform {
+        // It is gone, so it goes by its name.
         binary: PathBuf::from("/nowhere/tofu"),
+        held: None,
         is_opentofu: true,
         obstacle: None,
         directory,
@@ -53,11 +55,11 @@ fn initialising(place: &Terraform) -> String {
     let command = in_place(place, "import a.b 1");
     let entered = format!("(cd {} && ", place.directory.display());
     let inner = command.strip_prefix(&entered).expect("it is no comment");
-    let done = " && TF_WORKSPACE=stage /nowhere/tofu import a.b 1)";
+    let done = " && TF_WORKSPACE=stage tofu import a.b 1)";
     inner.strip_suffix(done).unwrap().to_owned()
 }
 
-const INIT: &str = "TF_WORKSPACE=default /nowhere/tofu init -input=false -reconfigure";
+const INIT: &str = "TF_WORKSPACE=default tofu init -input=false -reconfigure";
 
 #[test]
 fn what_a_variable_of_the_backend_says_of_the_place_is_said_to_init_too() {
@@ -168,7 +170,7 @@ fn where_the_block_holds_variables_all_is_said_that_names_the_place() {
         in_place(&place, "import a.b 1"),
         format!(
             "# where `init` in {} is given what its backend block leaves to variables: \
-             TF_WORKSPACE=stage /nowhere/tofu import a.b 1",
+             TF_WORKSPACE=stage tofu import a.b 1",
             place.directory.display()
         )
     );
@@ -200,7 +202,7 @@ fn a_copy_that_terragrunt_has_made_is_none_that_a_person_could_enter() {
     place.directory = Path::new("/clone/eu/b/.terragrunt-cache/one/two/module").to_owned();
     assert_eq!(
         in_place(&place, "import a.b 1"),
-        "# in the copy of /clone/eu/b that `terragrunt init` makes: TF_WORKSPACE=stage /nowhere/tofu \
+        "# in the copy of /clone/eu/b that `terragrunt init` makes: TF_WORKSPACE=stage tofu \
          import a.b 1"
     );
 }
@@ -231,8 +233,5 @@ fn where_a_lock_is_removed_is_said_by_variables_too() {
 fn a_backend_with_one_workspace_alone_is_initialised_for_it() {
     let (_scratch, place) = place_of("remote", "organization = \"acme\"", &[]);
     let said = initialising(&place);
-    assert!(
-        said.starts_with("TF_WORKSPACE=stage /nowhere/tofu init "),
-        "{said}"
-    );
+    assert!(said.starts_with("TF_WORKSPACE=stage tofu init "), "{said}");
 }

@@ -122,6 +122,7 @@ mod tests {
             arguments: words.map(str::to_owned).collect(),
             directory: "/".into(),
             environment: Environment::from(variables),
+            held: None,
             is_heard: true,
         })
     }

@@ -218,6 +218,7 @@ fn read(call: &[&str]) -> Call {
         arguments: call.iter().map(|word| (*word).to_owned()).collect(),
         directory: PathBuf::new(),
         environment: Environment::own(),
+        held: None,
         is_heard: true,
     })
 }
@@ -297,6 +298,7 @@ mod tests {
         let place = |workspace: Option<&str>| Terraform {
             binary: PathBuf::from("terraform"),
             is_opentofu: false,
+            held: None,
             obstacle: None,
             directory: PathBuf::from("/nowhere"),
             backend_config: Vec::new(),

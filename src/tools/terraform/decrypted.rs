@@ -13,7 +13,6 @@ use tempfile::TempDir;
 
 use super::arguments::joined;
 use super::by_hand::program;
-use super::helper::helper_command;
 use super::place::Terraform;
 use super::shadow::Shadow;
 use super::state_file::shown_text;
@@ -57,7 +56,7 @@ pub(super) async fn decrypt(
         .write(&place.directory, &shadow.directory)
         .and_then(|()| fs::write(shadow.directory.join(LOCAL_STATE), text))
         .map_err(ToolError::Scratch)?;
-    let mut command = helper_command(&place.binary, &place.environment);
+    let mut command = place.helper_command();
     command
         .args(["state", "pull", "-no-color"])
         .env("TF_CLI_ARGS", joined(&place.values()?))

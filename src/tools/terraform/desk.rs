@@ -9,7 +9,6 @@ use super::backend::DEFAULT_BACKEND;
 use super::by_hand::program;
 use super::evaluated::resolved;
 use super::expired::expired;
-use super::helper::helper_command;
 use super::lock_view::LockView;
 use super::place::Terraform;
 use super::shown_state::tell_each;
@@ -108,7 +107,7 @@ fn is_set_up_here(place: &Terraform) -> bool {
 }
 
 fn in_place(place: &Terraform, arguments: &[&str]) -> Result<Command, ToolError> {
-    let mut command = helper_command(&place.binary, &place.environment);
+    let mut command = place.helper_command();
     // The backend block and the encryption may name variables, which Terraform does not know there.
     if place.is_opentofu {
         command.env("TF_CLI_ARGS", joined(&place.values()?));

@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::arguments::joined;
 use super::backend::Backend;
 use super::backends::ALL;
-use super::helper::helper_command;
 use super::initialise::initialise;
 use super::place::Terraform;
 use super::resolved::Resolved;
@@ -73,7 +72,7 @@ async fn evaluate(
     let shadow = Shadow::of(&place.directory).map_err(ToolError::Scratch)?;
     part.write(&place.directory, &shadow.directory)
         .map_err(ToolError::Scratch)?;
-    let mut command = helper_command(&place.binary, &place.environment);
+    let mut command = place.helper_command();
     // Asking makes nothing; and values do not stand on the command line, which
     // everybody can see.
     let variables = ALL.iter().flat_map(|known| known.without_making);

@@ -18,7 +18,6 @@ use super::document::document;
 use super::encryption::encryption_of;
 use super::essence::Secrets;
 use super::expired::failed;
-use super::helper::helper_command;
 use super::initialise::{INITIALISED, initialise};
 use super::place::Terraform;
 use super::shadow::Shadow;
@@ -275,7 +274,7 @@ impl<'a, H: Host> LockView<'a, H> {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = helper_command(&self.place.binary, &self.place.environment);
+        let mut command = self.place.helper_command();
         for (name, value) in [("GOGC", GARBAGE), ("GOMEMLIMIT", MEMORY)] {
             if self.place.environment.get(name).is_none() {
                 command.env(name, value);

@@ -13,11 +13,13 @@ use super::configuration::Configuration;
 use super::default_command::Setup;
 use super::essence::Secrets;
 use super::files::{expect_no_pipe, text_of};
+use super::helper::helper_command;
 use super::opentofu::is_called_opentofu;
 use super::plan_file;
 use super::program::Program;
 use super::resolved::Resolved;
 use crate::environment::Environment;
+use crate::supervisor::Held;
 use crate::tools::access::{Barred, Want};
 use crate::tools::error::ToolError;
 use crate::tools::wanted::Wanted;
@@ -33,6 +35,8 @@ const VARIABLES: &str = "TF_VAR_";
 pub(crate) struct Terraform {
     /// The program, as it is found.
     pub(crate) binary: PathBuf,
+    /// The same, where it was seen to run, wherever its file goes.
+    pub(super) held: Option<Held>,
     /// Whether that is OpenTofu, whatever it is called.
     pub(super) is_opentofu: bool,
     /// Why it may not be started, if anything stands in the way. A command of the user's own may know
@@ -66,6 +70,7 @@ impl Terraform {
         let mut terraform = Self {
             binary: program.path(),
             is_opentofu: program.is_opentofu(),
+            held: None,
             obstacle: program.obstacle(),
             directory,
             backend_config: wanted.backend_config,
@@ -213,6 +218,20 @@ impl Terraform {
             .unwrap_or(&self.directory)
     }
 
+    /// The program, from where it can be started. Another version than the one that ran may store a state
+    /// that the user's own can no longer read.
+    pub(super) fn program(&self) -> PathBuf {
+        match &self.held {
+            Some(held) => held.path(&self.binary),
+            None => self.binary.clone(),
+        }
+    }
+
+    /// A command of it for questions of our own.
+    pub(super) fn helper_command(&self) -> Command {
+        helper_command(&self.program(), &self.environment)
+    }
+
     /// What nobody may read of what the program says here.
     pub(super) fn secrets(&self) -> Secrets {
         let resolved = self.resolved().map(|resolved| resolved.backend).ok();
@@ -350,6 +369,7 @@ mod tests {
         let mut place = Terraform {
             binary: PathBuf::new(),
             is_opentofu: false,
+            held: None,
             obstacle: None,
             directory: PathBuf::new(),
             backend_config: Vec::new(),

@@ -123,6 +123,7 @@ mod tests {
         is_shared(&Terraform {
             binary: PathBuf::from("terraform"),
             is_opentofu: true,
+            held: None,
             obstacle: None,
             directory,
             backend_config: Vec::new(),

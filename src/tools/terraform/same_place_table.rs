@@ -17,6 +17,7 @@ fn place(kind: &str, settings: &Value, variable: (&str, &str)) -> Terraform {
     Terraform {
         binary: PathBuf::from("terraform"),
         is_opentofu: false,
+        held: None,
         obstacle: None,
         directory: PathBuf::from("/here"),
         backend_config: Vec::new(),
@@ -146,6 +147,7 @@ fn sighted(directory: &Path, call: &str, data_directory: &str) -> Sighting<Terra
         arguments: words.map(str::to_owned).collect(),
         directory: directory.to_owned(),
         environment: Environment::from([("TF_DATA_DIR", data_directory)]),
+        held: None,
         is_heard: true,
     };
     sight(&named, &seen)

@@ -26,6 +26,7 @@ pub(super) fn sight(named: &Terraform, seen: &SeenTool) -> Sighting<Terraform> {
     let directory = without_steps_back(directory);
     let mut terraform = Terraform {
         binary: seen.program.clone(),
+        held: seen.held.clone(),
         is_opentofu: named.is_opentofu_as(&seen.program),
         obstacle: None,
         directory,
@@ -302,6 +303,7 @@ mod tests {
             arguments: words.map(str::to_owned).collect(),
             directory: PathBuf::new(),
             environment: Environment::default(),
+            held: None,
             is_heard: true,
         }
     }

@@ -147,7 +147,7 @@ impl Signing for Terraform {
     async fn version(&self, host: &impl Host) -> Result<String, ToolError> {
         version_of(
             host,
-            &self.binary,
+            &self.program(),
             &self.environment,
             self.existing_directory(),
         )

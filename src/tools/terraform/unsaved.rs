@@ -12,7 +12,6 @@ use super::decrypted::{PlainState, decrypt, encryption_of};
 use super::desk::{Desk, LIMIT_OF_A_CALL, unreadable};
 use super::expired::expired;
 use super::files::text_of;
-use super::helper::helper_command;
 use super::opentofu::is_of_terraform;
 use super::place::Terraform;
 use super::precedence::{serial_to_store, step};
@@ -48,7 +47,7 @@ impl Terraform {
     /// alone is no reason to store a state.
     pub(super) async fn recognised(&self, host: &impl Host) -> Self {
         let is_opentofu = self.is_opentofu || {
-            let mut version = helper_command(&self.binary, &self.environment);
+            let mut version = self.helper_command();
             version.arg("version").current_dir(&self.directory);
             let said = host.run_helper(version, LIMIT_OF_A_CALL).await;
             !said.is_ok_and(|said| is_of_terraform(&said.stdout))
