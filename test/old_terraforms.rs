@@ -46,6 +46,26 @@ pub(super) fn deploy(project: &Project, name: &str) -> Softstop {
         )
 }
 
+/// Their `init` ends in no workspace that is not there yet.
+#[test]
+fn an_old_terraform_makes_a_workspace_and_finds_it_again() {
+    each(&VERSIONS, |(name, _)| {
+        let project = Project::new(Kind::Local, &thing("a", ""));
+        lay_out_plugins(&project.scratch().join("plugins"));
+        let deployed = || {
+            let finished = deploy(&project, name)
+                .env("SOFTSTOP_WORKSPACE", "prod")
+                .finish();
+            finished.expect_code(0);
+            finished.stdout
+        };
+        let (first, second) = (deployed(), deployed());
+        assert!(first.contains("1 added"), "{name}: {first}");
+        assert!(second.contains("0 added"), "{name}: {second}");
+        assert!(project.store.resources().is_empty(), "{name}");
+    });
+}
+
 /// These lose by themselves what they have made when they are interrupted during the first deploy to a
 /// backend, so here it is the second one.
 #[test]

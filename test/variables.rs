@@ -215,6 +215,42 @@ fn a_workspace_that_was_selected_before_is_heeded_also_where_tf_workspace_is_emp
     assert!(!objects.contains(".tflock"), "{objects}");
 }
 
+/// What S3 answers to whoever may use the states of workspaces alone, and asks for that of `default`.
+fn denial(request: &[u8]) -> Option<String> {
+    let request = String::from_utf8_lossy(request);
+    let path = request.split(' ').nth(1)?;
+    (path.contains("/deploy/") && !path.contains("/env")).then(|| {
+        "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
+    })
+}
+
+/// What `init` needs of a state, it reads in the workspace that is meant.
+#[test]
+fn the_default_command_initialises_in_the_workspace_that_is_there() {
+    let project = Project::new(Kind::S3Lockfile, &thing("a", ""));
+    for workspace in ["prod", "stage"] {
+        let deploy = Softstop::deploy(&project).env("SOFTSTOP_WORKSPACE", workspace);
+        deploy.finish().expect_code(0);
+    }
+    project.store.proxy.as_ref().unwrap().object(denial);
+    // A provider that only the state needs.
+    project.write("main.tf", "");
+    fs::remove_dir_all(project.directory.join(".terraform")).unwrap();
+    fs::remove_file(project.directory.join(".terraform.lock.hcl")).unwrap();
+    let deploy = |workspace| {
+        let finished = Softstop::deploy(&project)
+            .env("SOFTSTOP_WORKSPACE", workspace)
+            .finish();
+        finished.expect_code(0);
+        let destroyed = finished.stdout.contains("1 destroyed");
+        assert!(destroyed, "{workspace}: {finished}");
+    };
+    deploy("prod");
+    // One that a cache has brought, and that was torn down since.
+    project.write(".terraform/environment", "gone");
+    deploy("stage");
+}
+
 #[test]
 fn a_data_directory_elsewhere_is_heeded() {
     let project = Project::slow(Kind::S3DynamoDb);
@@ -287,7 +323,7 @@ fn a_workspace_that_bitbucket_has_left_as_the_name_of_a_variable_is_refused_befo
     let finished = Softstop::in_directory(&project.directory, project.scratch())
         .arguments(["--pipe"])
         .env("COMMAND", "touch ran")
-        .env("WORKSPACE", "$STAGE")
+        .env("SOFTSTOP_WORKSPACE", "$STAGE")
         .finish();
     finished
         .expect_code(2)

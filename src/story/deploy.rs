@@ -99,6 +99,8 @@ impl Runs {
 /// What is noticed of a deploy while it runs.
 struct Watch<'a> {
     began: Began,
+    /// Whether the state that is meant was found before.
+    has_found_state: bool,
     used: Used,
     warned: Warned,
     hearing: Hearing,
@@ -134,7 +136,7 @@ impl<S: Stage> Story<'_, S> {
         };
         let reserve = ready.cost.reserve(self.deploy.after_script.is_some());
         self.stage.enter(Phase::Deploy(reserve));
-        let mut watch = self.watch(ready.warned, ready.records);
+        let mut watch = self.watch(ready.warned, ready.records, ready.has_found_state);
         let went = self.carry_out(&ready.weighed, &mut watch).await;
         let went = went.unless_stopped(self.stage.interrupt());
 
@@ -162,7 +164,7 @@ impl<S: Stage> Story<'_, S> {
     }
 
     /// Who watches the deploy. What it is about to change has a record from the beginning.
-    fn watch(&self, warned: Warned, records: Vec<Record>) -> Watch<'_> {
+    fn watch(&self, warned: Warned, records: Vec<Record>, has_found_state: bool) -> Watch<'_> {
         let hearing = Hearing::of(self.tool);
         let keeping = Keeping::of(self.journal, &hearing, records);
         if self.deploy.runs.may_change() {
@@ -174,6 +176,7 @@ impl<S: Stage> Story<'_, S> {
                 file_time: SystemTime::now(),
                 instant: Instant::now(),
             },
+            has_found_state,
             used: Used::default(),
             warned,
             keeping,
@@ -264,9 +267,12 @@ impl<S: Stage> Story<'_, S> {
         directories.into_iter().map(|(_, places)| places).collect()
     }
 
-    fn command(&self) -> Result<Prepared, ToolError> {
+    fn command(&self, has_found_state: bool) -> Result<Prepared, ToolError> {
+        let lock_timeout = self.deploy.lock_timeout;
         match &self.deploy.runs {
-            Runs::Job(job) => self.tool.default_command(job, self.deploy.lock_timeout),
+            Runs::Job(job) => self
+                .tool
+                .default_command(job, lock_timeout, has_found_state),
             Runs::Command(program, arguments) => {
                 let mut command = Command::new(program);
                 command.args(arguments);

@@ -156,7 +156,7 @@ impl Processes for FakeTool {
 
     async fn introduce(&self, _: &impl Host) {}
 
-    fn default_command(&self, _: &Job, _: Duration) -> Result<Prepared, ToolError> {
+    fn default_command(&self, _: &Job, _: Duration, _: bool) -> Result<Prepared, ToolError> {
         self.own_command(Command::new("fake"))
     }
 
@@ -357,6 +357,7 @@ impl Recovering for FakeTool {
         _: Step<'_>,
         _: &Job,
         _: Duration,
+        _: bool,
     ) -> Result<Prepared, ToolError> {
         self.own_command(Command::new("fake"))
     }

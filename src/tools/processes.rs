@@ -45,8 +45,14 @@ pub(crate) trait Processes: Sized {
     /// Says which program of which version runs here, and what here is meant for another one.
     async fn introduce(&self, host: &impl Host);
 
-    /// What the tool runs for this job, where the user names no command.
-    fn default_command(&self, job: &Job, lock_timeout: Duration) -> Result<Prepared, ToolError>;
+    /// What the tool runs for this job, where the user names no command; a state that was not found may
+    /// have to be made.
+    fn default_command(
+        &self,
+        job: &Job,
+        lock_timeout: Duration,
+        has_found_state: bool,
+    ) -> Result<Prepared, ToolError>;
 
     /// A command of the user's own, with what it needs for the tool in it to find the settings that are
     /// given.

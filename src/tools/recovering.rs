@@ -34,13 +34,14 @@ pub(crate) trait Recovering {
     /// Removes what a killed run has left of that, and says whether there was something.
     fn clear_away(&self) -> io::Result<Option<PathBuf>>;
 
-    /// What is run for one step of a job.
+    /// What is run for one step of a job; a state that was not found may have to be made.
     async fn step(
         &self,
         host: &impl Host,
         step: Step<'_>,
         job: &Job,
         lock_timeout: Duration,
+        has_found_state: bool,
     ) -> Result<Prepared, ToolError>;
 
     /// What the plan does that the last step has shown.

@@ -165,8 +165,13 @@ impl Processes for Tool {
         ask!(self, tool => tool.introduce(host).await);
     }
 
-    fn default_command(&self, job: &Job, lock_timeout: Duration) -> Result<Prepared, ToolError> {
-        ask!(self, tool => tool.default_command(job, lock_timeout))
+    fn default_command(
+        &self,
+        job: &Job,
+        lock_timeout: Duration,
+        has_found_state: bool,
+    ) -> Result<Prepared, ToolError> {
+        ask!(self, tool => tool.default_command(job, lock_timeout, has_found_state))
     }
 
     fn own_command(&self, command: Command) -> Result<Prepared, ToolError> {
@@ -356,8 +361,9 @@ impl Recovering for Recoverer<'_> {
         step: Step<'_>,
         job: &Job,
         lock_timeout: Duration,
+        has_found_state: bool,
     ) -> Result<Prepared, ToolError> {
-        ask!(self, tool => tool.step(host, step, job, lock_timeout).await)
+        ask!(self, tool => tool.step(host, step, job, lock_timeout, has_found_state).await)
     }
 
     fn planned(&self, draft: &Draft) -> Result<Planned, ToolError> {

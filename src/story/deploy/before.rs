@@ -21,6 +21,8 @@ const MOST_RELEASES: u32 = 5;
 pub(super) struct Before {
     pub(super) cost: Cost,
     pub(super) locks: Locks,
+    /// Whether the state was found that is meant.
+    pub(super) has_found_state: bool,
     /// Why the deploy cannot begin: a lock is held and stays held, or a look may yet take away that of
     /// the deploy.
     pub(super) obstacle: Option<(Exit, String)>,
@@ -37,6 +39,7 @@ impl<S: Stage> Story<'_, S> {
         let mut before = Before {
             cost: Cost::default(),
             locks: Locks::default(),
+            has_found_state: false,
             obstacle: None,
             told: None,
             released: Vec::new(),
@@ -75,6 +78,8 @@ impl<S: Stage> Story<'_, S> {
             looks.push(lock.look().await?);
         }
         before.cost.learn_question(began.elapsed());
+        // No lock is looked at of a state that is not there.
+        before.has_found_state = !looks.is_empty();
         let judge = async |holder: &LockInfo| self.inquiry.judge(self.tool, holder).await;
         let leaves = self.tool.leaves(&self.deploy.runs.words());
         let patience = Patience {

@@ -20,6 +20,8 @@ pub(super) struct Ready {
     pub(super) warned: Warned,
     /// How long a look takes here.
     pub(super) cost: Cost,
+    /// Whether the state was found that is meant.
+    pub(super) has_found_state: bool,
     /// Why nothing is known of the locks, as it was told.
     pub(super) told: Option<String>,
     /// What earlier deploys have left.
@@ -79,6 +81,7 @@ impl<S: Stage> Story<'_, S> {
         Ok(Ready {
             warned,
             cost: before.cost,
+            has_found_state: before.has_found_state,
             told: before.told,
             past,
             records,

@@ -181,7 +181,8 @@ impl<S: Stage> Steps<'_, '_, S> {
             Job::Apply => Step::Apply(&plan),
             Job::ApplyPlan(file) => Step::Apply(file),
             Job::Plan(_) => {
-                let ending = self.story.supervise(self.story.command(), self.watch).await;
+                let command = self.story.command(self.watch.has_found_state);
+                let ending = self.story.supervise(command, self.watch).await;
                 return self.ended(ending);
             }
         };
@@ -206,7 +207,10 @@ impl<S: Stage> Steps<'_, '_, S> {
         }
         let lock_timeout = self.story.deploy.lock_timeout;
         let stage = self.story.stage;
-        let prepared = self.tool.step(stage, step, self.job, lock_timeout);
+        let is_found = self.watch.has_found_state;
+        let prepared = self
+            .tool
+            .step(stage, step, self.job, lock_timeout, is_found);
         let ending = self.story.supervise(prepared.await, self.watch).await;
         match ending {
             Ok(ending) => {

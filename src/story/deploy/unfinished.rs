@@ -167,7 +167,9 @@ impl<S: Stage> Story<'_, S> {
             &weighed.course,
         ) else {
             return Went {
-                ending: self.supervise(self.command(), watch).await,
+                ending: self
+                    .supervise(self.command(watch.has_found_state), watch)
+                    .await,
                 obstacle: None,
                 stopped_for: Vec::new(),
                 lacking,

@@ -101,7 +101,7 @@ pub(super) fn program(place: &Terraform) -> String {
 /// The workspace with which `init` runs, which fails where it is not there: the default one always is, and
 /// the one that the directory has selected may be gone. Some backends have none but the one that is meant.
 fn workspace_of_init(place: &Terraform) -> String {
-    if place.setup().needs_workspace {
+    if place.needs_workspace() {
         place.workspace()
     } else {
         "default".to_owned()

@@ -17,7 +17,8 @@ use crate::tools::recovering::{Draft, Step};
 /// one always exists. Where none is named, the selected one is deployed, and if it is gone, `init` refuses
 /// it rightly.
 const INIT: &str = r#"TF_WORKSPACE=${TF_WORKSPACE:+default} "$0" init -input=false "$@""#;
-/// The same where `init` itself needs the name of the workspace.
+/// In any other workspace than the one that is meant, `init` reads another state: it fetches no provider
+/// that only this one needs, and credentials for this one alone do not reach.
 const INIT_OF_WORKSPACE: &str = r#""$0" init -input=false "$@""#;
 const APPLY: &str = r#"exec "$0" apply -input=false -auto-approve -lock-timeout="$LOCK_TIMEOUT""#;
 const APPLY_PLAN: &str =
@@ -45,13 +46,13 @@ const REFRESH: &str =
 pub(super) struct Setup<'a> {
     pub(super) binary: &'a Path,
     pub(super) backend_config: &'a [String],
-    /// Whether the backend cannot be initialised without the workspace that TF_WORKSPACE names.
-    pub(super) needs_workspace: bool,
+    /// Whether `init` is told which workspace is meant.
+    pub(super) knows_workspace: bool,
 }
 
 impl Setup<'_> {
     fn script(self) -> &'static str {
-        if self.needs_workspace {
+        if self.knows_workspace {
             INIT_OF_WORKSPACE
         } else {
             INIT
@@ -128,15 +129,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_init_that_needs_no_workspace_runs_in_the_default_one_where_one_is_named() {
+    fn an_init_that_may_not_know_its_workspace_runs_in_the_default_one_where_one_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("terraform");
         script(&program, r#"echo "$1 ${TF_WORKSPACE-unset}""#);
-        let said = |needs_workspace, named: Option<&str>| {
+        let said = |knows_workspace, named: Option<&str>| {
             let setup = Setup {
                 binary: &program,
                 backend_config: &[],
-                needs_workspace,
+                knows_workspace,
             };
             let mut command = default_command(setup, &Job::Apply).unwrap().command;
             command.env("LOCK_TIMEOUT", "0s").env_remove("TF_WORKSPACE");

@@ -95,13 +95,15 @@ impl<'a, H: Host> LockView<'a, H> {
         // A block without a lock may be one that lacks its settings, which only `init` refuses.
         let is_plain = view.backend.is_flat() && view.takes_locks();
         let is_default = view.workspace_exists.get();
-        // `init` opens the default state, and so makes it there, which perhaps nobody wants.
-        let is_made = !is_default && view.backend.is_made_by_asking();
-        let is_written = is_made || is_plain && is_default;
+        // `init` opens the default state, which not all may read who may read this one, and on some backends
+        // makes it.
+        let is_written = is_plain || !is_default && view.backend.is_made_by_asking();
         if is_written {
             view.write_initialised().map_err(ToolError::Scratch)?;
         }
-        let is_refused = is_made && matches!(view.has_state().await, Err(ToolError::Failed { .. }));
+        let is_refused = is_written
+            && !is_default
+            && matches!(view.has_state().await, Err(ToolError::Failed { .. }));
         if is_refused || !is_written {
             view.backend = view.initialise().await?;
         }

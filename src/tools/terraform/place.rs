@@ -279,14 +279,18 @@ impl Terraform {
         Ok(used.map_or_else(|| DEFAULT_BACKEND.to_owned(), |backend| backend.kind))
     }
 
-    /// How the default command initialises the directory.
-    pub(super) fn setup(&self) -> Setup<'_> {
+    /// Whether no `init` ends that does not know which of the backend's workspaces is meant.
+    pub(super) fn needs_workspace(&self) -> bool {
         let kind = self.kind_of_backend();
+        kind.is_ok_and(|kind| matches!(kind.as_str(), "cloud" | "remote"))
+    }
+
+    /// How the default command initialises the directory, where the state was found, or was not.
+    pub(super) fn setup(&self, has_found_state: bool) -> Setup<'_> {
         Setup {
             binary: &self.binary,
             backend_config: &self.backend_config,
-            // They let no `init` end that does not know which of their workspaces is meant.
-            needs_workspace: kind.is_ok_and(|kind| matches!(kind.as_str(), "cloud" | "remote")),
+            knows_workspace: has_found_state || self.needs_workspace(),
         }
     }
 

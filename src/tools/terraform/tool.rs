@@ -125,9 +125,15 @@ impl Processes for Terraform {
         }
     }
 
-    fn default_command(&self, job: &Job, lock_timeout: Duration) -> Result<Prepared, ToolError> {
+    fn default_command(
+        &self,
+        job: &Job,
+        lock_timeout: Duration,
+        has_found_state: bool,
+    ) -> Result<Prepared, ToolError> {
+        let setup = self.setup(has_found_state);
         let mut prepared =
-            default_command::default_command(self.setup(), job).map_err(ToolError::Scratch)?;
+            default_command::default_command(setup, job).map_err(ToolError::Scratch)?;
         self.surround(&mut prepared.command, lock_timeout);
         Ok(prepared)
     }
@@ -352,8 +358,10 @@ impl Recovering for Terraform {
         step: Step<'_>,
         job: &Job,
         lock_timeout: Duration,
+        has_found_state: bool,
     ) -> Result<Prepared, ToolError> {
-        let mut prepared = default_command::step(self.setup(), step).map_err(ToolError::Scratch)?;
+        let setup = self.setup(has_found_state);
+        let mut prepared = default_command::step(setup, step).map_err(ToolError::Scratch)?;
         self.surround(&mut prepared.command, lock_timeout);
         // What is meant for the apply of the default command decides what its plan says.
         if *job == Job::Apply {
