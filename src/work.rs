@@ -25,7 +25,7 @@ use crate::story::deploy::{Deploy, Story};
 use crate::story::journal::Journal;
 use crate::story::remains::Remains;
 use crate::story::{release, resolve, status};
-use crate::supervisor::{Outlet, Supervisor};
+use crate::supervisor::{Outlet, Supervisor, are_one_file};
 use crate::surroundings::Surroundings;
 use crate::tools::Chosen;
 
@@ -40,7 +40,7 @@ pub(crate) fn supervise(mut plan: Plan, image: Image, shell: Option<&str>) -> an
     let naming = Naming::begin(&build, plan.signs_locks);
     plan.task.renew_environment();
     let stdout = Outlet::open(io::stdout().as_fd()).context("stdout cannot be used")?;
-    let stderr = Outlet::open(io::stderr().as_fd()).context("stderr cannot be used")?;
+    let stderr = beside(&stdout).context("stderr cannot be used")?;
     let words = stderr.clone();
     console::start(plan.debug, move |message| words.say(message));
     greet(&plan, image, shell);
@@ -64,6 +64,16 @@ pub(crate) fn supervise(mut plan: Plan, image: Image, shell: Option<&str>) -> an
     // Nobody is left who could use the step's token.
     drop(federation);
     exit
+}
+
+/// The way to stderr: the same one where both lead to one file, because only what comes one after the other
+/// keeps its order.
+fn beside(stdout: &Outlet) -> io::Result<Outlet> {
+    if are_one_file(io::stdout().as_fd(), io::stderr().as_fd())? {
+        Ok(stdout.clone())
+    } else {
+        Outlet::open(io::stderr().as_fd())
+    }
 }
 
 /// An event loop that has a thread for what blocks, and keeps it: where a deploy leaves none to be had,

@@ -55,6 +55,34 @@ fn stdout_and_stderr_stay_apart_and_are_not_changed() {
     finished.expect_said("\nto stderr\n✔ Deploy succeeded.");
 }
 
+#[test]
+fn stdout_and_stderr_that_are_one_file_keep_their_order() {
+    let scratch = tempfile::tempdir().unwrap();
+    let finished = Softstop::in_directory(scratch.path(), scratch.path())
+        .arguments(["deploy"])
+        .script("i=0; while [ $i -lt 300 ]; do echo $i; echo $i >&2; i=$((i + 1)); done")
+        .env("AFTER_SCRIPT", "echo a; echo b >&2; printf c")
+        .start_into_one_file()
+        .finish();
+    finished.expect_code(0);
+    let said = finished.stdout;
+    let expected: String = (0..300).map(|i| format!("{i}\n{i}\n")).collect();
+    assert!(said.contains(&expected), "{said}");
+    assert!(said.ends_with("\na\nb\nc\n✔ Deploy succeeded.\n"), "{said}");
+}
+
+#[test]
+fn a_deploy_is_interrupted_once_also_where_all_that_it_says_goes_into_one_file() {
+    let project = Project::slow(Kind::HttpStrict);
+    let run = Softstop::deploy(&project).start_into_one_file();
+    let finished = run.interrupt_at(&project.gate("a.gate"), Signal::SIGTERM);
+    finished.expect_code(143).expect_said("the lock is free");
+    assert_eq!(project.store.lock(), None, "{finished}");
+    assert_eq!(project.store.resources(), ["a"], "{finished}");
+    let interrupts = finished.stdout.matches("Interrupt received.").count();
+    assert_eq!(interrupts, 1, "{finished}");
+}
+
 /// A deploy with a gate, whose stdout is the test's own pipe.
 fn start_with_pipe(project: &Project, script: &str) -> (Run, PipeReader, PipeWriter) {
     let (reader, writer) = pipe().unwrap();

@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::process::{Command, ExitStatus};
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,8 +22,6 @@ const AT_ONCE: usize = 32 * 1024;
 /// A child that was spawned, and will be reaped.
 pub(super) struct Child {
     pub(super) pid: Pid,
-    pub(super) stdout: Option<OwnedFd>,
-    pub(super) stderr: Option<OwnedFd>,
     /// Answers when the child is reaped.
     pub(super) death: oneshot::Receiver<Death>,
 }
@@ -62,16 +59,11 @@ impl Children {
     /// same thread, cannot meet a child that it does not know.
     pub(super) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         kernel::detach(command);
-        let mut child = command.spawn()?;
+        let child = command.spawn()?;
         let pid = Pid::from_raw(child.id().cast_signed());
         let (sender, death) = oneshot::channel();
         self.registered.borrow_mut().insert(pid, sender);
-        Ok(Child {
-            pid,
-            stdout: child.stdout.take().map(OwnedFd::from),
-            stderr: child.stderr.take().map(OwnedFd::from),
-            death,
-        })
+        Ok(Child { pid, death })
     }
 
     /// Waits until a child is reaped, but no longer than `at_most`.

@@ -159,8 +159,12 @@ impl Supervisor {
 
     /// When tools have said that they were asked to stop.
     fn words(&self) -> Vec<u64> {
-        let heard = self.stdout.heard().into_iter().chain(self.stderr.heard());
+        let mut heard = self.stdout.heard();
+        if !self.stdout.is(&self.stderr) {
+            heard.extend(self.stderr.heard());
+        }
         heard
+            .into_iter()
             .filter_map(|moment| process::ago(moment.elapsed()).ok())
             .collect()
     }

@@ -45,6 +45,7 @@ pub(crate) use limits::ensure_files;
 pub(crate) use lines::{Audience, Listener};
 pub(crate) use lookout::{Lookout, Seen, SeenTool};
 pub(crate) use output::Outlet;
+pub(crate) use pipes::are_one_file;
 pub(crate) use process::{Process, Programs};
 pub(crate) use run::Ending;
 pub(crate) use secrets::{forget, hide_ourselves, remember};

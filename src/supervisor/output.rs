@@ -118,6 +118,11 @@ impl Outlet {
         Ok(outlet)
     }
 
+    /// Whether what is written to this one is written to the other one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Starts to drain `source` into this stream, until its last writer is gone, listens for `words` in
     /// it, and lets the `audience` hear its lines.
     pub(super) fn drain(

@@ -2,10 +2,20 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Whether both lead to one and the same file.
+pub(crate) fn are_one_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<bool> {
+    let [one, other] = [one, other].map(|file| -> io::Result<_> {
+        let metadata = File::from(file.try_clone_to_owned()?).metadata()?;
+        Ok((metadata.dev(), metadata.ino()))
+    });
+    Ok(one? == other?)
+}
 
 /// Waits until something can be read from a pipe, or its last writer is gone.
 pub(super) fn wait_for_bytes(source: &OwnedFd) {

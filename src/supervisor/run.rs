@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -88,15 +88,22 @@ impl Supervisor {
         words: &'static str,
         audience: Option<&Audience>,
     ) -> io::Result<Child> {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.children.spawn(&mut command)?;
-        let pumps = [
-            (&self.stdout, child.stdout.take()),
-            (&self.stderr, child.stderr.take()),
-        ];
-        for (outlet, source) in pumps {
-            let audience = audience.cloned();
-            if let Some(Err(error)) = source.map(|source| outlet.drain(source, words, audience)) {
+        let (source, end) = io::pipe()?;
+        let mut sources = vec![(&self.stdout, source)];
+        let other_end = if self.stdout.is(&self.stderr) {
+            // Only one pipe for both keeps their order.
+            end.try_clone()?
+        } else {
+            let (source, end) = io::pipe()?;
+            sources.push((&self.stderr, source));
+            end
+        };
+        command.stdout(end).stderr(other_end);
+        let child = self.children.spawn(&mut command)?;
+        // It has ends of its own, and a pipe is at its end when nobody is left who could write.
+        drop(command);
+        for (outlet, source) in sources {
+            if let Err(error) = outlet.drain(source.into(), words, audience.cloned()) {
                 // It leads a group of its own, and is not reaped yet.
                 let _ = killpg(child.pid, Signal::SIGKILL);
                 return Err(error);

@@ -29,6 +29,7 @@ pub(crate) struct Supervisor {
     /// What we are at, and since when.
     phase: Cell<(Phase, Instant)>,
     pub(super) stdout: Outlet,
+    /// The same one where both are one file.
     pub(super) stderr: Outlet,
 }
 

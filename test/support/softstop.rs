@@ -224,15 +224,28 @@ impl Softstop {
     }
 
     /// Starts with a stdout of the test's own.
-    pub fn start_with_stdout(mut self, name: PathBuf, stdout: impl Into<Stdio>) -> Run {
+    pub fn start_with_stdout(self, name: PathBuf, stdout: impl Into<Stdio>) -> Run {
         let stderr = self.outputs.join(format!("{}.stderr", self.mark));
-        let child = self
-            .command
-            .stdout(stdout)
-            .stderr(File::create(&stderr).unwrap())
-            .spawn()
-            .unwrap();
-        Run::new(child, self.mark, name, stderr)
+        let file = File::create(&stderr).unwrap();
+        self.start_with((name, stdout), (stderr, file))
+    }
+
+    /// Starts with one file for stdout and stderr, as by `2>&1`.
+    pub fn start_into_one_file(self) -> Run {
+        let name = self.outputs.join(format!("{}.both", self.mark));
+        let file = File::create(&name).unwrap();
+        let other = file.try_clone().unwrap();
+        self.start_with((name.clone(), file), (name, other))
+    }
+
+    fn start_with(
+        mut self,
+        (stdout_name, stdout): (PathBuf, impl Into<Stdio>),
+        (stderr_name, stderr): (PathBuf, File),
+    ) -> Run {
+        let command = self.command.stdout(stdout).stderr(stderr);
+        let child = command.spawn().unwrap();
+        Run::new(child, self.mark, stdout_name, stderr_name)
     }
 
     pub fn finish(self) -> Finished {

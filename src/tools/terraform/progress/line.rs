@@ -276,8 +276,10 @@ fn is_margin(prefix: &str) -> bool {
 
 /// The words of a wrapper, and the address behind them.
 fn split_prefix(head: &str) -> Option<(&str, &str)> {
+    // Whoever shows that he is still there prints dots.
+    let dots = head.len() - head.trim_start_matches('.').len();
     let starts = head.match_indices(' ').map(|(place, _)| place + 1);
-    for start in [0].into_iter().chain(starts) {
+    for start in [dots].into_iter().chain(starts) {
         let (prefix, address) = head.split_at(start);
         if is_address(address) {
             // A provisioner's words, whatever they are, and the lines of a value.

@@ -76,6 +76,18 @@ fn what_a_wrapper_puts_before_the_words_is_no_part_of_them() {
     }
 }
 
+#[test]
+fn dots_before_the_words_are_no_part_of_them() {
+    let told = read(
+        "...b.c: Creating...\n\
+         .module.a.b.c: Creating...\n\
+         .b.c: Creation complete after 1m10s [id=a: b]\n",
+    );
+    is(&told, "b.c", Action::Create, Fate::Complete);
+    assert_eq!(find(&told, "b.c").id.as_deref(), Some("a: b"));
+    assert_eq!(find(&told, "module.a.b.c").unit, None);
+}
+
 /// In `terraform apply -target=module.a && terraform apply saved.plan`.
 #[test]
 fn a_plan_that_names_nothing_of_what_is_begun_is_not_the_one_that_is_applied() {
