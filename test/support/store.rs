@@ -231,7 +231,7 @@ impl Store {
                 azure::set_lock(&self.name, &self.key(), id, Some(&text));
             }
             Kind::Kubernetes => {
-                kubernetes::set_lock(self.space, &self.secret(), &lock["ID"], &text)
+                kubernetes::set_lock(self.space, &self.secret(), &lock["ID"], &text);
             }
             _ => {}
         }
