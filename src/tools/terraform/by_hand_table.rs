@@ -16,10 +16,10 @@ fn place_of(kind: &str, block: &str, variables: &[(&str, &str)]) -> (TempDir, Te
     let directory = scratch.path().to_owned();
     let text = format!("terraform {{\n  backend \"{kind}\" {{\n{block}\n}}\n}}\n");
     fs::write(directory.join("main.tf"), text).unwrap();
-    let mut environment = String::new();
-    for (name, value) in variables {
-        environment.push_str(&format!("{name}={value}\0"));
-    }
+    let variables = variables
+        .iter()
+        .map(|(name, value)| format!("{name}={value}\0"));
+    let environment: String = variables.collect();
     let place = Terraform {
         // It is gone, so it goes by its name.
         binary: PathBuf::from("/nowhere/tofu"),
