@@ -105,7 +105,10 @@ impl Round<'_> {
     /// Whether a deploy has not gone on for what an earlier one has left, as it was told, and names
     /// that.
     pub(super) fn stands_in_the_way(&self, finished: &Finished, wish: Wish) -> bool {
-        let may_stop = matches!(wish, Wish::Report | Wish::Stop);
+        // What only a log tells is imported by nobody, and stops one deploy.
+        let is_by_log = finished.stderr.contains("Only the log of its step tells");
+        let may_stop =
+            matches!(wish, Wish::Report | Wish::Stop) || wish == Wish::Import && is_by_log;
         let is_named = |name: &&str| finished.stderr.contains(&format!(".{name}"));
         // Where nobody has heard what a killed deploy made, there is nothing to name.
         let is_told = finished.stderr.contains("softstop resolve not-listed")
