@@ -70,15 +70,13 @@ pub(super) fn is_unique(host: &str, mounts: &str) -> bool {
         })
 }
 
-/// Whether whoever sees these mounts goes by another host name: a container engine has mounted what it is
-/// called, and that is this `name`.
-///
-/// A UTS namespace of its own tells nothing: a new one keeps the name of the old.
-pub(super) fn name_another(host: &str, mounts: &str, name: &str) -> bool {
-    let is_mounted = mounts
+/// What is mounted on /etc/hostname: the file in which a container engine says what the container is called.
+pub(super) fn name_file(mounts: &str) -> Option<&str> {
+    let fields = mounts
         .lines()
-        .any(|mount| mount.split(' ').nth(MOUNT_POINT) == Some("/etc/hostname"));
-    is_mounted && name.trim() != host
+        .map(|mount| mount.split(' ').collect::<Vec<_>>());
+    let mut names = fields.filter(|fields| fields.get(MOUNT_POINT) == Some(&"/etc/hostname"));
+    names.next_back()?.get(MOUNT_ROOT).copied()
 }
 
 #[cfg(test)]
@@ -118,10 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_name_that_an_engine_has_mounted_is_another_one() {
-        assert!(name_another("vm", MOUNTS, "d5c1f0a2b3c4\n"));
-        assert!(!name_another("d5c1f0a2b3c4", MOUNTS, "d5c1f0a2b3c4\n"));
-        assert!(!name_another("vm", MACHINE_MOUNTS, "d5c1f0a2b3c4\n"));
+    fn a_container_is_known_by_the_file_of_its_name() {
+        let file = name_file(MOUNTS).unwrap();
+        assert!(file.starts_with("/docker/containers/d5c1"), "{file}");
+        let another = MOUNTS.replace("d5c1", "e6d2");
+        assert_ne!(name_file(&another), Some(file));
+        let within = format!("{another}{MOUNTS}");
+        assert_eq!(name_file(&within), Some(file));
+        assert_eq!(name_file(MACHINE_MOUNTS), None);
     }
 
     #[test]

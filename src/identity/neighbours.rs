@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use nix::unistd::gethostname;
 
-use super::mounts::{hides_processes, is_unique, name_another, sees_the_whole_machine};
+use super::mounts::{hides_processes, is_unique, name_file, sees_the_whole_machine};
 use crate::supervisor::{Process, Programs, Supervisor};
 
 /// What can be said of other deploys that would sign as ours does.
@@ -45,8 +45,7 @@ pub(crate) struct Mark<'a> {
 /// at /proc will ever show; only a name that was made for this container alone excludes that.
 pub(crate) fn neighbours(supervisor: &Supervisor, tools: &Programs) -> io::Result<Neighbours> {
     let here = Here::new()?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    if hides_processes(&mounts) {
+    if hides_processes(&here.mounts) {
         return Ok(Neighbours::Hidden);
     }
     let family = family(tools);
@@ -54,7 +53,7 @@ pub(crate) fn neighbours(supervisor: &Supervisor, tools: &Programs) -> io::Resul
         .others()?
         .into_iter()
         .filter(|process| may_be_one_of(process, &family));
-    if is_unique(&here.host, &mounts) {
+    if is_unique(&here.host, &here.mounts) {
         return Ok(
             if others.into_iter().any(|process| here.may_have(&process)) {
                 Neighbours::Some
@@ -82,10 +81,10 @@ pub(crate) fn left_of(
     deploy: Mark,
     job: &[Mark],
 ) -> io::Result<Left> {
-    if hides_processes(&fs::read_to_string("/proc/self/mountinfo")?) {
+    let (family, here) = (family(tools), Here::new()?);
+    if hides_processes(&here.mounts) {
         return Err(io::Error::other("/proc is mounted with hidepid"));
     }
-    let (family, here) = (family(tools), Here::new()?);
     // Whoever is under another host name cannot have signed as from here.
     let may_be_it = |process: &Process| may_be_one_of(process, &family) && here.may_have(process);
     let share = |process: Process| match process.environment() {
@@ -108,10 +107,11 @@ pub(crate) fn left_of(
     Ok(shares.max().unwrap_or(Left::Nobody))
 }
 
-/// What processes share that have our host name.
+/// What tells processes that have our host name.
 struct Here {
     host: String,
     namespace: PathBuf,
+    mounts: String,
 }
 
 impl Here {
@@ -119,22 +119,19 @@ impl Here {
         Ok(Self {
             host: gethostname()?.to_string_lossy().into_owned(),
             namespace: fs::read_link("/proc/self/ns/uts")?,
+            mounts: fs::read_to_string("/proc/self/mountinfo")?,
         })
     }
 
-    /// Whether a process has our host name. What is hidden from us may have it; what has just ended has
-    /// none.
+    /// Whether a process may have our host name: a new UTS namespace keeps the name of the old one, and only
+    /// another container is called anew. What is hidden from us may have it; what has just ended has none.
     fn may_have(&self, process: &Process) -> bool {
         let of_it = |file| format!("/proc/{}/{file}", process.identity.pid);
-        match fs::read_link(of_it("ns/uts")) {
-            Ok(its) if its == self.namespace => true,
-            Ok(_) => {
-                let mounts = fs::read_to_string(of_it("mountinfo")).unwrap_or_default();
-                let name = fs::read_to_string(of_it("root/etc/hostname"));
-                !name.is_ok_and(|name| name_another(&self.host, &mounts, &name))
-            }
-            Err(error) => error.kind() == ErrorKind::PermissionDenied,
-        }
+        let is_so = fs::read_link(of_it("ns/uts")).and_then(|its| {
+            let has_our_name = |its: String| name_file(&its) == name_file(&self.mounts);
+            Ok(its == self.namespace || has_our_name(fs::read_to_string(of_it("mountinfo"))?))
+        });
+        is_so.unwrap_or_else(|error| error.kind() == ErrorKind::PermissionDenied)
     }
 }
 
