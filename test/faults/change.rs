@@ -134,6 +134,7 @@ impl Round<'_> {
         // What a log tells may be about other states too.
         self.plan.wish == Wish::Import
             && !self.plan.has_log
+            && !self.truth.has_seen_a_person()
             && !matches!(self.plan.rival, Rival::SecondDeploy(_))
     }
 

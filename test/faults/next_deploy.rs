@@ -38,7 +38,7 @@ impl Round<'_> {
             return self.deploy_by(wish);
         }
         if self.stands_in_the_way(&finished, wish) {
-            self.truth.note("a person has looked at what was left");
+            self.truth.person_has_looked();
             return self.deploy_by(Wish::Ignore);
         }
         self.expect_success("the next deploy", &finished);

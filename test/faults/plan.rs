@@ -154,6 +154,10 @@ impl Plan {
             // It asks too, again and again, and would not be done in time.
             self.answer = BitbucketSays::ServerError;
         }
+        if self.answer.falls_silent() && matches!(self.rival, Rival::SecondDeploy(_)) {
+            // It may be the one who hears the only word.
+            self.rival = Rival::None;
+        }
         if !self.layout.is_possible(self.kind, self.place) {
             self.layout = Layout::Plain;
         }
@@ -190,7 +194,11 @@ impl Plan {
     /// Whether the journal tells of all that the broken deploy does. Of several places that are used
     /// one after the other, it tells of the first one.
     pub(super) fn has_whole_journal(&self) -> bool {
-        let has_one_place = !matches!(self.layout, Layout::TwoStates | Layout::Nested);
+        // A workspace that is made and removed again is a second place.
+        let has_one_place = !matches!(
+            self.layout,
+            Layout::TwoStates | Layout::Nested | Layout::RemovedWorkspace
+        );
         // Nothing is written before it was read what is there.
         has_one_place && !self.is_busy && self.journaling == Journaling::Kept
     }

@@ -21,6 +21,7 @@ struct Record {
     violations: Vec<String>,
     has_landed: bool,
     has_left_lock: bool,
+    has_seen_a_person: bool,
     state: Option<(String, u64)>,
     journal: Option<Journal>,
     /// Whether a Terraform that was killed has emptied the file of its local state.
@@ -44,6 +45,7 @@ impl Truth {
             violations: Vec::new(),
             has_landed: false,
             has_left_lock: false,
+            has_seen_a_person: false,
             state: None,
             journal: None,
             has_lost_state: false,
@@ -81,6 +83,16 @@ impl Truth {
         let record = self.0.lock().unwrap();
         let mut lines = record.events.iter().flat_map(|(_, event)| event.lines());
         lines.any(|line| line.starts_with("WARNING: ") && line.contains(address))
+    }
+
+    /// A person has looked at what stood in the way of a deploy, and goes on without an import.
+    pub(super) fn person_has_looked(&self) {
+        self.note("a person has looked at what was left");
+        self.0.lock().unwrap().has_seen_a_person = true;
+    }
+
+    pub(super) fn has_seen_a_person(&self) -> bool {
+        self.0.lock().unwrap().has_seen_a_person
     }
 
     /// The broken deploy has left its lock.
