@@ -10,6 +10,9 @@ use crate::support::proxy::{Passing, Proxy};
 use crate::support::run::{arguments_of, marked};
 use crate::support::{Journal, Kind, Project, Step};
 
+/// What a person does where a deploy stops.
+const PERSON: &str = "a person has looked at what was left";
+
 /// The record of one round.
 #[derive(Clone)]
 pub(super) struct Truth(Arc<Mutex<Record>>);
@@ -21,7 +24,6 @@ struct Record {
     violations: Vec<String>,
     has_landed: bool,
     has_left_lock: bool,
-    has_seen_a_person: bool,
     state: Option<(String, u64)>,
     journal: Option<Journal>,
     /// Whether a Terraform that was killed has emptied the file of its local state.
@@ -45,7 +47,6 @@ impl Truth {
             violations: Vec::new(),
             has_landed: false,
             has_left_lock: false,
-            has_seen_a_person: false,
             state: None,
             journal: None,
             has_lost_state: false,
@@ -87,12 +88,12 @@ impl Truth {
 
     /// A person has looked at what stood in the way of a deploy, and goes on without an import.
     pub(super) fn person_has_looked(&self) {
-        self.note("a person has looked at what was left");
-        self.0.lock().unwrap().has_seen_a_person = true;
+        self.note(PERSON);
     }
 
     pub(super) fn has_seen_a_person(&self) -> bool {
-        self.0.lock().unwrap().has_seen_a_person
+        let record = self.0.lock().unwrap();
+        record.events.iter().any(|(_, event)| event == PERSON)
     }
 
     /// The broken deploy has left its lock.
