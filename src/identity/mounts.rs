@@ -62,21 +62,21 @@ pub(super) fn is_unique(host: &str, mounts: &str) -> bool {
         root.split('/')
             .any(|part| part.len() == 64 && part.starts_with(host))
     };
-    is_id
-        && mounts.lines().any(|mount| {
-            let fields: Vec<&str> = mount.split(' ').collect();
-            fields.get(MOUNT_POINT) == Some(&"/etc/hostname")
-                && fields.get(MOUNT_ROOT).is_some_and(|root| keeps_it(root))
-        })
+    is_id && name_files(mounts).any(keeps_it)
 }
 
 /// What is mounted on /etc/hostname: the file in which a container engine says what the container is called.
 pub(super) fn name_file(mounts: &str) -> Option<&str> {
-    let fields = mounts
-        .lines()
-        .map(|mount| mount.split(' ').collect::<Vec<_>>());
-    let mut names = fields.filter(|fields| fields.get(MOUNT_POINT) == Some(&"/etc/hostname"));
-    names.next_back()?.get(MOUNT_ROOT).copied()
+    name_files(mounts).next_back()
+}
+
+/// All that is mounted there: the last one hides the others.
+fn name_files(mounts: &str) -> impl DoubleEndedIterator<Item = &str> {
+    mounts.lines().filter_map(|mount| {
+        let mut fields = mount.split(' ').skip(MOUNT_ROOT);
+        let root = fields.next()?;
+        (fields.next() == Some("/etc/hostname")).then_some(root)
+    })
 }
 
 #[cfg(test)]

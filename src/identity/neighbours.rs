@@ -53,7 +53,8 @@ pub(crate) fn neighbours(supervisor: &Supervisor, tools: &Programs) -> io::Resul
         .others()?
         .into_iter()
         .filter(|process| may_be_one_of(process, &family));
-    if is_unique(&here.host, &here.mounts) {
+    let host = gethostname()?;
+    if is_unique(&host.to_string_lossy(), &here.mounts) {
         return Ok(
             if others.into_iter().any(|process| here.may_have(&process)) {
                 Neighbours::Some
@@ -109,7 +110,6 @@ pub(crate) fn left_of(
 
 /// What tells processes that have our host name.
 struct Here {
-    host: String,
     namespace: PathBuf,
     mounts: String,
 }
@@ -117,7 +117,6 @@ struct Here {
 impl Here {
     fn new() -> io::Result<Self> {
         Ok(Self {
-            host: gethostname()?.to_string_lossy().into_owned(),
             namespace: fs::read_link("/proc/self/ns/uts")?,
             mounts: fs::read_to_string("/proc/self/mountinfo")?,
         })

@@ -280,6 +280,16 @@ async fn a_look_of_somebody_else_is_waited_for_and_not_judged() {
 
 /// What became of a lock for which there was so much patience, and how long that took.
 async fn wait(backend: &FakeBackend, time: u64, also_in_doubt: bool) -> (Recovery, Duration) {
+    let (recovery, time) = try_to_wait(backend, time, also_in_doubt).await;
+    (recovery.unwrap(), time)
+}
+
+/// The same, or why there was no answer in the end.
+async fn try_to_wait(
+    backend: &FakeBackend,
+    time: u64,
+    also_in_doubt: bool,
+) -> (Result<Recovery, ToolError>, Duration) {
     let host = FakeHost::with(&Moments::undisturbed());
     let (lock, began) = (FakeLock(backend), Instant::now());
     let patience = Patience {
@@ -289,7 +299,7 @@ async fn wait(backend: &FakeBackend, time: u64, also_in_doubt: bool) -> (Recover
     };
     let look = lock.look().await.unwrap();
     let recovery = recover_with_patience(&host, &lock, look, &judge, patience).await;
-    (recovery.unwrap(), began.elapsed())
+    (recovery, began.elapsed())
 }
 
 #[tokio::test(start_paused = true)]
@@ -340,17 +350,9 @@ async fn a_look_that_fails_while_a_lock_is_waited_for_ends_no_patience() {
     for (then, seconds) in [(passing as fn() -> _, 6), (|| Err(silent()), 3)] {
         let backend = undisturbed(held("alive"));
         backend.then([Ok(held("alive")), then(), then(), then(), then()]);
-        let host = FakeHost::with(&Moments::undisturbed());
-        let (lock, began) = (FakeLock(&backend), Instant::now());
-        let patience = Patience {
-            place: None,
-            until: began + Duration::from_secs(6),
-            also_in_doubt: false,
-        };
-        let look = lock.look().await.unwrap();
-        let recovery = recover_with_patience(&host, &lock, look, &judge, patience).await;
+        let (recovery, time) = try_to_wait(&backend, 6, false).await;
         assert!(recovery.is_err());
-        let rounded = began.elapsed() + Duration::from_millis(500);
+        let rounded = time + Duration::from_millis(500);
         assert_eq!(rounded.as_secs(), seconds);
     }
 }

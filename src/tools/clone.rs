@@ -4,6 +4,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::real::real;
+
 /// Where Bitbucket has cloned the repository to, where a variable says so.
 pub(crate) fn named_clone() -> Option<PathBuf> {
     let named = env::var_os("BITBUCKET_CLONE_DIR").filter(|name| !name.is_empty())?;
@@ -29,10 +31,6 @@ pub(crate) fn repository_around(directory: &Path) -> PathBuf {
         Some(named) => named.to_owned(),
         None => clone_around(directory, None).unwrap_or_else(|| directory.to_owned()),
     }
-}
-
-pub(crate) fn real(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Whether a repository begins here that is no submodule. A worktree has a file there too.

@@ -124,6 +124,16 @@ impl ToolError {
         }
     }
 
+    /// Why a question has no answer that makes a state where there is none, or does not.
+    pub(crate) fn unanswered(error: HelperError, makes_state: bool) -> Self {
+        match error {
+            HelperError::TimedOut { .. } | HelperError::Killed { .. } if makes_state => {
+                Self::PerhapsFirst(error)
+            }
+            error => Self::Helper(error),
+        }
+    }
+
     /// Whether the next question may have an answer, where an earlier one had.
     pub(crate) fn may_pass(&self) -> bool {
         matches!(

@@ -11,6 +11,7 @@ mod locking;
 mod processes;
 pub(crate) mod progress;
 mod quoted;
+mod real;
 pub(crate) mod recovering;
 mod registry;
 mod signing;

@@ -2,7 +2,6 @@
 //! them: it is read from where it stands, or asked for.
 
 use std::env;
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
@@ -19,6 +18,7 @@ use super::settings::is_same;
 use super::static_part::StaticPart;
 use crate::tools::error::ToolError;
 use crate::tools::quoted::quoted;
+use crate::tools::real::real;
 
 /// A function of the shell that asks for what has this name, unless its value is given, and escapes
 /// it for a word of TF_CLI_ARGS, and for a text in a file of curl's options.
@@ -79,7 +79,6 @@ fn enter(directory: &Path) -> String {
 /// The program that the deploy runs: by its name where PATH leads to it, or to a version manager, which
 /// goes by the directory.
 pub(super) fn program(place: &Terraform) -> String {
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let binary = real(&place.binary);
     let own_name = place.binary.file_name().unwrap_or_default();
     let own_name = own_name.to_string_lossy();

@@ -18,6 +18,7 @@ use super::version::version_of;
 use crate::environment::Environment;
 use crate::private;
 use crate::tools::host::Host;
+use crate::tools::real::real;
 
 /// What no program is, in a file that tells a version manager which one is wished for.
 const NOBODYS: &str = "0.0.0\n";
@@ -104,12 +105,11 @@ impl Chosen {
     /// what it is here by default it may not be there. One that does not look like a version manager is
     /// asked where a file wishes for a version that nobody has.
     async fn is_of_this_version(&self, host: &impl Host, program: &Path) -> bool {
-        let real = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
         let Ok(directory) = private::directory() else {
             return false;
         };
         let wish = |file: &str| fs::write(directory.path().join(file), NOBODYS).is_ok();
-        if is_version_manager(&real) || !VERSION_FILES.iter().all(|(file, _)| wish(file)) {
+        if is_version_manager(&real(program)) || !VERSION_FILES.iter().all(|(file, _)| wish(file)) {
             return false;
         }
         let version = version_of(host, program, &Environment::own(), directory.path()).await;

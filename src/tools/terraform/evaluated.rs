@@ -15,7 +15,6 @@ use super::resolved::Resolved;
 use super::shadow::Shadow;
 use super::static_part::StaticPart;
 use crate::environment::Environment;
-use crate::supervisor::HelperError;
 use crate::tools::error::ToolError;
 use crate::tools::host::Host;
 
@@ -91,9 +90,9 @@ async fn evaluate(
     let secrets = place.secrets().and(values(&place.environment, words));
     match initialise(host, command, shadow, LIMIT_OF_INIT, &secrets).await {
         Err(ToolError::Failed { output, .. }) => Err(unknown(&place.directory, &problem(&output))),
-        Err(ToolError::Helper(
-            error @ (HelperError::TimedOut { .. } | HelperError::Killed { .. }),
-        )) if part.is_made_by_asking() => Err(ToolError::PerhapsFirst(error)),
+        Err(ToolError::Helper(error)) => {
+            Err(ToolError::unanswered(error, part.is_made_by_asking()))
+        }
         backend => backend,
     }
 }

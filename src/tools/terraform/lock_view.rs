@@ -229,14 +229,7 @@ impl<'a, H: Host> LockView<'a, H> {
 
     /// Why a question that makes a state where there is none has no answer.
     pub(super) fn unanswered(&self, error: HelperError) -> ToolError {
-        match error {
-            error @ (HelperError::TimedOut { .. } | HelperError::Killed { .. })
-                if self.backend.is_made_by_asking() =>
-            {
-                ToolError::PerhapsFirst(error)
-            }
-            error => ToolError::Helper(error),
-        }
+        ToolError::unanswered(error, self.backend.is_made_by_asking())
     }
 
     /// What nobody may read of what Terraform says here.

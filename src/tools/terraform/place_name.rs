@@ -8,9 +8,10 @@ use super::backend::{Backend, DEFAULT_BACKEND};
 use super::place::Terraform;
 use super::schema::{Schema, is_given};
 use super::settings::contradictions;
-use crate::tools::clone::{clone_around, named_clone, real};
+use crate::tools::clone::{clone_around, named_clone};
 use crate::tools::error::ToolError;
 use crate::tools::progress::PlaceName;
+use crate::tools::real::real;
 
 /// Below this, Terragrunt runs Terraform in a copy of the directory that the user knows.
 const COPIES: &str = ".terragrunt-cache";

@@ -1,6 +1,5 @@
 //! Terraform as one of the tools: which part of it answers which question.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,6 +37,7 @@ use crate::tools::locking::Locking;
 use crate::tools::processes::{Prepared, Processes, Purpose, Sighting};
 use crate::tools::progress::{PlaceName, Reader};
 use crate::tools::quoted::quoted;
+use crate::tools::real::real;
 use crate::tools::recovering::{Draft, LaidOut, Made, Planned, Recovering, Step};
 use crate::tools::signing::Signing;
 use crate::tools::state_keeping::{StateKeeping, UnsavedState, Unstored};
@@ -62,8 +62,7 @@ impl Processes for Terraform {
     }
 
     fn programs(&self) -> Programs {
-        let real = fs::canonicalize(&self.binary).unwrap_or_else(|_| self.binary.clone());
-        let named = real
+        let named = real(&self.binary)
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
         let names = ["terraform".to_owned(), "tofu".to_owned()];
