@@ -10,6 +10,7 @@ use super::ending;
 use super::rivals::LAPTOP;
 use super::round::{Clone, GRACE_PERIOD, Round};
 use super::subject::Subject;
+use crate::support::pipelines::PIPELINES_FILE;
 use crate::support::proxy::Fault;
 use crate::support::{Answer, Finished, Kind, Run, Softstop, Step};
 
@@ -26,19 +27,6 @@ const PARALLEL_RELEASE: &str = r#"pipelines:
             script:
               - pipe: docker://acme/softstop:1
                 variables: {MODE: "release"}
-"#;
-
-/// Pipelines in which somebody may start a step while `final:` runs.
-const STEP_BY_HAND: &str = r#"pipelines:
-  default:
-    - step:
-        trigger: manual
-        script:
-          - pipe: docker://acme/softstop:1
-    - final:
-        script:
-          - pipe: docker://acme/softstop:1
-            variables: {MODE: "release"}
 "#;
 
 impl Round<'_> {
@@ -219,7 +207,11 @@ impl Round<'_> {
         match self.plan.last_step {
             LastStep::HasNoFile => fs::remove_file(file).unwrap(),
             LastStep::HasParallelRelease => fs::write(file, PARALLEL_RELEASE).unwrap(),
-            LastStep::HasStepByHand => fs::write(file, STEP_BY_HAND).unwrap(),
+            LastStep::HasStepByHand => {
+                let by_hand = "- step:\n        trigger: manual\n";
+                let text = PIPELINES_FILE.replace("- step:\n", by_hand);
+                fs::write(file, text).unwrap();
+            }
             LastStep::ByOrder | LastStep::Asks => {}
         }
     }

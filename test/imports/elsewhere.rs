@@ -179,7 +179,7 @@ fn a_replacement_that_was_killed_while_the_old_object_was_destroyed_leaves_nothi
             "Destroying...",
         );
         project.gate("a.gate").open();
-        let stopping = || pipeline.deploy(&project).env("ON_UNFINISHED", "stop");
+        let stopping = || pipeline.stopping(&project);
         let finished = stopping().finish();
         finished.expect_code(0);
         assert_eq!(in_the_world(&project, "a").len(), 1, "{finished}");
@@ -234,10 +234,7 @@ fn the_plan_of_another_apply_does_not_make_the_old_object_pass_for_the_new_one_t
         let deploy = pipeline.deploy(&project).script(&script);
         be_killed(&project, deploy, "a.gate", words);
         project.gate("a.gate").open();
-        let finished = pipeline
-            .deploy(&project)
-            .env("ON_UNFINISHED", "stop")
-            .finish();
+        let finished = pipeline.stopping(&project).finish();
         finished
             .expect_code(5)
             .expect_said("Look whether slow_object.a is there");
@@ -259,10 +256,7 @@ fn what_has_failed_in_a_deploy_that_was_killed_after_it_may_exist() {
         let deploy = pipeline.deploy(&project).script(&script);
         be_killed(&project, deploy, "b.gate", "apply_errored");
         project.gate("b.gate").open();
-        let finished = pipeline
-            .deploy(&project)
-            .env("ON_UNFINISHED", "stop")
-            .finish();
+        let finished = pipeline.stopping(&project).finish();
         finished
             .expect_code(5)
             .expect_said("Look whether slow_object.a, slow_object.b is there");

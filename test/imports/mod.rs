@@ -56,6 +56,11 @@ impl Pipeline {
         self.softstop(Softstop::deploy(project))
     }
 
+    /// A deploy that stops for all that may be left.
+    fn stopping(&self, project: &Project) -> Softstop {
+        self.deploy(project).env("ON_UNFINISHED", "stop")
+    }
+
     /// Leaves `a`, and begins a deploy that imports it and is held while it makes its plan with that.
     fn import_up_to_the_gate(&self, project: &Project) -> (Run, Gate) {
         make(project, "a", "one", None);

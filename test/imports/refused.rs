@@ -15,18 +15,12 @@ fn what_is_wished_decides_what_stands_in_the_way() {
     let pipeline = Pipeline::begin();
     let project = project(Program::Terraform, &[object("a", "")]);
     pipeline.leave(&project, &[("slow_object.b", "create", "in_flight", None)]);
-    let finished = pipeline
-        .deploy(&project)
-        .env("ON_UNFINISHED", "stop")
-        .finish();
+    let finished = pipeline.stopping(&project).finish();
     finished.expect_said("Look whether slow_object.b is there");
     expect_nothing_done(&project, &finished, &[]);
     make(&project, "a", "one", None);
     pipeline.leave_made(&project, "a", "one");
-    let finished = pipeline
-        .deploy(&project)
-        .env("ON_UNFINISHED", "stop")
-        .finish();
+    let finished = pipeline.stopping(&project).finish();
     finished.expect_said("id = \"one\"");
     expect_nothing_done(&project, &finished, &[]);
     let finished = pipeline
